@@ -1,0 +1,237 @@
+"""Every error that crmsync raises on purpose.
+
+    CRMError
+      ConfigurationError
+        MappingError               .problems: every fault of a mapping at once, each with its path
+        UnknownProviderError       also a LookupError
+        AmbiguousProviderError     two installed distributions claim one name
+        MissingExtraError          also an ImportError; the message is the pip line that mends it
+      ProviderError
+        TransientError             trying again later can succeed; the only kind that is retried
+          RateLimitedError         .retry_after seconds, if the CRM said
+          UnavailableError         no answer, or a 5xx one
+        AuthenticationError        the credential is refused
+        AccessDeniedError          the credential is good, the permission is missing
+        SchemaChangedError         an object or field that we rely on is gone or different
+        CursorExpiredError         the position is too old: a full read is needed
+        UnexpectedResponseError    an answer that breaks the CRM's own contract
+      RecordError                  one record failed; becomes an outcome, the run goes on
+        ConversionError            a value has no faithful form on the other side
+        RejectedError              the store's rules refuse the record
+        DuplicateError             .existing_id, if the store named it
+        ConflictError              .candidates: more than one match, or a link already taken
+        StaleRecordError           the record changed after it was planned
+      StorageError
+        NotFoundError              also a LookupError
+        ConcurrentUpdateError      another process holds or took the lease
+      SafetyStopError              a guard stopped the run before it did harm
+        DeleteGuardError           .planned, .limit
+        BudgetExceededError        .used, .limit
+
+Retry means ``isinstance(error, TransientError)`` and nothing else. No message and no ``repr`` holds a secret or a
+record's value. All of them pickle.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from crmsync.models.problems import Problem
+
+
+class CRMError(Exception):
+    """The root of every error that crmsync raises on purpose."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(kind: type[CRMError], args: tuple[object, ...], state: dict[str, object]) -> CRMError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class ConfigurationError(CRMError):
+    """What the user configured cannot work; nothing was read or written."""
+
+
+class MappingError(ConfigurationError):
+    """A mapping has faults. ``problems`` holds all of them, each with the path of the field mapping at fault."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        lines = "".join(f"\n  {problem}" for problem in self.problems)
+        super().__init__(f"the mapping has {len(self.problems)} problem(s):{lines}")
+
+
+class UnknownProviderError(ConfigurationError, LookupError):
+    """No installed distribution offers this provider, storage or record store."""
+
+
+class AmbiguousProviderError(ConfigurationError):
+    """Two installed distributions offer the same name; one of them must go."""
+
+
+class MissingExtraError(ConfigurationError, ImportError):
+    """A part of crmsync needs packages that are not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        self.feature = feature
+        self.extra = extra
+        super().__init__(f"{feature} needs packages that are not installed: pip install 'crmsync[{extra}]'")
+
+
+class ProviderError(CRMError):
+    """A CRM, or any record store, could not do what was asked of it as a whole."""
+
+
+class TransientError(ProviderError):
+    """The same request may succeed later."""
+
+
+class RateLimitedError(TransientError):
+    """The store asks to slow down. ``retry_after`` is in seconds, ``None`` if it did not say."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class UnavailableError(TransientError):
+    """The store did not answer, or answered that it cannot serve now. Whether the request took effect is unknown."""
+
+
+class AuthenticationError(ProviderError):
+    """The credential is missing, wrong, expired or revoked."""
+
+
+class AccessDeniedError(ProviderError):
+    """The credential is good but lacks a permission."""
+
+
+class SchemaChangedError(ProviderError):
+    """An object or field that the mapping relies on no longer exists as it was."""
+
+
+class CursorExpiredError(ProviderError):
+    """The store no longer knows the position to read on from; read from the start."""
+
+
+class UnexpectedResponseError(ProviderError):
+    """The store's answer breaks its own contract."""
+
+
+class RecordError(CRMError):
+    """One record failed. ``code`` is stable; ``field`` names the field at fault, if one is."""
+
+    def __init__(self, message: str, *, code: str = "rejected", field: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.field = field
+
+
+class ConversionError(RecordError):
+    """A value has no faithful form on the other side."""
+
+
+class RejectedError(RecordError):
+    """The store's own rules refuse the record."""
+
+
+class DuplicateError(RecordError):
+    """The store holds such a record already. ``existing_id`` is its id, if the store named it."""
+
+    def __init__(
+        self, message: str, *, code: str = "duplicate", field: str | None = None, existing_id: str | None = None
+    ) -> None:
+        super().__init__(message, code=code, field=field)
+        self.existing_id = existing_id
+
+
+class ConflictError(RecordError):
+    """The record cannot be linked without a decision. ``candidates`` are the ids it could belong to."""
+
+    def __init__(self, message: str, *, code: str = "ambiguous", candidates: Sequence[str] = ()) -> None:
+        super().__init__(message, code=code)
+        self.candidates = tuple(candidates)
+
+
+class StaleRecordError(RecordError):
+    """The record changed after the plan was made; the next run decides anew."""
+
+    def __init__(self, message: str, *, code: str = "stale", field: str | None = None) -> None:
+        super().__init__(message, code=code, field=field)
+
+
+class StorageError(CRMError):
+    """The bookkeeping could not be read or written."""
+
+
+class NotFoundError(StorageError, LookupError):
+    """The bookkeeping holds nothing under this id."""
+
+
+class ConcurrentUpdateError(StorageError):
+    """Another process holds the lease, or took it while this one was away."""
+
+
+class SafetyStopError(CRMError):
+    """A guard stopped the run before it did harm; nothing that was already acknowledged is undone."""
+
+
+class DeleteGuardError(SafetyStopError):
+    """The run would delete more records than the guard allows."""
+
+    def __init__(self, planned: int, limit: int) -> None:
+        self.planned = planned
+        self.limit = limit
+        super().__init__(f"the run would delete {planned} records; the guard allows {limit}. Raise it to go on.")
+
+
+class BudgetExceededError(SafetyStopError):
+    """The run would use more API calls than its budget."""
+
+    def __init__(self, used: int, limit: int) -> None:
+        self.used = used
+        self.limit = limit
+        super().__init__(f"the run's budget of {limit} API calls is used up ({used} used); it goes on where it stopped")
+
+
+__all__ = [
+    "AccessDeniedError",
+    "AmbiguousProviderError",
+    "AuthenticationError",
+    "BudgetExceededError",
+    "CRMError",
+    "ConcurrentUpdateError",
+    "ConfigurationError",
+    "ConflictError",
+    "ConversionError",
+    "CursorExpiredError",
+    "DeleteGuardError",
+    "DuplicateError",
+    "MappingError",
+    "MissingExtraError",
+    "NotFoundError",
+    "ProviderError",
+    "RateLimitedError",
+    "RecordError",
+    "RejectedError",
+    "SafetyStopError",
+    "SchemaChangedError",
+    "StaleRecordError",
+    "StorageError",
+    "TransientError",
+    "UnavailableError",
+    "UnexpectedResponseError",
+    "UnknownProviderError",
+]

@@ -1,0 +1,152 @@
+"""Field mappings: what corresponds to what, in which direction, and who wins."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+from pydantic import AliasChoices, Field
+
+from crmsync.models.records import Side
+from crmsync.models.schema import FieldType, PublicModel
+
+
+class SyncDirection(enum.StrEnum):
+    """Which way values of a field flow."""
+
+    TO_CRM = "to_crm"
+    FROM_CRM = "from_crm"
+    BIDIRECTIONAL = "bidirectional"
+
+
+class ConflictPolicy(enum.StrEnum):
+    """What to do when both sides changed a field to different values since the last sync."""
+
+    LOCAL_WINS = "local_wins"
+    REMOTE_WINS = "remote_wins"
+    NEWEST_WINS = "newest_wins"
+    PREFER_NONBLANK = "prefer_nonblank"
+    SET_MERGE = "set_merge"
+    MAX = "max"
+    MIN = "min"
+    MOST_RESTRICTIVE = "most_restrictive"
+    MANUAL = "manual"
+    CUSTOM = "custom"
+
+
+class Enforcement(enum.StrEnum):
+    """How hard one direction of a field mapping pushes."""
+
+    OFF = "off"
+    """Never write the target."""
+    PROPAGATE = "propagate"
+    """Write when the source changed."""
+    MIRROR = "mirror"
+    """Also undo drift on the target."""
+    FILL_BLANK = "fill_blank"
+    """Write only where the target is blank."""
+    CREATE_ONLY = "create_only"
+    """Write only when the target record is created."""
+
+
+class OnLoss(enum.StrEnum):
+    """What to do with a value that does not fit the other side unchanged. Nothing is ever cut silently."""
+
+    REJECT_FIELD = "reject_field"
+    REJECT_RECORD = "reject_record"
+    REPORT = "report"
+    ACCEPT = "accept"
+
+
+class DeletePolicy(enum.StrEnum):
+    """What a delete on one side does to the linked record on the other."""
+
+    IGNORE = "ignore"
+    UNLINK = "unlink"
+    ARCHIVE = "archive"
+    PROPAGATE = "propagate"
+
+
+class FieldMapping(PublicModel):
+    """One local field and the CRM field it corresponds to.
+
+    ``policy`` None takes the mapping's default (``set_merge`` for set-valued fields). ``to_crm`` and ``from_crm`` refine
+    ``sync_direction``: None means ``propagate`` where the direction allows it and ``off`` where it does not. ``tie``
+    is the side that ``newest_wins`` prefers within the clocks' uncertainty, and that wins a first meeting of two
+    different values under a policy that cannot tell. ``namespace`` is a prefix: only set elements that begin with it
+    are ours to add or remove. ``value_map`` renames local values to CRM values, one to one. ``separator`` splits a
+    set-valued text cell of the local side. ``restrictive`` is the value that ``most_restrictive`` protects (True for an
+    opt-out flag). ``default`` is written when the source is blank at creation.
+    """
+
+    markmail_field: str = Field(min_length=1, max_length=255)
+    crm_field: str = Field(min_length=1, max_length=255, validation_alias=AliasChoices("crm_field", "salesforce_field"))
+    field_type: FieldType = FieldType.TEXT
+    sync_direction: SyncDirection = SyncDirection.BIDIRECTIONAL
+    policy: ConflictPolicy | None = None
+    to_crm: Enforcement | None = None
+    from_crm: Enforcement | None = None
+    tie: Side = Side.REMOTE
+    on_loss: OnLoss = OnLoss.REJECT_FIELD
+    required: bool = False
+    default: Any = None
+    namespace: str = ""
+    separator: str = ";"
+    value_map: dict[str, str] = Field(default_factory=dict)
+    restrictive: bool = True
+
+
+class MatchKeys(PublicModel):
+    """How records that are not linked yet find each other: by external key, stored remote id, then exact e-mail.
+
+    ``local_email`` and ``remote_email`` are field names; empty switches e-mail matching off. ``local_remote_id`` is a
+    local field that stores the CRM's id, if there is one.
+    """
+
+    local_email: str = "email"
+    remote_email: str = "Email"
+    local_remote_id: str = ""
+
+
+class ObjectMapping(PublicModel):
+    """A local object and the CRM object it is synced with.
+
+    The delete guard stops a run that would delete more than max(``delete_guard_count``, ``delete_guard_share`` of the
+    links). ``archive`` as a delete policy writes True to the ``..._archive_field`` of the surviving record.
+    """
+
+    local_object: str = "subscribers"
+    fields: tuple[FieldMapping, ...]
+    match: MatchKeys = MatchKeys()
+    policy: ConflictPolicy = ConflictPolicy.NEWEST_WINS
+    create_in_crm: bool = True
+    create_in_local: bool = True
+    delete_in_crm: DeletePolicy = DeletePolicy.IGNORE
+    delete_in_local: DeletePolicy = DeletePolicy.IGNORE
+    local_archive_field: str = ""
+    remote_archive_field: str = ""
+    delete_guard_count: int = Field(default=50, ge=0)
+    delete_guard_share: float = Field(default=0.01, ge=0, le=1)
+
+
+def two_way(markmail_field: str, crm_field: str, **options: Any) -> FieldMapping:
+    """Preset: changes flow both ways, the newest wins a conflict."""
+    return FieldMapping(markmail_field=markmail_field, crm_field=crm_field, **options)
+
+
+def prefer_crm_unless_blank(markmail_field: str, crm_field: str, **options: Any) -> FieldMapping:
+    """Preset: both ways; in a conflict the CRM's value wins unless it is blank."""
+    chosen = {"policy": ConflictPolicy.PREFER_NONBLANK, "tie": Side.REMOTE, **options}
+    return FieldMapping(markmail_field=markmail_field, crm_field=crm_field, **chosen)
+
+
+def always_use_crm(markmail_field: str, crm_field: str, **options: Any) -> FieldMapping:
+    """Preset: the CRM's value is mirrored; local edits are undone."""
+    chosen = {"sync_direction": SyncDirection.FROM_CRM, "from_crm": Enforcement.MIRROR, **options}
+    return FieldMapping(markmail_field=markmail_field, crm_field=crm_field, **chosen)
+
+
+def dont_sync(markmail_field: str, crm_field: str, **options: Any) -> FieldMapping:
+    """Preset: the correspondence is recorded, nothing flows."""
+    chosen = {"to_crm": Enforcement.OFF, "from_crm": Enforcement.OFF, **options}
+    return FieldMapping(markmail_field=markmail_field, crm_field=crm_field, **chosen)

@@ -1,0 +1,88 @@
+"""What a run reports: counts for each side, problems, how it ended."""
+
+from __future__ import annotations
+
+import enum
+
+from pydantic import AwareDatetime, Field, computed_field
+
+from crmsync.models.schema import PublicModel
+
+
+class RunStatus(enum.StrEnum):
+    """How a run ended."""
+
+    SUCCESS = "success"
+    PARTIAL = "partial"
+    """Records were rejected or conflicts parked; everything else is in step."""
+    STOPPED = "stopped"
+    """A guard stopped it; what was acknowledged stays, the rest goes on in the next run."""
+    FAILED = "failed"
+
+
+class RecordProblem(PublicModel):
+    """One record that could not be synced wholly, with the reason and what to do; never with a value."""
+
+    markmail_id: str | None = None
+    crm_id: str | None = None
+    side: str = ""
+    field: str | None = None
+    code: str
+    message: str
+    remedy: str = ""
+    candidates: tuple[str, ...] = ()
+
+
+class SideReport(PublicModel):
+    """What a run did to one side. ``conflicts`` counts values of this side that lost; ``rejected`` records this side refused.
+
+    ``unchanged`` are records read that needed nothing; ``echoes_dropped`` those of them that were our own writes coming
+    back. ``seconds`` is the time spent waiting for this side, summed over calls in flight.
+    """
+
+    read: int = 0
+    created: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    conflicts: int = 0
+    rejected: int = 0
+    echoes_dropped: int = 0
+    api_calls: int = 0
+    seconds: float = 0.0
+
+    @property
+    def written(self) -> int:
+        """Records created, updated or deleted."""
+        return self.created + self.updated + self.deleted
+
+
+class RunReport(PublicModel):
+    """One run of one object of one integration. ``problems`` is capped; ``problem_count`` is not."""
+
+    run_id: str
+    integration_id: str
+    entity_type: str
+    status: RunStatus
+    sync_type: str = "incremental"
+    dry_run: bool = False
+    started_at: AwareDatetime
+    finished_at: AwareDatetime
+    local: SideReport = SideReport()
+    remote: SideReport = SideReport()
+    linked: int = 0
+    conflicts_open: int = 0
+    problem_count: int = 0
+    problems: tuple[RecordProblem, ...] = Field(default=())
+    error: str | None = None
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic documents this order; mypy cannot type it
+    @property
+    def seconds(self) -> float:
+        """Wall-clock duration of the run."""
+        return (self.finished_at - self.started_at).total_seconds()
+
+    @property
+    def written(self) -> int:
+        """Records written on both sides; 0 means that the sides were in step already."""
+        return self.local.written + self.remote.written

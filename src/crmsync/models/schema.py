@@ -1,0 +1,91 @@
+"""What a side says of its objects and fields."""
+
+from __future__ import annotations
+
+import enum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class FieldType(enum.StrEnum):
+    """The kinds of value that a field can hold."""
+
+    TEXT = "text"
+    EMAIL = "email"
+    PHONE = "phone"
+    URL = "url"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    CURRENCY = "currency"
+    PERCENT = "percent"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    DATETIME = "datetime"
+    TIME = "time"
+    PICKLIST = "picklist"
+    MULTI_PICKLIST = "multi_picklist"
+    TAGS = "tags"
+    REFERENCE = "reference"
+    ID = "id"
+    JSON = "json"
+
+    @property
+    def set_valued(self) -> bool:
+        """Whether values are sets of elements that merge one by one."""
+        return self in (FieldType.MULTI_PICKLIST, FieldType.TAGS)
+
+
+class PublicModel(BaseModel):
+    """What users hold: frozen, strict about names, and silent about values when it refuses one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class FieldSchema(PublicModel):
+    """One field of an object, as its side describes it.
+
+    ``length`` counts characters; ``precision`` is the total of digits and ``scale`` those after the point. ``required``
+    means that a create must give it. ``readable`` False: hidden by permissions. ``separator`` joins the elements of a
+    set-valued field on a side that stores one string (a CSV cell).
+    """
+
+    name: str
+    label: str = ""
+    type: FieldType = FieldType.TEXT
+    length: int | None = None
+    precision: int | None = None
+    scale: int | None = None
+    required: bool = False
+    nillable: bool = True
+    readable: bool = True
+    createable: bool = True
+    updateable: bool = True
+    unique: bool = False
+    external_id: bool = False
+    custom: bool = False
+    options: tuple[str, ...] = ()
+    restricted: bool = False
+    reference_to: tuple[str, ...] = ()
+    separator: str | None = None
+
+
+class CustomField(FieldSchema):
+    """A field that the CRM's administrator added."""
+
+    custom: bool = True
+
+
+class ObjectSchema(PublicModel):
+    """One object of a side: its fields by name, and which of them carry identity.
+
+    ``open`` True: the side takes fields that it does not list (a CSV file, a memory store).
+    """
+
+    name: str
+    label: str = ""
+    fields: tuple[FieldSchema, ...] = ()
+    open: bool = False
+
+    def field(self, name: str) -> FieldSchema | None:
+        """The field of this exact name, or None."""
+        return next((field for field in self.fields if field.name == name), None)

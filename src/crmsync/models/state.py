@@ -1,0 +1,174 @@
+"""The bookkeeping of a sync: links with their shadows, cursors, leases, the journal, conflicts.
+
+All times are aware UTC. No record value is in here, but for a conflict's two values, kept while they are needed.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from crmsync.models.problems import Problem
+from crmsync.models.records import OperationKind, Side
+
+
+class LinkStatus(enum.StrEnum):
+    """The state of a pair of records."""
+
+    SYNCED = "synced"
+    CONFLICT = "conflict"
+    """Linked; at least one field waits for a decision. The other fields sync."""
+    REJECTED = "rejected"
+    """The last attempt failed, wholly or in a field; tried again in every run."""
+    QUARANTINED = "quarantined"
+    """More than one match; waits until the candidates differ or someone decides. Looked at again in every run."""
+    DELETED = "deleted"
+    """A tombstone: one side deleted the record, nothing may bring it back."""
+    UNLINKED = "unlinked"
+    """The pair was separated on purpose; both records live on without each other."""
+
+
+@attrs.frozen(slots=True)
+class Link:
+    """A row of ``crm_sync_status``: the pair of ids of one record, and what each side held when we last acknowledged it.
+
+    ``markmail_id`` is the local id; for a record born in the CRM that has no local twin yet it is the id that the twin
+    will get. ``crm_id`` is None until the remote record exists. ``last_sync_hash`` is the 64-hex SHA-256 over both
+    shadows. The shadows are opaque to storage (`crmsync.diff.digests` reads them); empty means "never seen".
+    ``born`` is the side where the record was first seen. ``attempts`` counts failed attempts in a row.
+    """
+
+    integration_id: str
+    entity_type: str
+    markmail_id: str
+    crm_id: str | None = None
+    status: LinkStatus = LinkStatus.SYNCED
+    born: Side = Side.LOCAL
+    last_sync_hash: str = ""
+    local_shadow: bytes = attrs.field(default=b"", repr=False)
+    remote_shadow: bytes = attrs.field(default=b"", repr=False)
+    local_version: str | None = None
+    remote_version: str | None = None
+    mapping_version: str = ""
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    problems: tuple[Problem, ...] = ()
+    candidates: tuple[str, ...] = ()
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+@attrs.frozen(slots=True)
+class Cursors:
+    """How far each side was read and acknowledged. None: from the start. Positions are opaque to all but their side."""
+
+    local: str | None = None
+    remote: str | None = None
+    mapping_version: str = ""
+
+
+@attrs.frozen(slots=True)
+class Lease:
+    """The right to run one integration's object until ``expires_at``.
+
+    ``fence`` grows by one with every new holder; a write that carries an older fence is refused.
+    """
+
+    integration_id: str
+    entity_type: str
+    owner: str
+    fence: int
+    expires_at: datetime
+
+
+@attrs.frozen(slots=True)
+class JournalEntry:
+    """A write that was about to be sent. Present at the start of a run: nobody knows whether it took effect.
+
+    ``target`` is the side written. ``record_id`` is the target's id, None for a create that lets the target choose.
+    ``sent`` maps the target's field names to the 8-byte digests of the values sent.
+    """
+
+    op_id: str
+    integration_id: str
+    entity_type: str
+    target: Side
+    kind: OperationKind
+    markmail_id: str
+    crm_id: str | None
+    sent: dict[str, bytes] = attrs.field(factory=dict, repr=False)
+    started_at: datetime | None = None
+
+
+class ConflictStatus(enum.StrEnum):
+    """Whether a conflict waits, was decided by a person, or was settled by its policy."""
+
+    OPEN = "open"
+    DECIDED = "decided"
+    """Someone chose; the next run writes it."""
+    RESOLVED = "resolved"
+
+
+@attrs.frozen(slots=True)
+class Conflict:
+    """Both sides changed one field to different values. The values are JSON-able and never shown by ``repr``.
+
+    ``id`` is stable for (link, field) while open. ``winner`` is the side whose value was kept or chosen, None while
+    open, or when a merged or given value won. ``loser_value``s are kept: an overwritten value is never just gone.
+    """
+
+    id: str
+    integration_id: str
+    entity_type: str
+    markmail_id: str
+    crm_id: str | None
+    field: str
+    crm_field: str
+    policy: str
+    status: ConflictStatus
+    local_value: Any = attrs.field(default=None, repr=False)
+    remote_value: Any = attrs.field(default=None, repr=False)
+    winner: Side | None = None
+    run_id: str = ""
+    created_at: datetime | None = None
+    resolved_at: datetime | None = None
+
+
+@attrs.frozen(slots=True)
+class SyncLog:
+    """A row of ``crm_sync_logs``: one finished (or failed) run of one object. ``sync_type`` is full or incremental.
+
+    ``error_details`` is JSON-able: the run report and its problems, without record values.
+    """
+
+    id: str
+    integration_id: str
+    sync_type: str
+    entity_type: str
+    entity_count: int
+    success_count: int
+    error_count: int
+    started_at: datetime
+    completed_at: datetime | None
+    error_details: dict[str, Any] = attrs.field(factory=dict)
+    created_at: datetime | None = None
+
+
+@attrs.frozen(slots=True)
+class Acknowledgement:
+    """Everything that one page changes in the bookkeeping; stored in one transaction or not at all.
+
+    ``links`` are inserted or replaced (by integration, object, markmail_id); ``removed_links`` are markmail_ids whose
+    rows go away (applied before the inserts); ``conflicts`` are inserted or replaced by id; ``resolved_conflicts`` are
+    ids to mark resolved; ``done`` are op_ids to drop from the journal; ``cursors`` None leaves the cursors as they are.
+    """
+
+    links: tuple[Link, ...] = ()
+    removed_links: tuple[str, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    resolved_conflicts: tuple[str, ...] = ()
+    done: tuple[str, ...] = ()
+    cursors: Cursors | None = None

@@ -1,0 +1,106 @@
+"""What the mapping engine hands to the merge engine: one compiled rule for each field, as plain callables.
+
+`crmsync.mapping` builds these, `crmsync.diff` reads them; neither imports the other.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import TypeAlias
+
+import attrs
+
+from crmsync.models.mappings import ConflictPolicy, Enforcement, MatchKeys, OnLoss
+from crmsync.models.problems import Problem
+from crmsync.models.records import Side
+
+
+class LossKind(enum.StrEnum):
+    """How a value changes when the other side cannot hold it as it is."""
+
+    TRUNCATED = "truncated"
+    ROUNDED = "rounded"
+    PRECISION = "precision"
+    ZONE = "zone"
+    UNKNOWN_OPTION = "unknown_option"
+    DROPPED_ELEMENT = "dropped_element"
+    ENCODING = "encoding"
+    INVALID = "invalid"
+
+
+@attrs.frozen(slots=True)
+class Loss:
+    """One loss in one conversion. ``before`` and ``after`` are for the caller and never for a log."""
+
+    kind: LossKind
+    field: str
+    message: str
+    before: object = attrs.field(default=None, repr=False)
+    after: object = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(slots=True)
+class Conversion:
+    """A converted value with its losses.
+
+    ``rejected`` True: ``on_loss`` forbids to write ``value``; the field (or, with ``whole_record``, the record) is
+    rejected and reported instead.
+    """
+
+    value: object = attrs.field(repr=False)
+    losses: tuple[Loss, ...] = ()
+    rejected: bool = False
+    whole_record: bool = False
+
+
+Converter: TypeAlias = Callable[[object], Conversion]
+"""Total: no exception for any input. MISSING stays MISSING, None stays None."""
+
+Normaliser: TypeAlias = Callable[[object], object]
+"""The form in which two values of one side are compared: equal forms are the same value. Idempotent, hashable result."""
+
+
+@attrs.frozen(slots=True)
+class FieldRule:
+    """One compiled field mapping.
+
+    ``local`` and ``remote`` are field names of the two sides. ``to_crm`` and ``from_crm`` are final: `OFF` where the
+    direction, the permissions or the schema forbid writing. ``owns`` says which elements of a set-valued field are ours
+    to add and remove. ``custom`` is the pure function of policy `CUSTOM`: (local value, converted remote value) to the
+    local value that both should hold.
+    """
+
+    local: str
+    remote: str
+    to_crm: Enforcement
+    from_crm: Enforcement
+    policy: ConflictPolicy
+    tie: Side
+    set_valued: bool
+    to_remote: Converter
+    to_local: Converter
+    normal_local: Normaliser
+    normal_remote: Normaliser
+    owns: Callable[[str], bool]
+    on_loss: OnLoss = OnLoss.REJECT_FIELD
+    required: bool = False
+    default: object = None
+    restrictive: object = True
+    custom: Callable[[object, object], object] | None = None
+
+
+@attrs.frozen(slots=True)
+class RecordRule:
+    """A compiled object mapping: its rules, and how unlinked records find each other.
+
+    ``version`` is a digest of everything that influences a conversion or a decision: equal versions, equal behaviour.
+    ``warnings`` are problems that do not hinder a sync (an unreadable field, say).
+    """
+
+    rules: tuple[FieldRule, ...]
+    version: str
+    match: MatchKeys
+    local_fields: tuple[str, ...]
+    remote_fields: tuple[str, ...]
+    warnings: tuple[Problem, ...] = ()

@@ -1,0 +1,125 @@
+"""The contract of a CRM provider, and of the factory that an entry point names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, runtime_checkable
+
+import attrs
+from pydantic import SecretStr
+
+from crmsync.models.campaigns import CRMCampaign, EmailActivity
+from crmsync.models.contacts import CRMContact, CRMList
+from crmsync.models.mappings import FieldMapping, ObjectMapping
+from crmsync.models.results import BulkSyncResult, ConnectionReport, CRMFeature, CRMSyncResult
+from crmsync.models.schema import CustomField
+from crmsync.protocols.records import RecordStore
+from crmsync.protocols.runtime import CallBudget, Clock
+
+
+@runtime_checkable
+class CRMProvider(Protocol):
+    """One open connection to one tenant's CRM.
+
+    Verbs on single contacts never raise for a record's own fault: the result says it. They raise the `ProviderError`
+    family when the call as a whole failed.
+    """
+
+    @property
+    def provider_name(self) -> str:
+        """The kind of CRM, as registered: ``salesforce``."""
+        ...
+
+    def supports_feature(self, feature: CRMFeature) -> bool:
+        """Whether this connection can do it. A verb without its feature raises `ConfigurationError`."""
+        ...
+
+    async def test_connection(self) -> ConnectionReport:
+        """Sign in, look at what is needed for a sync, and say what is missing. Changes nothing."""
+        ...
+
+    async def records(self, object_name: str) -> RecordStore:
+        """Open the record store of one of the CRM's objects.
+
+        :raises SchemaChangedError: the CRM has no such object, or hides it.
+        """
+        ...
+
+    async def sync_contact(self, contact: CRMContact) -> CRMSyncResult:
+        """Create the contact, or update the one with its id or e-mail. Running it again makes no second one."""
+        ...
+
+    async def get_contact(self, email: str) -> CRMContact | None:
+        """The contact with this e-mail, whatever the case; None if there is none.
+
+        :raises ConflictError: more than one contact has it.
+        """
+        ...
+
+    async def update_contact(self, contact: CRMContact) -> CRMSyncResult:
+        """Update the contact with this id (or e-mail, without an id); failed with code ``not_found`` if there is none."""
+        ...
+
+    async def delete_contact(self, contact_id: str) -> CRMSyncResult:
+        """Delete the contact with this CRM id. One that is gone already counts as unchanged."""
+        ...
+
+    async def bulk_sync_contacts(self, contacts: Sequence[CRMContact]) -> BulkSyncResult:
+        """As `sync_contact` for many, in as few calls as the CRM allows; one result for each input, in input order."""
+        ...
+
+    async def sync_campaign(self, campaign: CRMCampaign) -> CRMSyncResult:
+        """Create or update a campaign."""
+        ...
+
+    async def log_email_activity(self, activity: EmailActivity) -> CRMSyncResult:
+        """Record an e-mail event with the contact it concerns."""
+        ...
+
+    async def sync_list_membership(self, members: CRMList) -> BulkSyncResult:
+        """Make the members of the CRM's list those of ``members.member_emails``; one result for each of them, in order."""
+        ...
+
+    async def get_custom_fields(self, object_name: str = "Contact") -> list[CustomField]:
+        """The fields that the CRM's administrator added to an object."""
+        ...
+
+    async def map_custom_fields(self, mappings: Sequence[FieldMapping], object_name: str = "Contact") -> ObjectMapping:
+        """Check field mappings against the CRM and make an object mapping of them.
+
+        :raises MappingError: with every fault at once.
+        """
+        ...
+
+
+@attrs.frozen(slots=True)
+class ProviderContext:
+    """What the owner lends to a provider while it is open."""
+
+    clock: Clock
+    budget: CallBudget
+    retry_attempts: int = 5
+
+
+@runtime_checkable
+class ProviderFactory(Protocol):
+    """What an entry point of the group ``crmsync.providers`` names: an object, or a class without arguments."""
+
+    @property
+    def name(self) -> str:
+        """The name it is registered under."""
+        ...
+
+    def default_mappings(self) -> Mapping[str, ObjectMapping]:
+        """A sensible mapping for each object that a newcomer would sync, by object name."""
+        ...
+
+    def open(
+        self, settings: Mapping[str, Any], credentials: Mapping[str, SecretStr], context: ProviderContext
+    ) -> AbstractAsyncContextManager[CRMProvider]:
+        """Connect; leaving the context closes what was opened.
+
+        :raises ConfigurationError: a setting or credential is missing or unusable; the message names it.
+        """
+        ...

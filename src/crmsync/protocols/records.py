@@ -1,0 +1,66 @@
+"""The contract of a side: describe fields, stream changes, find by key, apply a batch of writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from crmsync.models.records import ChangePage, Operation, Outcome, Record, StoreLimits
+from crmsync.models.schema import ObjectSchema
+
+
+@runtime_checkable
+class RecordStore(Protocol):
+    """One object of one side. The engine knows nothing else about either side.
+
+    All methods may raise the `ProviderError` family for a failure of the call as a whole; a failure of one record is an
+    `Outcome`. Implementations are safe for concurrent calls.
+    """
+
+    @property
+    def name(self) -> str:
+        """The object's name on its side, such as ``Contact``."""
+        ...
+
+    @property
+    def limits(self) -> StoreLimits:
+        """What this side can take."""
+        ...
+
+    async def describe(self) -> ObjectSchema:
+        """The object's fields as this credential sees them."""
+        ...
+
+    async def changes(self, cursor: str | None, *, fields: Sequence[str], limit: int | None = None) -> ChangePage:
+        """The next page of created, changed and deleted records after ``cursor`` (None: every record there is).
+
+        A pass is a chain of calls, each with the cursor of the one before, until ``has_more`` is False; the last cursor
+        starts the next pass. Within a pass no record that existed throughout is left out, however many share a
+        timestamp and whatever ``limit`` is. Between passes the side re-reads its look-back, so a record may come again.
+        Cursors carry all state: passes may be abandoned, repeated and interleaved.
+
+        :raises CursorExpiredError: the position is too old; start again with None.
+        """
+        ...
+
+    async def get(self, ids: Sequence[str], *, fields: Sequence[str]) -> Mapping[str, Record]:
+        """The records with these ids, by the id asked for. Absent: deleted or never there. Any number of ids."""
+        ...
+
+    async def find(self, field: str, values: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
+        """Every live record whose field equals one of the values (e-mail fields: whatever the case). Any number of values."""
+        ...
+
+    async def find_by_key(self, keys: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
+        """Every live record that carries one of these external keys; none on a side without external keys."""
+        ...
+
+    async def write(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
+        """Apply up to ``limits.write_batch`` operations; one outcome for each, in order.
+
+        One bad row never hinders another. A create with a key that exists already updates that record. A create is
+        never sent twice by the store itself unless it carries a key.
+
+        :raises TransientError: the call as a whole failed; whether rows took effect is unknown.
+        """
+        ...

@@ -1,0 +1,168 @@
+"""The contract of the bookkeeping: integrations, links, cursors, leases, journal, conflicts, logs, templates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+from typing import Any, Protocol, runtime_checkable
+
+from crmsync.models.integrations import Integration, MappingTemplate
+from crmsync.models.records import Side
+from crmsync.models.state import (
+    Acknowledgement,
+    Conflict,
+    ConflictStatus,
+    Cursors,
+    JournalEntry,
+    Lease,
+    Link,
+    LinkStatus,
+    SyncLog,
+)
+
+
+@runtime_checkable
+class SyncRepository(Protocol):
+    """Where the bookkeeping lives. Every method but those on integrations and templates is scoped to one integration.
+
+    Everything raises `StorageError` when the storage fails. Times are aware UTC. Methods are safe for concurrent calls.
+    """
+
+    async def save_integration(self, integration: Integration) -> None:
+        """Insert or replace."""
+        ...
+
+    async def get_integration(self, integration_id: str) -> Integration:
+        """:raises NotFoundError: there is none."""
+        ...
+
+    async def list_integrations(self, user_id: str | None = None) -> list[Integration]:
+        """All, or one user's, ordered by id."""
+        ...
+
+    async def delete_integration(self, integration_id: str) -> None:
+        """Delete it with everything that belongs to it.
+
+        :raises NotFoundError: there is none.
+        """
+        ...
+
+    async def acquire_lease(
+        self, integration_id: str, entity_type: str, owner: str, *, now: datetime, ttl: timedelta
+    ) -> Lease:
+        """Take the lease if it is free, expired, or held by this very owner; the fence grows by one each time.
+
+        :raises ConcurrentUpdateError: another owner holds it.
+        """
+        ...
+
+    async def renew_lease(self, lease: Lease, *, now: datetime, ttl: timedelta) -> Lease:
+        """Extend; the fence stays.
+
+        :raises ConcurrentUpdateError: it was taken by another.
+        """
+        ...
+
+    async def release_lease(self, lease: Lease) -> None:
+        """Give it back; does nothing if it was taken by another."""
+        ...
+
+    async def links_by_local(self, integration_id: str, entity_type: str, ids: Sequence[str]) -> Mapping[str, Link]:
+        """Links by markmail_id, of any status. Any number of ids."""
+        ...
+
+    async def links_by_remote(self, integration_id: str, entity_type: str, ids: Sequence[str]) -> Mapping[str, Link]:
+        """Links by crm_id, of any status. Any number of ids."""
+        ...
+
+    async def scan_links(
+        self,
+        integration_id: str,
+        entity_type: str,
+        *,
+        statuses: Sequence[LinkStatus] = (),
+        after: str = "",
+        limit: int = 1000,
+    ) -> list[Link]:
+        """Links with markmail_id > after, ordered by it; of these statuses, or of all."""
+        ...
+
+    async def count_links(self, integration_id: str, entity_type: str) -> Mapping[LinkStatus, int]:
+        """How many links have each status; statuses without links may be absent."""
+        ...
+
+    async def get_cursors(self, integration_id: str, entity_type: str) -> Cursors:
+        """How far both sides were acknowledged; empty cursors if never."""
+        ...
+
+    async def add_journal(self, lease: Lease, entries: Sequence[JournalEntry]) -> None:
+        """Store entries before their writes are sent.
+
+        :raises ConcurrentUpdateError: the lease was taken by another.
+        """
+        ...
+
+    async def list_journal(self, integration_id: str, entity_type: str) -> list[JournalEntry]:
+        """What was about to be sent and never acknowledged, in the order it was added."""
+        ...
+
+    async def acknowledge(self, lease: Lease, acknowledgement: Acknowledgement) -> None:
+        """Store a page's results in one transaction, fenced by the lease. Sets created_at/updated_at of links.
+
+        :raises ConcurrentUpdateError: the lease was taken by another; nothing is stored.
+        """
+        ...
+
+    async def list_conflicts(
+        self,
+        integration_id: str,
+        entity_type: str | None = None,
+        *,
+        statuses: Sequence[ConflictStatus] = (),
+        markmail_ids: Sequence[str] | None = None,
+        limit: int = 1000,
+    ) -> list[Conflict]:
+        """Conflicts, oldest first."""
+        ...
+
+    async def get_conflict(self, integration_id: str, conflict_id: str) -> Conflict:
+        """:raises NotFoundError: there is none."""
+        ...
+
+    async def decide_conflict(self, integration_id: str, conflict_id: str, winner: Side, *, now: datetime) -> Conflict:
+        """Note someone's decision on an open conflict; the next run carries it out.
+
+        :raises NotFoundError: there is none, or it is resolved already.
+        """
+        ...
+
+    async def add_log(self, log: SyncLog) -> None:
+        """Insert or replace by id."""
+        ...
+
+    async def list_logs(
+        self, integration_id: str, entity_type: str | None = None, *, limit: int = 100
+    ) -> list[SyncLog]:
+        """Runs, newest first."""
+        ...
+
+    async def save_template(self, template: MappingTemplate) -> None:
+        """Insert or replace by (provider, name)."""
+        ...
+
+    async def list_templates(self, provider: str | None = None) -> list[MappingTemplate]:
+        """Templates by provider and name."""
+        ...
+
+
+@runtime_checkable
+class RepositoryFactory(Protocol):
+    """What an entry point of the group ``crmsync.storage`` names; the entry point's name is the URL's scheme."""
+
+    def __call__(self, url: str, **options: Any) -> AbstractAsyncContextManager[SyncRepository]:
+        """An async context manager that yields a `SyncRepository`, migrated to the current schema.
+
+        :raises StorageError: it cannot be opened, is read-only, or is newer than this crmsync.
+        """
+        ...

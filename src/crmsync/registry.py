@@ -1,0 +1,71 @@
+"""Providers, storages and record stores, found by entry points.
+
+Listing imports nothing; a plug-in is loaded when it is first asked for. Our own come through the same door as a third
+party's. Groups: ``crmsync.providers``, ``crmsync.storage`` (by URL scheme), ``crmsync.records`` (by ``type``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from crmsync.errors import AmbiguousProviderError, ConfigurationError, UnknownProviderError
+from crmsync.protocols.provider import ProviderFactory
+
+PROVIDERS = "crmsync.providers"
+STORAGE = "crmsync.storage"
+RECORDS = "crmsync.records"
+
+
+class Registry:
+    """Looks plug-ins up by name. ``found`` is for tests; by default it is what is installed."""
+
+    def __init__(self, found: Iterable[EntryPoint] | None = None) -> None:
+        self._found = None if found is None else tuple(found)
+
+    def names(self, group: str) -> list[str]:
+        """The names offered in a group, sorted, without loading anything."""
+        return sorted({entry.name for entry in self._entries(group)})
+
+    def origin(self, group: str, name: str) -> str:
+        """The distribution and version that offers a name."""
+        dist = self._entry(group, name).dist
+        return f"{dist.name} {dist.version}" if dist else "unknown"
+
+    def load(self, group: str, name: str) -> Any:
+        """Import and return what the entry point names.
+
+        :raises UnknownProviderError: nobody offers it.
+        :raises AmbiguousProviderError: two distributions do.
+        :raises MissingExtraError: the plug-in needs packages that are not installed (raised by the plug-in itself).
+        """
+        return self._entry(group, name).load()
+
+    def provider(self, name: str) -> ProviderFactory:
+        """The factory of a provider.
+
+        :raises ConfigurationError: what the entry point names is no `ProviderFactory`.
+        """
+        loaded = self.load(PROVIDERS, name)
+        factory = loaded() if isinstance(loaded, type) else loaded
+        if not isinstance(factory, ProviderFactory):
+            msg = f"the entry point {name!r} of {self.origin(PROVIDERS, name)} is not a ProviderFactory"
+            raise ConfigurationError(msg)
+        return factory
+
+    def _entries(self, group: str) -> list[EntryPoint]:
+        found = entry_points(group=group) if self._found is None else self._found
+        return [entry for entry in found if entry.group == group]
+
+    def _entry(self, group: str, name: str) -> EntryPoint:
+        matches = {entry.value: entry for entry in self._entries(group) if entry.name == name}
+        if not matches:
+            known = ", ".join(self.names(group)) or "none"
+            msg = f"nothing installed offers {name!r} in {group} (installed: {known})"
+            raise UnknownProviderError(msg)
+        if len(matches) > 1:
+            owners = ", ".join(sorted(entry.dist.name if entry.dist else entry.value for entry in matches.values()))
+            msg = f"{name!r} in {group} is offered more than once, by: {owners}; uninstall all but one"
+            raise AmbiguousProviderError(msg)
+        return next(iter(matches.values()))

@@ -1,0 +1,149 @@
+"""Rows of one object in memory, with the indexes that queries and upserts lean on.
+
+A row is a plain dict of stored values without its nulls, and is never changed in place: every save puts a new dict. So a
+query cursor that holds rows holds a snapshot, and a rollback is putting the old dict back.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from attrs import define, field, frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from crmsync.testing.salesforce.schema import FieldDef, ObjectDef
+
+Row: TypeAlias = dict[str, Any]
+#: Key of a row that tells when it went to the recycle bin; not a field of any object.
+DELETED_DATE = "$DeletedDate"
+
+
+@frozen
+class LateRow:
+    """A saved row that readers do not see before ``visible_at``: its transaction has not committed."""
+
+    visible_at: datetime
+    row: Row
+
+
+def fold(definition: FieldDef, value: str) -> str:
+    """Return the text as the field compares it."""
+    return value if definition.case_sensitive else value.casefold()
+
+
+@define
+class Table:
+    """The rows of one object. ``rows``, ``order`` and the lookups hold what readers see; ``late`` what they do not yet.
+
+    ``order`` is the list of (SystemModstamp, Id), sorted.
+    """
+
+    definition: ObjectDef
+    rows: dict[str, Row] = field(factory=dict)
+    order: list[tuple[str, str]] = field(factory=list)
+    late: dict[str, LateRow] = field(factory=dict)
+    serial: int = 0
+    _lookups: dict[str, dict[str, set[str]]] = field(factory=dict, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        for entry in self.definition.fields.values():
+            if entry.type != "id" and (entry.id_lookup or entry.external_id or entry.unique):
+                self._lookups[entry.name] = {}
+
+    def newest(self, record_id: str) -> Row | None:
+        """Return the last saved row, visible or not: what a writer must build on."""
+        pending = self.late.get(record_id)
+        return pending.row if pending else self.rows.get(record_id)
+
+    def put(self, row: Row, *, visible_at: datetime | None = None) -> None:
+        """Save a row, hidden from readers until ``visible_at`` if that is given."""
+        record_id = row["Id"]
+        if visible_at is not None or record_id in self.late:
+            previous = self.late.get(record_id)
+            until = visible_at if previous is None else max(previous.visible_at, visible_at or previous.visible_at)
+            assert until is not None
+            self.late[record_id] = LateRow(until, row)
+            return
+        self._show(row)
+
+    def remove(self, record_id: str) -> None:
+        """Forget a row altogether, as emptying the recycle bin or a rollback of its creation does."""
+        self.late.pop(record_id, None)
+        old = self.rows.pop(record_id, None)
+        if old is not None:
+            self._unindex(old)
+
+    def settle(self, now: datetime) -> None:
+        """Show the late rows whose time has come."""
+        if not self.late:
+            return
+        due = [entry for entry in self.late.values() if entry.visible_at <= now]
+        for entry in due:
+            del self.late[entry.row["Id"]]
+            self._show(entry.row)
+
+    def matching(self, name: str, value: str) -> list[Row]:
+        """Return the visible rows, deleted ones too, whose indexed field has this value."""
+        ids = self._lookups[name].get(fold(self.definition.fields[name], value), ())
+        return [self.rows[record_id] for record_id in sorted(ids)]
+
+    def is_indexed(self, name: str) -> bool:
+        """Whether :meth:`matching` knows the field."""
+        return name in self._lookups
+
+    def live_matching(self, name: str, value: str) -> list[Row]:
+        """Return the newest rows outside the recycle bin, hidden ones too, whose indexed field has this value."""
+        found = [row for row in self.matching(name, value) if row["Id"] not in self.late]
+        if self.late:
+            definition = self.definition.fields[name]
+            wanted = fold(definition, value)
+            for entry in self.late.values():
+                held = entry.row.get(name)
+                if held is not None and fold(definition, held) == wanted:
+                    found.append(entry.row)
+        return [row for row in found if not row["IsDeleted"]]
+
+    def slice(self, low: tuple[str, str] | None, high: tuple[str, str] | None) -> Iterator[Row]:
+        """Yield visible rows in (SystemModstamp, Id) order, from ``low`` up to but without ``high``."""
+        start = bisect_left(self.order, low) if low else 0
+        stop = bisect_left(self.order, high) if high else len(self.order)
+        rows = self.rows
+        return (rows[record_id] for _, record_id in self.order[start:stop])
+
+    def all_newest(self) -> Iterable[Row]:
+        """Return every saved row, hidden ones in their newest form."""
+        return [*(row for key, row in self.rows.items() if key not in self.late), *(e.row for e in self.late.values())]
+
+    def next_serial(self) -> int:
+        """Return the number of the next record of this object."""
+        self.serial += 1
+        return self.serial
+
+    def _show(self, row: Row) -> None:
+        old = self.rows.get(row["Id"])
+        if old is not None:
+            self._unindex(old)
+        self.rows[row["Id"]] = row
+        key = (row["SystemModstamp"], row["Id"])
+        if not self.order or self.order[-1] < key:
+            self.order.append(key)
+        else:
+            insort(self.order, key)
+        for name, lookup in self._lookups.items():
+            value = row.get(name)
+            if value is not None:
+                lookup.setdefault(fold(self.definition.fields[name], value), set()).add(row["Id"])
+
+    def _unindex(self, row: Row) -> None:
+        del self.order[bisect_left(self.order, (row["SystemModstamp"], row["Id"]))]
+        for name, lookup in self._lookups.items():
+            value = row.get(name)
+            if value is not None:
+                key = fold(self.definition.fields[name], value)
+                lookup[key].discard(row["Id"])
+                if not lookup[key]:
+                    del lookup[key]
