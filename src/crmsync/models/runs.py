@@ -86,3 +86,30 @@ class RunReport(PublicModel):
     def written(self) -> int:
         """Records written on both sides; 0 means that the sides were in step already."""
         return self.local.written + self.remote.written
+
+
+class RunOptions(PublicModel):
+    """How one run behaves. The defaults suit a scheduled incremental sync.
+
+    ``max_calls`` bounds the API calls of the run. ``page_size`` bounds the records held at once for each side.
+    ``allow_deletes`` replaces the delete guard's limit for this run. ``full`` reads both sides from the start and
+    compares everything. ``lease_seconds`` is how long a crashed run keeps others out.
+    """
+
+    max_calls: int | None = Field(default=None, ge=1)
+    page_size: int | None = Field(default=None, ge=1)
+    allow_deletes: int | None = Field(default=None, ge=0)
+    full: bool = False
+    lease_seconds: float = Field(default=60.0, gt=0)
+
+
+class ObjectStatus(PublicModel):
+    """Where one object of an integration stands."""
+
+    entity_type: str
+    synced: int = 0
+    conflicts: int = 0
+    rejected: int = 0
+    quarantined: int = 0
+    deleted: int = 0
+    last_run: RunReport | None = None
