@@ -1,0 +1,148 @@
+"""What every storage checks and settles before it stores anything, so that all of them refuse and return the same."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from crmsync.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from crmsync.models.integrations import Integration, MappingTemplate
+    from crmsync.models.state import Acknowledgement, Conflict, JournalEntry, Lease, Link, SyncLog
+
+ID_LENGTH = 64
+"""Characters that the id of a record may have on either side."""
+
+
+def to_json(value: Any) -> str:
+    """The JSON text of a value, pure ASCII: any text survives, in every database, also NUL and lone surrogates.
+
+    :raises StorageError: the value has no JSON form (NaN and infinity have none).
+    """
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError):
+        # The error of the json module may quote the value, so neither it nor its chain is shown.
+        msg = f"a value of type {type(value).__name__} cannot be stored: it has no JSON form"
+        raise StorageError(msg) from None
+
+
+def json_copy(value: Any) -> Any:
+    """The value as it comes back from JSON: a copy of its own, with lists for tuples."""
+    return json.loads(to_json(value))
+
+
+def as_utc(moment: datetime) -> datetime:
+    """The same moment in UTC.
+
+    :raises StorageError: it has no time zone.
+    """
+    if moment.tzinfo is None:
+        msg = "a time without a time zone cannot be stored; give an aware datetime"
+        raise StorageError(msg)
+    return moment.astimezone(UTC)
+
+
+def optional_utc(moment: datetime | None) -> datetime | None:
+    """`as_utc`, or None for None."""
+    return None if moment is None else as_utc(moment)
+
+
+def settled_integration(integration: Integration) -> Integration:
+    """A copy that shares nothing with the caller's, JSON-able and in UTC."""
+    return integration.model_copy(
+        deep=True,
+        update={
+            "settings": json_copy(integration.settings),
+            "last_sync_at": optional_utc(integration.last_sync_at),
+            "created_at": as_utc(integration.created_at),
+            "updated_at": as_utc(integration.updated_at),
+        },
+    )
+
+
+def settled_template(template: MappingTemplate) -> MappingTemplate:
+    """A copy that shares nothing with the caller's, in UTC."""
+    return template.model_copy(deep=True, update={"created_at": as_utc(template.created_at)})
+
+
+def settled_log(log: SyncLog, now: datetime) -> SyncLog:
+    """The log JSON-able, in UTC, and with its time of creation."""
+    return attrs.evolve(
+        log,
+        started_at=as_utc(log.started_at),
+        completed_at=optional_utc(log.completed_at),
+        created_at=now if log.created_at is None else as_utc(log.created_at),
+        error_details=json_copy(log.error_details),
+    )
+
+
+def settled_links(lease: Lease, acknowledgement: Acknowledgement, now: datetime) -> dict[str, Link]:
+    """The links to store, by markmail_id; of two with one markmail_id the later.
+
+    :raises StorageError: a link is of another integration or object, or an id is too long.
+    """
+    settled = {}
+    for link in acknowledgement.links:
+        _check_scope(lease, link)
+        _check_ids(link.markmail_id, link.crm_id)
+        settled[link.markmail_id] = attrs.evolve(
+            link,
+            next_attempt_at=optional_utc(link.next_attempt_at),
+            created_at=now if link.created_at is None else as_utc(link.created_at),
+            updated_at=now,
+        )
+    return settled
+
+
+def settled_conflicts(lease: Lease, acknowledgement: Acknowledgement, now: datetime) -> dict[str, Conflict]:
+    """The conflicts to store, by id; of two with one id the later.
+
+    :raises StorageError: a conflict is of another integration or object, or a value has no JSON form.
+    """
+    settled = {}
+    for conflict in acknowledgement.conflicts:
+        _check_scope(lease, conflict)
+        settled[conflict.id] = attrs.evolve(
+            conflict,
+            local_value=json_copy(conflict.local_value),
+            remote_value=json_copy(conflict.remote_value),
+            created_at=now if conflict.created_at is None else as_utc(conflict.created_at),
+            resolved_at=optional_utc(conflict.resolved_at),
+        )
+    return settled
+
+
+def settled_journal(lease: Lease, entries: Iterable[JournalEntry]) -> dict[str, JournalEntry]:
+    """The entries to store, by op_id, in order.
+
+    :raises StorageError: an entry is of another integration or object, or an id is too long.
+    """
+    settled = {}
+    for entry in entries:
+        _check_scope(lease, entry)
+        _check_ids(entry.markmail_id, entry.crm_id)
+        settled[entry.op_id] = attrs.evolve(entry, sent=dict(entry.sent), started_at=optional_utc(entry.started_at))
+    return settled
+
+
+def _check_scope(lease: Lease, row: Link | Conflict | JournalEntry) -> None:
+    if (row.integration_id, row.entity_type) != (lease.integration_id, lease.entity_type):
+        msg = (
+            f"a {type(row).__name__} of integration {row.integration_id!r}, object {row.entity_type!r}, cannot be "
+            f"stored under the lease of integration {lease.integration_id!r}, object {lease.entity_type!r}"
+        )
+        raise StorageError(msg)
+
+
+def _check_ids(*ids: str | None) -> None:
+    longest = max(len(value) for value in ids if value is not None)
+    if longest > ID_LENGTH:
+        msg = f"an id of {longest} characters cannot be stored; ids have up to {ID_LENGTH}"
+        raise StorageError(msg)

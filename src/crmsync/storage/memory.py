@@ -1,0 +1,333 @@
+"""The bookkeeping in this process's memory: for tests, demonstrations and dry runs. Nothing outlives the process."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from crmsync.errors import ConcurrentUpdateError, ConfigurationError, NotFoundError, StorageError
+from crmsync.models.state import Conflict, ConflictStatus, Cursors, JournalEntry, Lease, Link, LinkStatus, SyncLog
+from crmsync.storage import admission
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from crmsync.models.integrations import Integration, MappingTemplate
+    from crmsync.models.records import Side
+    from crmsync.models.state import Acknowledgement
+
+_SCHEME = "memory://"
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@attrs.define(slots=True)
+class _ObjectState:
+    """One object of one integration. ``by_remote`` maps the crm_id of every link that has one to its markmail_id.
+
+    ``lease`` is None while nobody holds it; ``fence`` is the last one given out and never falls.
+    """
+
+    links: dict[str, Link] = attrs.field(factory=dict)
+    by_remote: dict[str, str] = attrs.field(factory=dict)
+    lease: Lease | None = None
+    fence: int = 0
+    cursors: Cursors = attrs.field(factory=Cursors)
+    journal: dict[str, JournalEntry] = attrs.field(factory=dict)
+
+
+@attrs.define(slots=True)
+class _IntegrationState:
+    """Everything that belongs to one integration, and goes with it."""
+
+    integration: Integration
+    objects: dict[str, _ObjectState] = attrs.field(factory=dict)
+    conflicts: dict[str, Conflict] = attrs.field(factory=dict)
+    logs: dict[str, SyncLog] = attrs.field(factory=dict)
+
+
+class MemoryRepository:
+    """A `SyncRepository` in memory.
+
+    No method gives way to another task while it works, so each is atomic. Use it from one event loop.
+    ``now`` is the clock for the times that the storage itself sets.
+    """
+
+    def __init__(self, *, now: Callable[[], datetime] = _utc_now) -> None:
+        self._now = now
+        self._integrations: dict[str, _IntegrationState] = {}
+        self._templates: dict[str, MappingTemplate] = {}
+
+    async def save_integration(self, integration: Integration) -> None:
+        """See `SyncRepository`."""
+        settled = admission.settled_integration(integration)
+        known = self._integrations.setdefault(integration.id, _IntegrationState(settled))
+        known.integration = settled
+
+    async def get_integration(self, integration_id: str) -> Integration:
+        """See `SyncRepository`."""
+        return self._state(integration_id).integration.model_copy(deep=True)
+
+    async def list_integrations(self, user_id: str | None = None) -> list[Integration]:
+        """See `SyncRepository`."""
+        states = (self._integrations[key].integration for key in sorted(self._integrations))
+        return [found.model_copy(deep=True) for found in states if user_id is None or found.user_id == user_id]
+
+    async def delete_integration(self, integration_id: str) -> None:
+        """See `SyncRepository`."""
+        self._state(integration_id)
+        del self._integrations[integration_id]
+
+    async def acquire_lease(
+        self, integration_id: str, entity_type: str, owner: str, *, now: datetime, ttl: timedelta
+    ) -> Lease:
+        """See `SyncRepository`."""
+        state = self._state(integration_id).objects.setdefault(entity_type, _ObjectState())
+        held = state.lease
+        if held is not None and held.owner != owner and held.expires_at > now:
+            msg = f"{held.owner!r} is running {entity_type!r} of integration {integration_id!r}; try again later"
+            raise ConcurrentUpdateError(msg)
+        state.fence += 1
+        state.lease = Lease(integration_id, entity_type, owner, state.fence, admission.as_utc(now + ttl))
+        return state.lease
+
+    async def renew_lease(self, lease: Lease, *, now: datetime, ttl: timedelta) -> Lease:
+        """See `SyncRepository`."""
+        state = self._fenced(lease)
+        state.lease = attrs.evolve(lease, expires_at=admission.as_utc(now + ttl))
+        return state.lease
+
+    async def release_lease(self, lease: Lease) -> None:
+        """See `SyncRepository`."""
+        state = self._object(lease.integration_id, lease.entity_type)
+        if _holds(state, lease):
+            state.lease = None
+
+    async def links_by_local(self, integration_id: str, entity_type: str, ids: Sequence[str]) -> Mapping[str, Link]:
+        """See `SyncRepository`."""
+        links = self._object(integration_id, entity_type).links
+        return {key: links[key] for key in ids if key in links}
+
+    async def links_by_remote(self, integration_id: str, entity_type: str, ids: Sequence[str]) -> Mapping[str, Link]:
+        """See `SyncRepository`."""
+        state = self._object(integration_id, entity_type)
+        return {key: state.links[state.by_remote[key]] for key in ids if key in state.by_remote}
+
+    async def scan_links(
+        self,
+        integration_id: str,
+        entity_type: str,
+        *,
+        statuses: Sequence[LinkStatus] = (),
+        after: str = "",
+        limit: int = 1000,
+    ) -> list[Link]:
+        """See `SyncRepository`."""
+        links = self._object(integration_id, entity_type).links
+        wanted = sorted(key for key, link in links.items() if key > after and (not statuses or link.status in statuses))
+        return [links[key] for key in wanted[:limit]]
+
+    async def count_links(self, integration_id: str, entity_type: str) -> Mapping[LinkStatus, int]:
+        """See `SyncRepository`."""
+        return Counter(link.status for link in self._object(integration_id, entity_type).links.values())
+
+    async def get_cursors(self, integration_id: str, entity_type: str) -> Cursors:
+        """See `SyncRepository`."""
+        return self._object(integration_id, entity_type).cursors
+
+    async def add_journal(self, lease: Lease, entries: Sequence[JournalEntry]) -> None:
+        """See `SyncRepository`."""
+        self._fenced(lease).journal.update(admission.settled_journal(lease, entries))
+
+    async def list_journal(self, integration_id: str, entity_type: str) -> list[JournalEntry]:
+        """See `SyncRepository`."""
+        entries = self._object(integration_id, entity_type).journal.values()
+        return [attrs.evolve(entry, sent=dict(entry.sent)) for entry in entries]
+
+    async def acknowledge(self, lease: Lease, acknowledgement: Acknowledgement) -> None:
+        """See `SyncRepository`."""
+        state = self._fenced(lease)
+        now = self._now()
+        links = admission.settled_links(lease, acknowledgement, now)
+        conflicts = admission.settled_conflicts(lease, acknowledgement, now)
+        _check_crm_ids(state, links, acknowledgement.removed_links)
+        # From here on nothing can fail, so all of it happens.
+        _replace_links(state, links, acknowledgement.removed_links)
+        self._replace_conflicts(lease.integration_id, conflicts, acknowledgement.resolved_conflicts, now)
+        for op_id in acknowledgement.done:
+            state.journal.pop(op_id, None)
+        state.cursors = acknowledgement.cursors or state.cursors
+
+    async def list_conflicts(
+        self,
+        integration_id: str,
+        entity_type: str | None = None,
+        *,
+        statuses: Sequence[ConflictStatus] = (),
+        markmail_ids: Sequence[str] | None = None,
+        limit: int = 1000,
+    ) -> list[Conflict]:
+        """See `SyncRepository`."""
+        records = None if markmail_ids is None else set(markmail_ids)
+        known = self._integrations.get(integration_id)
+        wanted = [
+            conflict
+            for conflict in (known.conflicts.values() if known else ())
+            if (entity_type is None or conflict.entity_type == entity_type)
+            and (not statuses or conflict.status in statuses)
+            and (records is None or conflict.markmail_id in records)
+        ]
+        wanted.sort(key=lambda conflict: (conflict.created_at or datetime.min.replace(tzinfo=UTC), conflict.id))
+        return [_own_values(conflict) for conflict in wanted[:limit]]
+
+    async def get_conflict(self, integration_id: str, conflict_id: str) -> Conflict:
+        """See `SyncRepository`."""
+        return _own_values(self._conflict(integration_id, conflict_id))
+
+    async def decide_conflict(self, integration_id: str, conflict_id: str, winner: Side, *, now: datetime) -> Conflict:
+        """See `SyncRepository`."""
+        conflict = self._conflict(integration_id, conflict_id)
+        if conflict.status is ConflictStatus.RESOLVED:
+            msg = f"conflict {conflict_id!r} is resolved already"
+            raise NotFoundError(msg)
+        decided = attrs.evolve(
+            conflict, status=ConflictStatus.DECIDED, winner=winner, resolved_at=admission.as_utc(now)
+        )
+        self._integrations[integration_id].conflicts[conflict_id] = decided
+        return _own_values(decided)
+
+    async def add_log(self, log: SyncLog) -> None:
+        """See `SyncRepository`."""
+        logs = self._state(log.integration_id).logs
+        known = logs.get(log.id)
+        settled = admission.settled_log(log, self._now())
+        logs[log.id] = settled if known is None else attrs.evolve(settled, created_at=known.created_at)
+
+    async def list_logs(
+        self, integration_id: str, entity_type: str | None = None, *, limit: int = 100
+    ) -> list[SyncLog]:
+        """See `SyncRepository`."""
+        known = self._integrations.get(integration_id)
+        logs = [log for log in (known.logs.values() if known else ()) if entity_type in (None, log.entity_type)]
+        logs.sort(key=lambda log: (log.started_at, log.id), reverse=True)
+        return [attrs.evolve(log, error_details=admission.json_copy(log.error_details)) for log in logs[:limit]]
+
+    async def save_template(self, template: MappingTemplate) -> None:
+        """See `SyncRepository`."""
+        settled = admission.settled_template(template)
+        key = (template.provider, template.name)
+        kept = {known.id: known for known in self._templates.values() if (known.provider, known.name) != key}
+        self._templates = {**kept, template.id: settled}
+
+    async def list_templates(self, provider: str | None = None) -> list[MappingTemplate]:
+        """See `SyncRepository`."""
+        found = [known for known in self._templates.values() if provider in (None, known.provider)]
+        found.sort(key=lambda template: (template.provider, template.name))
+        return [template.model_copy(deep=True) for template in found]
+
+    def _state(self, integration_id: str) -> _IntegrationState:
+        try:
+            return self._integrations[integration_id]
+        except KeyError:
+            msg = f"there is no integration {integration_id!r}"
+            raise NotFoundError(msg) from None
+
+    def _object(self, integration_id: str, entity_type: str) -> _ObjectState:
+        """The state to read from; an empty one of its own where nothing is known."""
+        known = self._integrations.get(integration_id)
+        return known.objects.get(entity_type, _ObjectState()) if known else _ObjectState()
+
+    def _fenced(self, lease: Lease) -> _ObjectState:
+        state = self._object(lease.integration_id, lease.entity_type)
+        if not _holds(state, lease):
+            msg = f"the lease on {lease.entity_type!r} of integration {lease.integration_id!r} is no longer ours"
+            raise ConcurrentUpdateError(msg)
+        return state
+
+    def _conflict(self, integration_id: str, conflict_id: str) -> Conflict:
+        known = self._integrations.get(integration_id)
+        if known is None or conflict_id not in known.conflicts:
+            msg = f"there is no conflict {conflict_id!r} in integration {integration_id!r}"
+            raise NotFoundError(msg)
+        return known.conflicts[conflict_id]
+
+    def _replace_conflicts(
+        self, integration_id: str, conflicts: dict[str, Conflict], resolved: Sequence[str], now: datetime
+    ) -> None:
+        stored = self._integrations[integration_id].conflicts
+        for key, conflict in conflicts.items():
+            known = stored.get(key)
+            stored[key] = conflict if known is None else attrs.evolve(conflict, created_at=known.created_at)
+        for key in resolved:
+            if key in stored and stored[key].status is not ConflictStatus.RESOLVED:
+                stored[key] = attrs.evolve(stored[key], status=ConflictStatus.RESOLVED, resolved_at=now)
+
+
+def _holds(state: _ObjectState, lease: Lease) -> bool:
+    return state.lease is not None and (state.lease.owner, state.lease.fence) == (lease.owner, lease.fence)
+
+
+def _check_crm_ids(state: _ObjectState, links: dict[str, Link], removed: Sequence[str]) -> None:
+    """Refuse links after which two would hold one crm_id."""
+    moving = {*removed, *links}
+    taken: set[str] = set()
+    for link in links.values():
+        if link.crm_id is None:
+            continue
+        if link.crm_id in taken or state.by_remote.get(link.crm_id, link.markmail_id) not in moving:
+            msg = f"CRM record {link.crm_id!r} would be linked twice"
+            raise StorageError(msg)
+        taken.add(link.crm_id)
+
+
+def _replace_links(state: _ObjectState, links: dict[str, Link], removed: Sequence[str]) -> None:
+    created_at = {key: state.links[key].created_at for key in links if key in state.links and key not in removed}
+    for key in (*removed, *links):
+        gone = state.links.pop(key, None)
+        if gone is not None and gone.crm_id is not None:
+            state.by_remote.pop(gone.crm_id, None)
+    for key, link in links.items():
+        state.links[key] = attrs.evolve(link, created_at=created_at.get(key, link.created_at))
+        if link.crm_id is not None:
+            state.by_remote[link.crm_id] = key
+
+
+def _own_values(conflict: Conflict) -> Conflict:
+    return attrs.evolve(
+        conflict,
+        local_value=admission.json_copy(conflict.local_value),
+        remote_value=admission.json_copy(conflict.remote_value),
+    )
+
+
+_SHARED: dict[str, MemoryRepository] = {}
+"""The repositories of ``memory://name``, kept for the life of the process."""
+
+
+@asynccontextmanager
+async def open_repository(url: str = _SCHEME, **options: Any) -> AsyncIterator[MemoryRepository]:
+    """Open a repository in memory. ``memory://`` is a new one each time; ``memory://name`` is one for each name.
+
+    :param options: ``now``, the clock for a new repository.
+    :raises ConfigurationError: the URL is not one of memory, or an option is unknown.
+    """
+    if not url.startswith(_SCHEME):
+        msg = f"a memory repository's URL begins with {_SCHEME}"
+        raise ConfigurationError(msg)
+    unknown = sorted(options.keys() - {"now"})
+    if unknown:
+        msg = f"a memory repository takes no option {', '.join(unknown)}"
+        raise ConfigurationError(msg)
+    name = url.removeprefix(_SCHEME)
+    if not name:
+        yield MemoryRepository(**options)
+        return
+    if name not in _SHARED:
+        _SHARED[name] = MemoryRepository(**options)
+    yield _SHARED[name]
