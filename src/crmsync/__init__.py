@@ -1,1 +1,121 @@
+"""Two-way sync between an application and its CRMs: typed, async, with pluggable providers.
 
+`CRMSync` is the way in. The errors are in `crmsync.errors`, the values in `crmsync.models`, what a third party
+implements in `crmsync.protocols`, and the suites to test an implementation with in `crmsync.testing`.
+
+Importing this package imports nothing else: each name below is loaded when it is first used, so that a command line or
+a worker pays only for what it needs.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crmsync.errors import CRMError
+    from crmsync.models.campaigns import CRMCampaign, EmailActivity, EmailActivityType, EmailStats
+    from crmsync.models.contacts import CRMContact, CRMList
+    from crmsync.models.integrations import Integration
+    from crmsync.models.mappings import (
+        ConflictPolicy,
+        DeletePolicy,
+        Enforcement,
+        FieldMapping,
+        ObjectMapping,
+        SyncDirection,
+        always_use_crm,
+        dont_sync,
+        prefer_crm_unless_blank,
+        two_way,
+    )
+    from crmsync.models.plans import Plan
+    from crmsync.models.records import MISSING, Side
+    from crmsync.models.results import BulkSyncResult, CRMFeature, CRMSyncResult
+    from crmsync.models.runs import RunOptions, RunReport, RunStatus
+    from crmsync.models.schema import CustomField, FieldType
+    from crmsync.protocols.observers import Observer
+    from crmsync.protocols.provider import CRMProvider
+    from crmsync.protocols.records import RecordStore
+    from crmsync.protocols.repository import SyncRepository
+    from crmsync.registry import Registry
+
+_HOMES = {
+    "crmsync.errors": ("CRMError",),
+    "crmsync.models.campaigns": ("CRMCampaign", "EmailActivity", "EmailActivityType", "EmailStats"),
+    "crmsync.models.contacts": ("CRMContact", "CRMList"),
+    "crmsync.models.integrations": ("Integration",),
+    "crmsync.models.mappings": (
+        "ConflictPolicy",
+        "DeletePolicy",
+        "Enforcement",
+        "FieldMapping",
+        "ObjectMapping",
+        "SyncDirection",
+        "always_use_crm",
+        "dont_sync",
+        "prefer_crm_unless_blank",
+        "two_way",
+    ),
+    "crmsync.models.plans": ("Plan",),
+    "crmsync.models.records": ("MISSING", "Side"),
+    "crmsync.models.results": ("BulkSyncResult", "CRMFeature", "CRMSyncResult"),
+    "crmsync.models.runs": ("RunOptions", "RunReport", "RunStatus"),
+    "crmsync.models.schema": ("CustomField", "FieldType"),
+    "crmsync.protocols.observers": ("Observer",),
+    "crmsync.protocols.provider": ("CRMProvider",),
+    "crmsync.protocols.records": ("RecordStore",),
+    "crmsync.protocols.repository": ("SyncRepository",),
+    "crmsync.registry": ("Registry",),
+}
+
+if not TYPE_CHECKING:  # a module `__getattr__` would hide misspelled names from type checkers
+
+    def __getattr__(name: str) -> Any:
+        home = next((module for module, names in _HOMES.items() if name in names), None)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(home), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+__all__ = [
+    "MISSING",
+    "BulkSyncResult",
+    "CRMCampaign",
+    "CRMContact",
+    "CRMError",
+    "CRMFeature",
+    "CRMList",
+    "CRMProvider",
+    "CRMSyncResult",
+    "ConflictPolicy",
+    "CustomField",
+    "DeletePolicy",
+    "EmailActivity",
+    "EmailActivityType",
+    "EmailStats",
+    "Enforcement",
+    "FieldMapping",
+    "FieldType",
+    "Integration",
+    "ObjectMapping",
+    "Observer",
+    "Plan",
+    "RecordStore",
+    "Registry",
+    "RunOptions",
+    "RunReport",
+    "RunStatus",
+    "Side",
+    "SyncDirection",
+    "SyncRepository",
+    "always_use_crm",
+    "dont_sync",
+    "prefer_crm_unless_blank",
+    "two_way",
+]

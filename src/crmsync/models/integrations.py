@@ -16,7 +16,10 @@ def _now() -> dt.datetime:
 
 
 class Integration(PublicModel):
-    """A row of ``crm_integrations``. ``credentials`` is ciphertext and is never shown; ``field_mappings`` is by CRM object."""
+    """A row of ``crm_integrations``.
+
+    ``credentials`` is ciphertext and is never shown; ``field_mappings`` is by CRM object.
+    """
 
     id: str = Field(min_length=1, max_length=64)
     user_id: str = Field(default="", max_length=64)

@@ -70,11 +70,11 @@ class DeletePolicy(enum.StrEnum):
 class FieldMapping(PublicModel):
     """One local field and the CRM field it corresponds to.
 
-    ``policy`` None takes the mapping's default (``set_merge`` for set-valued fields). ``to_crm`` and ``from_crm`` refine
-    ``sync_direction``: None means ``propagate`` where the direction allows it and ``off`` where it does not. ``tie``
-    is the side that ``newest_wins`` prefers within the clocks' uncertainty, and that wins a first meeting of two
-    different values under a policy that cannot tell. ``namespace`` is a prefix: only set elements that begin with it
-    are ours to add or remove. ``value_map`` renames local values to CRM values, one to one. ``separator`` splits a
+    ``policy`` None takes the mapping's default (``set_merge`` for set-valued fields). ``to_crm`` and ``from_crm``
+    refine ``sync_direction``: None means ``propagate`` where the direction allows it and ``off`` where it does not.
+    ``tie`` is the side that ``newest_wins`` prefers within the clocks' uncertainty, and that wins a first meeting of
+    two different values under a policy that cannot tell. ``namespace`` is a prefix: only set elements that begin with
+    it are ours to add or remove. ``value_map`` renames local values to CRM values, one to one. ``separator`` splits a
     set-valued text cell of the local side. ``restrictive`` is the value that ``most_restrictive`` protects (True for an
     opt-out flag). ``default`` is written when the source is blank at creation.
     """

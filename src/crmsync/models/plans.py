@@ -32,9 +32,9 @@ class PlannedRecord:
 
 @attrs.frozen(slots=True)
 class Plan:
-    """A dry run's result. Applying it writes these and nothing else; records that changed since are left for the next run.
+    """A dry run's result. Applying it writes these and nothing else; records changed since wait for the next run.
 
-    ``cursors`` are the positions reached while planning; applying stores them. ``digest`` identifies the plan's content.
+    ``cursors`` are the positions reached while planning; applying stores them. ``digest`` identifies the content.
     """
 
     plan_id: str

@@ -25,7 +25,7 @@ class Missing(enum.Enum):
 
 
 MISSING: Final = Missing.MISSING
-"""The side did not return the field (not asked, no permission). Never a change; `None` is "cleared", a value is a value."""
+"""The side did not return the field (not asked, no permission). Never a change; `None` is "cleared"."""
 
 Fields: TypeAlias = Mapping[str, object]
 """Field values by name, in the side's own form: str, bool, int, float, Decimal, date, aware datetime, time, None, or a

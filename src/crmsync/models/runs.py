@@ -34,8 +34,9 @@ class RecordProblem(PublicModel):
 
 
 class SideReport(PublicModel):
-    """What a run did to one side. ``conflicts`` counts values of this side that lost; ``rejected`` records this side refused.
+    """What a run did to one side.
 
+    ``conflicts`` counts values of this side that lost; ``rejected`` counts records that this side refused.
     ``unchanged`` are records read that needed nothing; ``echoes_dropped`` those of them that were our own writes coming
     back. ``seconds`` is the time spent waiting for this side, summed over calls in flight.
     """

@@ -33,7 +33,7 @@ class LinkStatus(enum.StrEnum):
 
 @attrs.frozen(slots=True)
 class Link:
-    """A row of ``crm_sync_status``: the pair of ids of one record, and what each side held when we last acknowledged it.
+    """A row of ``crm_sync_status``: a record's pair of ids, and what each side held when it was last acknowledged.
 
     ``markmail_id`` is the local id; for a record born in the CRM that has no local twin yet it is the id that the twin
     will get. ``crm_id`` is None until the remote record exists. ``last_sync_hash`` is the 64-hex SHA-256 over both

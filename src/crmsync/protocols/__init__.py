@@ -1,1 +1,1 @@
-
+"""The contracts that providers, record stores, bookkeeping and observers fill. Nothing here is an implementation."""

@@ -58,7 +58,7 @@ Converter: TypeAlias = Callable[[object], Conversion]
 """Total: no exception for any input. MISSING stays MISSING, None stays None."""
 
 Normaliser: TypeAlias = Callable[[object], object]
-"""The form in which two values of one side are compared: equal forms are the same value. Idempotent, hashable result."""
+"""The form in which two values of one side are compared: equal forms, same value. Idempotent; hashable result."""
 
 
 @attrs.frozen(slots=True)

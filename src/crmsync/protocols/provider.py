@@ -58,7 +58,7 @@ class CRMProvider(Protocol):
         ...
 
     async def update_contact(self, contact: CRMContact) -> CRMSyncResult:
-        """Update the contact with this id (or e-mail, without an id); failed with code ``not_found`` if there is none."""
+        """Update the contact with this id (without an id: this e-mail); fails as ``not_found`` if there is none."""
         ...
 
     async def delete_contact(self, contact_id: str) -> CRMSyncResult:
@@ -78,7 +78,7 @@ class CRMProvider(Protocol):
         ...
 
     async def sync_list_membership(self, members: CRMList) -> BulkSyncResult:
-        """Make the members of the CRM's list those of ``members.member_emails``; one result for each of them, in order."""
+        """Make ``members.member_emails`` the members of the CRM's list; one result for each of them, in order."""
         ...
 
     async def get_custom_fields(self, object_name: str = "Contact") -> list[CustomField]:

@@ -48,7 +48,7 @@ class RecordStore(Protocol):
         ...
 
     async def find(self, field: str, values: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
-        """Every live record whose field equals one of the values (e-mail fields: whatever the case). Any number of values."""
+        """Every live record whose field equals one of the values (any number; e-mail fields: whatever the case)."""
         ...
 
     async def find_by_key(self, keys: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:

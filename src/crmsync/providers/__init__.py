@@ -1,1 +1,1 @@
-
+"""The CRMs. Each sub-package is one provider, found by its entry point; none imports another."""

@@ -1,1 +1,1 @@
-
+"""For implementers: contract suites to subclass, a memory provider, fault injection, a Salesforce emulator."""
