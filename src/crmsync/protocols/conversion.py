@@ -13,7 +13,7 @@ import attrs
 
 from crmsync.models.mappings import ConflictPolicy, Enforcement, MatchKeys, OnLoss
 from crmsync.models.problems import Problem
-from crmsync.models.records import Side
+from crmsync.models.records import MISSING, Side
 
 
 class LossKind(enum.StrEnum):
@@ -61,6 +61,15 @@ Normaliser: TypeAlias = Callable[[object], object]
 """The form in which two values of one side are compared: equal forms, same value. Idempotent; hashable result."""
 
 
+def elements_of(value: object) -> tuple[object, ...]:
+    """The elements of a set-valued field that its side holds as a sequence; nothing for a blank."""
+    if isinstance(value, (tuple, list)):
+        return tuple(value)
+    if isinstance(value, (set, frozenset)):
+        return tuple(sorted(value, key=repr))
+    return () if value is None or value is MISSING else (value,)
+
+
 @attrs.frozen(slots=True)
 class FieldRule:
     """One compiled field mapping.
@@ -69,6 +78,9 @@ class FieldRule:
     direction, the permissions or the schema forbid writing. ``owns`` says which elements of a set-valued field are ours
     to add and remove. ``custom`` is the pure function of policy `CUSTOM`: (local value, converted remote value) to the
     local value that both should hold.
+
+    For a set-valued rule, ``elements_local`` and ``elements_remote`` take a side's value apart, each converter also takes
+    a tuple of the source side's elements, and the normal form of a value is the frozenset of its elements' normal forms.
     """
 
     local: str
@@ -88,6 +100,8 @@ class FieldRule:
     default: object = None
     restrictive: object = True
     custom: Callable[[object, object], object] | None = None
+    elements_local: Callable[[object], tuple[object, ...]] = elements_of
+    elements_remote: Callable[[object], tuple[object, ...]] = elements_of
 
 
 @attrs.frozen(slots=True)
