@@ -1,0 +1,121 @@
+"""Every check, each in an environment of its own: ``nox``, or ``nox -s tests`` for one of them.
+
+The Python versions are those of the classifiers in pyproject.toml; versions that are not on ``PATH`` are left out.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.options.error_on_missing_interpreters = False
+nox.options.default_venv_backend = "virtualenv"
+nox.options.sessions = ["lint", "typecheck", "tests", "no_extras", "lowest", "wheel", "docs", "example"]
+
+ROOT = Path(__file__).parent
+PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+PYTHONS = nox.project.python_versions(PYPROJECT)
+OLDEST = PYTHONS[0]
+
+EVERYTHING = ["tests/unit", "tests/property", "tests/contract", "tests/integration"]
+CORE = ["models", "mapping", "diff", "test_errors.py", "test_models.py", "test_registry.py", "test_missing_extras.py"]
+
+
+@nox.session(python=OLDEST)
+def lint(session: nox.Session) -> None:
+    """Style and layers."""
+    session.install("-e", ".[all]", *group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", "--no-logo")
+
+
+@nox.session(python=OLDEST)
+def typecheck(session: nox.Session) -> None:
+    """``mypy --strict`` on the library, its tests and this file."""
+    session.install("-e", ".[all]", *group("typecheck"))
+    session.run("mypy")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The tests on each Python version, with everything installed."""
+    session.install("-e", ".[all]", *group("test"))
+    session.run("pytest", "-n", "2", *(session.posargs or EVERYTHING))
+
+
+@nox.session(python=OLDEST)
+def no_extras(session: nox.Session) -> None:
+    """The core alone: it imports, its parts work, and each part that is absent names its extra."""
+    session.install(build_wheel(session), *group("test"))
+    session.run("python", "-c", "import crmsync; [getattr(crmsync, name) for name in crmsync.__all__]")
+    session.run("pytest", *(f"tests/unit/{part}" for part in CORE), env={"CRMSYNC_TEST_NO_EXTRAS": "1"})
+
+
+@nox.session(python=OLDEST)
+def lowest(session: nox.Session) -> None:
+    """The lowest version of every direct dependency that pyproject.toml allows."""
+    constraints = Path(session.create_tmp()) / "lowest.txt"
+    constraints.write_text("\n".join(lowest_versions()) + "\n", encoding="utf-8")
+    session.install("-c", str(constraints), ".[all]", *group("test"))
+    session.run("pytest", "-n", "2", *(session.posargs or EVERYTHING))
+
+
+@nox.session(python=OLDEST)
+def wheel(session: nox.Session) -> None:
+    """The wheel as users get it, tested where the sources cannot be reached."""
+    session.install(f"{build_wheel(session)}[all]", *group("test"))
+    away = Path(session.create_tmp()) / "away"
+    shutil.rmtree(away, ignore_errors=True)
+    shutil.copytree(ROOT / "tests", away / "tests")
+    shutil.copy(ROOT / "pyproject.toml", away)
+    with session.chdir(away):
+        session.run("pytest", "-n", "2", *(session.posargs or EVERYTHING))
+
+
+@nox.session(python=OLDEST)
+def docs(session: nox.Session) -> None:
+    """The site; any warning is an error."""
+    session.install("-e", ".[all]", *group("docs"))
+    session.run("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "docs/_build/html")
+
+
+@nox.session(python=OLDEST)
+def example(session: nox.Session) -> None:
+    """Each package under examples/, installed beside crmsync, passes its own tests."""
+    session.install("-e", ".[all]", *group("test"))
+    for project in sorted((ROOT / "examples").glob("*/pyproject.toml")):
+        session.install(str(project.parent))
+        session.run("pytest", str(project.parent))
+
+
+@nox.session(python=OLDEST)
+def bench(session: nox.Session) -> None:
+    """The benchmarks, one after the other; they print what they measured."""
+    session.install("-e", ".[all]")
+    for program in sorted((ROOT / "benchmarks").glob("*.py")):
+        session.run("python", str(program), *session.posargs)
+
+
+def group(name: str) -> tuple[str, ...]:
+    """The requirements of a dependency group."""
+    return nox.project.dependency_groups(PYPROJECT, name)
+
+
+def build_wheel(session: nox.Session) -> str:
+    """Build the wheel into the session's own directory and return its path."""
+    out = Path(session.create_tmp()) / "dist"
+    shutil.rmtree(out, ignore_errors=True)
+    session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(out), str(ROOT))
+    return str(next(out.glob("*.whl")))
+
+
+def lowest_versions() -> list[str]:
+    """One ``name==version`` for each direct dependency with a lower bound."""
+    project = PYPROJECT["project"]
+    direct = [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
+    bounds = (re.match(r"([A-Za-z0-9_.-]+)(?:\[[^]]*\])?>=([0-9.]+)", requirement) for requirement in direct)
+    return sorted({f"{bound[1]}=={bound[2]}" for bound in bounds if bound})
