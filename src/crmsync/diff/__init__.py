@@ -1,1 +1,27 @@
+"""The merge engine's pure core: shadows as digests, the merge of two records, the operations that follow."""
 
+from __future__ import annotations
+
+from crmsync.diff.decisions import ConflictNote, FieldDecision, Merge
+from crmsync.diff.digests import Digester, Shadow, sync_hash
+from crmsync.diff.merge import Merger
+from crmsync.diff.planner import DeleteAction, DeleteDecision, decide_delete, delete_limit, merge_new, operation
+from crmsync.diff.settle import SideResult, settle
+
+__all__ = [
+    "ConflictNote",
+    "DeleteAction",
+    "DeleteDecision",
+    "Digester",
+    "FieldDecision",
+    "Merge",
+    "Merger",
+    "Shadow",
+    "SideResult",
+    "decide_delete",
+    "delete_limit",
+    "merge_new",
+    "operation",
+    "settle",
+    "sync_hash",
+]

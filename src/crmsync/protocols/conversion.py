@@ -81,6 +81,7 @@ class FieldRule:
 
     For a set-valued rule, ``elements_local`` and ``elements_remote`` take a side's value apart, each converter also takes
     a tuple of the source side's elements, and the normal form of a value is the frozenset of its elements' normal forms.
+    ``join_local`` and ``join_remote`` make a side's value of its elements.
     """
 
     local: str
@@ -102,6 +103,8 @@ class FieldRule:
     custom: Callable[[object, object], object] | None = None
     elements_local: Callable[[object], tuple[object, ...]] = elements_of
     elements_remote: Callable[[object], tuple[object, ...]] = elements_of
+    join_local: Callable[[tuple[object, ...]], object] = tuple
+    join_remote: Callable[[tuple[object, ...]], object] = tuple
 
 
 @attrs.frozen(slots=True)

@@ -1,0 +1,90 @@
+"""What the merge decided: for each field that needs anything, and for the record as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from crmsync.models.problems import Problem
+from crmsync.models.records import MISSING, Record, Side
+from crmsync.protocols.conversion import FieldRule
+
+
+@attrs.frozen(slots=True)
+class ConflictNote:
+    """Two different values met. ``winner`` None with ``parked`` False means that a merged value replaced both."""
+
+    rule: FieldRule
+    policy: str
+    local_value: object = attrs.field(repr=False)
+    remote_value: object = attrs.field(repr=False)
+    winner: Side | None = None
+    parked: bool = False
+
+
+@attrs.frozen(slots=True)
+class FieldDecision:
+    """What to do about one field. MISSING as a write means "do not write this side".
+
+    ``hold`` keeps the field's old shadows, because it is parked or could not be converted: it is looked at again.
+    """
+
+    rule: FieldRule
+    local_write: object = attrs.field(default=MISSING, repr=False)
+    remote_write: object = attrs.field(default=MISSING, repr=False)
+    hold: bool = False
+    conflict: ConflictNote | None = None
+    problem: Problem | None = None
+    rejects_record: bool = False
+
+
+@attrs.frozen(slots=True)
+class Merge:
+    """The decisions on one record, with the records they were made on. ``known`` False: this is a first meeting."""
+
+    local: Record | None
+    remote: Record | None
+    decisions: Mapping[str, FieldDecision]
+    """By the rule's local field name joined with its remote one; only fields that changed or need something."""
+    known: bool = True
+
+    @property
+    def rejected(self) -> bool:
+        """Whether a problem forbids to write the record at all."""
+        return any(decision.rejects_record for decision in self.decisions.values())
+
+    def writes(self, side: Side) -> dict[str, object]:
+        """The changed fields to write to a side, in its own form."""
+        if self.rejected:
+            return {}
+        if side is Side.LOCAL:
+            pairs = ((d.rule.local, d.local_write) for d in self.decisions.values())
+        else:
+            pairs = ((d.rule.remote, d.remote_write) for d in self.decisions.values())
+        return {name: value for name, value in pairs if value is not MISSING}
+
+    @property
+    def conflicts(self) -> tuple[ConflictNote, ...]:
+        """Every conflict that was met, parked or settled."""
+        return tuple(d.conflict for d in self.decisions.values() if d.conflict)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Every field that could not be converted, and is tried again."""
+        return tuple(d.problem for d in self.decisions.values() if d.problem and d.hold)
+
+    @property
+    def accepted_losses(self) -> tuple[Problem, ...]:
+        """Every field that was written with a loss that its ``on_loss`` accepts and wants to hear of."""
+        return tuple(d.problem for d in self.decisions.values() if d.problem and not d.hold)
+
+    @property
+    def parked(self) -> bool:
+        """Whether a field waits for someone's decision."""
+        return any(note.parked for note in self.conflicts)
+
+
+def rule_key(rule: FieldRule) -> str:
+    """What identifies a rule within its mapping."""
+    return f"{rule.local}\0{rule.remote}"

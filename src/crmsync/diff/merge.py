@@ -1,0 +1,340 @@
+"""Decide, field by field, who changed what and what each side should hold.
+
+Pure: no I/O, no clock, no randomness. Changes are seen against each side's own shadow, so that a lossy side never looks
+edited, and edits of different fields on both sides both survive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import attrs
+
+from crmsync.diff.decisions import ConflictNote, FieldDecision, Merge, rule_key
+from crmsync.diff.digests import Digester, FieldDigest, Shadow, field_tags, side_hash_of
+from crmsync.diff.echoes import is_lossy_image
+from crmsync.diff.policies import (
+    FLOWS,
+    Meeting,
+    decide,
+    flows_to,
+    is_blank,
+    is_restrictive,
+    writes_over,
+)
+from crmsync.diff.sets import Element, SetChange, local_elements, merge_sets, remote_elements
+from crmsync.models.mappings import ConflictPolicy, Enforcement
+from crmsync.models.problems import Problem
+from crmsync.models.records import MISSING, Record, Side
+from crmsync.protocols.conversion import Conversion, FieldRule, RecordRule
+
+Decided = Mapping[str, Side]
+"""People's decisions on parked conflicts, by local field name."""
+
+
+@attrs.frozen(slots=True)
+class _Cell:
+    """One field of one pair of records: both values, their normal forms, and whether each differs from its shadow."""
+
+    rule: FieldRule
+    local: Record
+    remote: Record
+    local_value: object
+    remote_value: object
+    local_normal: object
+    remote_normal: object
+    known: bool
+    local_changed: bool
+    remote_changed: bool
+
+    def value(self, side: Side) -> object:
+        return self.local_value if side is Side.LOCAL else self.remote_value
+
+    def normal(self, side: Side) -> object:
+        return self.local_normal if side is Side.LOCAL else self.remote_normal
+
+    def converted(self, source: Side) -> Conversion:
+        """The source's value in the other side's form."""
+        return self.rule.to_remote(self.local_value) if source is Side.LOCAL else self.rule.to_local(self.remote_value)
+
+    def renormal(self, target: Side, value: object) -> object:
+        return self.rule.normal_local(value) if target is Side.LOCAL else self.rule.normal_remote(value)
+
+    def agrees(self) -> bool:
+        """Whether the values are the same after conversion, in either direction."""
+        if self.renormal(Side.REMOTE, self.converted(Side.LOCAL).value) == self.remote_normal:
+            return True
+        return self.renormal(Side.LOCAL, self.converted(Side.REMOTE).value) == self.local_normal
+
+    def is_echo(self, source: Side) -> bool:
+        """Whether the source's new value is our own last write, as its store mangled it."""
+        record = self.local if source is Side.LOCAL else self.remote
+        if record.modified_by_self is not True:
+            return False
+        return is_lossy_image(self.renormal(source, self.converted(source.other).value), self.normal(source))
+
+
+class Merger:
+    """Merges records under one compiled mapping and one integration's digest key.
+
+    ``uncertainty`` is how far the two sides' clocks and time precisions may lie apart; within it ``newest_wins`` takes
+    the tie side.
+    """
+
+    def __init__(self, rule: RecordRule, digester: Digester, *, uncertainty: timedelta = timedelta(seconds=2)) -> None:
+        self.rule = rule
+        self.digester = digester
+        self.uncertainty = uncertainty
+        tags = field_tags(rule_key(r) for r in rule.rules)
+        self.tagged_rules = tuple((r, tags[rule_key(r)]) for r in rule.rules)
+
+    def side_hash(self, side: Side, record: Record) -> bytes:
+        """The hash over all mapped fields of one side's record."""
+        get = record.fields.get
+        if side is Side.LOCAL:
+            values = ((r.normal_local, get(r.local, MISSING)) for r, _ in self.tagged_rules)
+        else:
+            values = ((r.normal_remote, get(r.remote, MISSING)) for r, _ in self.tagged_rules)
+        return self.digester.side_hash(v if v is MISSING else normal(v) for normal, v in values)
+
+    def unchanged(self, side: Side, record: Record, shadow: bytes) -> bool:
+        """Whether the record is as it was acknowledged; then there is nothing to look at."""
+        return self.side_hash(side, record) == side_hash_of(shadow)
+
+    def edited(self, side: Side, record: Record, shadow: bytes) -> bool:
+        """Whether any field with a known shadow differs from it."""
+        known = Shadow.decode(shadow).fields
+        return any(
+            (old := known.get(tag)) is not None
+            and (value := record.fields.get(r.local if side is Side.LOCAL else r.remote, MISSING)) is not MISSING
+            and self.field_digest(r, side, value, as_set=isinstance(old, frozenset)) != old
+            for r, tag in self.tagged_rules
+        )
+
+    def field_digest(self, rule: FieldRule, side: Side, value: object, *, as_set: bool) -> FieldDigest:
+        """The digest that a shadow keeps of one field's value."""
+        if as_set:
+            elements = local_elements if side is Side.LOCAL else remote_elements
+            return frozenset(elements(rule, self.digester, value))
+        return self.digester.scalar(rule.normal_local(value) if side is Side.LOCAL else rule.normal_remote(value))
+
+    def merge(
+        self, local: Record, remote: Record, local_shadow: bytes, remote_shadow: bytes, decided: Decided | None = None
+    ) -> Merge:
+        """The decisions on a pair of records. Empty shadows: a first meeting, in which each side fills the other's blanks."""
+        ours, theirs = Shadow.decode(local_shadow).fields, Shadow.decode(remote_shadow).fields
+        decisions: dict[str, FieldDecision] = {}
+        for rule, tag in self.tagged_rules:
+            decision = self._field(rule, local, remote, ours.get(tag), theirs.get(tag), decided or {})
+            if decision is not None:
+                decisions[rule_key(rule)] = decision
+        return Merge(local, remote, decisions, known=bool(local_shadow or remote_shadow))
+
+    def _field(
+        self,
+        rule: FieldRule,
+        local: Record,
+        remote: Record,
+        old_local: FieldDigest | None,
+        old_remote: FieldDigest | None,
+        decided: Decided,
+    ) -> FieldDecision | None:
+        ours, theirs = local.fields.get(rule.local, MISSING), remote.fields.get(rule.remote, MISSING)
+        if ours is MISSING or theirs is MISSING:
+            return None
+        if merges_elements(rule):
+            return self._set(rule, ours, theirs, old_local, old_remote)
+        cell = self._cell(rule, local, remote, ours, theirs, old_local, old_remote)
+        if cell.known and not cell.local_changed and not cell.remote_changed:
+            return None
+        if cell.agrees():
+            return FieldDecision(rule)
+        if not cell.known:
+            return self._first_meeting(cell, decided.get(rule.local))
+        if cell.local_changed and cell.remote_changed:
+            return self._conflict(cell, decided.get(rule.local))
+        return self._flow(cell, Side.LOCAL if cell.local_changed else Side.REMOTE)
+
+    def _cell(
+        self,
+        rule: FieldRule,
+        local: Record,
+        remote: Record,
+        ours: object,
+        theirs: object,
+        old_local: FieldDigest | None,
+        old_remote: FieldDigest | None,
+    ) -> _Cell:
+        normal_ours, normal_theirs = rule.normal_local(ours), rule.normal_remote(theirs)
+        known = isinstance(old_local, bytes) and isinstance(old_remote, bytes)
+        return _Cell(
+            rule,
+            local,
+            remote,
+            ours,
+            theirs,
+            normal_ours,
+            normal_theirs,
+            known,
+            known and self.digester.scalar(normal_ours) != old_local,
+            known and self.digester.scalar(normal_theirs) != old_remote,
+        )
+
+    def _flow(self, cell: _Cell, source: Side) -> FieldDecision:
+        """Only ``source`` changed since the last sync."""
+        rule, target = cell.rule, source.other
+        if rule.policy is ConflictPolicy.MOST_RESTRICTIVE and not self._may_relax(cell, source):
+            return self._overwrite(cell, source.other, policy=rule.policy)
+        if cell.is_echo(source):
+            return FieldDecision(rule)
+        if writes_over(rule, target, cell.normal(target)):
+            return self._write(cell, source)
+        if flows_to(rule, source) is Enforcement.MIRROR:
+            return self._overwrite(cell, target, policy="mirror")
+        return FieldDecision(rule)
+
+    def _may_relax(self, cell: _Cell, source: Side) -> bool:
+        """Whether a change of a protected flag may flow: always towards protection, away from it only by a given value.
+
+        That the other side did not change since both agreed proves the change to be the newer evidence.
+        """
+        protected = is_restrictive(cell.rule, source.other, cell.normal(source.other))
+        return not protected or not is_blank(cell.normal(source))
+
+    def _first_meeting(self, cell: _Cell, chosen: Side | None) -> FieldDecision:
+        for blank in Side:
+            if is_blank(cell.normal(blank)):
+                if flows_to(cell.rule, blank) in (*FLOWS, Enforcement.FILL_BLANK):
+                    return self._write(cell, blank.other)
+                if flows_to(cell.rule, blank.other) is Enforcement.MIRROR:
+                    return self._overwrite(cell, blank, policy="mirror")
+                return FieldDecision(cell.rule)
+        return self._conflict(cell, chosen)
+
+    def _conflict(self, cell: _Cell, chosen: Side | None) -> FieldDecision:
+        rule = cell.rule
+        if not any(writes_over(rule, side, cell.normal(side)) for side in Side):
+            return FieldDecision(rule)
+        verdict = decide(
+            Meeting(
+                rule,
+                cell.local,
+                cell.remote,
+                cell.local_value,
+                cell.remote_value,
+                cell.local_normal,
+                cell.remote_normal,
+                self.uncertainty,
+            ),
+            chosen,
+        )
+        if verdict.winner is not None:
+            return self._overwrite(cell, verdict.winner, policy=rule.policy)
+        if verdict.value is MISSING:
+            note = ConflictNote(rule, rule.policy, cell.local_value, cell.remote_value, parked=True)
+            return FieldDecision(rule, hold=True, conflict=note)
+        return self._replace_both(cell, verdict.value)
+
+    def _overwrite(self, cell: _Cell, winner: Side, *, policy: str) -> FieldDecision:
+        """Write the winner's value over the other side's, if the direction allows, and note what was lost."""
+        if not writes_over(cell.rule, winner.other, cell.normal(winner.other)):
+            return FieldDecision(cell.rule)
+        decision = self._write(cell, winner)
+        if decision.hold or is_blank(cell.normal(winner.other)):
+            return decision
+        note = ConflictNote(cell.rule, policy, cell.local_value, cell.remote_value, winner=winner)
+        return attrs.evolve(decision, conflict=note)
+
+    def _replace_both(self, cell: _Cell, value: object) -> FieldDecision:
+        """A custom policy made a value of its own, in local form."""
+        rule = cell.rule
+        converted = rule.to_remote(value)
+        if converted.rejected:
+            return _rejected(rule, converted)
+        local = value if rule.normal_local(value) != cell.local_normal else MISSING
+        remote = converted.value if rule.normal_remote(converted.value) != cell.remote_normal else MISSING
+        note = ConflictNote(rule, rule.policy, cell.local_value, cell.remote_value)
+        return FieldDecision(
+            rule,
+            local_write=local if writes_over(rule, Side.LOCAL, cell.local_normal) else MISSING,
+            remote_write=remote if writes_over(rule, Side.REMOTE, cell.remote_normal) else MISSING,
+            conflict=note,
+        )
+
+    def _write(self, cell: _Cell, source: Side) -> FieldDecision:
+        rule, target = cell.rule, source.other
+        converted = cell.converted(source)
+        if converted.rejected or converted.value is MISSING:
+            return _rejected(rule, converted)
+        normal = cell.renormal(target, converted.value)
+        if rule.required and is_blank(normal):
+            return FieldDecision(rule, hold=True, problem=_required(rule, target))
+        if normal == cell.normal(target):
+            return FieldDecision(rule)
+        if target is Side.LOCAL:
+            return FieldDecision(rule, local_write=converted.value, problem=_loss(rule, converted))
+        return FieldDecision(rule, remote_write=converted.value, problem=_loss(rule, converted))
+
+    def _set(
+        self,
+        rule: FieldRule,
+        ours: object,
+        theirs: object,
+        old_local: FieldDigest | None,
+        old_remote: FieldDigest | None,
+    ) -> FieldDecision | None:
+        held_local = local_elements(rule, self.digester, ours)
+        held_remote = remote_elements(rule, self.digester, theirs)
+        known = isinstance(old_local, frozenset) and isinstance(old_remote, frozenset)
+        if known and held_local.keys() == old_local and held_remote.keys() == old_remote:
+            return None
+        before_local = old_local if known and isinstance(old_local, frozenset) else frozenset[bytes]()
+        before_remote = old_remote if known and isinstance(old_remote, frozenset) else frozenset[bytes]()
+        to_local, to_remote = merge_sets(rule, held_local, held_remote, before_local, before_remote)
+        rejected = next((e for c in (to_local, to_remote) for e in c.adds if e.converted.rejected), None)
+        if rejected is not None:
+            return _rejected(rule, rejected.converted)
+        return FieldDecision(
+            rule,
+            local_write=self._applied(rule, Side.LOCAL, ours, to_local, held_local),
+            remote_write=self._applied(rule, Side.REMOTE, theirs, to_remote, held_remote),
+        )
+
+    def _applied(
+        self, rule: FieldRule, side: Side, value: object, change: SetChange, held: Mapping[bytes, Element]
+    ) -> object:
+        """The side's value after a change, in its own form; MISSING when nothing changes."""
+        if not change:
+            return MISSING
+        split = rule.elements_local if side is Side.LOCAL else rule.elements_remote
+        dropped = {str(held[digest].value) for digest in change.drops}
+        kept = [item for item in split(value) if str(item) not in dropped]
+        added = [item for element in change.adds for item in split(element.converted.value)]
+        join = rule.join_local if side is Side.LOCAL else rule.join_remote
+        return join((*kept, *added))
+
+
+def merges_elements(rule: FieldRule) -> bool:
+    """Whether a field is merged element by element; its shadow then holds one digest for each element."""
+    return rule.set_valued and rule.policy is ConflictPolicy.SET_MERGE
+
+
+def _rejected(rule: FieldRule, converted: Conversion) -> FieldDecision:
+    message = "; ".join(loss.message for loss in converted.losses) or "the value has no form on the other side"
+    code = converted.losses[0].kind.value if converted.losses else "invalid"
+    problem = Problem(rule.local, code, message, "mend the value, or choose another on_loss for this field")
+    return FieldDecision(rule, hold=True, problem=problem, rejects_record=converted.whole_record)
+
+
+def _loss(rule: FieldRule, converted: Conversion) -> Problem | None:
+    """A loss that ``on_loss`` accepts and wants reported; `ACCEPT` compiles to conversions without losses."""
+    if not converted.losses:
+        return None
+    loss = converted.losses[0]
+    return Problem(rule.local, f"{loss.kind}_accepted", loss.message)
+
+
+def _required(rule: FieldRule, target: Side) -> Problem:
+    name = rule.remote if target is Side.REMOTE else rule.local
+    return Problem(rule.local, "required", f"{name} must not be blank", "fill it, or give the field mapping a default")

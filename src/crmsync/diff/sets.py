@@ -1,0 +1,114 @@
+"""The merge of set-valued fields: additions and removals of both sides are carried over, element by element.
+
+With add and del taken against each side's own shadow::
+
+    L' = (L - (delR - addL)) + addR        R' = (R - (delL - addR)) + addL
+
+Only elements that the rule owns are added or removed; the others are left where they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from crmsync.diff.digests import Digester
+from crmsync.models.mappings import Enforcement
+from crmsync.models.records import Side
+from crmsync.protocols.conversion import Conversion, FieldRule
+
+
+@attrs.frozen(slots=True)
+class Element:
+    """One owned element of one side: as that side writes it, and the digests of both sides' normal forms of it."""
+
+    value: object = attrs.field(repr=False)
+    local: bytes
+    remote: bytes
+    converted: Conversion = attrs.field(repr=False)
+    """What it is on the other side."""
+
+
+def element_digest(digester: Digester, normal: object) -> bytes:
+    """The digest of the single element that a normal form holds."""
+    return digester.scalar(next(iter(normal), None) if isinstance(normal, frozenset) else normal)
+
+
+def local_elements(rule: FieldRule, digester: Digester, value: object) -> dict[bytes, Element]:
+    """The owned elements of a local value, by their local digest, in order."""
+    found: dict[bytes, Element] = {}
+    for item in rule.elements_local(value):
+        if rule.owns(str(item)):
+            converted = rule.to_remote((item,))
+            local = element_digest(digester, rule.normal_local((item,)))
+            remote = element_digest(digester, rule.normal_remote(converted.value))
+            found.setdefault(local, Element(item, local, remote, converted))
+    return found
+
+
+def remote_elements(rule: FieldRule, digester: Digester, value: object) -> dict[bytes, Element]:
+    """The owned elements of a remote value, by their remote digest, in order."""
+    found: dict[bytes, Element] = {}
+    for item in rule.elements_remote(value):
+        converted = rule.to_local((item,))
+        names = rule.elements_local(converted.value) or (item,)
+        if rule.owns(str(names[0])):
+            remote = element_digest(digester, rule.normal_remote((item,)))
+            local = element_digest(digester, rule.normal_local(converted.value))
+            found.setdefault(remote, Element(item, local, remote, converted))
+    return found
+
+
+@attrs.frozen(slots=True)
+class SetChange:
+    """What one side should gain and lose. ``adds`` are the other side's elements, not yet converted."""
+
+    adds: tuple[Element, ...]
+    drops: frozenset[bytes]
+    """By the digest of the side that loses them."""
+
+    def __bool__(self) -> bool:
+        return bool(self.adds or self.drops)
+
+
+def merge_sets(
+    rule: FieldRule,
+    ours: Mapping[bytes, Element],
+    theirs: Mapping[bytes, Element],
+    old_local: frozenset[bytes],
+    old_remote: frozenset[bytes],
+) -> tuple[SetChange, SetChange]:
+    """What the local and the remote side should gain and lose, as the directions allow."""
+    added_local = {e.remote for e in ours.values() if e.local not in old_local}
+    added_remote = {e.local for e in theirs.values() if e.remote not in old_remote}
+    gone_local = old_local - ours.keys()
+    gone_remote = old_remote - theirs.keys()
+    to_local = SetChange(
+        tuple(e for e in theirs.values() if e.remote not in old_remote and e.local not in ours),
+        frozenset(e.local for e in ours.values() if e.remote in gone_remote and e.remote not in added_local),
+    )
+    to_remote = SetChange(
+        tuple(e for e in ours.values() if e.local not in old_local and e.remote not in theirs),
+        frozenset(e.remote for e in theirs.values() if e.local in gone_local and e.local not in added_remote),
+    )
+    return _enforced(rule, Side.LOCAL, to_local, theirs, ours), _enforced(rule, Side.REMOTE, to_remote, ours, theirs)
+
+
+_NOTHING = SetChange((), frozenset())
+
+
+def _enforced(
+    rule: FieldRule, target: Side, change: SetChange, source: Mapping[bytes, Element], held: Mapping[bytes, Element]
+) -> SetChange:
+    enforcement, reverse = (rule.from_crm, rule.to_crm) if target is Side.LOCAL else (rule.to_crm, rule.from_crm)
+    if enforcement is Enforcement.MIRROR and reverse is Enforcement.OFF:
+        wanted = {e.local if target is Side.LOCAL else e.remote: e for e in source.values()}
+        return SetChange(
+            tuple(e for digest, e in wanted.items() if digest not in held), frozenset(held.keys() - wanted.keys())
+        )
+    if enforcement is Enforcement.FILL_BLANK and held:
+        return _NOTHING
+    if enforcement in (Enforcement.OFF, Enforcement.CREATE_ONLY):
+        return _NOTHING
+    return change
