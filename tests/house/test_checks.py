@@ -1,0 +1,37 @@
+"""The checks that need no other Python: style, layers, types and the docs site, as the nox sessions run them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "check", "--no-cache", "."],
+        ["ruff", "format", "--no-cache", "--check", "."],
+        ["lint-imports", "--no-logo", "--no-cache"],
+        ["mypy"],
+        ["sphinx-build", "-W", "--keep-going", "-n", "-q", "-b", "html", "docs", "{out}"],
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_the_check_passes(command: list[str], tmp_path: Path) -> None:
+    program, *options = (part.format(out=tmp_path) for part in command)
+    done = subprocess.run(
+        [BIN / program, *options],
+        cwd=ROOT,
+        env={**os.environ, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
