@@ -1,0 +1,180 @@
+"""One database, worked on in worker threads: a whole piece of work in one transaction and one hop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+import attrs
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool, StaticPool
+
+from crmsync.errors import ConfigurationError, MissingExtraError, StorageError
+from crmsync.storage import admission
+from crmsync.storage.sql.failures import shown, translated
+
+T = TypeVar("T")
+
+POOL_SIZE = 4
+"""Connections to one database. More do not help: SQLite has one writer, and a run works on one page at a time."""
+
+BUSY_SECONDS = 30.0
+"""How long SQLite waits for another process that writes."""
+
+CONNECT_SECONDS = 10
+"""How long PostgreSQL may take to answer before it counts as out of reach."""
+
+_WRITES = "crmsync_writes"
+
+
+@attrs.frozen(slots=True)
+class Database:
+    """An open database. Work given to it is a plain function of a connection; it runs in a worker thread.
+
+    A cancelled task waits for its transaction to end, so nobody ever sees half of one.
+    """
+
+    url: URL
+    engine: Engine = attrs.field(repr=False)
+    readers: anyio.CapacityLimiter = attrs.field(repr=False)
+    writers: anyio.CapacityLimiter = attrs.field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The URL for people: without its password."""
+        return shown(self.url)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run work that only reads.
+
+        :raises StorageError: the database failed.
+        """
+        return await anyio.to_thread.run_sync(partial(self._attempt, work, writes=False), limiter=self.readers)
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run work in a transaction that writes: committed when it returns, undone when it raises.
+
+        :raises StorageError: the database failed; nothing of the work is stored.
+        """
+        return await anyio.to_thread.run_sync(partial(self._attempt, work, writes=True), limiter=self.writers)
+
+    def _attempt(self, work: Callable[[Connection], T], *, writes: bool) -> T:
+        with translated(self.url), self.engine.connect() as connection:
+            connection.execution_options(**{_WRITES: writes})
+            with connection.begin():
+                return work(connection)
+
+
+@asynccontextmanager
+async def open_database(url: str) -> AsyncIterator[Database]:
+    """Open ``sqlite:///path``, ``sqlite://`` (in memory, gone at the end) or ``postgresql://...``; no schema is made.
+
+    An SQLite file that does not exist is created, readable and writable by its owner alone.
+
+    :raises ConfigurationError: the URL is malformed or of another kind of database.
+    :raises MissingExtraError: PostgreSQL's driver is not installed.
+    :raises StorageError: it cannot be opened.
+    """
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = await anyio.to_thread.run_sync(_sqlite_engine, parsed)
+        single = anyio.CapacityLimiter(1)
+        readers = single if isinstance(engine.pool, StaticPool) else anyio.CapacityLimiter(POOL_SIZE - 1)
+        database = Database(parsed, engine, readers=readers, writers=single)
+    else:
+        engine = await anyio.to_thread.run_sync(_postgres_engine, parsed)
+        every = anyio.CapacityLimiter(POOL_SIZE)
+        database = Database(parsed, engine, readers=every, writers=every)
+    try:
+        yield database
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(engine.dispose)
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = sa.make_url(url)
+    except ArgumentError:
+        # SQLAlchemy's message quotes the URL, password and all.
+        raise ConfigurationError("the storage URL is malformed; it reads like sqlite:///path/to/file.db") from None
+    drivers = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+    if parsed.drivername in {"postgresql+psycopg", "sqlite+pysqlite"}:
+        return parsed
+    if parsed.drivername not in drivers:
+        raise ConfigurationError(f"SQL storage knows sqlite:// and postgresql:// URLs, not {parsed.drivername}://")
+    return parsed.set(drivername=drivers[parsed.drivername])
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    in_memory = url.database in {None, "", ":memory:"} or url.query.get("mode") == "memory"
+    if not in_memory and not str(url.database).startswith("file:"):
+        _prepare_file(Path(str(url.database)))
+    connect_args: dict[str, Any] = {"check_same_thread": False, "isolation_level": None}
+    if "timeout" not in url.query:
+        connect_args["timeout"] = BUSY_SECONDS
+    # In memory every connection is a database of its own, so all work shares one.
+    pool: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {"poolclass": QueuePool, "pool_size": POOL_SIZE}
+    engine = _engine(url, connect_args=connect_args, **pool)
+    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_file(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise StorageError(f"the directory {path.parent} does not exist: create it, or name another database")
+    if path.is_dir():
+        raise StorageError(f"{path} is a directory: name a file in it")
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        # The superuser could write all the same; whoever took the right away from everybody meant it.
+        if not path.stat().st_mode & 0o222:
+            msg = f"the database {path} is read-only: make the file writable, or name another database"
+            raise StorageError(msg) from None
+    except OSError as error:
+        raise StorageError(f"the database {path} cannot be created: {error.strerror}") from None
+
+
+def _set_pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    # Readers go on while one writes. FULL: what was acknowledged survives a power failure too, as the journal must.
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later fails at once, without waiting, when another wrote meanwhile.
+    writes = connection.get_execution_options().get(_WRITES, True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _postgres_engine(url: URL) -> Engine:
+    try:
+        import psycopg as _psycopg  # noqa: F401, PLC0415  (an extra of its own)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "psycopg":
+            raise
+        raise MissingExtraError("PostgreSQL storage", "postgres") from error
+    connect_args = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS}
+    return _engine(url, connect_args=connect_args, pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=True)
+
+
+def _engine(url: URL, **options: Any) -> Engine:
+    # hide_parameters: SQLAlchemy's own log and errors would show the values of a failed statement.
+    return sa.create_engine(url, hide_parameters=True, json_serializer=admission.to_json, **options)
+
+
+__all__ = ["Database", "open_database", "shown"]

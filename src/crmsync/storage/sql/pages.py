@@ -1,0 +1,78 @@
+"""A page's acknowledgement: links, conflicts, journal and cursors, changed together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from crmsync.models.state import Acknowledgement, Conflict, ConflictStatus, Cursors, Lease, Link
+from crmsync.storage.sql import rows
+from crmsync.storage.sql.leases import check_fence
+from crmsync.storage.sql.statements import of_object, parts, store
+from crmsync.storage.sql.tables import conflicts, cursors, journal, links
+
+
+def acknowledge(
+    connection: Connection,
+    lease: Lease,
+    page: Acknowledgement,
+    stored: tuple[Sequence[Link], Sequence[Conflict]],
+    now: datetime,
+) -> None:
+    """Store a page under its lease. ``stored`` are its links and conflicts as they are to be stored.
+
+    :raises ConcurrentUpdateError: the lease was taken by another.
+    """
+    check_fence(connection, lease)
+    _remove(connection, links, lease, links.c.markmail_id, page.removed_links)
+    _store_links(connection, lease, [rows.link_row(link) for link in stored[0]])
+    conflict_rows = [rows.conflict_row(conflict) for conflict in stored[1]]
+    store(connection, conflicts, ("integration_id", "id"), conflict_rows, kept=("created_at",))
+    _resolve(connection, lease, page.resolved_conflicts, now)
+    _remove(connection, journal, lease, journal.c.op_id, page.done)
+    if page.cursors is not None:
+        _move(connection, lease, page.cursors)
+
+
+def _remove(connection: Connection, table: sa.Table, lease: Lease, column: sa.Column[Any], ids: Sequence[str]) -> None:
+    ours = of_object(table, lease.integration_id, lease.entity_type)
+    for part in parts(ids):
+        connection.execute(sa.delete(table).where(ours, column.in_(part)))
+
+
+def _store_links(connection: Connection, lease: Lease, link_rows: list[dict[str, Any]]) -> None:
+    keys = ("integration_id", "entity_type", "markmail_id")
+    try:
+        with connection.begin_nested():
+            store(connection, links, keys, link_rows, kept=("created_at",))
+    except IntegrityError:
+        # Links that pass a crm_id on among themselves (a merge in the CRM) collide on the way when stored one by one:
+        # all let go first. What still collides is a crm_id that somebody else holds.
+        ours = of_object(links, lease.integration_id, lease.entity_type)
+        for part in parts(row["markmail_id"] for row in link_rows):
+            connection.execute(sa.update(links).where(ours, links.c.markmail_id.in_(part)).values(crm_id=None))
+        store(connection, links, keys, link_rows, kept=("created_at",))
+
+
+def _resolve(connection: Connection, lease: Lease, ids: Sequence[str], now: datetime) -> None:
+    for part in parts(ids):
+        waiting = sa.and_(
+            conflicts.c.integration_id == lease.integration_id,
+            conflicts.c.id.in_(part),
+            conflicts.c.status != ConflictStatus.RESOLVED.value,
+        )
+        resolved = {"status": ConflictStatus.RESOLVED.value, "resolved_at": now}
+        connection.execute(sa.update(conflicts).where(waiting).values(resolved))
+
+
+def _move(connection: Connection, lease: Lease, to: Cursors) -> None:
+    connection.execute(
+        sa.update(cursors)
+        .where(of_object(cursors, lease.integration_id, lease.entity_type))
+        .values(local_cursor=to.local, remote_cursor=to.remote, mapping_version=to.mapping_version)
+    )

@@ -1,0 +1,274 @@
+"""The bookkeeping in a SQL database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from crmsync.errors import ConfigurationError, NotFoundError
+from crmsync.models.integrations import Integration, MappingTemplate
+from crmsync.models.records import Side
+from crmsync.models.state import (
+    Acknowledgement,
+    Conflict,
+    ConflictStatus,
+    Cursors,
+    JournalEntry,
+    Lease,
+    Link,
+    LinkStatus,
+    SyncLog,
+)
+from crmsync.storage import admission
+from crmsync.storage.sql import leases, pages, rows, tables
+from crmsync.storage.sql.database import Database, open_database
+from crmsync.storage.sql.schema import upgrade
+from crmsync.storage.sql.statements import AnyRow, of_object, parts, store
+
+T = TypeVar("T")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SqlRepository:
+    """A `SyncRepository` in SQLite or PostgreSQL.
+
+    ``database`` holds the current schema. ``now`` is the clock for the times that the storage itself sets.
+    """
+
+    def __init__(self, database: Database, *, now: Callable[[], datetime] = _utc_now) -> None:
+        self._database = database
+        self._now = now
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._database.name})"
+
+    async def save_integration(self, integration: Integration) -> None:
+        row = rows.integration_row(admission.settled_integration(integration))
+        await self._database.write(lambda connection: store(connection, tables.integrations, ("id",), [row]))
+
+    async def get_integration(self, integration_id: str) -> Integration:
+        table = tables.integrations
+        found = await self._select(sa.select(table).where(table.c.id == integration_id), rows.integration_of)
+        return _only(found, f"there is no integration {integration_id!r}")
+
+    async def list_integrations(self, user_id: str | None = None) -> list[Integration]:
+        table = tables.integrations
+        query = sa.select(table).order_by(table.c.id)
+        query = query if user_id is None else query.where(table.c.user_id == user_id)
+        return await self._select(query, rows.integration_of)
+
+    async def delete_integration(self, integration_id: str) -> None:
+        table = tables.integrations
+        statement = sa.delete(table).where(table.c.id == integration_id)
+        if not await self._database.write(lambda connection: connection.execute(statement).rowcount):
+            raise NotFoundError(f"there is no integration {integration_id!r}")
+
+    async def acquire_lease(
+        self, integration_id: str, entity_type: str, owner: str, *, now: datetime, ttl: timedelta
+    ) -> Lease:
+        wanted = Lease(integration_id, entity_type, owner, 0, admission.as_utc(now + ttl))
+        return await self._database.write(lambda connection: leases.acquire(connection, wanted, now))
+
+    async def renew_lease(self, lease: Lease, *, now: datetime, ttl: timedelta) -> Lease:
+        return await self._database.write(lambda connection: leases.renew(connection, lease, now, ttl))
+
+    async def release_lease(self, lease: Lease) -> None:
+        await self._database.write(lambda connection: leases.release(connection, lease))
+
+    async def links_by_local(self, integration_id: str, entity_type: str, ids: Sequence[str]) -> Mapping[str, Link]:
+        found = await self._links(integration_id, entity_type, tables.links.c.markmail_id, ids)
+        return {link.markmail_id: link for link in found}
+
+    async def links_by_remote(self, integration_id: str, entity_type: str, ids: Sequence[str]) -> Mapping[str, Link]:
+        found = await self._links(integration_id, entity_type, tables.links.c.crm_id, ids)
+        return {link.crm_id: link for link in found if link.crm_id is not None}
+
+    async def scan_links(
+        self,
+        integration_id: str,
+        entity_type: str,
+        *,
+        statuses: Sequence[LinkStatus] = (),
+        after: str = "",
+        limit: int = 1000,
+    ) -> list[Link]:
+        columns = tables.links.c
+        query = (
+            sa.select(*rows.LINK_COLUMNS)
+            .where(of_object(tables.links, integration_id, entity_type), columns.markmail_id > after)
+            .order_by(columns.markmail_id)
+            .limit(limit)
+        )
+        if statuses:
+            query = query.where(columns.sync_status.in_([status.value for status in statuses]))
+        return await self._select(query, rows.link_of)
+
+    async def count_links(self, integration_id: str, entity_type: str) -> Mapping[LinkStatus, int]:
+        status = tables.links.c.sync_status
+        query = (
+            sa.select(status, sa.func.count())
+            .where(of_object(tables.links, integration_id, entity_type))
+            .group_by(status)
+        )
+        return dict(await self._select(query, _status_count))
+
+    async def get_cursors(self, integration_id: str, entity_type: str) -> Cursors:
+        columns = tables.cursors.c
+        query = sa.select(columns.local_cursor, columns.remote_cursor, columns.mapping_version)
+        ours = of_object(tables.cursors, integration_id, entity_type)
+        found = await self._select(query.where(ours), lambda row: Cursors(*row))
+        return found[0] if found else Cursors()
+
+    async def add_journal(self, lease: Lease, entries: Sequence[JournalEntry]) -> None:
+        journal_rows = [rows.journal_row(entry) for entry in admission.settled_journal(lease, entries).values()]
+
+        def work(connection: Connection) -> None:
+            leases.check_fence(connection, lease)
+            store(connection, tables.journal, ("integration_id", "entity_type", "op_id"), journal_rows)
+
+        await self._database.write(work)
+
+    async def list_journal(self, integration_id: str, entity_type: str) -> list[JournalEntry]:
+        table = tables.journal
+        query = sa.select(table).where(of_object(table, integration_id, entity_type)).order_by(table.c.id)
+        return await self._select(query, rows.journal_of)
+
+    async def acknowledge(self, lease: Lease, acknowledgement: Acknowledgement) -> None:
+        now = self._now()
+        links = list(admission.settled_links(lease, acknowledgement, now).values())
+        conflicts = list(admission.settled_conflicts(lease, acknowledgement, now).values())
+        await self._database.write(
+            lambda connection: pages.acknowledge(connection, lease, acknowledgement, (links, conflicts), now)
+        )
+
+    async def list_conflicts(
+        self,
+        integration_id: str,
+        entity_type: str | None = None,
+        *,
+        statuses: Sequence[ConflictStatus] = (),
+        markmail_ids: Sequence[str] | None = None,
+        limit: int = 1000,
+    ) -> list[Conflict]:
+        columns = tables.conflicts.c
+        query = sa.select(tables.conflicts).where(columns.integration_id == integration_id)
+        if entity_type is not None:
+            query = query.where(columns.entity_type == entity_type)
+        if statuses:
+            query = query.where(columns.status.in_([status.value for status in statuses]))
+        query = query.order_by(columns.created_at, columns.id).limit(limit)
+        if markmail_ids is None:
+            return await self._select(query, rows.conflict_of)
+        queries = [query.where(columns.markmail_id.in_(part)) for part in parts(markmail_ids)]
+        found = await self._database.read(lambda connection: _fetch(connection, queries, rows.conflict_of))
+        # Each part came in order and within the limit; together they need both again.
+        return sorted(found, key=lambda conflict: (conflict.created_at or self._now(), conflict.id))[:limit]
+
+    async def get_conflict(self, integration_id: str, conflict_id: str) -> Conflict:
+        table = tables.conflicts
+        query = sa.select(table).where(table.c.integration_id == integration_id, table.c.id == conflict_id)
+        found = await self._select(query, rows.conflict_of)
+        return _only(found, f"there is no conflict {conflict_id!r} in integration {integration_id!r}")
+
+    async def decide_conflict(self, integration_id: str, conflict_id: str, winner: Side, *, now: datetime) -> Conflict:
+        table = tables.conflicts
+        waiting = sa.and_(
+            table.c.integration_id == integration_id,
+            table.c.id == conflict_id,
+            table.c.status != ConflictStatus.RESOLVED.value,
+        )
+        decision = {
+            "status": ConflictStatus.DECIDED.value,
+            "winner": winner.value,
+            "resolved_at": admission.as_utc(now),
+        }
+        statement = sa.update(table).where(waiting).values(decision).returning(*table.c)
+        found = await self._database.write(lambda connection: _fetch(connection, [statement], rows.conflict_of))
+        msg = f"there is no conflict {conflict_id!r} in integration {integration_id!r} that still waits for a decision"
+        return _only(found, msg)
+
+    async def add_log(self, log: SyncLog) -> None:
+        row = rows.log_row(admission.settled_log(log, self._now()))
+        keys = ("integration_id", "id")
+        await self._database.write(lambda connection: store(connection, tables.logs, keys, [row], kept=("created_at",)))
+
+    async def list_logs(
+        self, integration_id: str, entity_type: str | None = None, *, limit: int = 100
+    ) -> list[SyncLog]:
+        columns = tables.logs.c
+        query = sa.select(tables.logs).where(columns.integration_id == integration_id)
+        if entity_type is not None:
+            query = query.where(columns.entity_type == entity_type)
+        newest_first = query.order_by(columns.started_at.desc(), columns.id.desc()).limit(limit)
+        return await self._select(newest_first, rows.log_of)
+
+    async def save_template(self, template: MappingTemplate) -> None:
+        table = tables.templates
+        row = rows.template_row(admission.settled_template(template))
+        same_name = sa.and_(table.c.provider == template.provider, table.c.name == template.name)
+
+        def work(connection: Connection) -> None:
+            connection.execute(sa.delete(table).where(sa.or_(same_name, table.c.id == template.id)))
+            connection.execute(sa.insert(table), row)
+
+        await self._database.write(work)
+
+    async def list_templates(self, provider: str | None = None) -> list[MappingTemplate]:
+        columns = tables.templates.c
+        query = sa.select(tables.templates).order_by(columns.provider, columns.name)
+        query = query if provider is None else query.where(columns.provider == provider)
+        return await self._select(query, rows.template_of)
+
+    async def _links(
+        self, integration_id: str, entity_type: str, column: sa.Column[Any], ids: Sequence[str]
+    ) -> list[Link]:
+        ours = sa.select(*rows.LINK_COLUMNS).where(of_object(tables.links, integration_id, entity_type))
+        queries = [ours.where(column.in_(part)) for part in parts(ids)]
+        if not queries:
+            return []
+        return await self._database.read(lambda connection: _fetch(connection, queries, rows.link_of))
+
+    async def _select(self, query: sa.Select[Any], build: Callable[[AnyRow], T]) -> list[T]:
+        return await self._database.read(lambda connection: _fetch(connection, [query], build))
+
+
+def _fetch(connection: Connection, queries: Sequence[sa.Executable], build: Callable[[AnyRow], T]) -> list[T]:
+    return [build(row) for query in queries for row in connection.execute(query)]
+
+
+def _status_count(row: AnyRow) -> tuple[LinkStatus, int]:
+    return LinkStatus(row[0]), row[1]
+
+
+def _only(found: Sequence[T], otherwise: str) -> T:
+    if not found:
+        raise NotFoundError(otherwise)
+    return found[0]
+
+
+@asynccontextmanager
+async def open_repository(url: str, **options: Any) -> AsyncIterator[SqlRepository]:
+    """Open the bookkeeping at ``sqlite:///path``, ``sqlite://`` (in memory) or ``postgresql://...``.
+
+    The schema is created or upgraded first; many may open a new database at once. An SQLite file that does not exist
+    is created for its owner alone; its directory must exist. Everything is closed at the end.
+
+    :param options: ``now``, the clock for the times that the storage itself sets.
+    :raises ConfigurationError: the URL is malformed, of another kind of database, or an option is unknown.
+    :raises MissingExtraError: PostgreSQL's driver is not installed.
+    :raises StorageError: it cannot be opened, is read-only, or is newer than this crmsync.
+    """
+    unknown = sorted(options.keys() - {"now"})
+    if unknown:
+        raise ConfigurationError(f"SQL storage takes no option {', '.join(unknown)}")
+    async with open_database(url) as database:
+        await database.write(lambda connection: upgrade(connection, database.name))
+        yield SqlRepository(database, **options)

@@ -1,0 +1,170 @@
+"""Models to rows and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from crmsync.models.integrations import Integration, MappingTemplate
+from crmsync.models.mappings import SyncDirection
+from crmsync.models.problems import Problem
+from crmsync.models.records import OperationKind, Side
+from crmsync.models.state import Conflict, ConflictStatus, JournalEntry, Link, LinkStatus, SyncLog
+from crmsync.storage.sql import tables
+from crmsync.storage.sql.statements import AnyRow
+
+_BORN = {SyncDirection.TO_CRM.value: Side.LOCAL, SyncDirection.FROM_CRM.value: Side.REMOTE}
+_DIRECTIONS = {side: direction for direction, side in _BORN.items()}
+_LINK_STATUSES = {status.value: status for status in LinkStatus}
+
+LINK_COLUMNS = tuple(
+    tables.links.c[name]
+    for name in (
+        "integration_id",
+        "entity_type",
+        "markmail_id",
+        "crm_id",
+        "sync_status",
+        "sync_direction",
+        "last_sync_hash",
+        "local_shadow",
+        "remote_shadow",
+        "local_version",
+        "remote_version",
+        "mapping_version",
+        "attempts",
+        "next_attempt_at",
+        "problems",
+        "candidates",
+        "created_at",
+        "updated_at",
+    )
+)
+"""In the order of the fields of `Link`."""
+
+
+def link_row(link: Link) -> dict[str, Any]:
+    """A link as a row to store; the database gives it its number."""
+    return {
+        "integration_id": link.integration_id,
+        "entity_type": link.entity_type,
+        "markmail_id": link.markmail_id,
+        "crm_id": link.crm_id,
+        "last_sync_hash": link.last_sync_hash,
+        "sync_status": link.status.value,
+        "sync_direction": _DIRECTIONS[link.born],
+        "error_message": "; ".join(map(str, link.problems)) or None,
+        "local_shadow": link.local_shadow,
+        "remote_shadow": link.remote_shadow,
+        "local_version": link.local_version,
+        "remote_version": link.remote_version,
+        "mapping_version": link.mapping_version,
+        "attempts": link.attempts,
+        "next_attempt_at": link.next_attempt_at,
+        "problems": [attrs.astuple(problem) for problem in link.problems] or None,
+        "candidates": list(link.candidates) or None,
+        "created_at": link.created_at,
+        "updated_at": link.updated_at,
+    }
+
+
+def link_of(row: AnyRow) -> Link:
+    """:param row: of `LINK_COLUMNS`."""
+    # By position: a page has thousands of rows, and looking names up doubles the time.
+    return Link(
+        row[0],
+        row[1],
+        row[2],
+        row[3],
+        _LINK_STATUSES[row[4]],
+        _BORN[row[5]],
+        row[6],
+        row[7],
+        row[8],
+        row[9],
+        row[10],
+        row[11],
+        row[12],
+        row[13],
+        tuple(Problem(*problem) for problem in row[14] or ()),
+        tuple(row[15] or ()),
+        row[16],
+        row[17],
+    )
+
+
+def integration_row(integration: Integration) -> dict[str, Any]:
+    """An integration as a row to store."""
+    row = integration.model_dump(exclude={"field_mappings"})
+    row["field_mappings"] = {
+        name: mapping.model_dump(mode="json") for name, mapping in integration.field_mappings.items()
+    }
+    return row
+
+
+def integration_of(row: AnyRow) -> Integration:
+    """An integration from its whole row."""
+    return Integration.model_validate(dict(row._mapping))  # noqa: SLF001  (SQLAlchemy's public name for it)
+
+
+def template_row(template: MappingTemplate) -> dict[str, Any]:
+    """A template as a row to store."""
+    row = template.model_dump(exclude={"mappings"})
+    row["mappings"] = {name: mapping.model_dump(mode="json") for name, mapping in template.mappings.items()}
+    return row
+
+
+def template_of(row: AnyRow) -> MappingTemplate:
+    """A template from its whole row."""
+    return MappingTemplate.model_validate(dict(row._mapping))  # noqa: SLF001
+
+
+def log_row(log: SyncLog) -> dict[str, Any]:
+    """A log as a row to store."""
+    return attrs.asdict(log)
+
+
+def log_of(row: AnyRow) -> SyncLog:
+    """A log from its whole row."""
+    return SyncLog(**row._mapping)  # noqa: SLF001
+
+
+def journal_row(entry: JournalEntry) -> dict[str, Any]:
+    """A journal entry as a row to store; the database numbers it."""
+    row = attrs.asdict(entry)
+    row["target"] = entry.target.value
+    row["kind"] = entry.kind.value
+    row["sent"] = {field: digest.hex() for field, digest in entry.sent.items()}
+    return row
+
+
+def journal_of(row: AnyRow) -> JournalEntry:
+    """A journal entry from its whole row."""
+    return JournalEntry(
+        op_id=row.op_id,
+        integration_id=row.integration_id,
+        entity_type=row.entity_type,
+        target=Side(row.target),
+        kind=OperationKind(row.kind),
+        markmail_id=row.markmail_id,
+        crm_id=row.crm_id,
+        sent={field: bytes.fromhex(digest) for field, digest in row.sent.items()},
+        started_at=row.started_at,
+    )
+
+
+def conflict_row(conflict: Conflict) -> dict[str, Any]:
+    """A conflict as a row to store."""
+    row = attrs.asdict(conflict)
+    row["status"] = conflict.status.value
+    row["winner"] = conflict.winner and conflict.winner.value
+    return row
+
+
+def conflict_of(row: AnyRow) -> Conflict:
+    """A conflict from its whole row."""
+    fields = dict(row._mapping)  # noqa: SLF001
+    fields["status"] = ConflictStatus(fields["status"])
+    fields["winner"] = fields["winner"] and Side(fields["winner"])
+    return Conflict(**fields)

@@ -1,0 +1,152 @@
+"""The tables. What is stored where is in the models' docstrings; here is only how."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from crmsync.storage.sql.column_types import Id, Json, Name, Number, UtcDateTime
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+
+def _integration_id() -> sa.Column[str]:
+    return sa.Column("integration_id", Id(), sa.ForeignKey("crm_integrations.id", ondelete="CASCADE"), nullable=False)
+
+
+integrations = sa.Table(
+    "crm_integrations",
+    metadata,
+    sa.Column("id", Id(), primary_key=True),
+    sa.Column("user_id", Id(), nullable=False, index=True),
+    sa.Column("provider", Id(), nullable=False),
+    sa.Column("org_id", sa.Text),
+    sa.Column("credentials", sa.Text, nullable=False),
+    sa.Column("settings", Json(), nullable=False),
+    sa.Column("field_mappings", Json(), nullable=False),
+    sa.Column("sync_enabled", sa.Boolean, nullable=False),
+    sa.Column("last_sync_at", UtcDateTime),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+)
+
+links = sa.Table(
+    "crm_sync_status",
+    metadata,
+    sa.Column("id", Number(), primary_key=True, autoincrement=True),
+    _integration_id(),
+    sa.Column("entity_type", Id(), nullable=False),
+    sa.Column("markmail_id", Id(), nullable=False),
+    sa.Column("crm_id", Id()),
+    sa.Column("last_sync_hash", sa.String(64), nullable=False),
+    sa.Column("sync_status", sa.String(16), nullable=False),
+    sa.Column("sync_direction", sa.String(16), nullable=False),
+    sa.Column("error_message", sa.Text),
+    sa.Column("local_shadow", sa.LargeBinary, nullable=False),
+    sa.Column("remote_shadow", sa.LargeBinary, nullable=False),
+    sa.Column("local_version", sa.Text),
+    sa.Column("remote_version", sa.Text),
+    sa.Column("mapping_version", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_attempt_at", UtcDateTime),
+    sa.Column("problems", Json()),
+    sa.Column("candidates", Json()),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("integration_id", "entity_type", "markmail_id", name="uq_crm_sync_status_markmail_id"),
+    sa.UniqueConstraint("integration_id", "entity_type", "crm_id", name="uq_crm_sync_status_crm_id"),
+    # Every run looks at the rejected and quarantined links: a few among a million that are in sync.
+    sa.Index("ix_crm_sync_status_sync_status", "integration_id", "entity_type", "sync_status", "markmail_id"),
+)
+"""The links. ``sync_direction`` says which way the pair came about; ``error_message`` is its problems as text."""
+
+logs = sa.Table(
+    "crm_sync_logs",
+    metadata,
+    sa.Column("id", Id(), nullable=False),
+    _integration_id(),
+    sa.Column("sync_type", sa.String(32), nullable=False),
+    sa.Column("entity_type", Id(), nullable=False),
+    sa.Column("entity_count", sa.Integer, nullable=False),
+    sa.Column("success_count", sa.Integer, nullable=False),
+    sa.Column("error_count", sa.Integer, nullable=False),
+    sa.Column("started_at", UtcDateTime, nullable=False),
+    sa.Column("completed_at", UtcDateTime),
+    sa.Column("error_details", Json(), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    # An id is one integration's own, so that none can reach into another's rows.
+    sa.PrimaryKeyConstraint("integration_id", "id", name="pk_crm_sync_logs"),
+    sa.Index("ix_crm_sync_logs_started_at", "integration_id", "started_at"),
+)
+
+templates = sa.Table(
+    "crm_field_mapping_templates",
+    metadata,
+    sa.Column("id", Id(), primary_key=True),
+    sa.Column("provider", Id(), nullable=False),
+    sa.Column("name", Name(), nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("mappings", Json(), nullable=False),
+    sa.Column("is_default", sa.Boolean, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("provider", "name", name="uq_crm_field_mapping_templates_name"),
+)
+
+cursors = sa.Table(
+    "crm_sync_cursors",
+    metadata,
+    _integration_id(),
+    sa.Column("entity_type", Id(), nullable=False),
+    sa.Column("local_cursor", sa.Text),
+    sa.Column("remote_cursor", sa.Text),
+    sa.Column("mapping_version", sa.Text, nullable=False),
+    sa.Column("lease_owner", sa.Text),
+    sa.Column("lease_fence", sa.BigInteger, nullable=False),
+    sa.Column("lease_expires_at", UtcDateTime),
+    sa.PrimaryKeyConstraint("integration_id", "entity_type", name="pk_crm_sync_cursors"),
+)
+"""How far each side was read, and who may go on. ``lease_owner`` NULL: nobody holds it. The fence never falls."""
+
+journal = sa.Table(
+    "crm_sync_journal",
+    metadata,
+    sa.Column("id", Number(), primary_key=True, autoincrement=True),
+    _integration_id(),
+    sa.Column("entity_type", Id(), nullable=False),
+    sa.Column("op_id", sa.Text, nullable=False),
+    sa.Column("target", sa.String(16), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("markmail_id", Id(), nullable=False),
+    sa.Column("crm_id", Id()),
+    sa.Column("sent", Json(), nullable=False),
+    sa.Column("started_at", UtcDateTime),
+    sa.UniqueConstraint("integration_id", "entity_type", "op_id", name="uq_crm_sync_journal_op_id"),
+)
+
+conflicts = sa.Table(
+    "crm_sync_conflicts",
+    metadata,
+    sa.Column("id", Id(), nullable=False),
+    _integration_id(),
+    sa.Column("entity_type", Id(), nullable=False),
+    sa.Column("markmail_id", Id(), nullable=False),
+    sa.Column("crm_id", Id()),
+    sa.Column("field", sa.Text, nullable=False),
+    sa.Column("crm_field", sa.Text, nullable=False),
+    sa.Column("policy", sa.Text, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("local_value", Json()),
+    sa.Column("remote_value", Json()),
+    sa.Column("winner", sa.String(16)),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("resolved_at", UtcDateTime),
+    sa.PrimaryKeyConstraint("integration_id", "id", name="pk_crm_sync_conflicts"),
+    sa.Index("ix_crm_sync_conflicts_markmail_id", "integration_id", "entity_type", "markmail_id"),
+    sa.Index("ix_crm_sync_conflicts_created_at", "integration_id", "created_at"),
+)
