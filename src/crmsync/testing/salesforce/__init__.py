@@ -1,1 +1,95 @@
+"""A Salesforce org to run against: an ASGI application in-process, or a server on loopback. Extra ``emulator``.
 
+In-process, on asyncio or trio::
+
+    org = SalesforceOrg()
+    transport = httpx2.ASGITransport(app=create_app(org))
+
+On loopback: ``with running_emulator() as emulator``, :func:`serve`, or ``python -m crmsync.testing.salesforce``.
+
+It speaks the REST API as of v31.0 to v68.0: versions, describe, SOQL query with paging, sObject rows, upsert by
+external id, sObject Collections, getUpdated and getDeleted, limits, tokens. Records live in memory and follow
+Salesforce's rules: field types, lengths, required, unique and restricted values, recycle bin, merges, times of one
+second's resolution.
+
+Control API (``create_app(org, control=True)``; JSON objects in and out). Whoever reaches it may use it: loopback only.
+
+    GET  /__emulator__                  clock, counters, number of records
+    POST /__emulator__/reset-counters   {}
+    POST /__emulator__/advance          {"seconds": 60}
+    POST /__emulator__/records          {"object": "Contact", "by": "005…",
+                                         "records": [{"LastName": "…"}, {"Id": "003…", "Title": "…"}]}
+    POST /__emulator__/records/read     {"object": "Contact", "deleted": false}
+    POST /__emulator__/records/delete   {"object": "Contact", "ids": ["003…"]}
+    POST /__emulator__/faults           {"clear": true, "latency": 0.12, "fail": {"times": 2, "status": 503,
+                                         "after_commit": false, "method": "PATCH", "path": "composite"}, "drop": {…},
+                                         "late": 5, "reject": {"object": "Contact", "field": "Email", "equals": "…",
+                                         "code": "UNABLE_TO_LOCK_ROW", "message": "…", "times": 1}}
+    GET  /__emulator__/state            everything, as PUT /__emulator__/state takes it
+"""
+
+from __future__ import annotations
+
+from crmsync.errors import MissingExtraError
+
+_EXTRA_PACKAGES = ("starlette", "lark", "uvicorn")
+
+try:
+    from crmsync.testing.salesforce.app import create_app
+    from crmsync.testing.salesforce.errors import CallError, RowError
+    from crmsync.testing.salesforce.faults import (
+        ConnectionDroppedError,
+        Faults,
+        row_fault,
+        row_lock,
+        validation_rule,
+    )
+    from crmsync.testing.salesforce.ids import canonical_id, make_id
+    from crmsync.testing.salesforce.org import (
+        API_USER_ID,
+        DEFAULT_TOKEN,
+        ORG_ID,
+        OTHER_USER_ID,
+        MultipleMatchesError,
+        OAuthClient,
+        SalesforceOrg,
+        Upserted,
+    )
+    from crmsync.testing.salesforce.schema import FieldDef, PicklistValue, custom_field
+    from crmsync.testing.salesforce.server import RunningEmulator, running_emulator, serve
+    from crmsync.testing.salesforce.state import dump_state, load_file, load_state, save_file
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] in _EXTRA_PACKAGES:
+        raise MissingExtraError("the Salesforce emulator", "emulator") from error
+    raise
+
+__all__ = [
+    "API_USER_ID",
+    "DEFAULT_TOKEN",
+    "ORG_ID",
+    "OTHER_USER_ID",
+    "CallError",
+    "ConnectionDroppedError",
+    "Faults",
+    "FieldDef",
+    "MultipleMatchesError",
+    "OAuthClient",
+    "PicklistValue",
+    "RowError",
+    "RunningEmulator",
+    "SalesforceOrg",
+    "Upserted",
+    "canonical_id",
+    "create_app",
+    "custom_field",
+    "dump_state",
+    "load_file",
+    "load_state",
+    "make_id",
+    "row_fault",
+    "row_lock",
+    "running_emulator",
+    "save_file",
+    "serve",
+    "validation_rule",
+]

@@ -142,10 +142,7 @@ class ObjectDef:
     def parts(self) -> dict[str, tuple[FieldDef, ...]]:
         """The writable parts of each compound address field."""
         compounds = [entry.name for entry in self.fields.values() if entry.type == "address"]
-        return {
-            name: tuple(entry for entry in self.fields.values() if entry.part_of == name)
-            for name in compounds
-        }
+        return {name: tuple(entry for entry in self.fields.values() if entry.part_of == name) for name in compounds}
 
     @cached_property
     def person(self) -> bool:

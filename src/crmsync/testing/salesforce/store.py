@@ -1,7 +1,7 @@
 """Rows of one object in memory, with the indexes that queries and upserts lean on.
 
-A row is a plain dict of stored values without its nulls, and is never changed in place: every save puts a new dict. So a
-query cursor that holds rows holds a snapshot, and a rollback is putting the old dict back.
+A row is a plain dict of stored values without its nulls, and is never changed in place: every save puts a new dict. So
+a query cursor that holds rows holds a snapshot, and a rollback is putting the old dict back.
 """
 
 from __future__ import annotations
@@ -28,6 +28,14 @@ class LateRow:
 
     visible_at: datetime
     row: Row
+
+
+@frozen
+class Saved:
+    """What is saved under an id: the row that readers see and the one they do not see yet."""
+
+    visible: Row | None
+    late: LateRow | None
 
 
 def fold(definition: FieldDef, value: str) -> str:
@@ -76,6 +84,26 @@ class Table:
         old = self.rows.pop(record_id, None)
         if old is not None:
             self._unindex(old)
+
+    def clear(self) -> None:
+        """Forget every row."""
+        self.rows.clear()
+        self.order.clear()
+        self.late.clear()
+        for lookup in self._lookups.values():
+            lookup.clear()
+
+    def saved(self, record_id: str) -> Saved:
+        """Return what :meth:`restore` takes to undo later saves of this id."""
+        return Saved(self.rows.get(record_id), self.late.get(record_id))
+
+    def restore(self, record_id: str, saved: Saved) -> None:
+        """Undo the saves of an id made since ``saved`` was taken."""
+        self.remove(record_id)
+        if saved.visible is not None:
+            self._show(saved.visible)
+        if saved.late is not None:
+            self.late[record_id] = saved.late
 
     def settle(self, now: datetime) -> None:
         """Show the late rows whose time has come."""

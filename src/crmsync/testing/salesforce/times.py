@@ -1,8 +1,8 @@
 """Dates and times in the forms the REST API takes and gives.
 
-Stored values are the API's own text, always in UTC: ``2026-11-24T20:34:26.000+0000`` and ``2026-11-24``. Such texts sort
-as the moments do, so comparison and ordering need no parsing. Years run from 1700 to 4000 ("Object Reference", page
-"Primitive Data Types").
+Stored values are the API's own text, always in UTC: ``2026-11-24T20:34:26.000+0000`` and ``2026-11-24``. Such texts
+sort as the moments do, so comparison and ordering need no parsing. Years run from 1700 to 4000 ("Object Reference",
+page "Primitive Data Types").
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What happens to a value on its way into a record: parsing, trimming, and the checks of its field.
 
 Two steps, because a trigger may stand between them: :func:`parse` makes the stored form or refuses the JSON, and
-:func:`check` refuses what the field cannot hold. Stored forms are those of JSON: text, bool, int, float; dates and times
-are the texts of :mod:`.times`; ``None`` is absent from the record.
+:func:`check` refuses what the field cannot hold. Stored forms are those of JSON: text, bool, int, float; dates and
+times are the texts of :mod:`.times`; ``None`` is absent from the record.
 """
 
 from __future__ import annotations
@@ -216,5 +216,3 @@ def address(definition: ObjectDef, compound: str, record: Mapping[str, Any]) -> 
         key: parts.get(key[0].upper() + key[1:])
         for key in ("city", "country", "geocodeAccuracy", "latitude", "longitude", "postalCode", "state", "street")
     }
-
-

@@ -1,0 +1,189 @@
+"""Trouble on demand: slow, failing and dropped calls, refused records, commits that become visible late."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from attrs import define, field, frozen
+
+from crmsync.testing.salesforce.errors import RowError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Called with the object's name and the row about to be saved; returns the error that refuses it, or ``None``.
+RejectRule: TypeAlias = Callable[[str, "Mapping[str, Any]"], RowError | None]
+#: Called with the object's name and the row about to be saved; whether its commit is late.
+LateRule: TypeAlias = Callable[[str, "Mapping[str, Any]"], bool]
+#: Called with the method and the path of a request; whether the fault is for it.
+CallRule: TypeAlias = Callable[[str, str], bool]
+
+_HTML_503 = "<html><head><title>503</title></head><body><h1>Service Unavailable</h1></body></html>"
+
+
+class ConnectionDroppedError(ConnectionResetError):
+    """The emulator dropped the connection. Only seen in-process, where there is no socket to close."""
+
+    def __init__(self) -> None:
+        super().__init__("the emulator dropped the connection")
+
+
+@frozen(kw_only=True)
+class CallFault:
+    """What a call meets instead of its answer. ``status`` 0 drops it; ``after_commit`` lets it act first."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+    after_commit: bool
+    method: str | None
+    path: str | CallRule | None
+
+    def is_for(self, method: str, path: str) -> bool:
+        """Whether a request is one of those that the fault waits for."""
+        if self.method is not None and self.method != method:
+            return False
+        if self.path is None:
+            return True
+        return self.path in path if isinstance(self.path, str) else self.path(method, path)
+
+
+@define
+class Faults:
+    """The faults of one org. All of them are off at first, and after :meth:`clear`.
+
+    ``latency`` is in seconds for each HTTP call.
+    """
+
+    latency: float = 0.0
+    _pending: list[CallFault] = field(factory=list)
+    _rejects: list[RejectRule] = field(factory=list)
+    _late: list[tuple[float, LateRule]] = field(factory=list)
+
+    def clear(self) -> None:
+        """Switch every fault off."""
+        self.latency = 0.0
+        self._pending.clear()
+        self._rejects.clear()
+        self._late.clear()
+
+    def fail_next(
+        self,
+        times: int = 1,
+        *,
+        status: int = 503,
+        body: Any = None,
+        retry_after: float | None = None,
+        after_commit: bool = False,
+        method: str | None = None,
+        path: str | CallRule | None = None,
+    ) -> None:
+        """Answer the next ``times`` matching calls with ``status``.
+
+        :param body: sent as JSON, or as it is if text (HTML, as from the edge of Salesforce). By default, the JSON
+            error array that belongs to the status.
+        :param retry_after: seconds, sent as ``Retry-After``.
+        :param after_commit: the call first takes effect, and then fails: its caller cannot know.
+        :param method: only calls of this method.
+        :param path: only calls whose path contains the text, or for which the function is true.
+        """
+        headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
+        fault = CallFault(
+            status=status,
+            body=_default_body(status) if body is None else body,
+            headers=headers,
+            after_commit=after_commit,
+            method=method,
+            path=path,
+        )
+        self._pending.extend([fault] * times)
+
+    def drop_next(
+        self,
+        times: int = 1,
+        *,
+        after_commit: bool = False,
+        method: str | None = None,
+        path: str | CallRule | None = None,
+    ) -> None:
+        """Drop the connection of the next ``times`` matching calls without an answer, before or after the effect."""
+        fault = CallFault(status=0, body="", headers={}, after_commit=after_commit, method=method, path=path)
+        self._pending.extend([fault] * times)
+
+    def html_outage(self, times: int = 1) -> None:
+        """Answer the next calls as the edge does in an outage: 503 with a page of HTML."""
+        self.fail_next(times, status=503, body=_HTML_503)
+
+    def reject(self, rule: RejectRule) -> None:
+        """Refuse the records for which the rule returns an error, until :meth:`clear`."""
+        self._rejects.append(rule)
+
+    def commit_late(self, seconds: float, rule: LateRule | None = None) -> None:
+        """Hide saved records from readers until ``seconds`` after their SystemModstamp, by the org's clock."""
+        self._late.append((seconds, rule or (lambda _object, _row: True)))
+
+    def take(self, method: str, path: str) -> CallFault | None:
+        """Return the first pending fault for this call, which is thereby used up."""
+        for place, fault in enumerate(self._pending):
+            if fault.is_for(method, path):
+                return self._pending.pop(place)
+        return None
+
+    def refusal(self, object_name: str, row: Mapping[str, Any]) -> RowError | None:
+        """Return the error with which a rule refuses the row."""
+        for rule in self._rejects:
+            error = rule(object_name, row)
+            if error is not None:
+                return error
+        return None
+
+    def delay(self, object_name: str, row: Mapping[str, Any]) -> float:
+        """Return after how many seconds the row becomes visible."""
+        return max((seconds for seconds, rule in self._late if rule(object_name, row)), default=0.0)
+
+
+def _default_body(status: int) -> Any:
+    code, message = {
+        401: ("INVALID_SESSION_ID", "Session expired or invalid"),
+        403: ("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."),
+        429: ("REQUEST_LIMIT_EXCEEDED", "Too many requests."),
+        500: ("UNKNOWN_EXCEPTION", "An unexpected error occurred. Please include this ErrorId if you contact support."),
+        503: ("SERVER_UNAVAILABLE", "Server unavailable. Please try again later."),
+    }.get(status, ("UNKNOWN_EXCEPTION", "An unexpected error occurred."))
+    return [{"message": message, "errorCode": code}]
+
+
+def validation_rule(
+    object_name: str, when: Callable[[Mapping[str, Any]], bool], message: str, *fields: str
+) -> RejectRule:
+    """Return a rule like an admin's validation rule: FIELD_CUSTOM_VALIDATION_EXCEPTION with the admin's text."""
+    return row_fault(object_name, when, "FIELD_CUSTOM_VALIDATION_EXCEPTION", message, *fields)
+
+
+def row_lock(object_name: str, when: Callable[[Mapping[str, Any]], bool], *, times: int | None = None) -> RejectRule:
+    """Return a rule that refuses records with UNABLE_TO_LOCK_ROW, the first ``times`` of them or all."""
+    message = "unable to obtain exclusive access to this record"
+    return row_fault(object_name, when, "UNABLE_TO_LOCK_ROW", message, times=times)
+
+
+def row_fault(
+    object_name: str,
+    when: Callable[[Mapping[str, Any]], bool],
+    code: str,
+    message: str,
+    *fields: str,
+    times: int | None = None,
+) -> RejectRule:
+    """Return a rule that refuses matching records of an object with any code, the first ``times`` of them or all."""
+    left = times
+
+    def rule(name: str, row: Mapping[str, Any]) -> RowError | None:
+        nonlocal left
+        if name != object_name or left == 0 or not when(row):
+            return None
+        if left is not None:
+            left -= 1
+        return RowError(code, message, fields)
+
+    return rule

@@ -1,0 +1,80 @@
+"""The replication feeds: ids changed and ids deleted in a stretch of time."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from crmsync.testing.salesforce.errors import CallError
+from crmsync.testing.salesforce.routes.call import Call, Reply, RouteTable
+from crmsync.testing.salesforce.store import DELETED_DATE
+from crmsync.testing.salesforce.times import parse_datetime, stamp
+
+UPDATED_WINDOW: Final = timedelta(days=30)
+DELETED_WINDOW: Final = timedelta(days=15)
+MAX_IDS: Final = 600_000
+
+
+def updated(call: Call) -> Reply:
+    """Return the ids whose SystemModstamp is in the stretch, those in the recycle bin left out."""
+    table = call.table()
+    start, end = _stretch(call, UPDATED_WINDOW)
+    rows = table.slice((stamp(start), ""), (stamp(end), ""))
+    ids = [row["Id"] for row in rows if not row.get("IsDeleted")]
+    if len(ids) > MAX_IDS:
+        raise CallError(400, "EXCEEDED_ID_LIMIT", "Too many ids in this time range. Choose a shorter one.")
+    return Reply({"ids": ids, "latestDateCovered": stamp(_covered(call, end))})
+
+
+def deleted(call: Call) -> Reply:
+    """Return the ids that went to the recycle bin in the stretch and are still there."""
+    table = call.table()
+    start, end = _stretch(call, DELETED_WINDOW)
+    first, last = stamp(start), stamp(end)
+    gone = [row for row in table.rows.values() if DELETED_DATE in row and first <= row[DELETED_DATE] < last]
+    gone.sort(key=lambda row: (row[DELETED_DATE], row["Id"]))
+    earliest = call.org.delete_log_start.get(table.definition.name, call.org.created)
+    body = {
+        "deletedRecords": [{"deletedDate": row[DELETED_DATE], "id": row["Id"]} for row in gone],
+        "earliestDateAvailable": stamp(earliest),
+        "latestDateCovered": stamp(_covered(call, end)),
+    }
+    return Reply(body)
+
+
+def _stretch(call: Call, window: timedelta) -> tuple[datetime, datetime]:
+    start, end = _moment(call, "start"), _moment(call, "end")
+    # "REST API Developer Guide", pages "sObject Get Updated" and "sObject Get Deleted": the seconds are ignored.
+    start, end = start.replace(second=0, microsecond=0), end.replace(second=0, microsecond=0)
+    now = call.org.now()
+    if start >= end:
+        raise _refused("endDate must be at least one minute greater than startDate")
+    if start < now - window:
+        raise _refused(f"startDate cannot be more than {window.days} days ago")
+    if start < call.org.created:
+        raise _refused("startDate before org replication enabled date")
+    return start, end
+
+
+def _moment(call: Call, name: str) -> datetime:
+    # A plus sign that a client did not encode arrives as a space, which Salesforce refuses too.
+    moment = parse_datetime(call.query.get(name, ""))
+    if moment is None:
+        raise CallError(400, "INVALID_REPLICATION_DATE", f"{name} is not a valid date-time with a time zone")
+    return moment
+
+
+def _refused(message: str) -> CallError:
+    return CallError(400, "INVALID_REPLICATION_DATE", message)
+
+
+def _covered(call: Call, end: datetime) -> datetime:
+    table = call.table()
+    begun = [parse_datetime(entry.row["SystemModstamp"]) for entry in table.late.values()]
+    return min([end, call.org.now(), *(moment for moment in begun if moment is not None)])
+
+
+ROUTES: RouteTable = (
+    ("/sobjects/{object}/updated", {"GET": updated}),
+    ("/sobjects/{object}/deleted", {"GET": deleted}),
+)

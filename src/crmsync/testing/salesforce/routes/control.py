@@ -1,0 +1,116 @@
+"""The control API, ``/__emulator__/``: what a test or a demo does to the org from outside. Bodies are JSON objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from crmsync.testing.salesforce.faults import row_fault
+from crmsync.testing.salesforce.org import OTHER_USER_ID
+from crmsync.testing.salesforce.state import dump_state, load_state
+from crmsync.testing.salesforce.times import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from crmsync.testing.salesforce.org import SalesforceOrg
+
+
+def status(org: SalesforceOrg, _: Any) -> dict[str, Any]:
+    """Return the clock, the counters and the number of live records of each object."""
+    counts = {name: len(org.records(name)) for name in org.tables}
+    return {"now": stamp(org.now()), "api_calls": org.api_calls, "calls": dict(org.calls), "records": counts}
+
+
+def reset_counters(org: SalesforceOrg, _: Any) -> dict[str, Any]:
+    """Forget the calls counted."""
+    org.reset_counters()
+    return {}
+
+
+def advance(org: SalesforceOrg, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Set the clock forward by ``seconds``."""
+    org.advance(float(body["seconds"]))
+    return {"now": stamp(org.now())}
+
+
+def save_records(org: SalesforceOrg, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Create, or with an ``Id`` change, ``records`` of ``object`` as user ``by``; all or none."""
+    name, by = str(body["object"]), str(body.get("by", OTHER_USER_ID))
+    ids: list[str] = []
+    with org.transaction():
+        for record in body["records"]:
+            values = {key: value for key, value in record.items() if key != "Id"}
+            if "Id" in record:
+                org.update(name, record["Id"], values, by=by)
+                ids.append(record["Id"])
+            else:
+                ids.append(org.create(name, values, by=by))
+    return {"ids": ids}
+
+
+def delete_records(org: SalesforceOrg, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Move the records ``ids`` of ``object`` to the recycle bin as user ``by``; all or none."""
+    with org.transaction():
+        for record_id in body["ids"]:
+            org.delete(str(body["object"]), record_id, by=str(body.get("by", OTHER_USER_ID)))
+    return {}
+
+
+def read_records(org: SalesforceOrg, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the records of ``object``; with ``deleted`` those in the recycle bin too."""
+    return {"records": org.records(str(body["object"]), deleted=bool(body.get("deleted", False)))}
+
+
+def set_faults(org: SalesforceOrg, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Switch faults on; with ``clear`` all others off before.
+
+    ``latency`` seconds; ``fail`` the arguments of :meth:`Faults.fail_next`; ``drop`` those of ``drop_next``;
+    ``reject`` {object, field, equals, code, message, times}; ``late`` seconds.
+    """
+    faults = org.faults
+    if body.get("clear"):
+        faults.clear()
+    if "latency" in body:
+        faults.latency = float(body["latency"])
+    if "fail" in body:
+        faults.fail_next(**body["fail"])
+    if "drop" in body:
+        faults.drop_next(**body["drop"])
+    if "late" in body:
+        faults.commit_late(float(body["late"]))
+    if "reject" in body:
+        rule = body["reject"]
+        field, wanted = rule["field"], rule["equals"]
+        code, message = rule["code"], rule.get("message", "refused by a rule of the emulator")
+        faults.reject(
+            row_fault(
+                rule["object"], lambda row: row.get(field) == wanted, code, message, field, times=rule.get("times")
+            )
+        )
+    return {}
+
+
+def dump(org: SalesforceOrg, _: Any) -> dict[str, Any]:
+    """Return the org's whole state."""
+    return dump_state(org)
+
+
+def load(org: SalesforceOrg, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace the org's state by one that ``dump`` returned."""
+    load_state(org, body)
+    return {}
+
+
+Act = Callable[["SalesforceOrg", Any], Any]
+ROUTES: Final[tuple[tuple[str, tuple[str, ...], Act], ...]] = (
+    ("/__emulator__", ("GET",), status),
+    ("/__emulator__/reset-counters", ("POST",), reset_counters),
+    ("/__emulator__/advance", ("POST",), advance),
+    ("/__emulator__/records", ("POST",), save_records),
+    ("/__emulator__/records/read", ("POST",), read_records),
+    ("/__emulator__/records/delete", ("POST",), delete_records),
+    ("/__emulator__/faults", ("POST",), set_faults),
+    ("/__emulator__/state", ("GET",), dump),
+    ("/__emulator__/state", ("PUT",), load),
+)

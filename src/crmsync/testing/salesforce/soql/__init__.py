@@ -1,0 +1,1 @@
+"""SOQL for the emulator: grammar, syntax tree, compilation to Python closures, evaluation over indexed tables."""
