@@ -1,1 +1,25 @@
+"""The mapping engine: checks a mapping against both sides, compiles it, converts values and records. Pure."""
 
+from __future__ import annotations
+
+from crmsync.mapping.compiler import CustomPolicy, compile_mapping
+from crmsync.mapping.engine import RecordConversion, RecordConverter, problem_of, to_local, to_remote
+from crmsync.mapping.findings import MappingCode
+from crmsync.mapping.ids import id_checksum, normal_id
+from crmsync.mapping.pairs import Fit, fit_of, meaning_of
+
+__all__ = [
+    "CustomPolicy",
+    "Fit",
+    "MappingCode",
+    "RecordConversion",
+    "RecordConverter",
+    "compile_mapping",
+    "fit_of",
+    "id_checksum",
+    "meaning_of",
+    "normal_id",
+    "problem_of",
+    "to_local",
+    "to_remote",
+]

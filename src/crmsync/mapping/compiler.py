@@ -1,0 +1,152 @@
+"""From field mappings and two schemas to compiled rules, or to everything that is wrong with them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from crmsync.errors import MappingError
+from crmsync.mapping import checks
+from crmsync.mapping.codecs import FieldConverter, Route, ValueMap, compose
+from crmsync.mapping.drafts import Draft, draft
+from crmsync.mapping.findings import Findings, MappingCode
+from crmsync.mapping.fitting import second_unit
+from crmsync.mapping.normal import normaliser_of
+from crmsync.mapping.version import mapping_version
+from crmsync.models.mappings import ConflictPolicy, Enforcement, MatchKeys, ObjectMapping
+from crmsync.models.problems import Problem
+from crmsync.models.records import Side
+from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema
+from crmsync.protocols.conversion import FieldRule, Normaliser, RecordRule
+
+CustomPolicy: TypeAlias = Callable[[object, object], object]
+"""A pure function of policy ``custom``: (local value, remote value in the local form) to the value both should hold."""
+
+_FIELD_INDEX: Final = re.compile(r"fields\[([0-9]+)\]")
+_NO_CUSTOM: Final[Mapping[str, CustomPolicy]] = MappingProxyType({})
+
+
+def compile_mapping(
+    mapping: ObjectMapping,
+    local: ObjectSchema,
+    remote: ObjectSchema,
+    *,
+    custom: Mapping[str, CustomPolicy] = _NO_CUSTOM,
+) -> RecordRule:
+    """Check a mapping against both sides and compile it. Rules are in order of their local names.
+
+    ``custom`` holds the functions of policy ``custom`` by local field name. A field mapping's ``field_type`` of text
+    takes the type of the CRM's field, or else of the local one (see `crmsync.mapping.pairs.meaning_of`). A scale of a
+    date-time or time field counts the digits after its seconds.
+
+    :raises MappingError: with every fault there is, each with its path, a stable code (`MappingCode`) and a remedy.
+    """
+    findings = Findings()
+    drafts = [draft(index, field, mapping, (local, remote), findings) for index, field in enumerate(mapping.fields)]
+    for each in drafts:
+        checks.check_field(each, custom, findings)
+    checks.check_duplicates(drafts, findings)
+    checks.check_match(mapping, local, remote, findings)
+    checks.check_archive(mapping, local, remote, findings)
+    checks.check_required(drafts, mapping, remote, Side.REMOTE, findings)
+    checks.check_required(drafts, mapping, local, Side.LOCAL, findings)
+    _check_custom(drafts, custom, findings)
+    rules = [_rule(each, custom) for each in drafts]
+    _check_defaults(drafts, rules, findings)
+    if findings.faults:
+        raise MappingError(sorted(findings.faults, key=_by_field))
+    return RecordRule(
+        rules=tuple(sorted(rules, key=lambda rule: (rule.local, rule.remote))),
+        version=mapping_version(mapping, ((each.local, each.remote) for each in drafts), custom),
+        match=mapping.match,
+        local_fields=_read(drafts, Side.LOCAL, mapping.match),
+        remote_fields=_read(drafts, Side.REMOTE, mapping.match),
+        warnings=tuple(findings.warnings),
+    )
+
+
+def _by_field(problem: Problem) -> tuple[int, str]:
+    """Field mappings in their order, then what concerns all of them."""
+    match = _FIELD_INDEX.match(problem.path)
+    return (int(match[1]), "") if match else (sys.maxsize, problem.path)
+
+
+def _rule(draft: Draft, custom: Mapping[str, CustomPolicy]) -> FieldRule:
+    mapping = draft.mapping
+    outward, inward = _value_maps(mapping.value_map, two_way=draft.two_way)
+    there = Route(draft.local, draft.remote, draft.kind, mapping.separator, outward)
+    back = Route(draft.remote, draft.local, draft.kind, mapping.separator, inward, names_first=True)
+    by_custom = draft.policy is ConflictPolicy.CUSTOM
+    return FieldRule(
+        local=draft.local.name,
+        remote=draft.remote.name,
+        to_crm=draft.to_crm,
+        from_crm=draft.from_crm,
+        policy=draft.policy,
+        tie=mapping.tie,
+        set_valued=draft.kind.set_valued,
+        to_remote=FieldConverter(compose(there), draft.remote.name, mapping.on_loss),
+        to_local=FieldConverter(compose(back), draft.local.name, mapping.on_loss),
+        normal_local=_normaliser(draft, draft.local, named=False),
+        normal_remote=_normaliser(draft, draft.remote, named=bool(mapping.value_map)),
+        owns=_namespace(mapping.namespace),
+        on_loss=mapping.on_loss,
+        required=mapping.required,
+        default=mapping.default,
+        restrictive=mapping.restrictive,
+        custom=custom.get(mapping.markmail_field) if by_custom else None,
+    )
+
+
+def _value_maps(names: Mapping[str, str], *, two_way: bool) -> tuple[ValueMap | None, ValueMap | None]:
+    if not names:
+        return None, None
+    inverse: dict[str, str] = {}
+    for local, remote in names.items():
+        inverse.setdefault(remote, local)
+    closed = (frozenset(inverse), frozenset(names)) if two_way else (frozenset[str](), frozenset[str]())
+    return ValueMap(dict(names), closed[0]), ValueMap(inverse, closed[1])
+
+
+def _normaliser(draft: Draft, field: FieldSchema, *, named: bool) -> Normaliser:
+    # A text field is compared as what it means, unless a value map gave its texts names that have no such meaning.
+    meant = draft.kind if field.type is FieldType.TEXT and (not named or draft.kind.set_valued) else field.type
+    clocks = (each for each in (draft.local, draft.remote) if each.type in (FieldType.DATETIME, FieldType.TIME))
+    unit = max(map(second_unit, clocks), default=1)
+    separator = draft.mapping.separator if field.separator is None else field.separator
+    return normaliser_of(meant, field, separator=separator, unit=unit)
+
+
+def _namespace(prefix: str) -> Callable[[str], bool]:
+    return lambda element: element.startswith(prefix)
+
+
+def _read(drafts: Iterable[Draft], side: Side, match: MatchKeys) -> tuple[str, ...]:
+    """The fields to ask a side for: those that flow, as far as it shows them, and those that records match by."""
+    ends = ((each, each.local if side is Side.LOCAL else each.remote) for each in drafts)
+    flowing = {
+        field.name for each, field in ends if field.readable and (each.to_crm, each.from_crm) != (Enforcement.OFF,) * 2
+    }
+    keys = (match.local_email, match.local_remote_id) if side is Side.LOCAL else (match.remote_email,)
+    return tuple(sorted(flowing | {key for key in keys if key}))
+
+
+def _check_custom(drafts: Sequence[Draft], custom: Iterable[str], findings: Findings) -> None:
+    used = {each.mapping.markmail_field for each in drafts if each.policy is ConflictPolicy.CUSTOM}
+    for name in sorted(set(custom) - used):
+        message = f"the custom function for {name!r} is never called"
+        findings.warn("custom", MappingCode.CUSTOM_UNUSED, message, 'set policy = "custom" on that field mapping')
+
+
+def _check_defaults(drafts: Sequence[Draft], rules: Sequence[FieldRule], findings: Findings) -> None:
+    for each, rule in zip(drafts, rules, strict=True):
+        if each.mapping.default is None or not each.known or each.to_crm is Enforcement.OFF:
+            continue
+        conversion = rule.to_remote(each.mapping.default)
+        if conversion.rejected:
+            message = f"the default cannot be written to {rule.remote!r}: {conversion.losses[0].message}"
+            remedy = "give a default in the local field's form that the CRM's field can hold"
+            findings.fault(each.path("default"), MappingCode.DEFAULT_UNUSABLE, message, remedy)

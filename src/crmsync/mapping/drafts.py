@@ -1,0 +1,155 @@
+"""A field mapping on its way to a rule: its two fields, what its values mean, and which way they flow."""
+
+from __future__ import annotations
+
+import attrs
+
+from crmsync.mapping.findings import Findings, MappingCode, closest
+from crmsync.mapping.pairs import meaning_of
+from crmsync.models.mappings import ConflictPolicy, Enforcement, FieldMapping, ObjectMapping, SyncDirection
+from crmsync.models.records import Side
+from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema
+
+
+@attrs.frozen(slots=True)
+class Draft:
+    """``local`` and ``remote`` are stand-ins of the meant type where an open side does not list the field.
+
+    ``known`` False: a side has no such field, so nothing more can be said about it.
+    """
+
+    index: int
+    mapping: FieldMapping
+    local: FieldSchema
+    remote: FieldSchema
+    kind: FieldType
+    to_crm: Enforcement
+    from_crm: Enforcement
+    policy: ConflictPolicy
+    known: bool
+
+    @property
+    def two_way(self) -> bool:
+        """Whether values flow both ways."""
+        return self.to_crm is not Enforcement.OFF and self.from_crm is not Enforcement.OFF
+
+    def path(self, part: str) -> str:
+        """Where a part of this field mapping stands."""
+        return f"fields[{self.index}].{part}"
+
+
+def draft(
+    index: int,
+    field: FieldMapping,
+    mapping: ObjectMapping,
+    sides: tuple[ObjectSchema, ObjectSchema],
+    findings: Findings,
+) -> Draft:
+    """Look up a field mapping's fields and settle its type, directions and policy."""
+    local = _find(f"fields[{index}].markmail_field", field.markmail_field, sides[0], findings)
+    remote = _find(f"fields[{index}].crm_field", field.crm_field, sides[1], findings)
+    known = (local is not None or sides[0].open) and (remote is not None or sides[1].open)
+    kind = meaning_of(field.field_type, local, remote)
+    local = local or FieldSchema(name=field.markmail_field, type=kind)
+    remote = remote or FieldSchema(name=field.crm_field, type=kind)
+    default = ConflictPolicy.SET_MERGE if kind.set_valued else mapping.policy
+    return Draft(
+        index=index,
+        mapping=field,
+        local=local,
+        remote=remote,
+        kind=kind,
+        to_crm=_Flow(index, field, local, remote, Side.REMOTE, creates=mapping.create_in_crm).settle(findings),
+        from_crm=_Flow(index, field, remote, local, Side.LOCAL, creates=mapping.create_in_local).settle(findings),
+        policy=field.policy or default,
+        known=known,
+    )
+
+
+def _find(path: str, name: str, schema: ObjectSchema, findings: Findings) -> FieldSchema | None:
+    field = schema.field(name)
+    if field is None and not schema.open:
+        message = f"{schema.name} has no field {name!r}"
+        findings.fault(path, MappingCode.UNKNOWN_FIELD, message, closest(name, (each.name for each in schema.fields)))
+    return field
+
+
+@attrs.frozen(slots=True)
+class _Flow:
+    """One direction of a field mapping. ``side`` is the side written, ``creates`` whether records are created there."""
+
+    index: int
+    mapping: FieldMapping
+    source: FieldSchema
+    target: FieldSchema
+    side: Side
+    creates: bool
+
+    def settle(self, findings: Findings) -> Enforcement:
+        """The enforcement that direction and permissions leave."""
+        declared = self.mapping.to_crm if self.side is Side.REMOTE else self.mapping.from_crm
+        against = SyncDirection.FROM_CRM if self.side is Side.REMOTE else SyncDirection.TO_CRM
+        allowed = self.mapping.sync_direction is not against
+        enforcement = declared or (Enforcement.PROPAGATE if allowed else Enforcement.OFF)
+        if enforcement is Enforcement.OFF:
+            return enforcement
+        if not allowed:
+            message = f"{enforcement} contradicts sync_direction {self.mapping.sync_direction}"
+            remedy = 'set sync_direction = "bidirectional", or leave the enforcement out'
+            findings.fault(self._path, MappingCode.ENFORCEMENT_CONTRADICTS_DIRECTION, message, remedy)
+            return Enforcement.OFF
+        return self._permitted(enforcement, findings)
+
+    @property
+    def _path(self) -> str:
+        return f"fields[{self.index}].{'to_crm' if self.side is Side.REMOTE else 'from_crm'}"
+
+    def _end(self, side: Side) -> str:
+        return f"fields[{self.index}].{'crm_field' if side is Side.REMOTE else 'markmail_field'}"
+
+    def _permitted(self, enforcement: Enforcement, findings: Findings) -> Enforcement:
+        source, target = self.source, self.target
+        if not target.createable and not target.updateable:
+            findings.fault(
+                self._end(self.side), MappingCode.NOT_WRITABLE, f"{target.name!r} cannot be written", self._one_way()
+            )
+            return Enforcement.OFF
+        if not source.readable:
+            message = f"{source.name!r} cannot be read, so it is not synced from there"
+            remedy = "give the connected user permission to read the field, or unmap it"
+            findings.warn(self._end(self.side.other), MappingCode.UNREADABLE, message, remedy)
+            return Enforcement.OFF
+        if not target.readable and self._writes_only:
+            message = f"{target.name!r} can be written but not read: edits there go unnoticed"
+            remedy = "give the connected user permission to read the field"
+            findings.warn(self._end(self.side), MappingCode.UNREADABLE, message, remedy)
+        return self._updatable(enforcement, findings)
+
+    @property
+    def _writes_only(self) -> bool:
+        # A two-way mapping hears of an unreadable field once, from the direction that reads it.
+        return self.mapping.sync_direction is not SyncDirection.BIDIRECTIONAL
+
+    def _updatable(self, enforcement: Enforcement, findings: Findings) -> Enforcement:
+        target, path = self.target, self._end(self.side)
+        if not target.updateable and enforcement is not Enforcement.CREATE_ONLY:
+            message = f"{target.name!r} can only be given when a record is created; later changes are not written"
+            findings.warn(path, MappingCode.CREATE_ONLY, message, f'say {self._path.split(".")[1]} = "create_only"')
+            return Enforcement.CREATE_ONLY
+        if not target.createable and self.creates:
+            message = f"{target.name!r} cannot be given when a record is created, only later"
+            if enforcement is Enforcement.CREATE_ONLY:
+                findings.fault(path, MappingCode.NOT_WRITABLE, message, "use another enforcement than create_only")
+                return Enforcement.OFF
+            remedy = "creates that carry it may be refused; ask the administrator for permission to create the field"
+            findings.warn(path, MappingCode.NOT_CREATEABLE, message, remedy)
+        return enforcement
+
+    def _one_way(self) -> str:
+        if (
+            self.mapping.sync_direction is SyncDirection.BIDIRECTIONAL
+            and self.source.createable | self.source.updateable
+        ):
+            other = SyncDirection.FROM_CRM if self.side is Side.REMOTE else SyncDirection.TO_CRM
+            return f'set sync_direction = "{other}"'
+        return "map another field, or give the connected user permission to edit this one"

@@ -1,0 +1,115 @@
+"""Whole records through a compiled mapping, for previews and for the verbs of a provider."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from crmsync.mapping.codecs import FieldConverter, Pipe
+from crmsync.mapping.losses import Flawed
+from crmsync.models.mappings import Enforcement
+from crmsync.models.problems import Problem
+from crmsync.models.records import MISSING, Fields, Side
+from crmsync.protocols.conversion import Conversion, Converter, Loss, LossKind, RecordRule
+
+REMEDIES: Final = {
+    LossKind.TRUNCATED: "shorten the value, or set on_loss to have it cut",
+    LossKind.ROUNDED: "round the value, or set on_loss to have it rounded",
+    LossKind.PRECISION: 'set on_loss = "accept" if the rest does not matter',
+    LossKind.ZONE: "give times with Z or an offset, or set on_loss to have them read as UTC",
+    LossKind.UNKNOWN_OPTION: "add the option to the field, or name the value in the value_map",
+    LossKind.DROPPED_ELEMENT: "rename the element, or choose another separator",
+    LossKind.ENCODING: "remove the characters, or set on_loss to have them replaced",
+    LossKind.INVALID: "correct the value where it was entered",
+}
+"""What to do about each kind of loss."""
+
+
+class RecordConversion(NamedTuple):
+    """A converted record.
+
+    ``values`` are in the target's form; fields that are MISSING or rejected are left out, and all of them where a loss
+    rejects the whole record. ``problems`` has one entry for each rejected field, without its value.
+    """
+
+    values: dict[str, object]
+    losses: tuple[Loss, ...]
+    problems: tuple[Problem, ...]
+
+
+class RecordConverter:
+    """Converts records one way; made once and called for each record.
+
+    ``side`` is the side whose form comes out. Fields that the mapping does not write there are left out, unless
+    ``every_field`` asks for them too (to read a contact through a mapping that only flows the other way, say).
+    """
+
+    __slots__ = ("_steps",)
+
+    def __init__(self, rule: RecordRule, side: Side, *, every_field: bool = False) -> None:
+        self._steps: list[tuple[str, str, Converter, Pipe]] = []
+        for each in rule.rules:
+            remote = side is Side.REMOTE
+            enforcement = each.to_crm if remote else each.from_crm
+            if enforcement is Enforcement.OFF and not every_field:
+                continue
+            source, target = (each.local, each.remote) if remote else (each.remote, each.local)
+            converter = each.to_remote if remote else each.to_local
+            self._steps.append((source, target, converter, _pipe_of(converter)))
+
+    def __call__(self, fields: Fields) -> RecordConversion:
+        """Convert one record. Total: no exception for any value."""
+        values: dict[str, object] = {}
+        flawed: list[tuple[str, Conversion]] = []
+        get = fields.get
+        for source, target, converter, pipe in self._steps:
+            value = get(source, MISSING)
+            if value is MISSING:
+                continue
+            if value is None:
+                values[target] = None
+                continue
+            result = pipe(value)
+            if type(result) is Flawed:
+                conversion = converter(value)
+                flawed.append((target, conversion))
+                if not conversion.rejected:
+                    values[target] = conversion.value
+            else:
+                values[target] = result
+        return _reported(values, flawed) if flawed else RecordConversion(values, (), ())
+
+
+def to_remote(rule: RecordRule, fields: Fields) -> RecordConversion:
+    """A local record in the CRM's form. For many records make one `RecordConverter`."""
+    return RecordConverter(rule, Side.REMOTE)(fields)
+
+
+def to_local(rule: RecordRule, fields: Fields) -> RecordConversion:
+    """A CRM record in the local form. For many records make one `RecordConverter`."""
+    return RecordConverter(rule, Side.LOCAL)(fields)
+
+
+def problem_of(path: str, conversion: Conversion) -> Problem:
+    """Why a conversion was rejected, for a report: the first loss that it cannot be written with."""
+    telling = [loss for loss in conversion.losses if loss.kind is not LossKind.PRECISION] or conversion.losses
+    loss = telling[0]
+    return Problem(path, str(loss.kind), loss.message, REMEDIES[loss.kind])
+
+
+def _pipe_of(converter: Converter) -> Pipe:
+    if isinstance(converter, FieldConverter):
+        return converter.pipe
+
+    def pipe(value: object) -> object:
+        conversion = converter(value)
+        return Flawed(conversion.value) if conversion.losses or conversion.rejected else conversion.value
+
+    return pipe
+
+
+def _reported(values: dict[str, object], flawed: list[tuple[str, Conversion]]) -> RecordConversion:
+    losses = tuple(loss for _, conversion in flawed for loss in conversion.losses)
+    problems = tuple(problem_of(target, conversion) for target, conversion in flawed if conversion.rejected)
+    if any(conversion.whole_record for _, conversion in flawed):
+        values = {}
+    return RecordConversion(values, losses, problems)

@@ -1,0 +1,68 @@
+"""Faults and warnings of a mapping, gathered until all are known."""
+
+from __future__ import annotations
+
+import difflib
+import enum
+from collections.abc import Iterable
+from typing import Final
+
+import attrs
+
+from crmsync.models.problems import Problem
+
+_SHOWN: Final = 8
+
+
+class MappingCode(enum.StrEnum):
+    """The stable codes of what `compile_mapping` finds."""
+
+    UNKNOWN_FIELD = "unknown_field"
+    DUPLICATE_TARGET = "duplicate_target"
+    NOT_WRITABLE = "not_writable"
+    NOT_CREATEABLE = "not_createable"
+    CREATE_ONLY = "create_only"
+    UNREADABLE = "unreadable"
+    POLICY_UNFIT = "policy_unfit"
+    INCOMPATIBLE_TYPES = "incompatible_types"
+    VALUE_MAP_NOT_ONE_TO_ONE = "value_map_not_one_to_one"
+    UNKNOWN_OPTION = "unknown_option"
+    ENFORCEMENT_CONTRADICTS_DIRECTION = "enforcement_contradicts_direction"
+    ARCHIVE_FIELD_MISSING = "archive_field_missing"
+    REQUIRED_NOT_COVERED = "required_not_covered"
+    MATCH_INCOMPLETE = "match_incomplete"
+    CUSTOM_MISSING = "custom_missing"
+    CUSTOM_UNUSED = "custom_unused"
+    DEFAULT_UNUSABLE = "default_unusable"
+    NO_SEPARATOR = "no_separator"
+    NAMESPACE_UNUSED = "namespace_unused"
+    NOTHING_MAPPED = "nothing_mapped"
+
+
+@attrs.define(slots=True)
+class Findings:
+    """What is wrong (``faults``) and what works less well than its author may think (``warnings``)."""
+
+    faults: list[Problem] = attrs.field(factory=list)
+    warnings: list[Problem] = attrs.field(factory=list)
+
+    def fault(self, path: str, code: MappingCode, message: str, remedy: str) -> None:
+        """Note something that the mapping cannot work with."""
+        self.faults.append(Problem(path, code, message, remedy))
+
+    def warn(self, path: str, code: MappingCode, message: str, remedy: str) -> None:
+        """Note something that does not hinder a sync."""
+        self.warnings.append(Problem(path, code, message, remedy))
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """A remedy for a name that is not known: the names most like it, or what there is."""
+    names = list(known)
+    if not names:
+        return "the object offers no fields; look at the permissions of the connected user"
+    by_fold = {each.casefold(): each for each in names}
+    near = [by_fold[fold] for fold in difflib.get_close_matches(name.casefold(), by_fold, n=3, cutoff=0.6)]
+    if near:
+        return "did you mean " + " or ".join(repr(each) for each in near) + "?"
+    rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return "there are " + ", ".join(repr(each) for each in sorted(names)[:_SHOWN]) + rest

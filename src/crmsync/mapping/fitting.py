@@ -1,0 +1,194 @@
+"""Making canonical values fit what the target field can hold, noting what it cannot.
+
+A fitter takes a canonical value of the target's type and a list to note losses in. Where there is a nearest value it
+answers that; where there is none (a cut e-mail address is another address) it raises `Refusal`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import unicodedata
+from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Context, Decimal
+from typing import Final, TypeAlias, cast
+
+from crmsync.mapping.losses import Note, Refusal, invalid
+from crmsync.mapping.parsing import MAX_DIGITS, is_email, text_of
+from crmsync.models.schema import FieldSchema, FieldType
+from crmsync.protocols.conversion import LossKind
+
+Fitter: TypeAlias = Callable[[object, list[Note]], object]
+
+NUMBERS: Final = frozenset({FieldType.INTEGER, FieldType.DECIMAL, FieldType.CURRENCY, FieldType.PERCENT})
+
+UNSAFE: Final = re.compile("[\x00\ud800-\udfff]")
+"""NUL and lone surrogates: no database and no wire format that we write to takes them."""
+
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
+_SPLIT_SURROGATES: Final = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_JOINERS: Final = frozenset("\u200d\ufe0e\ufe0f\u20e3")
+_SKIN_TONES: Final = range(0x1F3FB, 0x1F400)
+_FLAGS: Final = range(0x1F1E6, 0x1F200)
+_MICROSECOND_DIGITS: Final = 6
+_EXACT: Final = Context(prec=4 * MAX_DIGITS, rounding=ROUND_HALF_UP)
+
+
+def fitter_of(field: FieldSchema, separator: str) -> Fitter:
+    """The fitter for a field. ``separator`` joins sets on a side that keeps them as one text."""
+    kind = field.type
+    if kind.set_valued:
+        return set_fitter(field, separator, joined=field.separator is not None)
+    if kind in NUMBERS:
+        return _number_fitter(field)
+    if kind is FieldType.DATETIME or kind is FieldType.TIME:
+        return _clock_fitter(field)
+    if kind in (FieldType.BOOLEAN, FieldType.DATE):
+        return _as_it_is
+    return _text_fitter(field)
+
+
+def second_unit(field: FieldSchema) -> int:
+    """The microseconds in the smallest step of a time that a field keeps: its scale counts digits after the second."""
+    digits = _MICROSECOND_DIGITS if field.scale is None else min(max(field.scale, 0), _MICROSECOND_DIGITS)
+    return int(10 ** (_MICROSECOND_DIGITS - digits))
+
+
+def cut_text(text: str, length: int) -> str:
+    """The longest beginning of at most ``length`` characters that ends between two characters as a reader sees them.
+
+    A letter keeps its accents, an emoji its modifiers, a flag both its halves. Only a single such character that is
+    longer than ``length`` is cut within.
+    """
+    if len(text) <= length:
+        return text
+    end = length
+    while end > 0 and _continues(text, end):
+        end -= 1
+    return text[: end or length]
+
+
+def _continues(text: str, at: int) -> bool:
+    """Whether the character at a place belongs to the one before it."""
+    char, before = text[at], text[at - 1]
+    if char in _JOINERS or before == "\u200d" or ord(char) in _SKIN_TONES or unicodedata.category(char).startswith("M"):
+        return True
+    if char == "\n" and before == "\r":
+        return True
+    if ord(char) not in _FLAGS:
+        return False
+    run = at
+    while run > 0 and ord(text[run - 1]) in _FLAGS:
+        run -= 1
+    return (at - run) % 2 == 1
+
+
+def clean_text(text: str, notes: list[Note]) -> str:
+    """A text without NUL, and with U+FFFD for lone surrogates."""
+    if not UNSAFE.search(text):
+        return text
+    joined = _SPLIT_SURROGATES.sub(lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), text)
+    notes.append(Note(LossKind.ENCODING, "characters that cannot be stored (NUL or half a character)"))
+    return _SURROGATES.sub("\ufffd", joined.replace("\x00", ""))
+
+
+def _as_it_is(value: object, _notes: list[Note]) -> object:
+    return value
+
+
+def _text_fitter(field: FieldSchema) -> Fitter:
+    limit, kind = field.length or 0, field.type
+    options = frozenset(field.options) if field.restricted and field.options else None
+
+    def fit(value: object, notes: list[Note]) -> object:
+        text = clean_text(text_of(value), notes)
+        if kind is FieldType.EMAIL and text.strip() and not is_email(text.strip()):
+            raise invalid("not an e-mail address")
+        if options is not None and text.strip() and text not in options:
+            raise Refusal(LossKind.UNKNOWN_OPTION, "not one of the field's options")
+        if limit and len(text) > limit:
+            message = f"{len(text)} characters, the field holds {limit}"
+            if kind is not FieldType.TEXT:
+                raise Refusal(LossKind.TRUNCATED, message)
+            notes.append(Note(LossKind.TRUNCATED, message))
+            return cut_text(text, limit)
+        return text
+
+    return fit
+
+
+def _number_fitter(field: FieldSchema) -> Fitter:
+    scale = 0 if field.type is FieldType.INTEGER else field.scale
+    whole_digits = (field.precision - (scale or 0)) if field.precision else MAX_DIGITS
+    step = None if scale is None else Decimal(1).scaleb(-scale)
+    whole = field.type is FieldType.INTEGER
+
+    def fit(value: object, notes: list[Note]) -> object:
+        if not isinstance(value, int | Decimal):
+            raise invalid("not a number")
+        number = Decimal(value)
+        if step is not None:
+            rounded = number.quantize(step, context=_EXACT)
+            if rounded != number:
+                notes.append(Note(LossKind.ROUNDED, f"more than {scale} digits after the point"))
+                number = rounded
+        if number and number.adjusted() >= whole_digits:
+            raise invalid(f"more than {whole_digits} digits before the point")
+        return int(number) if whole else number
+
+    return fit
+
+
+def _clock_fitter(field: FieldSchema) -> Fitter:
+    unit = second_unit(field)
+
+    def fit(value: object, notes: list[Note]) -> object:
+        if not isinstance(value, dt.datetime | dt.time):
+            raise invalid("not a time")
+        rest = value.microsecond % unit
+        if not rest:
+            return value
+        # Every store cuts fractions of a second, and the normal forms ignore them: reported, never a reason to reject.
+        notes.append(Note(LossKind.PRECISION, "a fraction of a second finer than the field keeps", tolerated=True))
+        return value.replace(microsecond=value.microsecond - rest)
+
+    return fit
+
+
+def set_fitter(field: FieldSchema, separator: str, *, joined: bool) -> Fitter:
+    """The fitter for sets: a tuple, or with ``joined`` one text whose elements come back whole."""
+    options = frozenset(field.options) if field.restricted and field.options else None
+    limit = field.length or 0
+
+    def fit(value: object, notes: list[Note]) -> object:
+        cleaned = (clean_text(element, notes).strip() for element in cast("tuple[str, ...]", value))
+        elements = list(dict.fromkeys(element for element in cleaned if element))
+        if options is not None:
+            elements = _kept(elements, options.__contains__, notes, LossKind.UNKNOWN_OPTION, "not an option")
+        if not joined:
+            return tuple(elements)
+        if separator:
+            elements = _kept(
+                elements,
+                lambda element: separator not in element,
+                notes,
+                LossKind.DROPPED_ELEMENT,
+                "with the separator",
+            )
+        text = separator.join(elements)
+        if not limit or len(text) <= limit:
+            return text
+        notes.append(Note(LossKind.DROPPED_ELEMENT, f"{len(text)} characters in all, the field holds {limit}"))
+        while elements and len(text) > limit:
+            elements.pop()
+            text = separator.join(elements)
+        return text
+
+    return fit
+
+
+def _kept(elements: list[str], test: Callable[[str], bool], notes: list[Note], kind: LossKind, fault: str) -> list[str]:
+    kept = [element for element in elements if test(element)]
+    if len(kept) < len(elements):
+        notes.append(Note(kind, f"{len(elements) - len(kept)} element(s) {fault}"))
+    return kept

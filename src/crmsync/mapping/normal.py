@@ -1,0 +1,152 @@
+"""Normal forms: what makes two values of one side the same value.
+
+Blank texts and empty sets are as good as None (Salesforce has no empty text, only null: "SOAP API Developer Guide",
+page "Primitive Data Types", string), and white space around a text does not count, because CRMs trim it. Line ends are
+unified. Beyond that an e-mail address ignores case, a phone number all but its plus sign and digits, an id its three
+check characters, a time what is finer than the coarser side keeps, a number trailing zeros, a set its order. A value
+that its type cannot read, or only with a loss, keeps its text: a value and its near miss are never taken for equal.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from collections.abc import Callable, Mapping
+from decimal import Context, Decimal
+from typing import Final
+
+from crmsync.mapping.ids import normal_id
+from crmsync.mapping.losses import Note
+from crmsync.mapping.parsing import MAX_DIGITS, is_email, parser_of, text_of
+from crmsync.models.records import MISSING
+from crmsync.models.schema import FieldSchema, FieldType
+from crmsync.protocols.conversion import LossKind, Normaliser
+
+_IGNORED: Final = frozenset({LossKind.ZONE})
+_EXACT: Final = Context(prec=4 * MAX_DIGITS, Emax=999_999, Emin=-999_999)
+_NOT_DIALLED: Final = re.compile(r"[^0-9+]")
+
+
+def normaliser_of(kind: FieldType, field: FieldSchema, *, separator: str, unit: int) -> Normaliser:
+    """The normaliser of one side's field whose values mean ``kind``; ``unit`` is the step of time in microseconds."""
+    if kind.set_valued:
+        return _set_normaliser(separator)
+    if kind in _TEXTS:
+        return _text_normaliser(_TEXTS[kind])
+    blank = False if kind is FieldType.BOOLEAN and field.type is kind and not field.nillable else None
+    return _typed_normaliser(kind, unit, separator, blank)
+
+
+def normal_text(text: str) -> str:
+    """Without white space around it, and with plain line feeds."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.strip()
+
+
+def _normal_email(text: str) -> str:
+    stripped = normal_text(text)
+    return stripped.casefold() if is_email(stripped) else stripped
+
+
+def _normal_phone(text: str) -> str:
+    stripped = normal_text(text)
+    # Without a digit (a note instead of a number) the text itself is all there is to compare.
+    return _NOT_DIALLED.sub("", stripped) if any("0" <= char <= "9" for char in stripped) else stripped
+
+
+def _normal_reference(text: str) -> str:
+    return normal_id(normal_text(text))
+
+
+def _normal_json(text: str) -> str:
+    try:
+        parsed = json.loads(text)
+        return json.dumps(parsed, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    except (ValueError, RecursionError):
+        return normal_text(text)
+
+
+_TEXTS: Final[Mapping[FieldType, Callable[[str], str]]] = {
+    FieldType.TEXT: normal_text,
+    FieldType.URL: normal_text,
+    FieldType.PICKLIST: normal_text,
+    FieldType.EMAIL: _normal_email,
+    FieldType.PHONE: _normal_phone,
+    FieldType.ID: _normal_reference,
+    FieldType.REFERENCE: _normal_reference,
+    FieldType.JSON: _normal_json,
+}
+
+
+def _text_normaliser(form: Callable[[str], str]) -> Normaliser:
+    def normal(value: object) -> object:
+        if value is None or value is MISSING:
+            return value
+        if type(value) is str:
+            return form(value) or None
+        return form(_as_text(value)) or None
+
+    return normal
+
+
+def _set_normaliser(separator: str) -> Normaliser:
+    parse = parser_of(FieldType.TAGS, separator)
+
+    def normal(value: object) -> object:
+        if value is None or value is MISSING:
+            return value
+        notes: list[Note] = []
+        try:
+            elements = parse(value, notes)
+        except Exception:  # noqa: BLE001 (total: a foreign object may raise anything when it is looked at)
+            return frozenset({_as_text(value)})
+        if notes:
+            return frozenset({_as_text(value)})
+        return frozenset(elements) or None  # type: ignore[call-overload]
+
+    return normal
+
+
+def _typed_normaliser(kind: FieldType, unit: int, separator: str, blank: object) -> Normaliser:
+    parse = parser_of(kind, separator)
+
+    def normal(value: object) -> object:
+        if value is MISSING:
+            return value
+        if value is None:
+            return blank
+        notes: list[Note] = []
+        try:
+            parsed = parse(value, notes)
+        except Exception:  # noqa: BLE001 (as above)
+            return normal_text(_as_text(value)) or blank
+        if not all(note.tolerated or note.kind in _IGNORED for note in notes):
+            return normal_text(_as_text(value)) or blank
+        return blank if parsed is None else _canonical(parsed, unit)
+
+    return normal
+
+
+def _canonical(value: object, unit: int) -> object:
+    if isinstance(value, Decimal):
+        return value.normalize(_EXACT)
+    if isinstance(value, dt.datetime | dt.time):
+        return value.replace(microsecond=value.microsecond - value.microsecond % unit)
+    return value
+
+
+def _as_text(value: object) -> str:
+    """A text for any object: its own, or one that marks it as unreadable and that no type reads."""
+    try:
+        return text_of(value)
+    except Exception:  # noqa: BLE001 (as above)
+        return f"?{type(value).__qualname__}:{_shown(value)}"
+
+
+def _shown(value: object) -> str:
+    try:
+        return normal_text(repr(value))
+    except Exception:  # noqa: BLE001 (as above)
+        return ""

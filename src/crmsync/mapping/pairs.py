@@ -1,0 +1,64 @@
+"""Which types of field can stand for each other: lossless, lossy (checked value by value, and reported), or refused."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Final
+
+from crmsync.models.schema import FieldSchema, FieldType
+
+
+class Fit(enum.StrEnum):
+    """How values of one type fare as another."""
+
+    LOSSLESS = "lossless"
+    LOSSY = "lossy"
+    REFUSED = "refused"
+
+
+_DECIMALS: Final = frozenset({FieldType.DECIMAL, FieldType.CURRENCY, FieldType.PERCENT})
+_SETS: Final = frozenset({FieldType.MULTI_PICKLIST, FieldType.TAGS})
+_KEYS: Final = frozenset({FieldType.ID, FieldType.REFERENCE})
+_NAMES: Final = frozenset({FieldType.BOOLEAN, FieldType.INTEGER, FieldType.DECIMAL, FieldType.REFERENCE, FieldType.ID})
+
+_PAIRS: Final[Mapping[tuple[FieldType, FieldType], Fit]] = {
+    **{(FieldType.INTEGER, number): Fit.LOSSLESS for number in _DECIMALS},
+    **{(number, FieldType.INTEGER): Fit.LOSSY for number in _DECIMALS},
+    (FieldType.BOOLEAN, FieldType.INTEGER): Fit.LOSSLESS,
+    (FieldType.INTEGER, FieldType.BOOLEAN): Fit.LOSSY,
+    (FieldType.DATE, FieldType.DATETIME): Fit.LOSSLESS,
+    (FieldType.DATETIME, FieldType.DATE): Fit.LOSSY,
+    **{(FieldType.INTEGER, key): Fit.LOSSLESS for key in _KEYS},
+    **{(key, FieldType.INTEGER): Fit.LOSSY for key in _KEYS},
+    **{(FieldType.PICKLIST, many): Fit.LOSSLESS for many in _SETS},
+    **{(FieldType.PICKLIST, other): Fit.LOSSY for other in _NAMES},
+    **{(other, FieldType.PICKLIST): Fit.LOSSY for other in _NAMES},
+}
+
+
+def fit_of(source: FieldType, target: FieldType) -> Fit:
+    """How values of ``source`` fare in a field of ``target``, length and options aside."""
+    if source is target or target is FieldType.TEXT:
+        return Fit.LOSSLESS
+    if source is FieldType.TEXT:
+        return Fit.LOSSY
+    for alike in (_DECIMALS, _SETS, _KEYS):
+        if source in alike and target in alike:
+            return Fit.LOSSLESS
+    return _PAIRS.get((source, target), Fit.REFUSED)
+
+
+def meaning_of(declared: FieldType, local: FieldSchema | None, remote: FieldSchema | None) -> FieldType:
+    """The type that the values of a field mapping mean.
+
+    A mapping that declares another type than text means that one. Text, which is also what a mapping says by saying
+    nothing, means the type of the CRM's field, or else of the local one, where they have a more telling type: values
+    travel as text from a CSV file into a date field without a word in the mapping.
+    """
+    if declared is not FieldType.TEXT:
+        return declared
+    for field in (remote, local):
+        if field is not None and field.type is not FieldType.TEXT:
+            return field.type
+    return FieldType.TEXT

@@ -1,0 +1,61 @@
+"""The version of a compiled mapping: a digest of everything that a conversion or a decision depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from crmsync.models.mappings import ObjectMapping
+from crmsync.models.schema import FieldSchema
+
+_CODECS: Final = 1
+"""Raised by whoever changes what a conversion or a normal form yields, so that older shadows are looked at again."""
+
+_SCHEMA_PARTS: Final = (
+    "name",
+    "type",
+    "length",
+    "precision",
+    "scale",
+    "nillable",
+    "readable",
+    "createable",
+    "updateable",
+    "restricted",
+    "separator",
+)
+
+
+def mapping_version(
+    mapping: ObjectMapping,
+    fields: Iterable[tuple[FieldSchema, FieldSchema]],
+    custom: Mapping[str, Callable[..., object]],
+) -> str:
+    """32 hexadecimal digits. The order of field mappings and of options does not matter.
+
+    ``fields`` are the local and remote schemas of each field mapping. A custom function counts by its name: one that
+    changes its mind keeps the version.
+    """
+    parts = mapping.model_dump(mode="python")
+    # A default may be anything at all; its type and text stand for it.
+    parts["fields"] = sorted(_canonical({**field, "default": _tagged(field["default"])}) for field in parts["fields"])
+    parts["schemas"] = sorted(_canonical([_schema(local), _schema(remote)]) for local, remote in fields)
+    parts["custom"] = {name: getattr(function, "__qualname__", "") for name, function in custom.items()}
+    parts["codecs"] = _CODECS
+    return hashlib.sha256(_canonical(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _schema(field: FieldSchema) -> dict[str, Any]:
+    parts = {name: getattr(field, name) for name in _SCHEMA_PARTS}
+    # Options only bind where the field is restricted; an administrator who adds one elsewhere changes nothing for us.
+    return {**parts, "options": sorted(field.options) if field.restricted else []}
+
+
+def _canonical(parts: object) -> str:
+    return json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_tagged)
+
+
+def _tagged(value: object) -> list[str]:
+    return [type(value).__name__, str(value)]
