@@ -1,4 +1,4 @@
-"""Every error that crmsync raises on purpose.
+"""Every error that crmsync raises on purpose::
 
     CRMError
       ConfigurationError

@@ -117,7 +117,7 @@ class Conflict:
     """Both sides changed one field to different values. The values are JSON-able and never shown by ``repr``.
 
     ``id`` is stable for (link, field) while open. ``winner`` is the side whose value was kept or chosen, None while
-    open, or when a merged or given value won. ``loser_value``s are kept: an overwritten value is never just gone.
+    open, or when a merged or given value won. The losing value is kept: what was overwritten is never just gone.
     """
 
     id: str
