@@ -1,0 +1,216 @@
+"""The promises of `SyncRepository` as tests, to be subclassed by whoever implements one.
+
+    class TestShopRepository(RepositoryContract):
+        @pytest.fixture(autouse=True)
+        def place(self, tmp_path):
+            self.path = tmp_path
+
+        def open(self):
+            return open_shop_repository(self.path)
+
+The tests run on every event loop that the ``anyio_backend`` fixture offers. A promise that a repository cannot keep is
+marked as an expected failure with the reason (override the test, mark it, call ``super()``); it is never removed. To
+have pytest explain failing assertions, name this module and its ``repository_...`` neighbours in
+``pytest.register_assert_rewrite`` in a ``conftest.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from crmsync.errors import ConcurrentUpdateError, NotFoundError
+from crmsync.models.integrations import Integration, MappingTemplate
+from crmsync.models.mappings import MatchKeys, ObjectMapping, always_use_crm, two_way
+from crmsync.models.state import Acknowledgement, Cursors
+from crmsync.protocols.repository import SyncRepository
+from crmsync.testing.repository_conflicts import DETAILS, ConflictPromises, JournalPromises, LogPromises
+from crmsync.testing.repository_leases import LeasePromises
+from crmsync.testing.repository_links import LinkPromises
+from crmsync.testing.repository_subject import (
+    ABROAD,
+    CONTACT,
+    LEAD,
+    NOW,
+    OURS,
+    TEXTS,
+    THEIRS,
+    RepositorySubject,
+    assert_utc,
+    conflict,
+    entry,
+    ids_in,
+    integration,
+    lease_of,
+    link,
+    log,
+)
+
+__all__ = ["RepositoryContract"]
+
+
+class IntegrationPromises(RepositorySubject):
+    """Integrations are kept whole, and everything of one goes with it."""
+
+    async def test_an_integration_is_read_back_as_it_was_saved(self, repository: SyncRepository) -> None:
+        full = Integration(
+            id="full",
+            user_id="O'Brien",
+            provider="salesforce",
+            org_id="00D000000000001",
+            credentials="ciphertext:é",
+            settings=dict(DETAILS),
+            field_mappings={CONTACT: _mapping()},
+            sync_enabled=False,
+            last_sync_at=NOW,
+            created_at=NOW.astimezone(ABROAD),
+            updated_at=NOW,
+        )
+        await repository.save_integration(full)
+        found = await repository.get_integration("full")
+        assert found == full
+        assert_utc(found.last_sync_at, found.created_at, found.updated_at)
+
+    async def test_saving_again_replaces_and_keeps_what_belongs_to_it(self, repository: SyncRepository) -> None:
+        await _fill(repository, (OURS, CONTACT))
+        renewed = integration(OURS, user_id="user-2").model_copy(update={"settings": {"a": 1}})
+        await repository.save_integration(renewed)
+        assert await repository.get_integration(OURS) == renewed
+        assert await _contents(repository, (OURS, CONTACT)) == _FILLED
+
+    async def test_what_is_stored_shares_nothing_with_the_caller(self, repository: SyncRepository) -> None:
+        settings: dict[str, Any] = {"list": [1]}
+        given = integration("mine").model_copy(update={"settings": settings})
+        await repository.save_integration(given)
+        settings["list"].append(2)
+        (await repository.get_integration("mine")).settings["list"].append(3)
+        assert (await repository.get_integration("mine")).settings == {"list": [1]}
+
+    async def test_an_unknown_integration_is_not_found(self, repository: SyncRepository) -> None:
+        with pytest.raises(NotFoundError, match="nobody"):
+            await repository.get_integration("nobody")
+        with pytest.raises(NotFoundError, match="nobody"):
+            await repository.delete_integration("nobody")
+
+    async def test_integrations_are_listed_by_id_for_all_or_for_one_user(self, repository: SyncRepository) -> None:
+        for integration_id in ("b", "B", "é", *TEXTS):
+            await repository.save_integration(integration(integration_id, user_id="user's"))
+        ids = [found.id for found in await repository.list_integrations()]
+        assert ids == sorted(["b", "B", "é", *TEXTS, OURS, THEIRS])
+        assert {found.id for found in await repository.list_integrations("user's")} == {"b", "B", "é", *TEXTS}
+        assert await repository.list_integrations("nobody") == []
+
+    async def test_a_deleted_integration_takes_everything_with_it(self, repository: SyncRepository) -> None:
+        lease = await _fill(repository, (OURS, CONTACT))
+        await _fill(repository, (THEIRS, CONTACT))
+        await repository.delete_integration(OURS)
+        with pytest.raises(NotFoundError):
+            await repository.get_integration(OURS)
+        with pytest.raises(ConcurrentUpdateError):
+            await repository.acknowledge(lease, Acknowledgement(links=(link(9),)))
+        await repository.save_integration(integration(OURS))
+        assert await _contents(repository, (OURS, CONTACT)) == ([], Cursors(), [], [], [])
+        with pytest.raises(ConcurrentUpdateError):
+            await repository.add_journal(lease, [entry("9")])
+        assert await _contents(repository, (THEIRS, CONTACT)) == _FILLED
+
+    async def test_everything_is_still_there_when_it_is_opened_again(self, repository: SyncRepository) -> None:
+        """For a repository that outlives its process (``persistent``)."""
+        if not self.persistent:
+            return
+        first = await _fill(repository, (OURS, CONTACT))
+        template = MappingTemplate(id="t", provider="p", name="n", mappings={}, created_at=NOW)
+        await repository.save_template(template)
+        async with self.open() as reopened:
+            assert await reopened.get_integration(OURS) == integration(OURS)
+            assert await _contents(reopened, (OURS, CONTACT)) == _FILLED
+            assert await reopened.list_templates() == [template]
+            assert (await lease_of(reopened)).fence == first.fence + 1
+        assert await _contents(repository, (OURS, CONTACT)) == _FILLED
+
+
+class TemplatePromises(RepositorySubject):
+    """Templates are kept by provider and name."""
+
+    async def test_a_template_is_read_back_as_it_was_saved(self, repository: SyncRepository) -> None:
+        template = MappingTemplate(
+            id="t1",
+            provider="salesforce",
+            name="O'Brien's é",
+            description=TEXTS[6],
+            mappings={CONTACT: _mapping(), LEAD: ObjectMapping(fields=())},
+            is_default=True,
+            created_at=NOW.astimezone(ABROAD),
+        )
+        await repository.save_template(template)
+        [found] = await repository.list_templates()
+        assert found == template
+        assert_utc(found.created_at)
+
+    async def test_a_template_replaces_the_one_of_its_provider_and_name(self, repository: SyncRepository) -> None:
+        """Also the one with its id: a template may be renamed."""
+        await repository.save_template(_template("t1", "salesforce", "standard"))
+        await repository.save_template(_template("t2", "hubspot", "standard"))
+        replaced = _template("t3", "salesforce", "standard")
+        await repository.save_template(replaced)
+        assert [found.id for found in await repository.list_templates()] == ["t2", "t3"]
+        await repository.save_template(_template("t3", "salesforce", "renamed"))
+        assert [found.name for found in await repository.list_templates("salesforce")] == ["renamed"]
+
+    async def test_templates_are_listed_by_provider_and_name(self, repository: SyncRepository) -> None:
+        names = [("b", "a"), ("a", "b"), ("a", "é"), ("B", "z"), ("a", "Z")]
+        for number, (provider, name) in enumerate(names):
+            await repository.save_template(_template(f"t{number}", provider, name))
+        listed = [(found.provider, found.name) for found in await repository.list_templates()]
+        assert listed == sorted(names)
+        assert [found.name for found in await repository.list_templates("a")] == ["Z", "b", "é"]
+
+
+@pytest.mark.anyio
+class RepositoryContract(
+    IntegrationPromises, TemplatePromises, LeasePromises, LinkPromises, JournalPromises, ConflictPromises, LogPromises
+):
+    """Subclass, and override `open`."""
+
+
+_FILLED = (["m1", "m2"], Cursors("l", "r", "v"), ["op-2"], ["k1"], ["run-1"])
+
+
+async def _fill(repository: SyncRepository, scope: tuple[str, str]) -> Any:
+    lease = await lease_of(repository, scope)
+    await repository.add_journal(lease, [entry("op-1", scope), entry("op-2", scope)])
+    page = Acknowledgement(
+        links=(link(1, scope), link(2, scope)),
+        conflicts=(conflict(1, scope),),
+        done=("op-1",),
+        cursors=Cursors("l", "r", "v"),
+    )
+    await repository.acknowledge(lease, page)
+    await repository.add_log(log(1, scope))
+    return lease
+
+
+async def _contents(repository: SyncRepository, scope: tuple[str, str]) -> tuple[object, ...]:
+    return (
+        await ids_in(repository, scope),
+        await repository.get_cursors(*scope),
+        [waiting.op_id for waiting in await repository.list_journal(*scope)],
+        [found.id for found in await repository.list_conflicts(scope[0])],
+        [found.id for found in await repository.list_logs(scope[0])],
+    )
+
+
+def _mapping() -> ObjectMapping:
+    return ObjectMapping(
+        fields=(
+            two_way("first_name", "FirstName", value_map={"a'": "é"}),
+            always_use_crm("score", "Score__c", default=0),
+        ),
+        match=MatchKeys(local_email="", remote_email="E"),
+        delete_guard_share=0.25,
+    )
+
+
+def _template(template_id: str, provider: str, name: str) -> MappingTemplate:
+    return MappingTemplate(id=template_id, provider=provider, name=name, mappings={}, created_at=NOW)

@@ -1,0 +1,313 @@
+"""The repository contract must catch a repository that breaks a promise: each one here breaks exactly one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import attrs
+import pytest
+
+from crmsync.errors import ConcurrentUpdateError, NotFoundError, StorageError
+from crmsync.models.integrations import Integration, MappingTemplate
+from crmsync.models.records import Side
+from crmsync.models.state import Acknowledgement, Conflict, ConflictStatus, JournalEntry, Lease, Link, SyncLog
+from crmsync.protocols.repository import SyncRepository
+from crmsync.storage.memory import MemoryRepository
+from crmsync.testing.repository import RepositoryContract
+from crmsync.testing.repository_subject import integration
+
+pytestmark = pytest.mark.anyio
+
+
+class IgnoresTheFence(MemoryRepository):
+    """Stores what a lost lease acknowledges."""
+
+    async def acknowledge(self, lease: Lease, acknowledgement: Acknowledgement) -> None:
+        await super().acknowledge(await _current(self, lease), acknowledgement)
+
+
+class IgnoresTheFenceOfTheJournal(MemoryRepository):
+    async def add_journal(self, lease: Lease, entries: Sequence[JournalEntry]) -> None:
+        await super().add_journal(await _current(self, lease), entries)
+
+
+class StoresHalf(MemoryRepository):
+    """Moves the cursors although the links are refused."""
+
+    async def acknowledge(self, lease: Lease, acknowledgement: Acknowledgement) -> None:
+        await super().acknowledge(lease, Acknowledgement(cursors=acknowledgement.cursors))
+        await super().acknowledge(lease, attrs.evolve(acknowledgement, cursors=None))
+
+
+class StoresLinkByLink(MemoryRepository):
+    """Not one transaction: what comes before the bad link stays."""
+
+    async def acknowledge(self, lease: Lease, acknowledgement: Acknowledgement) -> None:
+        await super().acknowledge(lease, attrs.evolve(acknowledgement, links=()))
+        for link in acknowledgement.links:
+            await super().acknowledge(lease, Acknowledgement(links=(link,)))
+
+
+class GivesTheLeaseToAnybody(MemoryRepository):
+    async def acquire_lease(
+        self, integration_id: str, entity_type: str, owner: str, *, now: datetime, ttl: timedelta
+    ) -> Lease:
+        try:
+            return await super().acquire_lease(integration_id, entity_type, owner, now=now, ttl=ttl)
+        except ConcurrentUpdateError:
+            late = now + timedelta(days=1)
+            lease = await super().acquire_lease(integration_id, entity_type, owner, now=late, ttl=ttl)
+            return attrs.evolve(lease, expires_at=now + ttl)
+
+
+class KeepsTheFence(MemoryRepository):
+    """The same owner gets the same fence again."""
+
+    async def acquire_lease(
+        self, integration_id: str, entity_type: str, owner: str, *, now: datetime, ttl: timedelta
+    ) -> Lease:
+        held = self._integrations[integration_id].objects.get(entity_type)
+        if held is not None and held.lease is not None and held.lease.owner == owner:
+            return held.lease
+        return await super().acquire_lease(integration_id, entity_type, owner, now=now, ttl=ttl)
+
+
+class ForgetsTheFenceOnRelease(MemoryRepository):
+    async def release_lease(self, lease: Lease) -> None:
+        await super().release_lease(lease)
+        self._integrations[lease.integration_id].objects[lease.entity_type].fence = 0
+
+
+class ReleasesForOthers(MemoryRepository):
+    async def release_lease(self, lease: Lease) -> None:
+        await super().release_lease(await _current(self, lease))
+
+
+class RefusesExpired(MemoryRepository):
+    """Takes an expired lease for a lost one."""
+
+    async def renew_lease(self, lease: Lease, *, now: datetime, ttl: timedelta) -> Lease:
+        if lease.expires_at <= now:
+            raise ConcurrentUpdateError("expired")
+        return await super().renew_lease(lease, now=now, ttl=ttl)
+
+
+class MergesLinks(MemoryRepository):
+    """Keeps the stored crm_id where the new link has none."""
+
+    async def acknowledge(self, lease: Lease, acknowledgement: Acknowledgement) -> None:
+        known = await self.links_by_local(
+            lease.integration_id, lease.entity_type, [link.markmail_id for link in acknowledgement.links]
+        )
+        links = tuple(
+            attrs.evolve(link, crm_id=known[link.markmail_id].crm_id)
+            if link.crm_id is None and link.markmail_id in known
+            else link
+            for link in acknowledgement.links
+        )
+        await super().acknowledge(lease, attrs.evolve(acknowledgement, links=links))
+
+
+class InsertsBeforeRemoving(MemoryRepository):
+    async def acknowledge(self, lease: Lease, acknowledgement: Acknowledgement) -> None:
+        await super().acknowledge(lease, attrs.evolve(acknowledgement, removed_links=()))
+        await super().acknowledge(lease, Acknowledgement(removed_links=acknowledgement.removed_links))
+
+
+class FoldsCase(MemoryRepository):
+    """Compares ids as some databases do by default."""
+
+    async def links_by_remote(self, integration_id: str, entity_type: str, ids: Sequence[str]) -> Mapping[str, Link]:
+        found = await super().links_by_remote(integration_id, entity_type, ids)
+        return {key.lower(): link for key, link in found.items()}
+
+
+class ScansByInsertion(MemoryRepository):
+    async def scan_links(self, *args: Any, after: str = "", limit: int = 1000, **options: Any) -> list[Link]:
+        found = [link for link in await super().scan_links(*args, limit=10**6, **options) if link.markmail_id > after]
+        return sorted(found, key=lambda link: link.markmail_id.lower())[:limit]
+
+
+class ScansFromAfterInclusive(MemoryRepository):
+    async def scan_links(self, *args: Any, after: str = "", limit: int = 1000, **options: Any) -> list[Link]:
+        found = await super().scan_links(*args, limit=10**6, **options)
+        return [link for link in found if link.markmail_id >= after][:limit]
+
+
+class ScansEveryStatus(MemoryRepository):
+    async def scan_links(self, *args: Any, statuses: object = (), **options: Any) -> list[Link]:
+        return await super().scan_links(*args, **options)
+
+
+class MixesObjects(MemoryRepository):
+    async def links_by_local(self, integration_id: str, entity_type: str, ids: Sequence[str]) -> Mapping[str, Link]:
+        known = self._integrations[integration_id].objects
+        return {key: state.links[key] for state in known.values() for key in ids if key in state.links}
+
+
+class KeepsCreatedAtOfNobody(MemoryRepository):
+    """A replaced link looks newly made."""
+
+    async def acknowledge(self, lease: Lease, acknowledgement: Acknowledgement) -> None:
+        await super().acknowledge(
+            lease, Acknowledgement(removed_links=tuple(link.markmail_id for link in acknowledgement.links))
+        )
+        await super().acknowledge(lease, acknowledgement)
+
+
+class ListsTheJournalBackwards(MemoryRepository):
+    async def list_journal(self, integration_id: str, entity_type: str) -> list[JournalEntry]:
+        return (await super().list_journal(integration_id, entity_type))[::-1]
+
+
+class NeverClearsTheJournal(MemoryRepository):
+    async def acknowledge(self, lease: Lease, acknowledgement: Acknowledgement) -> None:
+        await super().acknowledge(lease, attrs.evolve(acknowledgement, done=()))
+
+
+class DecidesResolvedConflicts(MemoryRepository):
+    async def decide_conflict(self, integration_id: str, conflict_id: str, winner: Side, *, now: datetime) -> Conflict:
+        try:
+            return await super().decide_conflict(integration_id, conflict_id, winner, now=now)
+        except NotFoundError:
+            return attrs.evolve(await self.get_conflict(integration_id, conflict_id), winner=winner)
+
+
+class ForgetsResolved(MemoryRepository):
+    """An overwritten value would be just gone."""
+
+    async def list_conflicts(self, *args: Any, **options: Any) -> list[Conflict]:
+        found = await super().list_conflicts(*args, **options)
+        return [conflict for conflict in found if conflict.status is not ConflictStatus.RESOLVED]
+
+
+class ListsLogsOldestFirst(MemoryRepository):
+    async def list_logs(self, *args: Any, **options: Any) -> list[SyncLog]:
+        return (await super().list_logs(*args, **options))[::-1]
+
+
+class KeepsBothTemplates(MemoryRepository):
+    async def save_template(self, template: MappingTemplate) -> None:
+        self._templates = {**self._templates, template.id: template}
+
+
+class DeletesOnlyTheIntegration(MemoryRepository):
+    """As without foreign keys: the rows wait for the next integration of that id."""
+
+    async def delete_integration(self, integration_id: str) -> None:
+        self._gone = self._integrations[integration_id]
+        await super().delete_integration(integration_id)
+
+    async def save_integration(self, integration: Integration) -> None:
+        gone = getattr(self, "_gone", None)
+        if gone is not None and gone.integration.id == integration.id:
+            self._integrations[integration.id] = gone
+        await super().save_integration(integration)
+
+
+class DropsWhenSavedAgain(MemoryRepository):
+    """As with ``INSERT OR REPLACE`` and cascading foreign keys."""
+
+    async def save_integration(self, integration: Integration) -> None:
+        self._integrations.pop(integration.id, None)
+        await super().save_integration(integration)
+
+
+class SharesWithTheCaller(MemoryRepository):
+    async def get_integration(self, integration_id: str) -> Integration:
+        await super().get_integration(integration_id)
+        return self._integrations[integration_id].integration
+
+
+class AcceptsAnyScope(MemoryRepository):
+    async def add_journal(self, lease: Lease, entries: Sequence[JournalEntry]) -> None:
+        ours = [attrs.evolve(entry, entity_type=lease.entity_type) for entry in entries]
+        await super().add_journal(lease, [attrs.evolve(entry, integration_id=lease.integration_id) for entry in ours])
+
+
+class FailsOnMany(MemoryRepository):
+    """As a database whose statements take a thousand variables."""
+
+    async def links_by_local(self, integration_id: str, entity_type: str, ids: Sequence[str]) -> Mapping[str, Link]:
+        if len(ids) > 999:
+            raise StorageError("too many variables")
+        return await super().links_by_local(integration_id, entity_type, ids)
+
+
+Promise = Callable[[RepositoryContract, SyncRepository], Awaitable[None]]
+
+BROKEN: list[tuple[type[MemoryRepository], Promise]] = [
+    (IgnoresTheFence, RepositoryContract.test_what_a_lost_lease_acknowledges_is_refused_whole),
+    (IgnoresTheFence, RepositoryContract.test_a_released_lease_is_free_at_once_and_serves_no_more),
+    (IgnoresTheFenceOfTheJournal, RepositoryContract.test_what_a_lost_lease_adds_to_the_journal_is_refused),
+    (StoresHalf, RepositoryContract.test_a_page_that_cannot_be_stored_changes_nothing),
+    (StoresLinkByLink, RepositoryContract.test_a_page_that_cannot_be_stored_changes_nothing),
+    (StoresLinkByLink, RepositoryContract.test_a_page_may_pass_crm_ids_around_among_its_links),
+    (GivesTheLeaseToAnybody, RepositoryContract.test_a_held_lease_is_refused_to_another_owner),
+    (GivesTheLeaseToAnybody, RepositoryContract.test_of_many_who_try_at_once_exactly_one_gets_the_lease),
+    (GivesTheLeaseToAnybody, RepositoryContract.test_of_two_openings_exactly_one_gets_the_lease),
+    (KeepsTheFence, RepositoryContract.test_the_owner_may_take_its_lease_again_and_the_fence_grows),
+    (ForgetsTheFenceOnRelease, RepositoryContract.test_the_fence_grows_over_a_release),
+    (ReleasesForOthers, RepositoryContract.test_releasing_a_lost_lease_leaves_the_new_holder_alone),
+    (RefusesExpired, RepositoryContract.test_an_expired_lease_that_nobody_took_still_serves),
+    (MergesLinks, RepositoryContract.test_a_link_replaces_the_one_with_its_markmail_id_whole),
+    (InsertsBeforeRemoving, RepositoryContract.test_a_crm_id_passes_to_another_link_when_the_old_one_is_removed),
+    (FoldsCase, RepositoryContract.test_ids_that_differ_in_case_or_accents_are_different),
+    (ScansByInsertion, RepositoryContract.test_a_scan_goes_by_markmail_id_in_code_point_order),
+    (ScansFromAfterInclusive, RepositoryContract.test_a_scan_may_be_of_some_statuses),
+    (ScansEveryStatus, RepositoryContract.test_a_scan_may_be_of_some_statuses),
+    (MixesObjects, RepositoryContract.test_links_of_other_scopes_are_neither_seen_nor_touched),
+    (KeepsCreatedAtOfNobody, RepositoryContract.test_storing_sets_the_times_of_a_link),
+    (ListsTheJournalBackwards, RepositoryContract.test_entries_are_listed_as_they_were_added_in_order),
+    (NeverClearsTheJournal, RepositoryContract.test_acknowledged_entries_are_gone),
+    (DecidesResolvedConflicts, RepositoryContract.test_there_is_nothing_to_decide_on_a_resolved_or_unknown_conflict),
+    (ForgetsResolved, RepositoryContract.test_a_page_resolves_conflicts),
+    (ListsLogsOldestFirst, RepositoryContract.test_logs_are_listed_newest_first),
+    (KeepsBothTemplates, RepositoryContract.test_a_template_replaces_the_one_of_its_provider_and_name),
+    (DeletesOnlyTheIntegration, RepositoryContract.test_a_deleted_integration_takes_everything_with_it),
+    (DropsWhenSavedAgain, RepositoryContract.test_saving_again_replaces_and_keeps_what_belongs_to_it),
+    (SharesWithTheCaller, RepositoryContract.test_what_is_stored_shares_nothing_with_the_caller),
+    (AcceptsAnyScope, RepositoryContract.test_rows_of_another_scope_are_refused_under_a_lease),
+    (FailsOnMany, RepositoryContract.test_thousands_of_links_are_stored_and_looked_up_at_once),
+]
+
+
+class Opened(RepositoryContract):
+    """The contract over one repository in memory, however often it is opened."""
+
+    def __init__(self, repository: SyncRepository) -> None:
+        self._repository = repository
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[SyncRepository]:
+        yield self._repository
+
+
+async def _run(promise: Promise, repository: SyncRepository) -> None:
+    for integration_id in ("ours", "theirs"):
+        await repository.save_integration(integration(integration_id))
+    await promise(Opened(repository), repository)
+
+
+@pytest.mark.parametrize("broken, promise", BROKEN, ids=lambda value: value.__name__)
+async def test_a_broken_repository_is_caught(broken: type[MemoryRepository], promise: Promise) -> None:
+    with pytest.raises((AssertionError, pytest.fail.Exception, StorageError)):
+        await _run(promise, broken())
+
+
+@pytest.mark.parametrize("promise", {promise: None for _, promise in BROKEN}, ids=lambda value: value.__name__)
+async def test_a_sound_repository_passes_the_same_promise(promise: Promise) -> None:
+    await _run(promise, MemoryRepository())
+
+
+async def _current(repository: MemoryRepository, lease: Lease) -> Lease:
+    """The lease as its present holder has it; a free one is taken."""
+    held = repository._integrations[lease.integration_id].objects[lease.entity_type].lease
+    if held is not None:
+        return held
+    return await MemoryRepository.acquire_lease(
+        repository, lease.integration_id, lease.entity_type, "thief", now=lease.expires_at, ttl=timedelta(minutes=1)
+    )
