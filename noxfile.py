@@ -80,7 +80,7 @@ def wheel(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """The site; any warning is an error."""
     session.install("-e", ".[all]", *group("docs"))
-    session.run("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "docs/_build/html")
+    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
 
 
 @nox.session(python=OLDEST)

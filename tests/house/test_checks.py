@@ -20,7 +20,7 @@ BIN = Path(sys.executable).parent
         ["ruff", "format", "--no-cache", "--check", "."],
         ["lint-imports", "--no-logo", "--no-cache"],
         ["mypy"],
-        ["sphinx-build", "-W", "--keep-going", "-n", "-q", "-b", "html", "docs", "{out}"],
+        ["sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", "{out}"],
     ],
     ids=lambda command: " ".join(command[:2]),
 )

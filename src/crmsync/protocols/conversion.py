@@ -79,9 +79,9 @@ class FieldRule:
     to add and remove. ``custom`` is the pure function of policy `CUSTOM`: (local value, converted remote value) to the
     local value that both should hold.
 
-    For a set-valued rule, ``elements_local`` and ``elements_remote`` take a side's value apart, each converter also takes
-    a tuple of the source side's elements, and the normal form of a value is the frozenset of its elements' normal forms.
-    ``join_local`` and ``join_remote`` make a side's value of its elements.
+    For a set-valued rule, ``elements_local`` and ``elements_remote`` take a side's value apart, each converter also
+    takes a tuple of the source side's elements, and the normal form of a value is the frozenset of its elements' normal
+    forms. ``join_local`` and ``join_remote`` make a side's value of its elements.
     """
 
     local: str
