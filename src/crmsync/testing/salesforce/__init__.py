@@ -5,7 +5,11 @@ In-process, on asyncio or trio::
     org = SalesforceOrg()
     transport = httpx2.ASGITransport(app=create_app(org))
 
-On loopback: ``with running_emulator() as emulator``, :func:`serve`, or ``python -m crmsync.testing.salesforce``.
+A dropped connection has no socket to close in-process: there it is a :class:`ConnectionDroppedError`, which
+:class:`~crmsync.testing.salesforce.transport.InProcessTransport` (extra ``salesforce``) turns into httpx2's own error.
+
+On loopback: ``with running_emulator()`` in a thread, ``with emulator_process()`` in a child process, :func:`serve` in
+the foreground, or ``python -m crmsync.testing.salesforce --help``.
 
 It speaks the REST API as of v31.0 to v68.0: versions, describe, SOQL query with paging, sObject rows, upsert by
 external id, sObject Collections, getUpdated and getDeleted, limits, tokens. Records live in memory and follow
@@ -26,6 +30,7 @@ Control API (``create_app(org, control=True)``; JSON objects in and out). Whoeve
                                          "late": 5, "reject": {"object": "Contact", "field": "Email", "equals": "…",
                                          "code": "UNABLE_TO_LOCK_ROW", "message": "…", "times": 1}}
     GET  /__emulator__/state            everything, as PUT /__emulator__/state takes it
+    POST /__emulator__/save             {}; write the state file now, if there is one
 """
 
 from __future__ import annotations
@@ -46,17 +51,17 @@ try:
     )
     from crmsync.testing.salesforce.ids import canonical_id, make_id
     from crmsync.testing.salesforce.org import (
-        API_USER_ID,
         DEFAULT_TOKEN,
         ORG_ID,
-        OTHER_USER_ID,
         MultipleMatchesError,
         OAuthClient,
         SalesforceOrg,
         Upserted,
     )
+    from crmsync.testing.salesforce.process import EmulatorProcess, emulator_process
     from crmsync.testing.salesforce.schema import FieldDef, PicklistValue, custom_field
-    from crmsync.testing.salesforce.server import RunningEmulator, running_emulator, serve
+    from crmsync.testing.salesforce.seeding import API_USER_ID, OTHER_USER_ID
+    from crmsync.testing.salesforce.server import EmulatorServer, RunningEmulator, running_emulator, serve
     from crmsync.testing.salesforce.state import dump_state, load_file, load_state, save_file
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] in _EXTRA_PACKAGES:
@@ -70,6 +75,8 @@ __all__ = [
     "OTHER_USER_ID",
     "CallError",
     "ConnectionDroppedError",
+    "EmulatorProcess",
+    "EmulatorServer",
     "Faults",
     "FieldDef",
     "MultipleMatchesError",
@@ -83,6 +90,7 @@ __all__ = [
     "create_app",
     "custom_field",
     "dump_state",
+    "emulator_process",
     "load_file",
     "load_state",
     "make_id",

@@ -160,6 +160,8 @@ def _response(reply: Reply, headers: Mapping[str, str] | None = None) -> Respons
     extra = dict(reply.headers if headers is None else headers)
     if reply.body is None:
         return Response(status_code=reply.status, headers=extra)
+    if isinstance(reply.body, str):
+        return Response(reply.body, status_code=reply.status, headers=extra, media_type="text/plain")
     if reply.pretty:
         text = json.dumps(reply.body, ensure_ascii=False, indent=2, separators=(",", " : "))
     else:

@@ -45,7 +45,8 @@ class Gateway:
         faults = self.org.faults
         if faults.latency:
             await anyio.sleep(faults.latency)
-        fault = faults.take(scope["method"], path)
+        with self.org.lock:
+            fault = faults.take(scope["method"], path)
         if fault is None:
             await self.app(scope, receive, send)
             return

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
@@ -17,14 +18,8 @@ from crmsync.testing.salesforce.errors import RowError
 from crmsync.testing.salesforce.faults import Faults
 from crmsync.testing.salesforce.ids import canonical_id, make_id
 from crmsync.testing.salesforce.rendering import render
-from crmsync.testing.salesforce.schema import (
-    EXTERNAL_ID_FIELD,
-    MAILING_FIELDS,
-    OPT_OUT_FIELD,
-    FieldDef,
-    ObjectDef,
-    load_objects,
-)
+from crmsync.testing.salesforce.schema import FieldDef, org_objects
+from crmsync.testing.salesforce.seeding import API_USER_ID, OTHER_USER_ID, seed_system_records
 from crmsync.testing.salesforce.store import DELETED_DATE, Row, Saved, Table
 from crmsync.testing.salesforce.times import stamp
 
@@ -32,12 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 ORG_ID: Final = make_id("00D", 1)
-API_USER_ID: Final = make_id("005", 1)
-OTHER_USER_ID: Final = make_id("005", 2)
 #: Replication feeds reach back to an org's birth, so a new emulator's org is not newborn.
 ORG_AGE: Final = timedelta(days=365)
 DEFAULT_TOKEN: Final = f"{ORG_ID}!emulator.access.token"
-MAILING_OBJECTS: Final = ("Contact", "Lead")
 
 
 def _utc_now() -> datetime:
@@ -111,6 +103,7 @@ class SalesforceOrg:
         self.tokens: dict[str, str] = {access_token: user_id, **(users or {})}
         self.faults = Faults()
         self.cursors = Cursors()
+        self.state_file: Path | None = None
         self.calls: Counter[str] = Counter()
         self.api_calls = 0
         self._clock = clock
@@ -119,12 +112,14 @@ class SalesforceOrg:
         self._undo: list[tuple[Table, str, Saved]] | None = None
         self.tables = {
             name: Table(definition)
-            for name, definition in _objects(external_id_field, hide_opt_out, custom_fields or {}).items()
+            for name, definition in org_objects(
+                custom_fields or {}, external_id_field=external_id_field, hide_opt_out=hide_opt_out
+            ).items()
         }
         self.started = self.now()
         self.created = self.started - ORG_AGE
         self.delete_log_start: dict[str, datetime] = {}
-        self._seed_system_records()
+        seed_system_records(self)
 
     # Time
 
@@ -166,7 +161,7 @@ class SalesforceOrg:
                 table.definition, values, self._triggers.get(table.definition.name, {}), creating=False
             )
             now = self.now()
-            self._save(table, saving.applied({**row, **_touch(now, by)}, changed), changed, now, creating=False)
+            self._save(table, saving.applied({**row, **saving.touch(now, by)}, changed), changed, now, creating=False)
 
     def delete(self, object_name: str, record_id: str, *, by: str = OTHER_USER_ID) -> None:
         """Move a record to the recycle bin.
@@ -179,7 +174,7 @@ class SalesforceOrg:
             now = self.now()
             if refusal := self.faults.refusal(table.definition.name, {**row, "IsDeleted": True}):
                 raise refusal
-            self._put(table, {**row, **_touch(now, by), "IsDeleted": True, DELETED_DATE: stamp(now)}, now)
+            self._put(table, {**row, **saving.touch(now, by), "IsDeleted": True, DELETED_DATE: stamp(now)}, now)
 
     def undelete(self, object_name: str, record_id: str, *, by: str = OTHER_USER_ID) -> None:
         """Bring a record back from the recycle bin.
@@ -192,7 +187,7 @@ class SalesforceOrg:
             if row is None or not row["IsDeleted"]:
                 raise RowError("UNDELETE_FAILED", "Entity is not in the recycle bin")
             now = self.now()
-            revived = {**row, **_touch(now, by), "IsDeleted": False}
+            revived = {**row, **saving.touch(now, by), "IsDeleted": False}
             revived.pop(DELETED_DATE)
             revived.pop("MasterRecordId", None)
             saving.require_unique(table, revived, revived)
@@ -329,7 +324,16 @@ class SalesforceOrg:
             self.calls.clear()
             self.api_calls = 0
 
+    def expire_sessions(self) -> None:
+        """End every access token, as a logout or a time-out does: 401 until a new one is fetched."""
+        with self.lock:
+            self.tokens.clear()
+
     # Inner parts
+
+    def _changes(self, table: Table, values: Mapping[str, Any], *, creating: bool) -> dict[str, Any]:
+        triggers = self._triggers.get(table.definition.name, {})
+        return saving.changes(table.definition, values, triggers, creating=creating)
 
     def _existing(self, table: Table, record_id: str) -> Row:
         row = table.newest(canonical_id(record_id) or record_id)
@@ -344,7 +348,7 @@ class SalesforceOrg:
             "Id": make_id(table.definition.key_prefix, table.next_serial()),
             "CreatedDate": stamp(now),
             "CreatedById": by,
-            **_touch(now, by),
+            **saving.touch(now, by),
         }
         if "OwnerId" in table.definition.fields:
             row["OwnerId"] = by
@@ -372,65 +376,3 @@ class SalesforceOrg:
                 for field_name in fields:
                     if row.get(field_name) == loser and not row.get("IsDeleted") and row["Id"] != master:
                         self.update(name, row["Id"], {field_name: master}, by=by)
-
-    def _seed_system_records(self) -> None:
-        now = self.now()
-        people = {
-            self.user_id: ("API", "User", "api.user@emulator.example"),
-            OTHER_USER_ID: ("Other", "Person", "other.person@emulator.example"),
-        }
-        for user_id in self.tokens.values():
-            people.setdefault(user_id, ("Further", "Person", f"{user_id}@emulator.example"))
-        for user_id, (first, last, mail) in people.items():
-            self._seed_user(user_id, first, last, mail, now)
-        organization: Row = {
-            **saving.defaults(self.tables["Organization"].definition),
-            "Id": self.org_id,
-            "Name": "Emulated Org",
-            "OrganizationType": "Developer Edition",
-            "InstanceName": "EMU1",
-            "CreatedDate": stamp(self.created),
-            "CreatedById": self.user_id,
-            **_touch(now, self.user_id),
-        }
-        self.tables["Organization"].put(organization)
-
-    def _seed_user(self, user_id: str, first: str, last: str, mail: str, now: datetime) -> None:
-        table = self.tables["User"]
-        table.serial += 1
-        row: Row = {
-            **saving.defaults(table.definition),
-            "Id": user_id,
-            "FirstName": first,
-            "LastName": last,
-            "Name": f"{first} {last}",
-            "Username": mail,
-            "Email": mail,
-            "Alias": first[:8].lower(),
-            "UserType": "Standard",
-            "CreatedDate": stamp(now),
-            "CreatedById": user_id,
-            **_touch(now, user_id),
-        }
-        table.put(row)
-
-
-def _touch(now: datetime, by: str) -> Row:
-    moment = stamp(now)
-    return {"LastModifiedDate": moment, "LastModifiedById": by, "SystemModstamp": moment}
-
-
-def _objects(
-    external_id_field: bool, hide_opt_out: bool, custom_fields: Mapping[str, Iterable[FieldDef]]
-) -> dict[str, ObjectDef]:
-    objects = load_objects()
-    for name in MAILING_OBJECTS:
-        extra = [*MAILING_FIELDS]
-        if external_id_field:
-            extra.insert(0, EXTERNAL_ID_FIELD)
-        if not hide_opt_out:
-            extra.insert(0, OPT_OUT_FIELD)
-        objects[name] = objects[name].with_fields(extra)
-    for name, fields in custom_fields.items():
-        objects[name] = objects[name].with_fields(fields)
-    return objects

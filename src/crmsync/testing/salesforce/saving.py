@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from crmsync.testing.salesforce.errors import RowError
+from crmsync.testing.salesforce.times import stamp
 from crmsync.testing.salesforce.values import check, parse, person_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from crmsync.testing.salesforce.schema import FieldDef, ObjectDef
     from crmsync.testing.salesforce.store import Row, Table
@@ -62,6 +64,12 @@ def defaults(definition: ObjectDef) -> Row:
     return {name: entry.default for name, entry in definition.fields.items() if entry.default is not None}
 
 
+def touch(now: datetime, by: str) -> Row:
+    """Return what every save sets: who and when, both stamps alike as no automated process runs here."""
+    moment = stamp(now)
+    return {"LastModifiedDate": moment, "LastModifiedById": by, "SystemModstamp": moment}
+
+
 def applied(row: Row, changed: Mapping[str, Any]) -> Row:
     """Return a new row with the changes: nulls are left out, and computed fields follow."""
     result = {**row, **changed}
@@ -92,7 +100,7 @@ def require(definition: ObjectDef, row: Row, changed: Mapping[str, Any] | None =
 def require_unique(table: Table, row: Row, changed: Mapping[str, Any]) -> None:
     """Refuse a row whose unique value another record outside the recycle bin holds.
 
-    :raises RowError: DUPLICATE_VALUE, naming the other record's fifteen-character id.
+    :raises RowError: DUPLICATE_VALUE, naming the other record's id.
     """
     for name in changed:
         field = table.definition.fields.get(name)
@@ -100,7 +108,7 @@ def require_unique(table: Table, row: Row, changed: Mapping[str, Any]) -> None:
             continue
         for other in table.live_matching(name, row[name]):
             if other["Id"] != row["Id"]:
-                message = f"duplicate value found: {name} duplicates value on record with id: {other['Id'][:15]}"
+                message = f"duplicate value found: {name} duplicates value on record with id: {other['Id']}"
                 raise RowError("DUPLICATE_VALUE", message)
 
 

@@ -144,27 +144,14 @@ class ObjectDef:
         compounds = [entry.name for entry in self.fields.values() if entry.type == "address"]
         return {name: tuple(entry for entry in self.fields.values() if entry.part_of == name) for name in compounds}
 
-    @cached_property
-    def person(self) -> bool:
-        """Whether ``Name`` is made of FirstName and LastName."""
-        return "LastName" in self.fields
-
     def with_fields(self, extra: Iterable[FieldDef]) -> ObjectDef:
         """Return the object with further fields, each replacing one of the same name."""
-        return self._replace({**self.fields, **{entry.name: entry for entry in extra}})
-
-    def without_fields(self, names: Iterable[str]) -> ObjectDef:
-        """Return the object as seen by a user from whom field-level security hides these."""
-        hidden = set(names)
-        return self._replace({name: entry for name, entry in self.fields.items() if name not in hidden})
-
-    def _replace(self, fields: Mapping[str, FieldDef]) -> ObjectDef:
         return ObjectDef(
             name=self.name,
             label=self.label,
             label_plural=self.label_plural,
             key_prefix=self.key_prefix,
-            fields=fields,
+            fields={**self.fields, **{entry.name: entry for entry in extra}},
             createable=self.createable,
             deletable=self.deletable,
         )
@@ -240,6 +227,7 @@ def custom_field(name: str, label: str, kind: str = "string", **attributes: Any)
     return FieldDef(name=name, label=label, type=kind, **(defaults | attributes))
 
 
+MAILING_OBJECTS: Final = ("Contact", "Lead")
 EXTERNAL_ID_FIELD: Final = custom_field(
     "MarkMail_Id__c", "MarkMail Id", length=64, external_id=True, unique=True, case_sensitive=True, id_lookup=True
 )
@@ -256,3 +244,21 @@ OPT_OUT_FIELD: Final = FieldDef(
     default=False,
     permissionable=True,
 )
+
+
+def org_objects(
+    custom_fields: Mapping[str, Iterable[FieldDef]], *, external_id_field: bool, hide_opt_out: bool
+) -> dict[str, ObjectDef]:
+    """Return the objects of an org that a mailing application was set up in, with further custom fields by object.
+
+    :raises KeyError: a custom field is for an object that the emulator has not.
+    """
+    objects = load_objects()
+    for name in MAILING_OBJECTS:
+        extra = [] if hide_opt_out else [OPT_OUT_FIELD]
+        if external_id_field:
+            extra.append(EXTERNAL_ID_FIELD)
+        objects[name] = objects[name].with_fields([*extra, *MAILING_FIELDS])
+    for name, fields in custom_fields.items():
+        objects[name] = objects[name].with_fields(fields)
+    return objects

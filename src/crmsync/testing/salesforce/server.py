@@ -1,7 +1,8 @@
-"""Serving the emulator over HTTP on loopback: in the foreground, in a thread, in a child process."""
+"""Serving the emulator over HTTP on loopback, in the foreground or in a thread."""
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 from contextlib import contextmanager
@@ -15,10 +16,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from crmsync.testing.salesforce.app import create_app
 from crmsync.testing.salesforce.gateway import ABORT
 from crmsync.testing.salesforce.org import SalesforceOrg
+from crmsync.testing.salesforce.state import load_file, save_file
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -81,12 +84,11 @@ class _Connections:
 
 
 class _Server(uvicorn.Server):
-    """Tells when it listens; leaves signals to the foreground server."""
+    """Tells when it listens, and returns after a signal, where uvicorn would raise it again and end the process."""
 
-    def __init__(self, config: uvicorn.Config, *, ready: Callable[[], None], signals: bool) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
-        self._signals = signals
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
@@ -95,16 +97,82 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        if not self._signals:
+        if threading.current_thread() is not threading.main_thread():
             yield
             return
-        with super().capture_signals():
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
             yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class EmulatorServer:
+    """An emulator bound to an address, to be run once. Prints nothing.
+
+    :param port: 0 takes a free one.
+    :param control: whether the control API is served.
+    :param state_file: loaded now if it exists, written when the server stops and by ``POST /__emulator__/save``.
+    :raises OSError: the address cannot be bound, or the state file cannot be read.
+    :raises ValueError: the state file is not one.
+    """
+
+    def __init__(
+        self,
+        org: SalesforceOrg,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        control: bool = True,
+        state_file: Path | None = None,
+    ) -> None:
+        self.org = org
+        if state_file is not None:
+            load_file(org, state_file)
+        org.state_file = state_file
+        self._listener, self.url = _listen(host, port)
+        connections = _Connections()
+        config = uvicorn.Config(
+            connections.wrap(create_app(org, control=control)),
+            http=connections.protocol(),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            h11_max_incomplete_event_size=64 * 1024,
+            timeout_graceful_shutdown=2,
+        )
+        self._ready: Callable[[str], None] | None = None
+        self._server = _Server(config, self._announce)
+
+    def run(self, ready: Callable[[str], None] | None = None) -> None:
+        """Serve until :meth:`stop`, SIGINT or SIGTERM (signals only in the main thread).
+
+        :param ready: called with the URL once connections are accepted.
+        """
+        self._ready = ready
+        try:
+            self._server.run(sockets=[self._listener])
+        finally:
+            self._listener.close()
+            if self.org.state_file is not None:
+                save_file(self.org, self.org.state_file)
+
+    def stop(self) -> None:
+        """Make :meth:`run` return soon; from any thread."""
+        self._server.should_exit = True
+
+    def _announce(self) -> None:
+        if self._ready is not None:
+            self._ready(self.url)
 
 
 def _listen(host: str, port: int) -> tuple[socket.socket, str]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sets TCP_NODELAY only where the protocol is named; without it every answer waits 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -115,21 +183,6 @@ def _listen(host: str, port: int) -> tuple[socket.socket, str]:
     return listener, f"http://{shown}:{listener.getsockname()[1]}"
 
 
-def _server(org: SalesforceOrg, *, control: bool, ready: Callable[[], None], signals: bool) -> _Server:
-    connections = _Connections()
-    config = uvicorn.Config(
-        connections.wrap(create_app(org, control=control)),
-        http=connections.protocol(),
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        h11_max_incomplete_event_size=64 * 1024,
-        timeout_graceful_shutdown=2,
-    )
-    return _Server(config, ready=ready, signals=signals)
-
-
 def serve(
     org: SalesforceOrg,
     host: str = "127.0.0.1",
@@ -137,18 +190,10 @@ def serve(
     *,
     control: bool = True,
     ready: Callable[[str], None] | None = None,
+    state_file: Path | None = None,
 ) -> None:
-    """Serve the emulator in the foreground until SIGINT or SIGTERM. Prints nothing.
-
-    :param port: 0 takes a free one.
-    :param control: whether the control API is served.
-    :param ready: called with the URL once connections are accepted.
-    :raises OSError: the address cannot be bound.
-    """
-    listener, url = _listen(host, port)
-    with listener:
-        server = _server(org, control=control, ready=lambda: ready(url) if ready else None, signals=True)
-        server.run(sockets=[listener])
+    """Serve the emulator in the foreground until SIGINT or SIGTERM. Arguments and errors as :class:`EmulatorServer`."""
+    EmulatorServer(org, host, port, control=control, state_file=state_file).run(ready)
 
 
 @contextmanager
@@ -158,18 +203,16 @@ def running_emulator(org: SalesforceOrg | None = None, **options: Any) -> Iterat
     :param options: of :class:`SalesforceOrg`, where no org is given.
     """
     served = SalesforceOrg(**options) if org is None else org
-    listener, url = _listen("127.0.0.1", 0)
+    server = EmulatorServer(served)
     started = threading.Event()
-    server = _server(served, control=True, ready=started.set, signals=False)
     thread = threading.Thread(
-        target=server.run, kwargs={"sockets": [listener]}, name="salesforce-emulator", daemon=True
+        target=server.run, args=(lambda _: started.set(),), name="salesforce-emulator", daemon=True
     )
-    with listener:
-        thread.start()
-        try:
-            if not started.wait(_START_TIMEOUT):
-                raise TimeoutError("the emulator did not start")
-            yield RunningEmulator(url, served)
-        finally:
-            server.should_exit = True
-            thread.join(_START_TIMEOUT)
+    thread.start()
+    try:
+        if not started.wait(_START_TIMEOUT):
+            raise TimeoutError("the emulator did not start")
+        yield RunningEmulator(server.url, served)
+    finally:
+        server.stop()
+        thread.join(_START_TIMEOUT)

@@ -45,14 +45,10 @@ def _refuse(field: FieldDef, raw: Any) -> CallError:
         dict: "START_OBJECT",
         list: "START_ARRAY",
     }
-    target = {"date": "date", "datetime": "datetime", "boolean": "boolean", "int": "int"}.get(field.type, "string")
-    if field.type in ("double", "currency", "percent"):
-        target = "double"
-    shown = "" if isinstance(raw, (dict, list)) else f" value {raw}"
-    message = (
-        f"Cannot deserialize instance of {target} from {kinds.get(type(raw), 'VALUE_STRING')}{shown} or request may be"
-        " missing a required field at [line:1, column:1]"
-    )
+    message = f"Cannot deserialize instance of {field.type} from {kinds.get(type(raw), 'VALUE_STRING')} value"
+    if not isinstance(raw, (dict, list)):
+        message += f" {raw} or request may be missing a required field at"
+    message += " [line:1, column:1]"
     return CallError(400, "JSON_PARSER_ERROR", message)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from crmsync.testing.salesforce.faults import row_fault
-from crmsync.testing.salesforce.org import OTHER_USER_ID
-from crmsync.testing.salesforce.state import dump_state, load_state
+from crmsync.testing.salesforce.seeding import OTHER_USER_ID
+from crmsync.testing.salesforce.state import dump_state, load_state, save_file
 from crmsync.testing.salesforce.times import stamp
 
 if TYPE_CHECKING:
@@ -102,6 +102,17 @@ def load(org: SalesforceOrg, body: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def save(org: SalesforceOrg, _: Any) -> dict[str, Any]:
+    """Write the state file now.
+
+    :raises ValueError: the org has none.
+    """
+    if org.state_file is None:
+        raise ValueError("this emulator keeps no state file")
+    save_file(org, org.state_file)
+    return {"path": str(org.state_file)}
+
+
 Act = Callable[["SalesforceOrg", Any], Any]
 ROUTES: Final[tuple[tuple[str, tuple[str, ...], Act], ...]] = (
     ("/__emulator__", ("GET",), status),
@@ -113,4 +124,5 @@ ROUTES: Final[tuple[tuple[str, tuple[str, ...], Act], ...]] = (
     ("/__emulator__/faults", ("POST",), set_faults),
     ("/__emulator__/state", ("GET",), dump),
     ("/__emulator__/state", ("PUT",), load),
+    ("/__emulator__/save", ("POST",), save),
 )
