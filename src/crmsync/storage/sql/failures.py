@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 
 from crmsync.errors import ConcurrentUpdateError, NotFoundError, StorageError
 
@@ -42,9 +42,10 @@ _SECRET_PARAMETERS = ("password", "sslpassword")
 
 
 def shown(url: URL) -> str:
-    """The URL for people: without its password."""
+    """The URL for people: without its password, and without the driver that we chose."""
+    plain = url.set(drivername=url.get_backend_name())
     hidden = {key: "***" for key in _SECRET_PARAMETERS if key in url.query}
-    return url.update_query_dict(hidden).render_as_string(hide_password=True).replace("%2A%2A%2A", "***")
+    return plain.update_query_dict(hidden).render_as_string(hide_password=True).replace("%2A%2A%2A", "***")
 
 
 @contextmanager
@@ -61,8 +62,11 @@ def translated(url: URL) -> Iterator[None]:
         raise _from_driver(error, url) from None
     except UnicodeError:
         raise StorageError("a text that is not valid Unicode cannot be stored") from None
+    except StatementError as error:
+        raise StorageError(f"a value cannot be stored ({type(error.orig).__name__})") from None
     except SQLAlchemyError as error:
-        raise StorageError(f"the database {shown(url)} cannot be used ({type(error).__name__})") from None
+        # A misuse of SQLAlchemy, or of its pool, before any value came into play: the cause may be shown.
+        raise StorageError(f"the database {shown(url)} cannot be used ({type(error).__name__})") from error
 
 
 def _from_driver(error: DBAPIError, url: URL) -> StorageError:

@@ -25,7 +25,7 @@ from crmsync.models.state import (
     SyncLog,
 )
 from crmsync.storage import admission
-from crmsync.storage.sql import leases, pages, rows, tables
+from crmsync.storage.sql import leases, lookups, pages, rows, tables
 from crmsync.storage.sql.database import Database, open_database
 from crmsync.storage.sql.schema import upgrade
 from crmsync.storage.sql.statements import AnyRow, of_object, parts, store
@@ -100,16 +100,9 @@ class SqlRepository:
         after: str = "",
         limit: int = 1000,
     ) -> list[Link]:
-        columns = tables.links.c
-        query = (
-            sa.select(*rows.LINK_COLUMNS)
-            .where(of_object(tables.links, integration_id, entity_type), columns.markmail_id > after)
-            .order_by(columns.markmail_id)
-            .limit(limit)
+        return await self._database.read(
+            lambda connection: lookups.scan(connection, integration_id, entity_type, statuses, after, limit)
         )
-        if statuses:
-            query = query.where(columns.sync_status.in_([status.value for status in statuses]))
-        return await self._select(query, rows.link_of)
 
     async def count_links(self, integration_id: str, entity_type: str) -> Mapping[LinkStatus, int]:
         status = tables.links.c.sync_status
@@ -230,11 +223,11 @@ class SqlRepository:
     async def _links(
         self, integration_id: str, entity_type: str, column: sa.Column[Any], ids: Sequence[str]
     ) -> list[Link]:
-        ours = sa.select(*rows.LINK_COLUMNS).where(of_object(tables.links, integration_id, entity_type))
-        queries = [ours.where(column.in_(part)) for part in parts(ids)]
-        if not queries:
+        if not ids:
             return []
-        return await self._database.read(lambda connection: _fetch(connection, queries, rows.link_of))
+        return await self._database.read(
+            lambda connection: lookups.by_id(connection, integration_id, entity_type, column, ids)
+        )
 
     async def _select(self, query: sa.Select[Any], build: Callable[[AnyRow], T]) -> list[T]:
         return await self._database.read(lambda connection: _fetch(connection, [query], build))
