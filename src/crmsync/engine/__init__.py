@@ -1,1 +1,9 @@
+"""The engine: reads both sides' changes, merges, writes in batches, and acknowledges each page in one transaction."""
 
+from __future__ import annotations
+
+from crmsync.engine.budget import RunBudget
+from crmsync.engine.clock import SystemClock
+from crmsync.engine.runner import Runner
+
+__all__ = ["RunBudget", "Runner", "SystemClock"]

@@ -1,0 +1,344 @@
+"""Carry a batch of work out: merge, journal, write both sides, and acknowledge in one transaction with the shadows."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import uuid
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+import attrs
+
+from crmsync.diff import ConflictNote, SideResult, merge_new, operation, settle, sync_hash
+from crmsync.diff.digests import canonical
+from crmsync.engine.context import RunContext, id_of
+from crmsync.engine.work import Work
+from crmsync.engine.writing import journal, send
+from crmsync.errors import ConflictError, DuplicateError, RecordError
+from crmsync.models.events import PageAcknowledged, RecordRejected
+from crmsync.models.plans import PlannedRecord, PlannedWrite
+from crmsync.models.problems import Problem
+from crmsync.models.records import Outcome, OutcomeStatus, Side
+from crmsync.models.state import Acknowledgement, Conflict, ConflictStatus, Cursors, Link, LinkStatus
+
+Gate = Callable[[Work, str], bool]
+"""Whether a record's writes, by their fingerprint, may be carried out; applying a plan lets only what it holds pass."""
+
+
+@attrs.define(slots=True)
+class BatchResult:
+    """What is left to the caller: pairs whose record was found gone while writing."""
+
+    gone: list[tuple[Link, Side]] = attrs.field(factory=list)
+
+
+async def carry_out(
+    ctx: RunContext, works: Sequence[Work], *, side: Side, cursors: Cursors | None = None, gate: Gate | None = None
+) -> BatchResult:
+    """Decide, write and acknowledge. ``cursors`` are stored in the same transaction as the page's results."""
+    works = _wanted(ctx, works)
+    for work in works:
+        _decide(ctx, work)
+    if ctx.dry_run:
+        for work in works:
+            plan_record(ctx, work)
+        return BatchResult()
+    stale = _hold_back(ctx, works, gate) if gate else set()
+    await journal(ctx, works)
+    await send(ctx, Side.LOCAL, works)
+    for work in works:
+        _follow_local(work)
+    await send(ctx, Side.REMOTE, works)
+    result = BatchResult()
+    acknowledgement = Acknowledgement(cursors=cursors)
+    acknowledgement = _acknowledgement(ctx, works, stale, result, acknowledgement)
+    await ctx.acknowledge(acknowledgement)
+    ctx.notify(PageAcknowledged(ctx.run_id, side, len(works)))
+    return result
+
+
+def _wanted(ctx: RunContext, works: Sequence[Work]) -> list[Work]:
+    """Leave out new records that the mapping does not create on the other side, and what a dry run has planned already."""
+    kept = []
+    for work in works:
+        allowed = ctx.mapping.create_in_crm if work.remote is None else ctx.mapping.create_in_local
+        if (work.local is None or work.remote is None) and not allowed and work.quarantine is None:
+            ctx.tally.sides[Side.LOCAL if work.remote is None else Side.REMOTE].unchanged += 1
+        elif not (ctx.dry_run and work.link.markmail_id in ctx.planned_ids):
+            kept.append(work)
+    return kept
+
+
+def _decide(ctx: RunContext, work: Work) -> None:
+    """Fill in the merge and the operations of one record."""
+    if work.quarantine is not None:
+        return
+    if work.local is not None and work.remote is not None:
+        decided = {
+            name: c.winner for name, c in work.conflicts.items() if c.status is ConflictStatus.DECIDED and c.winner
+        }
+        shadows = (work.link.local_shadow, work.link.remote_shadow)
+        work.merge = ctx.merger.merge(work.local, work.remote, *shadows, decided)
+    elif work.local is not None:
+        work.merge = merge_new(ctx.merger, Side.LOCAL, work.local)
+    elif work.remote is not None:
+        work.merge = merge_new(ctx.merger, Side.REMOTE, work.remote)
+    if work.merge is None:
+        return
+    for side in Side:
+        new_id = work.link.markmail_id if side is Side.LOCAL else None
+        key = _key_to_write(ctx, work) if side is Side.REMOTE else None
+        op = operation(side, work.merge, op_id=uuid.uuid4().hex, record_id=new_id, key=key)
+        if op is not None:
+            work.operations[side] = op
+
+
+def _key_to_write(ctx: RunContext, work: Work) -> str | None:
+    """The external key, where the remote record does not carry it yet."""
+    if not ctx.remote.limits.external_key:
+        return None
+    if work.remote is None or (work.fresh and work.remote.key != work.link.markmail_id):
+        return work.link.markmail_id
+    return None
+
+
+def _follow_local(work: Work) -> None:
+    """After the local side answered: adopt the id that it chose, and spare the remote side if the record failed there."""
+    outcome = work.outcomes.get(Side.LOCAL)
+    if outcome is None or work.local is not None:
+        return
+    if not outcome.ok:
+        work.operations.pop(Side.REMOTE, None)
+    elif outcome.id is not None and outcome.id != work.link.markmail_id:
+        work.replaces = (*work.replaces, work.link.markmail_id)
+        work.link = attrs.evolve(work.link, markmail_id=outcome.id)
+        remote = work.operations.get(Side.REMOTE)
+        if remote is not None and remote.key is not None:
+            work.operations[Side.REMOTE] = attrs.evolve(remote, key=outcome.id)
+
+
+def fingerprint(work: Work) -> str:
+    """What identifies a record's planned writes."""
+    writes = {
+        str(side): (str(op.kind), op.id, op.key, {name: canonical(value) for name, value in op.fields.items()})
+        for side, op in work.operations.items()
+    }
+    ids = (work.link.markmail_id, work.link.crm_id, work.quarantine.code if work.quarantine else "")
+    return hashlib.sha256(canonical((ids, writes))).hexdigest()
+
+
+def plan_record(ctx: RunContext, work: Work) -> None:
+    """Note in a dry run what would be written, and count it as if it had been."""
+    ctx.planned_ids.add(work.link.markmail_id)
+    writes = tuple(PlannedWrite(side, op.kind, op.fields) for side, op in work.operations.items())
+    ctx.planned.append(PlannedRecord(work.link.markmail_id, work.link.crm_id, writes, fingerprint(work)))
+    _count(ctx, work)
+    for side, op in work.operations.items():
+        existing = work.record(side)
+        status = OutcomeStatus.UPDATED if existing else OutcomeStatus.CREATED
+        ctx.tally.sides[side].count_outcome(Outcome(op.op_id, status))
+    for problem in (*((work.quarantine,) if work.quarantine else ()), *(work.merge.problems if work.merge else ())):
+        ctx.tally.add_problem(work.link, problem)
+
+
+def _count(ctx: RunContext, work: Work) -> None:
+    """Count what needed nothing, and the values that lost."""
+    for note in work.merge.conflicts if work.merge else ():
+        for loser in [note.winner.other] if note.winner else list(Side):
+            ctx.tally.sides[loser].conflicts += 1
+    for side in Side:
+        if work.record(side) is not None and not work.operations and work.quarantine is None:
+            ctx.tally.sides[side].unchanged += 1
+
+
+def _hold_back(ctx: RunContext, works: Sequence[Work], gate: Gate) -> set[str]:
+    """Take back what the plan does not hold: those records changed since it was made."""
+    stale = set()
+    for work in works:
+        if not gate(work, fingerprint(work)):
+            work.operations.clear()
+            stale.add(work.link.markmail_id)
+            ctx.tally.add_problem(work.link, _STALE)
+    return stale
+
+
+_STALE = Problem("", "stale", "the record changed after the plan was made", "the next run decides anew")
+
+
+def stale_link(link: Link) -> Link:
+    """The link of a record that a plan no longer fits: the next run looks at it, although its cursor has passed."""
+    return attrs.evolve(link, status=LinkStatus.REJECTED, problems=(_STALE,))
+
+
+def _acknowledgement(
+    ctx: RunContext, works: Sequence[Work], stale: set[str], result: BatchResult, base: Acknowledgement
+) -> Acknowledgement:
+    links: list[Link] = []
+    removed: list[str] = []
+    conflicts: list[Conflict] = []
+    resolved: list[str] = []
+    for work in works:
+        if work.link.markmail_id in stale:
+            link = stale_link(work.link)
+        else:
+            _count(ctx, work)
+            link = _settled_link(ctx, work)
+            found, settled = _conflicts(ctx, work, link)
+            conflicts += found
+            resolved += settled
+        removed += work.replaces
+        if work.fresh or link != work.link:
+            links.append(link)
+        result.gone += [(link, side) for side, o in work.outcomes.items() if o.status is OutcomeStatus.MISSING]
+    done = [op.op_id for work in works for op in work.operations.values()]
+    return attrs.evolve(
+        base,
+        links=tuple(links),
+        removed_links=tuple(removed),
+        conflicts=tuple(conflicts),
+        resolved_conflicts=tuple(resolved),
+        done=tuple(done),
+    )
+
+
+def _settled_link(ctx: RunContext, work: Work) -> Link:
+    """The link as it is after the writes: shadows, versions, status and what is still wrong."""
+    link = work.link
+    if work.quarantine is not None or work.merge is None:
+        problem = work.quarantine or _STALE
+        _report(ctx, link, problem, None)
+        return attrs.evolve(link, status=LinkStatus.QUARANTINED, problems=(problem,), attempts=link.attempts + 1)
+    results = {side: _result(work, side) for side in Side}
+    created = {s: o for s, o in work.outcomes.items() if work.record(s) is None and o.ok}
+    if Side.REMOTE in created:
+        link = attrs.evolve(link, crm_id=created[Side.REMOTE].id)
+    problems = list(work.merge.problems)
+    for problem in problems:
+        _report(ctx, link, problem, None)
+    for problem in work.merge.accepted_losses:
+        ctx.tally.add_problem(link, problem)
+    for side, outcome in work.outcomes.items():
+        if outcome.error is not None:
+            problems.append(_problem_of(outcome))
+            link = attrs.evolve(link, candidates=_candidates(outcome) or link.candidates)
+            _report(ctx, link, problems[-1], side)
+    local, remote = link.local_shadow, link.remote_shadow
+    if all(work.record(side) is not None or side in created for side in Side):
+        local, remote = settle(ctx.merger, work.merge, (local, remote), results[Side.LOCAL], results[Side.REMOTE])
+    status = LinkStatus.SYNCED
+    if work.merge.parked:
+        status = LinkStatus.CONFLICT
+    if problems:
+        status = LinkStatus.REJECTED
+    return attrs.evolve(
+        link,
+        status=status,
+        local_shadow=local,
+        remote_shadow=remote,
+        local_version=_version(work, Side.LOCAL),
+        remote_version=_version(work, Side.REMOTE),
+        last_sync_hash=sync_hash(local, remote),
+        mapping_version=ctx.rule.version,
+        problems=tuple(problems),
+        attempts=link.attempts + 1 if problems else 0,
+        candidates=link.candidates if problems else (),
+    )
+
+
+def _report(ctx: RunContext, link: Link, problem: Problem, side: Side | None) -> None:
+    ctx.tally.add_problem(link, problem, side=side)
+    ctx.notify(RecordRejected(ctx.run_id, link.markmail_id, link.crm_id, problem))
+
+
+def _result(work: Work, side: Side) -> SideResult:
+    if side not in work.operations:
+        dropped = work.merge is not None and work.merge.writes(side)
+        return SideResult(ok=not dropped)
+    outcome = work.outcomes[side]
+    return SideResult(ok=outcome.ok, stored=outcome.stored)
+
+
+def _version(work: Work, side: Side) -> str | None:
+    outcome, record = work.outcomes.get(side), work.record(side)
+    if outcome is not None and outcome.ok:
+        return outcome.stored.version if outcome.stored else None
+    return record.version if record else None
+
+
+def _problem_of(outcome: Outcome) -> Problem:
+    error = outcome.error
+    if isinstance(error, RecordError):
+        return Problem(error.field or "", error.code, error.message, "mend the record on the side that holds the value")
+    message = error.message if error else "the record could not be written"
+    return Problem("", "unavailable", message, "it is tried again in the next run")
+
+
+def _candidates(outcome: Outcome) -> tuple[str, ...]:
+    if isinstance(outcome.error, ConflictError):
+        return outcome.error.candidates
+    if isinstance(outcome.error, DuplicateError) and outcome.error.existing_id:
+        return (outcome.error.existing_id,)
+    return ()
+
+
+def _conflicts(ctx: RunContext, work: Work, link: Link) -> tuple[list[Conflict], list[str]]:
+    """The conflicts to store, and the ids of those that no longer wait."""
+    if work.merge is None:
+        return [], []
+    notes = {note.rule.local: note for note in work.merge.conflicts}
+    failed = {d.rule.local for d in work.merge.decisions.values() if d.hold and not (d.conflict and d.conflict.parked)}
+    stored = [_conflict(ctx, link, note) for note in notes.values() if _carried_out(work, note)]
+    resolved = [
+        conflict.id
+        for name, conflict in work.conflicts.items()
+        if name not in failed and not (name in notes and (notes[name].parked or not _carried_out(work, notes[name])))
+    ]
+    return stored, resolved
+
+
+def _carried_out(work: Work, note: ConflictNote) -> bool:
+    """Whether the winner was written; a conflict whose write failed is met again in the next run."""
+    if note.parked:
+        return True
+    losers = [note.winner.other] if note.winner else list(Side)
+    return all(side not in work.operations or work.outcomes[side].ok for side in losers)
+
+
+def _conflict(ctx: RunContext, link: Link, note: ConflictNote) -> Conflict:
+    now = ctx.clock.now()
+    seed = f"{link.integration_id}\0{link.entity_type}\0{link.markmail_id}\0{note.rule.local}"
+    identity = seed if note.parked else f"{seed}\0{ctx.run_id}"
+    return Conflict(
+        hashlib.sha256(identity.encode()).hexdigest()[:32],
+        link.integration_id,
+        link.entity_type,
+        link.markmail_id,
+        link.crm_id,
+        note.rule.local,
+        note.rule.remote,
+        str(note.policy),
+        ConflictStatus.OPEN if note.parked else ConflictStatus.RESOLVED,
+        jsonable(note.local_value),
+        jsonable(note.remote_value),
+        note.winner,
+        ctx.run_id,
+        now,
+        None if note.parked else now,
+    )
+
+
+def jsonable(value: object) -> object:
+    """A value as JSON can hold it, for a person to read."""
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case dt.datetime() | dt.date() | dt.time():
+            return value.isoformat()
+        case Decimal():
+            return str(value)
+        case tuple() | list():
+            return [jsonable(item) for item in value]
+        case set() | frozenset():
+            return sorted(str(jsonable(item)) for item in value)
+    return str(value)

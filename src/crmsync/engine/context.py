@@ -1,0 +1,131 @@
+"""What every part of a run works with."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+import attrs
+
+from crmsync.diff import Merger
+from crmsync.engine.budget import RunBudget
+from crmsync.engine.metering import MeteredStore
+from crmsync.engine.tally import RunTally
+from crmsync.models.events import SyncEvent
+from crmsync.models.mappings import ObjectMapping
+from crmsync.models.plans import PlannedRecord
+from crmsync.models.records import Record, Side
+from crmsync.models.runs import RunOptions
+from crmsync.models.state import Acknowledgement, Cursors, Lease, Link
+from crmsync.protocols.conversion import RecordRule
+from crmsync.protocols.observers import Observer
+from crmsync.protocols.repository import SyncRepository
+from crmsync.protocols.runtime import Clock
+
+_TWINS = uuid.UUID("5f0c9f0e-6d2b-4c56-9a3f-0c1c5d3f7a10")
+"""The namespace of the ids that records born in the CRM get locally."""
+
+
+@attrs.define(slots=True, eq=False)
+class RunContext:
+    """One run of one object of one integration.
+
+    ``cursors`` are the positions that are acknowledged so far, ``reached`` those read so far. ``had_links`` False: the
+    run began with nothing linked, so nothing can have been deleted. ``lease`` is replaced as it is renewed. ``tried`` are
+    the markmail_ids that this run looked at because an earlier one could not finish them. In a dry run nothing is
+    written or acknowledged: ``planned`` collects what would be.
+    """
+
+    run_id: str
+    integration_id: str
+    entity_type: str
+    mapping: ObjectMapping
+    rule: RecordRule
+    merger: Merger
+    local: MeteredStore
+    remote: MeteredStore
+    repository: SyncRepository
+    clock: Clock
+    budget: RunBudget
+    options: RunOptions
+    tally: RunTally
+    lease: Lease
+    cursors: Cursors = Cursors()
+    reached: Cursors = Cursors()
+    had_links: bool = True
+    deletes_planned: int = 0
+    observers: Sequence[Observer] = ()
+    dry_run: bool = False
+    tried: set[str] = attrs.field(factory=set)
+    planned: list[PlannedRecord] = attrs.field(factory=list)
+    planned_ids: set[str] = attrs.field(factory=set)
+
+    def store(self, side: Side) -> MeteredStore:
+        """One side's record store."""
+        return self.local if side is Side.LOCAL else self.remote
+
+    def fields(self, side: Side) -> tuple[str, ...]:
+        """The fields to ask a side for: what is mapped, and what identifies."""
+        match = self.rule.match
+        if side is Side.LOCAL:
+            names = (*self.rule.local_fields, match.local_email, match.local_remote_id)
+        else:
+            names = (*self.rule.remote_fields, match.remote_email)
+        return tuple(dict.fromkeys(name for name in names if name))
+
+    def email(self, side: Side, record: Record) -> str | None:
+        """The record's e-mail in the form that identifies, or None."""
+        name = self.rule.match.local_email if side is Side.LOCAL else self.rule.match.remote_email
+        value = record.fields.get(name) if name else None
+        return value.strip().casefold() or None if isinstance(value, str) else None
+
+    def twin_id(self, crm_id: str) -> str:
+        """The local id for a record born in the CRM: the same whenever it is asked for, so a repeated create finds itself."""
+        return str(uuid.uuid5(_TWINS, f"{self.integration_id}\0{self.entity_type}\0{crm_id}"))
+
+    def new_link(self, markmail_id: str, crm_id: str | None, born: Side) -> Link:
+        """A link that knows nothing yet but its ids."""
+        return Link(
+            self.integration_id,
+            self.entity_type,
+            markmail_id,
+            crm_id,
+            born=born,
+            mapping_version=self.rule.version,
+        )
+
+    def advanced(self, side: Side, cursor: str | None) -> Cursors:
+        """The acknowledged positions with one side's moved on."""
+        if side is Side.LOCAL:
+            return attrs.evolve(self.cursors, local=cursor)
+        return attrs.evolve(self.cursors, remote=cursor)
+
+    async def links(self, side: Side, ids: Sequence[str]) -> dict[str, Link]:
+        """The links of these records of one side."""
+        if not ids:
+            return {}
+        find = self.repository.links_by_local if side is Side.LOCAL else self.repository.links_by_remote
+        return dict(await find(self.integration_id, self.entity_type, ids))
+
+    async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
+        """Store in one transaction; does nothing in a dry run, or if there is nothing to store."""
+        if self.dry_run or acknowledgement == Acknowledgement():
+            return
+        await self.repository.acknowledge(self.lease, acknowledgement)
+        if acknowledgement.cursors is not None:
+            self.cursors = acknowledgement.cursors
+
+    def notify(self, event: SyncEvent) -> None:
+        """Tell every observer."""
+        for observer in self.observers:
+            observer.notify(event)
+
+
+def shadow_of(link: Link, side: Side) -> bytes:
+    """One side's shadow of a link. Empty: that side has no record, or none any more."""
+    return link.local_shadow if side is Side.LOCAL else link.remote_shadow
+
+
+def id_of(link: Link, side: Side) -> str | None:
+    """One side's id of a link."""
+    return link.markmail_id if side is Side.LOCAL else link.crm_id

@@ -1,0 +1,260 @@
+"""Deletes: counted against the guard before any is carried out, decided by policy, remembered as tombstones."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+import attrs
+
+from crmsync.diff import DeleteAction, Shadow, decide_delete, delete_limit
+from crmsync.engine.batch import Gate, fingerprint, stale_link
+from crmsync.engine.context import RunContext, id_of, shadow_of
+from crmsync.engine.keyindex import KeySet
+from crmsync.engine.work import Work
+from crmsync.engine.writing import write
+from crmsync.errors import DeleteGuardError, RecordError
+from crmsync.models.plans import PlannedRecord, PlannedWrite
+from crmsync.models.problems import Problem
+from crmsync.models.records import Operation, OperationKind, Outcome, OutcomeStatus, Record, Side
+from crmsync.models.state import Acknowledgement, Conflict, ConflictStatus, Link, LinkStatus
+
+LIVE = (LinkStatus.SYNCED, LinkStatus.CONFLICT, LinkStatus.REJECTED)
+_SCAN = 1000
+
+
+@attrs.define(slots=True)
+class DeleteQueue:
+    """Pairs of which a side is gone, until the end of the pass, when all of them are known and can be counted."""
+
+    pairs: dict[str, tuple[Link, set[Side]]] = attrs.field(factory=dict)
+
+    def add(self, link: Link, side: Side) -> None:
+        """Note that one side's record of this pair is gone."""
+        self.pairs.setdefault(link.markmail_id, (link, set()))[1].add(side)
+
+    def __bool__(self) -> bool:
+        return bool(self.pairs)
+
+
+async def queue_deleted(ctx: RunContext, side: Side, deleted: Sequence[Record], queue: DeleteQueue) -> None:
+    """Sort the tombstones of a page: known pairs are queued, placeholders dropped, the rest was never ours."""
+    links = await ctx.links(side, [record.id for record in deleted])
+    placeholders = []
+    for record in deleted:
+        link = links.get(record.id)
+        if link is None:
+            continue
+        if shadow_of(link, side):
+            queue.add(link, side)
+        elif link.status not in (LinkStatus.DELETED, LinkStatus.UNLINKED) and not shadow_of(link, side.other):
+            placeholders.append(link.markmail_id)
+    if placeholders:
+        await ctx.acknowledge(Acknowledgement(removed_links=tuple(placeholders)))
+
+
+async def queue_absent(ctx: RunContext, side: Side, seen: KeySet, queue: DeleteQueue) -> None:
+    """After a verified full scan: queue the pairs whose record was not in it, and is really not there when asked for."""
+    after = ""
+    while links := await ctx.repository.scan_links(
+        ctx.integration_id, ctx.entity_type, statuses=LIVE, after=after, limit=_SCAN
+    ):
+        after = links[-1].markmail_id
+        absent = {
+            found: link
+            for link in links
+            if shadow_of(link, side) and (found := id_of(link, side)) is not None and found not in seen
+        }
+        present = await ctx.store(side).get(list(absent), fields=ctx.fields(side))
+        for record_id, link in absent.items():
+            if record_id not in present:
+                queue.add(link, side)
+
+
+@attrs.define(slots=True, eq=False)
+class _Farewell:
+    """One pair on its way to a tombstone."""
+
+    link: Link
+    gone: set[Side]
+    survivor: Record | None
+    action: DeleteAction
+    operation: Operation | None = None
+    outcome: Outcome | None = None
+
+    @property
+    def survivor_side(self) -> Side:
+        return Side.REMOTE if Side.LOCAL in self.gone else Side.LOCAL
+
+
+async def carry_out_deletes(ctx: RunContext, queue: DeleteQueue, *, gate: Gate | None = None) -> None:
+    """Decide and carry out all queued deletes.
+
+    :raises DeleteGuardError: there are more than the guard allows; none of this pass's is carried out.
+    """
+    farewells = await _decided(ctx, queue)
+    deletes = [f for f in farewells if f.action is DeleteAction.DELETE]
+    ctx.deletes_planned += len(deletes)
+    if ctx.dry_run:
+        for farewell in farewells:
+            _plan(ctx, farewell)
+        return
+    await _guard(ctx, len(deletes))
+    stale = [f for f in farewells if gate is not None and f.operation is not None and not gate(*_as_work(f))]
+    for farewell in stale:
+        farewell.operation = None
+    for side in Side:
+        batch = {f.operation.op_id: f for f in farewells if f.operation is not None and f.survivor_side is side}
+        outcomes = await write(ctx, side, [f.operation for f in batch.values() if f.operation is not None])
+        for op_id, outcome in outcomes.items():
+            batch[op_id].outcome = outcome
+            ctx.tally.sides[side].count_outcome(outcome)
+    links = [stale_link(f.link) if f in stale else _farewell_link(ctx, f) for f in farewells]
+    spared = [_spared(ctx, f) for f in farewells if f.action is DeleteAction.SPARE]
+    for start in range(0, len(links), _SCAN):
+        await ctx.acknowledge(Acknowledgement(links=tuple(links[start : start + _SCAN])))
+    if spared:
+        await ctx.acknowledge(Acknowledgement(conflicts=tuple(spared)))
+
+
+async def _decided(ctx: RunContext, queue: DeleteQueue) -> list[_Farewell]:
+    survivors: dict[Side, dict[str, Record]] = {}
+    for side in Side:
+        ids = [
+            found
+            for link, gone in queue.pairs.values()
+            if side not in gone and shadow_of(link, side) and (found := id_of(link, side))
+        ]
+        survivors[side] = dict(await ctx.store(side).get(ids, fields=ctx.fields(side)))
+    farewells = []
+    for link, gone in queue.pairs.values():
+        deleted = next(side for side in Side if side in gone)
+        survivor = None if len(gone) > 1 else survivors[deleted.other].get(id_of(link, deleted.other) or "")
+        policy = ctx.mapping.delete_in_crm if deleted is Side.LOCAL else ctx.mapping.delete_in_local
+        shadow = shadow_of(link, deleted.other)
+        action = decide_delete(ctx.merger, policy, deleted, survivor, shadow).action
+        farewell = _Farewell(link, gone if survivor is not None else set(Side), survivor, action)
+        if survivor is not None:
+            farewell.operation = _operation(ctx, action, deleted.other, survivor)
+        farewells.append(farewell)
+    return farewells
+
+
+def _operation(ctx: RunContext, action: DeleteAction, side: Side, survivor: Record) -> Operation | None:
+    if action is DeleteAction.DELETE:
+        return Operation(uuid.uuid4().hex, OperationKind.DELETE, survivor.id)
+    if action is DeleteAction.ARCHIVE:
+        name = ctx.mapping.local_archive_field if side is Side.LOCAL else ctx.mapping.remote_archive_field
+        return Operation(uuid.uuid4().hex, OperationKind.UPDATE, survivor.id, fields={name: True})
+    return None
+
+
+async def _guard(ctx: RunContext, deletes: int) -> None:
+    """Count this pass's deletes with those that the run made before."""
+    if not deletes:
+        return
+    counts = await ctx.repository.count_links(ctx.integration_id, ctx.entity_type)
+    live = sum(count for status, count in counts.items() if status in LIVE)
+    limit = ctx.options.allow_deletes
+    if limit is None:
+        limit = delete_limit(live, count=ctx.mapping.delete_guard_count, share=ctx.mapping.delete_guard_share)
+    if ctx.deletes_planned > limit:
+        raise DeleteGuardError(ctx.deletes_planned, limit)
+
+
+def _farewell_link(ctx: RunContext, farewell: _Farewell) -> Link:
+    """A tombstone: the gone side's shadow is empty, the survivor's stays, so that an undelete is recognised."""
+    link, outcome = farewell.link, farewell.outcome
+    if outcome is not None and outcome.status is OutcomeStatus.FAILED:
+        error = outcome.error
+        code = error.code if isinstance(error, RecordError) else "unavailable"
+        problem = Problem(
+            "", code, error.message if error else "the delete failed", "it is tried again in the next run"
+        )
+        ctx.tally.add_problem(link, problem, side=farewell.survivor_side)
+        return attrs.evolve(link, status=LinkStatus.REJECTED, problems=(problem,), attempts=link.attempts + 1)
+    gone = set(farewell.gone)
+    if farewell.action is DeleteAction.DELETE:
+        gone = set(Side)
+    status = LinkStatus.UNLINKED if farewell.action is DeleteAction.UNLINK else LinkStatus.DELETED
+    return attrs.evolve(
+        link,
+        status=status,
+        local_shadow=b"" if Side.LOCAL in gone else link.local_shadow,
+        remote_shadow=b"" if Side.REMOTE in gone else link.remote_shadow,
+        problems=(),
+        candidates=(),
+        attempts=0,
+    )
+
+
+def _spared(ctx: RunContext, farewell: _Farewell) -> Conflict:
+    now, side = ctx.clock.now(), farewell.survivor_side
+    ctx.tally.sides[side.other].conflicts += 1
+    link = farewell.link
+    return Conflict(
+        uuid.uuid4().hex,
+        link.integration_id,
+        link.entity_type,
+        link.markmail_id,
+        link.crm_id,
+        "",
+        "",
+        "edit_beats_delete",
+        ConflictStatus.RESOLVED,
+        winner=side,
+        run_id=ctx.run_id,
+        created_at=now,
+        resolved_at=now,
+    )
+
+
+def _as_work(farewell: _Farewell) -> tuple[Work, str]:
+    work = Work(farewell.link, None, None)
+    if farewell.operation is not None:
+        work.operations[farewell.survivor_side] = farewell.operation
+    return work, fingerprint(work)
+
+
+def _plan(ctx: RunContext, farewell: _Farewell) -> None:
+    work, digest = _as_work(farewell)
+    op = farewell.operation
+    writes = (PlannedWrite(farewell.survivor_side, op.kind, op.fields),) if op else ()
+    ctx.planned_ids.add(work.link.markmail_id)
+    ctx.planned.append(PlannedRecord(work.link.markmail_id, work.link.crm_id, writes, digest))
+    if op is not None:
+        status = OutcomeStatus.DELETED if op.kind is OperationKind.DELETE else OutcomeStatus.UPDATED
+        ctx.tally.sides[farewell.survivor_side].count_outcome(Outcome(op.op_id, status))
+
+
+async def repoint_merged(ctx: RunContext, merged: Sequence[Record]) -> list[Work]:
+    """Records that a merge in the CRM folded into another: their links follow to the surviving record.
+
+    Where the survivor is linked already, the loser's link is separated: its local record is then a duplicate that a
+    person should look at.
+    """
+    links = await ctx.links(Side.REMOTE, [record.id for record in merged])
+    targets = [record.merged_into for record in merged if record.merged_into]
+    taken = await ctx.links(Side.REMOTE, targets)
+    remotes = await ctx.remote.get(targets, fields=ctx.fields(Side.REMOTE))
+    locals_ = await ctx.local.get([link.markmail_id for link in links.values()], fields=ctx.fields(Side.LOCAL))
+    works, separated = [], []
+    for record in merged:
+        link, remote = links.get(record.id), remotes.get(record.merged_into or "")
+        if link is None or remote is None or link.status not in LIVE or not link.local_shadow:
+            continue
+        local = locals_.get(link.markmail_id)
+        if local is None:
+            continue
+        if remote.id in taken:
+            problem = Problem(
+                "", "merged", "its record was merged into one that is linked already", "merge the local ones"
+            )
+            ctx.tally.add_problem(link, problem)
+            separated.append(attrs.evolve(link, status=LinkStatus.UNLINKED, remote_shadow=b"", problems=(problem,)))
+            continue
+        moved = attrs.evolve(link, crm_id=remote.id, remote_shadow=Shadow().encode())
+        works.append(Work(moved, local, remote, fresh=True))
+    if separated:
+        await ctx.acknowledge(Acknowledgement(links=tuple(separated)))
+    return works

@@ -1,0 +1,93 @@
+"""Turn records that a side reported into work: drop what did not change, fetch counterparts, match strangers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from crmsync.engine.context import RunContext, id_of, shadow_of
+from crmsync.engine.matching import Matcher
+from crmsync.engine.work import Work
+from crmsync.models.records import Record, Side
+from crmsync.models.state import ConflictStatus, Link, LinkStatus
+
+_ASIDE = (LinkStatus.DELETED, LinkStatus.UNLINKED)
+
+
+@attrs.define(slots=True)
+class Intake:
+    """What a batch of records leads to: work, and pairs of which one side turned out to be gone."""
+
+    works: list[Work] = attrs.field(factory=list)
+    gone: list[tuple[Link, Side]] = attrs.field(factory=list)
+
+
+async def take_in(ctx: RunContext, matcher: Matcher, side: Side, records: Sequence[Record]) -> Intake:
+    """Sort a page's live records into linked pairs that changed, first meetings, and nothing to do."""
+    latest = {record.id: record for record in records}
+    links = await ctx.links(side, list(latest))
+    intake = Intake()
+    changed: list[tuple[Link, Record]] = []
+    strangers: list[Record] = []
+    for record in latest.values():
+        link = links.get(record.id)
+        if link is None:
+            strangers.append(record)
+        elif link.status in _ASIDE:
+            if _came_back(link, side):
+                changed.append((attrs.evolve(link, local_shadow=b"", remote_shadow=b""), record))
+            else:
+                ctx.tally.sides[side].unchanged += 1
+        elif not shadow_of(link, side.other):
+            if link.markmail_id not in ctx.tried:
+                strangers.append(record)
+        elif _same(ctx, link, side, record):
+            seen = link.local_version if side is Side.LOCAL else link.remote_version
+            ctx.tally.sides[side].count_unchanged(record, seen)
+        else:
+            changed.append((link, record))
+    await _pair_up(ctx, side, changed, intake)
+    if strangers:
+        intake.works += await matcher.match(side, strangers, links)
+    return intake
+
+
+def _same(ctx: RunContext, link: Link, side: Side, record: Record) -> bool:
+    return link.mapping_version == ctx.rule.version and ctx.merger.unchanged(side, record, shadow_of(link, side))
+
+
+def _came_back(link: Link, side: Side) -> bool:
+    """Whether a tombstoned record is live again on the side that had deleted it, while the other side still has it."""
+    return link.status is LinkStatus.DELETED and not shadow_of(link, side) and bool(shadow_of(link, side.other))
+
+
+async def _pair_up(ctx: RunContext, side: Side, changed: Sequence[tuple[Link, Record]], intake: Intake) -> None:
+    other = side.other
+    ids = [found for link, _ in changed if (found := id_of(link, other))]
+    counterparts = await ctx.store(other).get(ids, fields=ctx.fields(other))
+    for link, record in changed:
+        counterpart = counterparts.get(id_of(link, other) or "")
+        if counterpart is None:
+            intake.gone.append((link, other))
+        elif side is Side.LOCAL:
+            intake.works.append(Work(link, record, counterpart))
+        else:
+            intake.works.append(Work(link, counterpart, record))
+    await attach_conflicts(ctx, intake.works)
+
+
+async def attach_conflicts(ctx: RunContext, works: Sequence[Work]) -> None:
+    """Load what waits on these records, with the decisions that people made meanwhile."""
+    waiting = {w.link.markmail_id: w for w in works if w.link.status in (LinkStatus.CONFLICT, LinkStatus.REJECTED)}
+    if not waiting:
+        return
+    conflicts = await ctx.repository.list_conflicts(
+        ctx.integration_id,
+        ctx.entity_type,
+        statuses=(ConflictStatus.OPEN, ConflictStatus.DECIDED),
+        markmail_ids=list(waiting),
+        limit=100 * len(waiting),
+    )
+    for conflict in conflicts:
+        waiting[conflict.markmail_id].conflicts[conflict.field] = conflict

@@ -1,0 +1,180 @@
+"""First meetings: find the counterpart of records that are not linked yet, or refuse to guess.
+
+In this order: the external key, the stored remote id, the exact normalised e-mail. More than one candidate, or the same
+e-mail twice on one side, is never settled by taking "the first": the record is quarantined with its candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import attrs
+
+from crmsync.engine.context import RunContext, shadow_of
+from crmsync.engine.keyindex import KeySet
+from crmsync.engine.work import Work
+from crmsync.models.problems import Problem
+from crmsync.models.records import Record, Side
+from crmsync.models.state import Link, LinkStatus
+
+INDEX_FROM = 200
+"""From this many strangers in one page on, a first load reads all keys of the CRM once instead of asking for each."""
+
+
+@attrs.define(slots=True)
+class RemoteIndex:
+    """The e-mails and external keys of every remote record, as digests. Saves look-ups in a first load."""
+
+    emails: KeySet = attrs.field(factory=KeySet)
+    keys: KeySet = attrs.field(factory=KeySet)
+
+
+@attrs.define(slots=True)
+class Candidates:
+    """What was found for a batch of strangers."""
+
+    by_key: Mapping[str, Record]
+    """By the stranger's id."""
+    by_email: Mapping[str, list[Record]]
+    """Records of the other side."""
+    twins: Mapping[str, list[Record]]
+    """Records of the strangers' own side with the same e-mail, themselves among them."""
+    links: Mapping[str, Link]
+    """Links of the candidates, by their id on the other side."""
+
+
+class Matcher:
+    """Matches strangers of one run. ``first_load`` True allows to read all remote keys at once."""
+
+    def __init__(self, ctx: RunContext, *, first_load: bool) -> None:
+        self._ctx = ctx
+        self._first_load = first_load
+        self._index: RemoteIndex | None = None
+
+    async def match(self, side: Side, strangers: Sequence[Record], placeholders: Mapping[str, Link]) -> list[Work]:
+        """One piece of work for each stranger: linked to its counterpart, to be created, or quarantined.
+
+        ``placeholders`` are the strangers' own stored links (rejected or quarantined earlier), by their id.
+        """
+        if self._first_load and self._index is None and len(strangers) >= INDEX_FROM:
+            self._index = await self._read_index()
+        found = await self._candidates(side, strangers)
+        taken: set[str] = set()
+        return [self._decide(side, record, found, taken, placeholders.get(record.id)) for record in strangers]
+
+    async def _read_index(self) -> RemoteIndex:
+        ctx, index = self._ctx, RemoteIndex()
+        email = ctx.rule.match.remote_email
+        cursor, more = None, True
+        while more:
+            page = await ctx.remote.changes(cursor, fields=(email,) if email else ())
+            for record in page.records:
+                if record.key:
+                    index.keys.add(record.key)
+                if address := ctx.email(Side.REMOTE, record):
+                    index.emails.add(address)
+            cursor, more = page.cursor, page.has_more
+        return index
+
+    async def _candidates(self, side: Side, strangers: Sequence[Record]) -> Candidates:
+        other = side.other
+        by_key = await self._by_key(side, strangers)
+        emails = {e for r in strangers if r.id not in by_key and (e := self._ctx.email(side, r))}
+        by_email = await self._by_email(other, emails, at_least=1)
+        twins = await self._by_email(side, emails, at_least=2)
+        ids = {r.id for r in by_key.values()} | {r.id for records in by_email.values() for r in records}
+        return Candidates(by_key, by_email, twins, await self._ctx.links(other, sorted(ids)))
+
+    async def _by_key(self, side: Side, strangers: Sequence[Record]) -> dict[str, Record]:
+        ctx, other = self._ctx, side.other
+        fields = ctx.fields(other)
+        stored_id = ctx.rule.match.local_remote_id
+        if side is Side.REMOTE:
+            keys = {r.key: r.id for r in strangers if r.key}
+            found = {keys[r.id]: r for r in (await ctx.local.get(list(keys), fields=fields)).values()}
+            if stored_id:
+                rest = [r.id for r in strangers if r.id not in found]
+                for record in await ctx.local.find(stored_id, rest, fields=fields):
+                    found.setdefault(str(record.fields.get(stored_id)), record)
+            return found
+        ids = [r.id for r in strangers if self._index is None or r.id in self._index.keys]
+        found = {r.key: r for r in await ctx.remote.find_by_key(ids, fields=fields) if r.key}
+        if stored_id:
+            wanted = {str(v): r.id for r in strangers if r.id not in found and (v := r.fields.get(stored_id))}
+            for record in (await ctx.remote.get(list(wanted), fields=fields)).values():
+                if record.id in wanted:
+                    found[wanted[record.id]] = record
+        return found
+
+    async def _by_email(self, side: Side, emails: Iterable[str], *, at_least: int) -> dict[str, list[Record]]:
+        ctx = self._ctx
+        name = ctx.rule.match.local_email if side is Side.LOCAL else ctx.rule.match.remote_email
+        wanted = sorted(emails)
+        if not name:
+            return {}
+        if side is Side.REMOTE and self._index is not None:
+            wanted = [email for email in wanted if self._index.emails.count(email) >= at_least]
+        found: dict[str, list[Record]] = {}
+        for record in await ctx.store(side).find(name, wanted, fields=ctx.fields(side)):
+            if email := ctx.email(side, record):
+                found.setdefault(email, []).append(record)
+        return found
+
+    def _decide(self, side: Side, record: Record, found: Candidates, taken: set[str], placeholder: Link | None) -> Work:
+        candidate = found.by_key.get(record.id)
+        email = self._ctx.email(side, record)
+        if candidate is None and email:
+            others = found.by_email.get(email, [])
+            twins = [r for r in found.twins.get(email, []) if r.id != record.id]
+            if twins or len(others) > 1:
+                problem = _ambiguous(side, others=len(others), twins=len(twins))
+                return self._quarantined(side, record, problem, (*others, *twins), placeholder)
+            candidate = others[0] if others else None
+        if candidate is None:
+            return self._pair(side, record, None, None, placeholder)
+        link = found.links.get(candidate.id)
+        if candidate.id in taken or (link is not None and not _available(link, side, record.id)):
+            problem = Problem(
+                "",
+                "already_linked",
+                "its counterpart is linked to another record",
+                "merge the duplicates, or delete one",
+            )
+            return self._quarantined(side, record, problem, (candidate,), placeholder)
+        taken.add(candidate.id)
+        return self._pair(side, record, candidate, link, placeholder)
+
+    def _pair(
+        self, side: Side, record: Record, candidate: Record | None, stored: Link | None, placeholder: Link | None
+    ) -> Work:
+        local, remote = (record, candidate) if side is Side.LOCAL else (candidate, record)
+        markmail_id = local.id if local else self._ctx.twin_id(record.id)
+        link = self._ctx.new_link(markmail_id, remote.id if remote else None, side)
+        old = [row for row in (stored, placeholder) if row is not None]
+        link = attrs.evolve(link, attempts=max((row.attempts for row in old), default=0))
+        replaces = tuple(dict.fromkeys(row.markmail_id for row in old if row.markmail_id != markmail_id))
+        return Work(link, local, remote, fresh=True, replaces=replaces)
+
+    def _quarantined(
+        self, side: Side, record: Record, problem: Problem, candidates: Sequence[Record], placeholder: Link | None
+    ) -> Work:
+        work = self._pair(side, record, None, None, placeholder)
+        work.quarantine = problem
+        work.link = attrs.evolve(work.link, candidates=tuple(dict.fromkeys(r.id for r in candidates)))
+        return work
+
+
+def _available(link: Link, side: Side, stranger_id: str) -> bool:
+    """Whether a candidate may be linked anew: nothing of the stranger's side is attached to it now."""
+    if link.status is LinkStatus.UNLINKED or not shadow_of(link, side):
+        return True
+    return (link.markmail_id if side is Side.LOCAL else link.crm_id) == stranger_id
+
+
+def _ambiguous(side: Side, *, others: int, twins: int) -> Problem:
+    name = {Side.LOCAL: "the local side", Side.REMOTE: "the CRM"}
+    if twins:
+        message = f"{twins} more record(s) of {name[side]} have the same e-mail"
+        return Problem("", "duplicate", message, "merge the duplicates, or change an e-mail")
+    message = f"{others} records of {name[side.other]} have this e-mail"
+    return Problem("", "ambiguous", message, "merge the candidates, or write the external key to the right one")

@@ -1,0 +1,54 @@
+"""Read one side's pass page by page, the next page being fetched while this one is worked on."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import anyio
+from anyio.streams.memory import MemoryObjectSendStream
+
+from crmsync.engine.context import RunContext
+from crmsync.engine.tasks import single_error
+from crmsync.errors import CRMError
+from crmsync.models.events import PageRead
+from crmsync.models.records import ChangePage, Side
+
+
+async def read_pass(
+    ctx: RunContext, side: Side, cursor: str | None, handle: Callable[[ChangePage], Awaitable[None]]
+) -> None:
+    """Hand every page of a pass to ``handle``, in order.
+
+    A read error reaches the caller only after the pages before it are dealt with: it never interrupts a write.
+    """
+    with single_error():
+        async with anyio.create_task_group() as group:
+            send, receive = anyio.create_memory_object_stream[ChangePage | CRMError](0)
+            group.start_soon(_read_ahead, ctx, side, cursor, send)
+            async with receive:
+                async for page in receive:
+                    if isinstance(page, CRMError):
+                        raise page
+                    ctx.tally.sides[side].read += len(page.records)
+                    ctx.notify(PageRead(ctx.run_id, side, len(page.records), page.total))
+                    await handle(page)
+
+
+async def _read_ahead(
+    ctx: RunContext, side: Side, cursor: str | None, send: MemoryObjectSendStream[ChangePage | CRMError]
+) -> None:
+    store, fields = ctx.store(side), ctx.fields(side)
+    limit = ctx.options.page_size or store.limits.read_page
+    with suppress(anyio.BrokenResourceError):  # the reader gave up; its own error is the one that matters
+        async with send:
+            while True:
+                try:
+                    page = await store.changes(cursor, fields=fields, limit=limit)
+                except CRMError as error:
+                    await send.send(error)
+                    return
+                await send.send(page)
+                if not page.has_more:
+                    return
+                cursor = page.cursor

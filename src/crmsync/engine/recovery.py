@@ -1,0 +1,118 @@
+"""After a crash: find out which journaled writes took effect, so that our own write is not taken for a foreign edit.
+
+A write that took effect shows in the target: the value sent, or what the target made of it while we are its last
+writer. Its shadows are then moved as the lost acknowledgement would have; everything else is left to the ordinary merge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from crmsync.diff import Shadow, sync_hash
+from crmsync.diff.decisions import rule_key
+from crmsync.diff.digests import FieldDigest, field_tags
+from crmsync.diff.merge import merges_elements
+from crmsync.engine.context import RunContext, id_of, shadow_of
+from crmsync.models.records import MISSING, Record, Side
+from crmsync.models.state import Acknowledgement, JournalEntry, Link, LinkStatus
+
+_UNLIKE_ANY = bytes(8)
+"""A digest that no value has: the field will look changed."""
+
+
+async def recover(ctx: RunContext) -> None:
+    """Settle the journal that an earlier run left behind."""
+    entries = await ctx.repository.list_journal(ctx.integration_id, ctx.entity_type)
+    if not entries:
+        return
+    links = await ctx.links(Side.LOCAL, list({entry.markmail_id for entry in entries}))
+    locals_ = await ctx.local.get(list({e.markmail_id for e in entries}), fields=ctx.fields(Side.LOCAL))
+    remotes = await _remotes(ctx, entries, links)
+    recovered: dict[str, Link] = {}
+    for entry in entries:
+        local, remote = locals_.get(entry.markmail_id), remotes.get(entry.markmail_id)
+        if local is None or remote is None:
+            continue
+        known = recovered.get(entry.markmail_id) or links.get(entry.markmail_id)
+        link = known or ctx.new_link(entry.markmail_id, remote.id, entry.target.other)
+        recovered[entry.markmail_id] = _recovered(ctx, attrs.evolve(link, crm_id=remote.id), entry, local, remote)
+    done = tuple(entry.op_id for entry in entries)
+    await ctx.repository.acknowledge(ctx.lease, Acknowledgement(links=tuple(recovered.values()), done=done))
+
+
+async def _remotes(ctx: RunContext, entries: Sequence[JournalEntry], links: dict[str, Link]) -> dict[str, Record]:
+    """The remote record of each entry, by markmail_id: by its id, else by external key, else by e-mail if it is ours."""
+    fields = ctx.fields(Side.REMOTE)
+    ids = {
+        e.crm_id or (id_of(links[e.markmail_id], Side.REMOTE) if e.markmail_id in links else None): e for e in entries
+    }
+    by_id = await ctx.remote.get([i for i in ids if i], fields=fields)
+    found = {ids[record_id].markmail_id: record for record_id, record in by_id.items() if record_id in ids}
+    missing = [e.markmail_id for e in entries if e.markmail_id not in found]
+    for record in await ctx.remote.find_by_key(missing, fields=fields):
+        if record.key:
+            found[record.key] = record
+    if not ctx.remote.limits.external_key:
+        found.update(await _created_by_us(ctx, [m for m in missing if m not in found]))
+    return found
+
+
+async def _created_by_us(ctx: RunContext, markmail_ids: Sequence[str]) -> dict[str, Record]:
+    """Without an external key: the one unlinked record with the person's e-mail that we wrote last."""
+    name = ctx.rule.match.remote_email
+    locals_ = await ctx.local.get(markmail_ids, fields=ctx.fields(Side.LOCAL))
+    emails = {email: m for m, record in locals_.items() if (email := ctx.email(Side.LOCAL, record))}
+    if not name or not emails:
+        return {}
+    candidates: dict[str, list[Record]] = {}
+    for record in await ctx.remote.find(name, sorted(emails), fields=ctx.fields(Side.REMOTE)):
+        if email := ctx.email(Side.REMOTE, record):
+            candidates.setdefault(email, []).append(record)
+    linked = await ctx.links(Side.REMOTE, [r.id for records in candidates.values() for r in records])
+    return {
+        emails[email]: records[0]
+        for email, records in candidates.items()
+        if email in emails and len(records) == 1 and records[0].modified_by_self and records[0].id not in linked
+    }
+
+
+def _recovered(ctx: RunContext, link: Link, entry: JournalEntry, local: Record, remote: Record) -> Link:
+    """The link with the shadows of those fields whose write took effect."""
+    digester, target = ctx.merger.digester, entry.target
+    shadows = {side: Shadow.decode(shadow_of(link, side)) for side in Side}
+    fields: dict[Side, dict[int, FieldDigest]] = {side: dict(shadow.fields) for side, shadow in shadows.items()}
+    tags = field_tags(rule_key(rule) for rule in ctx.rule.rules)
+    written = remote if target is Side.REMOTE else local
+    for rule in ctx.rule.rules:
+        sent = entry.sent.get(rule.remote if target is Side.REMOTE else rule.local)
+        ours, theirs = local.fields.get(rule.local, MISSING), remote.fields.get(rule.remote, MISSING)
+        if sent is None or ours is MISSING or theirs is MISSING or merges_elements(rule):
+            continue
+        tag = tags[rule_key(rule)]
+        now = {
+            Side.LOCAL: digester.scalar(rule.normal_local(ours)),
+            Side.REMOTE: digester.scalar(rule.normal_remote(theirs)),
+        }
+        if not (now[target] == sent or (written.modified_by_self and now[target] != fields[target].get(tag))):
+            continue
+        if target is Side.REMOTE:
+            same_source = digester.scalar(rule.normal_remote(rule.to_remote(ours).value)) == sent
+        else:
+            same_source = digester.scalar(rule.normal_local(rule.to_local(theirs).value)) == sent
+        fields[target][tag] = now[target]
+        source = target.other
+        if same_source:
+            fields[source][tag] = now[source]
+        else:
+            fields[source].setdefault(tag, _UNLIKE_ANY)
+    blobs = {side: Shadow(fields=fields[side]).encode() for side in Side}
+    status = LinkStatus.REJECTED if link.problems else LinkStatus.SYNCED
+    return attrs.evolve(
+        link,
+        status=status if link.status is not LinkStatus.CONFLICT else link.status,
+        local_shadow=blobs[Side.LOCAL],
+        remote_shadow=blobs[Side.REMOTE],
+        last_sync_hash=sync_hash(blobs[Side.LOCAL], blobs[Side.REMOTE]),
+    )

@@ -1,0 +1,235 @@
+"""One run of one object: settle what a crash left, retry what failed, then take in each side's changes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import anyio
+import attrs
+
+from crmsync.engine.batch import Gate, carry_out
+from crmsync.engine.context import RunContext, shadow_of
+from crmsync.engine.deletes import (
+    DeleteQueue,
+    carry_out_deletes,
+    queue_absent,
+    queue_deleted,
+    repoint_merged,
+)
+from crmsync.engine.intake import attach_conflicts, take_in
+from crmsync.engine.keyindex import KeySet
+from crmsync.engine.matching import Matcher
+from crmsync.engine.reading import read_pass
+from crmsync.engine.recovery import recover
+from crmsync.engine.tasks import single_error
+from crmsync.engine.work import Work
+from crmsync.errors import CursorExpiredError
+from crmsync.models.plans import PlannedRecord
+from crmsync.models.records import ChangePage, Side
+from crmsync.models.state import Acknowledgement, ConflictStatus, Cursors, Link, LinkStatus
+
+_RETRY_BATCH = 1000
+
+
+async def run(ctx: RunContext) -> None:
+    """Do it all. In a dry run, collect in ``ctx.planned`` what would be done."""
+    stored = await ctx.repository.get_cursors(ctx.integration_id, ctx.entity_type)
+    outdated = stored.mapping_version != ctx.rule.version
+    ctx.cursors = Cursors(mapping_version=ctx.rule.version) if ctx.options.full or outdated else stored
+    ctx.reached = ctx.cursors
+    counts = await ctx.repository.count_links(ctx.integration_id, ctx.entity_type)
+    ctx.had_links = any(counts.values())
+    await recover(ctx)
+    matcher = Matcher(ctx, first_load=ctx.cursors.local is None)
+    await retry_unfinished(ctx, matcher)
+    for side in (Side.REMOTE, Side.LOCAL):
+        await sync_side(ctx, matcher, side)
+
+
+async def sync_side(ctx: RunContext, matcher: Matcher, side: Side) -> None:
+    """Take in one side's pass; start over if its position has become too old."""
+    cursor = ctx.cursors.local if side is Side.LOCAL else ctx.cursors.remote
+    try:
+        await _SidePass(ctx, matcher, side).go(cursor)
+    except CursorExpiredError:
+        if cursor is None:
+            raise
+        await _SidePass(ctx, matcher, side).go(None)
+
+
+class _SidePass:
+    """One pass over one side. The cursor stays behind once a delete waits: deletes are carried out when all are known."""
+
+    def __init__(self, ctx: RunContext, matcher: Matcher, side: Side) -> None:
+        self._ctx = ctx
+        self._matcher = matcher
+        self._side = side
+        self._queue = DeleteQueue()
+        self._seen = KeySet()
+        self._complete = False
+        self._cursor: str | None = None
+
+    async def go(self, cursor: str | None) -> None:
+        ctx, side = self._ctx, self._side
+        self._cursor = cursor
+        await read_pass(ctx, side, cursor, self._page)
+        if self._complete and ctx.had_links:
+            await queue_absent(ctx, side, self._seen, self._queue)
+        if self._queue:
+            await carry_out_deletes(ctx, self._queue)
+        reached = ctx.advanced(side, self._cursor)
+        if reached != ctx.cursors:
+            await ctx.acknowledge(Acknowledgement(cursors=reached))
+        if side is Side.LOCAL:
+            ctx.reached = attrs.evolve(ctx.reached, local=self._cursor)
+        else:
+            ctx.reached = attrs.evolve(ctx.reached, remote=self._cursor)
+
+    async def _page(self, page: ChangePage) -> None:
+        ctx, side = self._ctx, self._side
+        live = [record for record in page.records if not record.deleted]
+        gone = [record for record in page.records if record.deleted and record.merged_into is None]
+        merged = [record for record in page.records if record.deleted and record.merged_into is not None]
+        for record in live:
+            self._seen.add(record.id)
+        intake = await take_in(ctx, self._matcher, side, live)
+        if merged:
+            intake.works += await repoint_merged(ctx, merged)
+        for link, missing in intake.gone:
+            self._queue.add(link, missing)
+        if gone:
+            await queue_deleted(ctx, side, gone, self._queue)
+        self._cursor, self._complete = page.cursor, page.complete_scan
+        cursors = None if self._queue else ctx.advanced(side, page.cursor)
+        if cursors == ctx.cursors:
+            cursors = None
+        result = await carry_out(ctx, intake.works, side=side, cursors=cursors)
+        for link, missing in result.gone:
+            self._queue.add(link, missing)
+
+
+async def retry_unfinished(ctx: RunContext, matcher: Matcher) -> None:
+    """Look again at everything that an earlier run could not finish, although its source did not change."""
+    decided = await ctx.repository.list_conflicts(
+        ctx.integration_id, ctx.entity_type, statuses=(ConflictStatus.DECIDED,), limit=100_000
+    )
+    ids = list({conflict.markmail_id for conflict in decided})
+    await _retry(ctx, matcher, list((await ctx.links(Side.LOCAL, ids)).values()))
+    after = ""
+    statuses = (LinkStatus.REJECTED, LinkStatus.QUARANTINED)
+    while links := await ctx.repository.scan_links(
+        ctx.integration_id, ctx.entity_type, statuses=statuses, after=after, limit=_RETRY_BATCH
+    ):
+        after = links[-1].markmail_id
+        await _retry(ctx, matcher, [link for link in links if link.markmail_id not in ctx.tried])
+
+
+async def _retry(ctx: RunContext, matcher: Matcher, links: Sequence[Link]) -> None:
+    ctx.tried.update(link.markmail_id for link in links)
+    pairs = [link for link in links if link.local_shadow and link.remote_shadow]
+    queue = DeleteQueue()
+    await _carry(ctx, await _pairs(ctx, pairs, queue), Side.LOCAL, queue)
+    for born in (Side.REMOTE, Side.LOCAL):
+        lone = [link for link in links if not (link.local_shadow and link.remote_shadow) and link.born is born]
+        await _carry(ctx, await _lone(ctx, matcher, born, lone), born, queue)
+    if queue:
+        await carry_out_deletes(ctx, queue)
+
+
+async def _carry(ctx: RunContext, works: list[Work], side: Side, queue: DeleteQueue, gate: Gate | None = None) -> None:
+    if works:
+        result = await carry_out(ctx, works, side=side, gate=gate)
+        for link, missing in result.gone:
+            queue.add(link, missing)
+
+
+async def _pairs(ctx: RunContext, links: Sequence[Link], queue: DeleteQueue) -> list[Work]:
+    locals_ = await ctx.local.get([link.markmail_id for link in links], fields=ctx.fields(Side.LOCAL))
+    remotes = await ctx.remote.get([link.crm_id for link in links if link.crm_id], fields=ctx.fields(Side.REMOTE))
+    works = []
+    for link in links:
+        local, remote = locals_.get(link.markmail_id), remotes.get(link.crm_id or "")
+        if local is not None and remote is not None:
+            works.append(Work(link, local, remote))
+        for side, record in ((Side.LOCAL, local), (Side.REMOTE, remote)):
+            if record is None:
+                queue.add(link, side)
+    await attach_conflicts(ctx, works)
+    return works
+
+
+async def _lone(ctx: RunContext, matcher: Matcher, born: Side, links: Sequence[Link]) -> list[Work]:
+    """Records that never got a counterpart. Those that meanwhile have one, or are gone, need nothing more."""
+    current = await ctx.links(Side.LOCAL, [link.markmail_id for link in links])
+    by_id = {
+        (link.markmail_id if born is Side.LOCAL else link.crm_id or ""): link
+        for link in current.values()
+        if not shadow_of(link, born.other) and link.status in (LinkStatus.REJECTED, LinkStatus.QUARANTINED)
+    }
+    records = await ctx.store(born).get([i for i in by_id if i], fields=ctx.fields(born))
+    vanished = tuple(link.markmail_id for record_id, link in by_id.items() if record_id not in records)
+    if vanished:
+        await ctx.acknowledge(Acknowledgement(removed_links=vanished))
+    return await matcher.match(born, list(records.values()), by_id) if records else []
+
+
+async def apply(ctx: RunContext, planned: Sequence[PlannedRecord], cursors: Cursors) -> None:
+    """Carry out exactly what a plan holds; records that changed since are left for the next run."""
+    allowed = {record.fingerprint for record in planned}
+    matcher = Matcher(ctx, first_load=False)
+    await recover(ctx)
+
+    def gate(_work: Work, digest: str) -> bool:
+        return digest in allowed
+
+    queue = DeleteQueue()
+    for start in range(0, len(planned), _RETRY_BATCH):
+        batch = planned[start : start + _RETRY_BATCH]
+        links = await ctx.links(Side.LOCAL, [record.markmail_id for record in batch if record.markmail_id])
+        pairs = [link for link in links.values() if link.local_shadow and link.remote_shadow]
+        await _carry(ctx, await _pairs(ctx, pairs, queue), Side.LOCAL, queue, gate)
+        linked = {link.markmail_id for link in pairs}
+        lone = [record for record in batch if record.markmail_id not in linked]
+        await _carry(ctx, await _met(ctx, matcher, Side.REMOTE, lone), Side.REMOTE, queue, gate)
+        await _carry(ctx, await _met(ctx, matcher, Side.LOCAL, lone), Side.LOCAL, queue, gate)
+    if queue:
+        await carry_out_deletes(ctx, queue, gate=gate)
+    await ctx.acknowledge(Acknowledgement(cursors=cursors))
+
+
+async def _met(ctx: RunContext, matcher: Matcher, side: Side, planned: Sequence[PlannedRecord]) -> list[Work]:
+    """The planned first meetings that start from this side: with a CRM id from there, the others from the local one."""
+    if side is Side.REMOTE:
+        ids = [record.crm_id for record in planned if record.crm_id]
+    else:
+        ids = [record.markmail_id for record in planned if record.markmail_id and not record.crm_id]
+    records = await ctx.store(side).get(ids, fields=ctx.fields(side))
+    if not records:
+        return []
+    return (await take_in(ctx, matcher, side, list(records.values()))).works
+
+
+@asynccontextmanager
+async def kept_lease(ctx: RunContext) -> AsyncIterator[None]:
+    """Renew the lease while the body runs; release it after.
+
+    :raises ConcurrentUpdateError: another process took the lease; the body is cancelled.
+    """
+    ttl = timedelta(seconds=ctx.options.lease_seconds)
+
+    async def renew() -> None:
+        while True:
+            await anyio.sleep(ctx.options.lease_seconds / 3)
+            ctx.lease = await ctx.repository.renew_lease(ctx.lease, now=ctx.clock.now(), ttl=ttl)
+
+    try:
+        with single_error():
+            async with anyio.create_task_group() as group:
+                group.start_soon(renew)
+                yield
+                group.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await ctx.repository.release_lease(ctx.lease)

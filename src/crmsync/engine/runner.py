@@ -1,0 +1,190 @@
+"""Plan, apply or sync one object: take the lease, run, report, log."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import attrs
+
+from crmsync.diff import Digester, Merger
+from crmsync.engine.budget import RunBudget
+from crmsync.engine.context import RunContext
+from crmsync.engine.metering import MeteredStore
+from crmsync.engine.run import apply, kept_lease, run
+from crmsync.engine.tally import RunTally
+from crmsync.errors import CRMError, SafetyStopError, StaleRecordError
+from crmsync.models.events import RunFinished, RunStarted
+from crmsync.models.mappings import ObjectMapping
+from crmsync.models.plans import Plan
+from crmsync.models.records import Side
+from crmsync.models.runs import RunOptions, RunReport, RunStatus
+from crmsync.models.state import LinkStatus, SyncLog
+from crmsync.protocols.conversion import RecordRule
+from crmsync.protocols.observers import Observer
+from crmsync.protocols.records import RecordStore
+from crmsync.protocols.repository import SyncRepository
+from crmsync.protocols.runtime import Clock
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Runner:
+    """Runs one object of one integration between two open record stores.
+
+    ``digest_key`` keys the shadows: it stays the same for the life of the integration. ``budget`` is the one that the
+    remote store spends from.
+    """
+
+    integration_id: str
+    entity_type: str
+    mapping: ObjectMapping
+    rule: RecordRule
+    local: RecordStore
+    remote: RecordStore
+    repository: SyncRepository
+    clock: Clock
+    budget: RunBudget
+    digest_key: bytes = attrs.field(repr=False)
+    options: RunOptions = RunOptions()
+    observers: Sequence[Observer] = ()
+
+    async def sync(self) -> RunReport:
+        """Read, plan, write and acknowledge, page by page.
+
+        :raises SafetyStopError: a guard stopped it. :raises ProviderError: a side failed as a whole.
+        :raises ConcurrentUpdateError: another process runs this object. What was acknowledged before stays.
+        """
+        async with self._running(dry_run=False) as ctx:
+            await run(ctx)
+            return await self._finished(ctx)
+
+    async def plan(self) -> Plan:
+        """The dry run: what `sync` would write now. Nothing is written on either side."""
+        async with self._running(dry_run=True) as ctx:
+            await run(ctx)
+            report = await self._finished(ctx)
+            return Plan(
+                ctx.run_id,
+                self.integration_id,
+                self.entity_type,
+                self.rule.version,
+                ctx.clock.now(),
+                tuple(ctx.planned),
+                ctx.reached,
+                report,
+                _digest(ctx),
+            )
+
+    async def apply(self, plan: Plan) -> RunReport:
+        """Write what a plan holds, and nothing else.
+
+        :raises StaleRecordError: the mapping changed since; make a new plan.
+        """
+        if plan.mapping_version != self.rule.version:
+            raise StaleRecordError("the mapping changed after the plan was made; make a new plan")
+        async with self._running(dry_run=False) as ctx:
+            await apply(ctx, plan.records, plan.cursors)
+            return await self._finished(ctx)
+
+    @asynccontextmanager
+    async def _running(self, *, dry_run: bool) -> AsyncIterator[RunContext]:
+        """Hold the lease, tell observers, and log how it ended."""
+        run_id = uuid.uuid4().hex
+        now, ttl = self.clock.now(), timedelta(seconds=self.options.lease_seconds)
+        lease = await self.repository.acquire_lease(self.integration_id, self.entity_type, run_id, now=now, ttl=ttl)
+        tally = RunTally(now)
+        ctx = RunContext(
+            run_id=run_id,
+            integration_id=self.integration_id,
+            entity_type=self.entity_type,
+            mapping=self.mapping,
+            rule=self.rule,
+            merger=Merger(self.rule, Digester(self.digest_key), uncertainty=self._uncertainty()),
+            local=MeteredStore(self.local, tally.sides[Side.LOCAL]),
+            remote=MeteredStore(self.remote, tally.sides[Side.REMOTE]),
+            repository=self.repository,
+            clock=self.clock,
+            budget=self.budget,
+            options=self.options,
+            tally=tally,
+            lease=lease,
+            observers=self.observers,
+            dry_run=dry_run,
+        )
+        ctx.notify(RunStarted(run_id, self.integration_id, self.entity_type, dry_run))
+        try:
+            async with kept_lease(ctx):
+                yield ctx
+        except CRMError as error:
+            await self._failed(ctx, error)
+            raise
+
+    def _uncertainty(self) -> timedelta:
+        """How far apart two times may be and still say nothing: a clock skew of a second, and the coarser precision."""
+        return timedelta(seconds=1) + max(self.local.limits.time_precision, self.remote.limits.time_precision)
+
+    async def _finished(self, ctx: RunContext) -> RunReport:
+        counts = await self.repository.count_links(self.integration_id, self.entity_type)
+        waiting = sum(counts.get(s, 0) for s in (LinkStatus.CONFLICT, LinkStatus.REJECTED, LinkStatus.QUARANTINED))
+        if ctx.dry_run:
+            waiting = ctx.tally.problem_count
+        linked = counts.get(LinkStatus.SYNCED, 0) + counts.get(LinkStatus.CONFLICT, 0)
+        status = RunStatus.PARTIAL if waiting else RunStatus.SUCCESS
+        report = self._report(ctx, status, linked=linked, conflicts_open=counts.get(LinkStatus.CONFLICT, 0))
+        await self._log(ctx, report)
+        return report
+
+    async def _failed(self, ctx: RunContext, error: CRMError) -> None:
+        status = RunStatus.STOPPED if isinstance(error, SafetyStopError) else RunStatus.FAILED
+        await self._log(ctx, self._report(ctx, status, error=error.message))
+
+    def _report(
+        self, ctx: RunContext, status: RunStatus, *, linked: int = 0, conflicts_open: int = 0, error: str | None = None
+    ) -> RunReport:
+        tally = ctx.tally
+        return RunReport(
+            run_id=ctx.run_id,
+            integration_id=self.integration_id,
+            entity_type=self.entity_type,
+            status=status,
+            sync_type="full" if ctx.options.full or not ctx.had_links else "incremental",
+            dry_run=ctx.dry_run,
+            started_at=tally.started_at,
+            finished_at=self.clock.now(),
+            local=tally.sides[Side.LOCAL].report(api_calls=0),
+            remote=tally.sides[Side.REMOTE].report(api_calls=self.budget.used),
+            linked=linked,
+            conflicts_open=conflicts_open,
+            problem_count=tally.problem_count,
+            problems=tuple(tally.problems),
+            error=error,
+        )
+
+    async def _log(self, ctx: RunContext, report: RunReport) -> None:
+        ctx.notify(RunFinished(report))
+        if ctx.dry_run:
+            return
+        await self.repository.add_log(
+            SyncLog(
+                ctx.run_id,
+                self.integration_id,
+                report.sync_type,
+                self.entity_type,
+                entity_count=report.local.read + report.remote.read,
+                success_count=report.written,
+                error_count=report.problem_count,
+                started_at=report.started_at,
+                completed_at=report.finished_at,
+                error_details={"report": report.model_dump(mode="json", exclude={"seconds"})},
+                created_at=report.started_at,
+            )
+        )
+
+
+def _digest(ctx: RunContext) -> str:
+    """What identifies a plan's content, whatever the order of its records."""
+    prints = sorted(record.fingerprint for record in ctx.planned)
+    return hashlib.sha256("\n".join([ctx.rule.version, *prints]).encode()).hexdigest()

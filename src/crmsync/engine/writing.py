@@ -1,0 +1,111 @@
+"""Send operations to a side: journaled first, in batches, with rows that failed for a passing reason sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import anyio
+
+from crmsync.diff.decisions import Merge
+from crmsync.diff.merge import merges_elements
+from crmsync.engine.context import RunContext
+from crmsync.engine.tasks import single_error
+from crmsync.engine.work import Work
+from crmsync.errors import TransientError, UnexpectedResponseError
+from crmsync.models.events import BatchWritten, RetryScheduled
+from crmsync.models.records import Operation, Outcome, Side
+from crmsync.models.state import JournalEntry
+
+ROW_ATTEMPTS = 4
+"""How often a row is sent while its store answers that it may be sent again (a lock, say)."""
+
+
+async def journal(ctx: RunContext, works: Sequence[Work]) -> None:
+    """Note every write before it is sent, so that a crash leaves word of what may have taken effect."""
+    entries = [
+        JournalEntry(
+            operation.op_id,
+            ctx.integration_id,
+            ctx.entity_type,
+            side,
+            operation.kind,
+            work.link.markmail_id,
+            work.link.crm_id,
+            _sent_digests(ctx, side, operation, work.merge),
+            ctx.clock.now(),
+        )
+        for work in works
+        for side, operation in work.operations.items()
+    ]
+    if entries:
+        await ctx.repository.add_journal(ctx.lease, entries)
+
+
+def _sent_digests(ctx: RunContext, side: Side, operation: Operation, merge: Merge | None) -> dict[str, bytes]:
+    """Digests of what is sent, by the target's field names. Sets merge by themselves after a crash: they need none."""
+    if merge is None:
+        return {}
+    digester = ctx.merger.digester
+    sent: dict[str, bytes] = {}
+    for rule in ctx.rule.rules:
+        name, normal = (rule.local, rule.normal_local) if side is Side.LOCAL else (rule.remote, rule.normal_remote)
+        if name in operation.fields and not merges_elements(rule):
+            sent[name] = digester.scalar(normal(operation.fields[name]))
+    return sent
+
+
+async def send(ctx: RunContext, side: Side, works: Sequence[Work]) -> None:
+    """Write one side's operations and put the outcomes into the works.
+
+    :raises TransientError: a whole call failed; what of it took effect is in the journal for the next run to find out.
+    """
+    due = {work.operations[side].op_id: work for work in works if side in work.operations}
+    outcomes = await write(ctx, side, [work.operations[side] for work in due.values()])
+    for op_id, outcome in outcomes.items():
+        due[op_id].outcomes[side] = outcome
+        ctx.tally.sides[side].count_outcome(outcome)
+
+
+async def write(ctx: RunContext, side: Side, operations: Sequence[Operation]) -> dict[str, Outcome]:
+    """The final outcome of each operation, by op_id."""
+    outcomes: dict[str, Outcome] = {}
+    pending = list(operations)
+    for attempt in range(1, ROW_ATTEMPTS + 1):
+        await _write_once(ctx, side, pending, outcomes)
+        pending = [op for op in pending if isinstance(outcomes[op.op_id].error, TransientError)]
+        if not pending or attempt == ROW_ATTEMPTS:
+            break
+        seconds = 0.5 * 2 ** (attempt - 1)
+        ctx.notify(RetryScheduled(ctx.run_id, side, attempt, seconds, f"{len(pending)} rows were refused for now"))
+        await ctx.clock.sleep(seconds)
+    return outcomes
+
+
+async def _write_once(
+    ctx: RunContext, side: Side, operations: Sequence[Operation], outcomes: dict[str, Outcome]
+) -> None:
+    store = ctx.store(side)
+    limiter = anyio.CapacityLimiter(max(1, store.limits.concurrent_writes))
+
+    async def send_batch(batch: Sequence[Operation]) -> None:
+        async with limiter:
+            answered = await store.write(batch)
+        if [o.op_id for o in answered] != [op.op_id for op in batch]:
+            msg = f"{store.name} did not answer each operation in order"
+            raise UnexpectedResponseError(msg)
+        outcomes.update((outcome.op_id, outcome) for outcome in answered)
+        failed = sum(not outcome.ok for outcome in answered)
+        ctx.notify(BatchWritten(ctx.run_id, side, len(batch) - failed, failed))
+
+    with single_error():
+        async with anyio.create_task_group() as group:
+            for batch in batched(operations, store.limits.write_batch):
+                group.start_soon(send_batch, batch)
+
+
+def batched(operations: Sequence[Operation], size: int) -> Iterator[list[Operation]]:
+    """Slices of at most ``size``."""
+    rest = iter(operations)
+    while batch := list(islice(rest, size)):
+        yield batch
