@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from crmsync.models.problems import Problem
 from crmsync.models.records import ChangePage, Operation, Outcome, Record, StoreLimits
 from crmsync.models.schema import ObjectSchema
 
@@ -63,4 +64,13 @@ class RecordStore(Protocol):
 
         :raises TransientError: the call as a whole failed; whether rows took effect is unknown.
         """
+        ...
+
+
+@runtime_checkable
+class SupportsProblems(Protocol):
+    """A `RecordStore` that can hold records which it cannot hand over, such as the broken rows of a file."""
+
+    def problems(self) -> tuple[Problem, ...]:
+        """What was wrong with which of them when the side was last read. They are in no page; they are not deleted."""
         ...
