@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,9 +17,9 @@ import attrs
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import ConnectionPoolEntry, QueuePool, StaticPool
+from sqlalchemy.pool import QueuePool, StaticPool
 
 from crmsync.errors import ConfigurationError, MissingExtraError, StorageError
 from crmsync.storage import admission
@@ -33,6 +35,9 @@ BUSY_SECONDS = 30.0
 
 CONNECT_SECONDS = 10
 """How long PostgreSQL may take to answer before it counts as out of reach."""
+
+PREPARE_AFTER = 5
+"""Executions after which psycopg prepares a statement on the server; its own default."""
 
 _WRITES = "crmsync_writes"
 
@@ -120,15 +125,21 @@ def _sqlite_engine(url: URL) -> Engine:
     in_memory = url.database in {None, "", ":memory:"} or url.query.get("mode") == "memory"
     if not in_memory and not str(url.database).startswith("file:"):
         _prepare_file(Path(str(url.database)))
-    connect_args: dict[str, Any] = {"check_same_thread": False, "isolation_level": None}
-    if "timeout" not in url.query:
-        connect_args["timeout"] = BUSY_SECONDS
+    patience = _patience(url)
+    connect_args: dict[str, Any] = {"check_same_thread": False, "isolation_level": None, "timeout": patience}
     # In memory every connection is a database of its own, so all work shares one.
     pool: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {"poolclass": QueuePool, "pool_size": POOL_SIZE}
     engine = _engine(url, connect_args=connect_args, **pool)
-    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "connect", lambda connection, _entry: _set_pragmas(connection, patience))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _patience(url: URL) -> float:
+    try:
+        return float(str(url.query.get("timeout", BUSY_SECONDS)))
+    except ValueError:
+        raise ConfigurationError("the storage URL's timeout is not a number of seconds") from None
 
 
 def _prepare_file(path: Path) -> None:
@@ -147,12 +158,26 @@ def _prepare_file(path: Path) -> None:
         raise StorageError(f"the database {path} cannot be created: {error.strerror}") from None
 
 
-def _set_pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    cursor = connection.cursor()
-    # Readers go on while one writes. FULL: what was acknowledged survives a power failure too, as the journal must.
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def _set_pragmas(connection: DBAPIConnection, patience: float) -> None:
+    with closing(connection.cursor()) as cursor:
+        # FULL: what was acknowledged survives a power failure too, as the journal must.
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        # Readers go on while one writes. Of two who make this switch on a new file one fails at once: SQLite does not
+        # wait here, so we do.
+        until = time.monotonic() + patience
+        while not _switched_to_wal(cursor, last_try=time.monotonic() > until):
+            time.sleep(0.005)
+
+
+def _switched_to_wal(cursor: DBAPICursor, *, last_try: bool) -> bool:
+    try:
+        cursor.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if last_try or error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -169,7 +194,17 @@ def _postgres_engine(url: URL) -> Engine:
             raise
         raise MissingExtraError("PostgreSQL storage", "postgres") from error
     connect_args = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS}
-    return _engine(url, connect_args=connect_args, pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=True)
+    engine = _engine(url, connect_args=connect_args, pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=True)
+    event.listen(engine, "begin", _begin_postgres)
+    return engine
+
+
+def _begin_postgres(connection: Connection) -> None:
+    # What is read is planned anew with the ids at hand: a prepared plan, made for any array of ids, compares each row
+    # with each of them (55 ms instead of 3 for 500 ids and 10,000 links not yet analysed). Inserts gain by preparing.
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.prepare_threshold = PREPARE_AFTER if connection.get_execution_options().get(_WRITES, True) else None
 
 
 def _engine(url: URL, **options: Any) -> Engine:

@@ -78,7 +78,10 @@ def _from_driver(error: DBAPIError, url: URL) -> StorageError:
         return _from_postgres(str(state), url)
     if _is_disconnection(error):
         return StorageError(f"the database {shown(url)} cannot be reached: {_reason(error, url)}")
-    return StorageError(f"the database {shown(url)} refused a statement ({type(error.orig).__name__})")
+    name = type(error.orig).__name__
+    if name == "ProgrammingError":
+        return StorageError(f"the database {shown(url)} cannot be opened: check the options in its URL")
+    return StorageError(f"the database {shown(url)} refused a statement ({name})")
 
 
 def _is_disconnection(error: DBAPIError) -> bool:

@@ -20,7 +20,12 @@ def by_id(
 ) -> list[Link]:
     """The links whose ``column`` is one of the ids."""
     ours = sa.select(*LINK_COLUMNS).where(of_object(links, integration_id, entity_type))
-    queries = _one_by_one(ours, column, ids) if connection.dialect.name == "postgresql" else _listed(ours, column, ids)
+    if connection.dialect.name == "postgresql":
+        # One array, whatever its length; see `database` for what it would do to a prepared statement.
+        wanted = sa.literal(list(dict.fromkeys(ids)), postgresql.ARRAY(sa.Text))
+        queries = [ours.where(column == sa.any_(wanted))]
+    else:
+        queries = [ours.where(column.in_(part)) for part in parts(ids)]
     return [link_of(row) for query in queries for row in connection.execute(query)]
 
 
@@ -43,21 +48,3 @@ def scan(
     queries = [query.where(links.c.sync_status == status.value) for status in dict.fromkeys(statuses)] or [query]
     found = [link_of(row) for query in queries for row in connection.execute(query)]
     return sorted(found, key=lambda link: link.markmail_id)[:limit] if len(queries) > 1 else found
-
-
-def _listed(ours: sa.Select[Any], column: sa.Column[Any], ids: Sequence[str]) -> list[sa.Select[Any]]:
-    return [ours.where(column.in_(part)) for part in parts(ids)]
-
-
-def _one_by_one(ours: sa.Select[Any], column: sa.Column[Any], ids: Sequence[str]) -> list[sa.Select[Any]]:
-    """One probe of the unique index for each id.
-
-    Until the table is first analysed, PostgreSQL takes an object to have about one link and, given a list of ids,
-    reads all of the object to filter it. The OFFSET keeps it from turning the probes back into that.
-    """
-    text = postgresql.ARRAY(sa.Text)
-    wanted = (
-        sa.func.unnest(sa.literal(list(dict.fromkeys(ids)), text)).table_valued("id", name="wanted").render_derived()
-    )
-    probe = ours.where(column == wanted.c.id).offset(sa.literal_column("0", sa.Integer)).lateral()
-    return [sa.select(*probe.c).select_from(sa.join(wanted, probe, sa.true()))]

@@ -15,6 +15,8 @@ from crmsync.errors import StorageError
 VERSION_TABLE = "crmsync_alembic_version"
 """A table of our own, so that an application's own Alembic migrations may live in the same database."""
 
+_VERSIONS = sa.table(VERSION_TABLE, sa.column("version_num", sa.String))
+
 HEAD = "0001"
 """The revision that this crmsync works with."""
 
@@ -30,14 +32,13 @@ def upgrade(connection: Connection, name: str) -> None:
 
     :raises StorageError: it is read-only, or newer than this code.
     """
-    # On SQLite the transaction holds the write lock already, and a read-only database refused it.
+    # On SQLite the transaction holds the write lock already.
     if connection.dialect.name == "postgresql":
-        if connection.scalar(sa.text("SHOW transaction_read_only")) == "on":
-            msg = f"the database {name} is read-only: connect to the primary server, or as a user who may write"
-            raise StorageError(msg)
-        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
     current = current_revision(connection)
     if current == HEAD:
+        # Changes nothing, and yet is a write: a read-only database refuses it now, and not in the middle of a run.
+        connection.execute(sa.update(_VERSIONS).values(version_num=HEAD).where(sa.false()))
         return
     config = configuration(connection)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
@@ -52,7 +53,7 @@ def current_revision(connection: Connection) -> str | None:
     """The schema revision of a database; None if it has none of our tables."""
     if not sa.inspect(connection).has_table(VERSION_TABLE):
         return None
-    return connection.scalar(sa.select(sa.column("version_num")).select_from(sa.table(VERSION_TABLE)))
+    return connection.scalar(sa.select(_VERSIONS.c.version_num))
 
 
 def configuration(connection: Connection) -> Config:

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import anyio
+import psycopg
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection
+
+from crmsync.errors import StorageError
+from crmsync.models.problems import Problem
+from crmsync.models.records import Side
+from crmsync.storage.sql import open_repository, schema
+from crmsync.storage.sql.database import open_database
+from crmsync.storage.sql.tables import metadata
+from crmsync.testing.repository_subject import integration, link, store_links
+
+pytestmark = pytest.mark.anyio
+
+SPECIFIED = {
+    "crm_integrations": "id user_id provider org_id credentials settings field_mappings sync_enabled last_sync_at "
+    "created_at updated_at",
+    "crm_sync_status": "id integration_id entity_type markmail_id crm_id last_sync_hash sync_status sync_direction "
+    "error_message created_at updated_at",
+    "crm_sync_logs": "id integration_id sync_type entity_type entity_count success_count error_count started_at "
+    "completed_at error_details created_at",
+    "crm_field_mapping_templates": "id provider name description mappings is_default created_at",
+}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without a table: a new file, or a new PostgreSQL schema."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'state.db'}"
+        return
+    url = sa.make_url(request.getfixturevalue("postgres_url"))
+    name = f"s_{uuid.uuid4().hex}"
+    conninfo = url.render_as_string(hide_password=False)
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {name}".encode())
+    yield url.update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(hide_password=False)
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute(f"DROP SCHEMA {name} CASCADE".encode())
+
+
+async def test_the_migrated_schema_is_the_one_the_code_expects(new_url: str) -> None:
+    async with open_repository(new_url), open_database(new_url) as database:
+        assert await database.read(_differences) == []
+
+
+def _differences(connection: Connection) -> list[object]:
+    options = {"compare_type": True, "compare_server_default": True, "version_table": schema.VERSION_TABLE}
+    return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+
+
+async def test_the_tables_have_the_columns_of_the_specification(new_url: str) -> None:
+    async with open_repository(new_url), open_database(new_url) as database:
+        for table, columns in SPECIFIED.items():
+            assert set(columns.split()) <= await database.read(partial(_columns, table)), table
+
+
+def _columns(table: str, connection: Connection) -> set[str]:
+    return {column["name"] for column in sa.inspect(connection).get_columns(table)}
+
+
+async def test_a_link_s_row_tells_a_reader_what_is_wrong(new_url: str) -> None:
+    problems = (Problem("Email", "too_long", "is too long", "shorten it"), Problem("Phone", "bad", "is no number"))
+    async with open_repository(new_url) as repository, open_database(new_url) as database:
+        await repository.save_integration(integration())
+        await store_links(repository, [link(1, problems=problems, born=Side.REMOTE), link(2)])
+        query = sa.text("SELECT sync_direction, error_message FROM crm_sync_status ORDER BY markmail_id")
+        first, second = await database.read(lambda connection: list(connection.execute(query)))
+    assert first == ("from_crm", "Email: is too long [too_long] (shorten it); Phone: is no number [bad]")
+    assert second == ("to_crm", None)
+
+
+def test_the_head_is_the_last_migration() -> None:
+    with sa.create_engine("sqlite://").connect() as connection:
+        script = ScriptDirectory.from_config(schema.configuration(connection))
+        connection.engine.dispose()
+    assert script.get_heads() == [schema.HEAD]
+
+
+async def test_a_database_of_a_newer_crmsync_is_refused_and_left_alone(new_url: str) -> None:
+    async with open_repository(new_url) as repository:
+        await repository.save_integration(integration())
+    async with open_database(new_url) as database:
+        await database.write(_set_version)
+        with pytest.raises(StorageError, match=r"newer crmsync \(schema 9999, not .*\): upgrade crmsync"):
+            async with open_repository(new_url):
+                pass
+        assert await database.read(schema.current_revision) == "9999"
+
+
+def _set_version(connection: Connection) -> None:
+    connection.execute(sa.text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'"))
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind(new_url: str) -> None:
+    """A table of the same name, of somebody else, stops it half-way."""
+    async with open_database(new_url) as database:
+        await database.write(lambda connection: connection.execute(sa.text("CREATE TABLE crm_sync_logs (x INTEGER)")))
+        with pytest.raises(StorageError):
+            async with open_repository(new_url):
+                pass
+        tables = await database.read(lambda connection: sa.inspect(connection).get_table_names())
+        assert tables == ["crm_sync_logs"]
+
+
+async def test_many_tasks_may_open_a_new_database_at_once(new_url: str) -> None:
+    opened = []
+
+    async def open_one() -> None:
+        async with open_repository(new_url) as repository:
+            opened.append(await repository.list_integrations())
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(open_one)
+    assert opened == [[]] * 5
+
+
+def test_many_processes_may_open_a_new_database_at_once(new_url: str) -> None:
+    program = f"""
+import anyio
+from crmsync.storage.sql import open_repository
+async def main():
+    async with open_repository({new_url!r}) as repository:
+        print(await repository.list_integrations())
+anyio.run(main)
+"""
+    running = [
+        subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    assert [process.communicate() for process in running] == [("[]\n", "")] * 3
+
+
+async def test_different_databases_may_be_migrated_at_once(tmp_path: Path) -> None:
+    """Alembic works with globals, which two migrations must not share."""
+
+    async def open_one(number: int) -> None:
+        async with open_repository(f"sqlite:///{tmp_path / str(number)}.db") as repository:
+            assert await repository.list_integrations() == []
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(6):
+            tasks.start_soon(open_one, number)
