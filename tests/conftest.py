@@ -11,6 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
+pytest.register_assert_rewrite("crmsync.testing")
+
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:

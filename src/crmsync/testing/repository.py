@@ -9,9 +9,8 @@
             return open_shop_repository(self.path)
 
 The tests run on every event loop that the ``anyio_backend`` fixture offers. A promise that a repository cannot keep is
-marked as an expected failure with the reason (override the test, mark it, call ``super()``); it is never removed. To
-have pytest explain failing assertions, name this module and its ``repository_...`` neighbours in
-``pytest.register_assert_rewrite`` in a ``conftest.py``.
+marked as an expected failure with the reason (override the test, mark it, call ``super()``); it is never removed. With
+``pytest.register_assert_rewrite("crmsync.testing")`` in a ``conftest.py`` pytest explains failing assertions.
 """
 
 from __future__ import annotations
