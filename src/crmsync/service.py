@@ -81,9 +81,10 @@ class CRMSync:
         observers: Sequence[Observer] = (),
         custom_policies: Mapping[str, Callable[[object, object], object]] | None = None,
     ) -> AsyncIterator[CRMSync]:
-        """Open the bookkeeping at a URL (``sqlite:///crmsync.db``, ``postgresql://...``, ``memory://``); close it after.
+        """Open the bookkeeping at a URL (``sqlite:///crmsync.db``, ``postgresql://...``, ``memory://``), then close it.
 
-        :raises UnknownProviderError: no installed storage has this URL scheme. :raises StorageError: it cannot be opened.
+        :raises UnknownProviderError: no installed storage has this URL scheme.
+        :raises StorageError: it cannot be opened.
         """
         registry = registry or Registry()
         scheme = storage.partition(":")[0]
@@ -206,7 +207,8 @@ class CRMSync:
         """Read, plan, write, acknowledge, page by page. The report's status says how it ended.
 
         :raises SafetyStopError: a guard stopped it (also logged). :raises ProviderError: a side failed as a whole.
-        :raises ConcurrentUpdateError: another process is running this object. :raises MappingError: see `check_mapping`.
+        :raises ConcurrentUpdateError: another process is running this object.
+        :raises MappingError: see `check_mapping`.
         """
         async with self._runner(integration_id, object_name, local, options) as runner:
             report = await runner.sync()

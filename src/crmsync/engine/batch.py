@@ -12,7 +12,7 @@ import attrs
 
 from crmsync.diff import ConflictNote, SideResult, merge_new, operation, settle, sync_hash
 from crmsync.diff.digests import canonical
-from crmsync.engine.context import RunContext, id_of
+from crmsync.engine.context import RunContext
 from crmsync.engine.work import Work
 from crmsync.engine.writing import journal, send
 from crmsync.errors import ConflictError, DuplicateError, RecordError
@@ -59,7 +59,7 @@ async def carry_out(
 
 
 def _wanted(ctx: RunContext, works: Sequence[Work]) -> list[Work]:
-    """Leave out new records that the mapping does not create on the other side, and what a dry run has planned already."""
+    """Leave out what the mapping does not create on the other side, and what a dry run has planned already."""
     kept = []
     for work in works:
         allowed = ctx.mapping.create_in_crm if work.remote is None else ctx.mapping.create_in_local
@@ -104,7 +104,7 @@ def _key_to_write(ctx: RunContext, work: Work) -> str | None:
 
 
 def _follow_local(work: Work) -> None:
-    """After the local side answered: adopt the id that it chose, and spare the remote side if the record failed there."""
+    """After the local side answered: adopt the id that it chose; where it failed, leave the remote side alone."""
     outcome = work.outcomes.get(Side.LOCAL)
     if outcome is None or work.local is not None:
         return

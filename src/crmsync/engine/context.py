@@ -31,7 +31,7 @@ class RunContext:
     """One run of one object of one integration.
 
     ``cursors`` are the positions that are acknowledged so far, ``reached`` those read so far. ``had_links`` False: the
-    run began with nothing linked, so nothing can have been deleted. ``lease`` is replaced as it is renewed. ``tried`` are
+    run began with nothing linked, so nothing can be deleted. ``lease`` is replaced as it is renewed. ``tried`` are
     the markmail_ids that this run looked at because an earlier one could not finish them. In a dry run nothing is
     written or acknowledged: ``planned`` collects what would be.
     """
@@ -50,8 +50,8 @@ class RunContext:
     options: RunOptions
     tally: RunTally
     lease: Lease
-    cursors: Cursors = Cursors()
-    reached: Cursors = Cursors()
+    cursors: Cursors = attrs.field(factory=Cursors)
+    reached: Cursors = attrs.field(factory=Cursors)
     had_links: bool = True
     deletes_planned: int = 0
     observers: Sequence[Observer] = ()
@@ -80,7 +80,7 @@ class RunContext:
         return value.strip().casefold() or None if isinstance(value, str) else None
 
     def twin_id(self, crm_id: str) -> str:
-        """The local id for a record born in the CRM: the same whenever it is asked for, so a repeated create finds itself."""
+        """The local id for a record born in the CRM: always the same, so a repeated create finds itself."""
         return str(uuid.uuid5(_TWINS, f"{self.integration_id}\0{self.entity_type}\0{crm_id}"))
 
     def new_link(self, markmail_id: str, crm_id: str | None, born: Side) -> Link:

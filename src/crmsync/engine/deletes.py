@@ -54,7 +54,7 @@ async def queue_deleted(ctx: RunContext, side: Side, deleted: Sequence[Record], 
 
 
 async def queue_absent(ctx: RunContext, side: Side, seen: KeySet, queue: DeleteQueue) -> None:
-    """After a verified full scan: queue the pairs whose record was not in it, and is really not there when asked for."""
+    """After a verified full scan: queue the pairs whose record was not in it, and is not there when asked for."""
     after = ""
     while links := await ctx.repository.scan_links(
         ctx.integration_id, ctx.entity_type, statuses=LIVE, after=after, limit=_SCAN

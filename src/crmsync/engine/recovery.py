@@ -1,7 +1,7 @@
 """After a crash: find out which journaled writes took effect, so that our own write is not taken for a foreign edit.
 
-A write that took effect shows in the target: the value sent, or what the target made of it while we are its last
-writer. Its shadows are then moved as the lost acknowledgement would have; everything else is left to the ordinary merge.
+A write that took effect shows in the target: the value sent, or what the target made of it while we are its
+last writer. Its shadows are then moved as the lost acknowledgement would have; the rest is left to the ordinary merge.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ async def recover(ctx: RunContext) -> None:
 
 
 async def _remotes(ctx: RunContext, entries: Sequence[JournalEntry], links: dict[str, Link]) -> dict[str, Record]:
-    """The remote record of each entry, by markmail_id: by its id, else by external key, else by e-mail if it is ours."""
+    """The remote record of each entry, by markmail_id: by id, else by external key, else by e-mail if it is ours."""
     fields = ctx.fields(Side.REMOTE)
     ids = {
         e.crm_id or (id_of(links[e.markmail_id], Side.REMOTE) if e.markmail_id in links else None): e for e in entries

@@ -60,7 +60,7 @@ async def sync_side(ctx: RunContext, matcher: Matcher, side: Side) -> None:
 
 
 class _SidePass:
-    """One pass over one side. The cursor stays behind once a delete waits: deletes are carried out when all are known."""
+    """One pass over one side. The cursor stays behind once a delete waits: they are carried out when all are known."""
 
     def __init__(self, ctx: RunContext, matcher: Matcher, side: Side) -> None:
         self._ctx = ctx
@@ -94,9 +94,10 @@ class _SidePass:
         merged = [record for record in page.records if record.deleted and record.merged_into is not None]
         for record in live:
             self._seen.add(record.id)
-        intake = await take_in(ctx, self._matcher, side, live)
-        if merged:
-            intake.works += await repoint_merged(ctx, merged)
+        moved = await repoint_merged(ctx, merged) if merged else []
+        survivors = {work.link.crm_id for work in moved}
+        intake = await take_in(ctx, self._matcher, side, [r for r in live if r.id not in survivors])
+        intake.works += moved
         for link, missing in intake.gone:
             self._queue.add(link, missing)
         if gone:

@@ -48,7 +48,7 @@ class Runner:
     clock: Clock
     budget: RunBudget
     digest_key: bytes = attrs.field(repr=False)
-    options: RunOptions = RunOptions()
+    options: RunOptions = attrs.field(factory=RunOptions)
     observers: Sequence[Observer] = ()
 
     async def sync(self) -> RunReport:

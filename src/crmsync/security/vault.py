@@ -1,4 +1,4 @@
-"""Envelope encryption of what an integration must keep secret.
+r"""Envelope encryption of what an integration must keep secret.
 
 A sealed text is base64url (without padding) of::
 
@@ -9,8 +9,8 @@ A sealed text is base64url (without padding) of::
     12 bytes  nonce of the content
     rest      the content under AES-256-GCM with the data key, tag included
 
-Both encryptions authenticate ``crmsync\\0format\\0key id\\0integration id\\0purpose``, so a text that was moved to another
-integration or put to another purpose does not decrypt.
+Both encryptions authenticate ``crmsync\0format\0key id\0integration id\0purpose``, so a text that was moved to
+another integration or put to another purpose does not decrypt.
 """
 
 from __future__ import annotations
