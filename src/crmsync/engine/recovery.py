@@ -1,7 +1,8 @@
 """After a crash: find out which journaled writes took effect, so that our own write is not taken for a foreign edit.
 
-A write that took effect shows in the target: the value sent, or what the target made of it while we are its
-last writer. Its shadows are then moved as the lost acknowledgement would have; the rest is left to the ordinary merge.
+A write that took effect shows in the target: the value sent, or what the target made of it: then we are its last
+writer, or the value is a cut, re-cased or rounded form of what we would send again. Its shadows are then moved as the
+lost acknowledgement would have; the rest is left to the ordinary merge.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import attrs
 from crmsync.diff import Shadow, sync_hash
 from crmsync.diff.decisions import rule_key
 from crmsync.diff.digests import FieldDigest, field_tags
+from crmsync.diff.echoes import is_lossy_image
 from crmsync.diff.merge import merges_elements
 from crmsync.engine.context import RunContext, id_of, shadow_of
 from crmsync.models.records import MISSING, Record, Side
@@ -95,18 +97,20 @@ def _recovered(ctx: RunContext, link: Link, entry: JournalEntry, local: Record, 
             Side.LOCAL: digester.scalar(rule.normal_local(ours)),
             Side.REMOTE: digester.scalar(rule.normal_remote(theirs)),
         }
-        if not (now[target] == sent or (written.modified_by_self and now[target] != fields[target].get(tag))):
-            continue
         if target is Side.REMOTE:
-            same_source = digester.scalar(rule.normal_remote(rule.to_remote(ours).value)) == sent
+            again, stored = rule.normal_remote(rule.to_remote(ours).value), rule.normal_remote(theirs)
         else:
-            same_source = digester.scalar(rule.normal_local(rule.to_local(theirs).value)) == sent
+            again, stored = rule.normal_local(rule.to_local(theirs).value), rule.normal_local(ours)
+        same_source = digester.scalar(again) == sent
+        by_us = written.modified_by_self or (same_source and is_lossy_image(again, stored))
+        if now[target] != sent and (not by_us or now[target] == fields[target].get(tag)):
+            continue
         fields[target][tag] = now[target]
         source = target.other
         if same_source:
             fields[source][tag] = now[source]
         else:
-            fields[source].setdefault(tag, _UNLIKE_ANY)
+            fields[source][tag] = _UNLIKE_ANY
     blobs = {side: Shadow(fields=fields[side]).encode() for side in Side}
     status = LinkStatus.REJECTED if link.problems else LinkStatus.SYNCED
     return attrs.evolve(
