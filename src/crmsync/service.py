@@ -137,6 +137,13 @@ class CRMSync:
         await self.repository.save_integration(integration)
         return integration
 
+    async def credentials(self, integration_id: str) -> Mapping[str, SecretStr]:
+        """What is sealed for an integration, still masked in every ``repr``.
+
+        :raises NotFoundError: there is no such integration. :raises ConfigurationError: the vault's key is another one.
+        """
+        return self._unseal(await self.repository.get_integration(integration_id)).credentials
+
     async def integrations(self, user_id: str | None = None) -> list[Integration]:
         """All integrations, or one user's."""
         return await self.repository.list_integrations(user_id)

@@ -122,7 +122,7 @@ class Merger:
     def merge(
         self, local: Record, remote: Record, local_shadow: bytes, remote_shadow: bytes, decided: Decided | None = None
     ) -> Merge:
-        """The decisions on a pair of records. Empty shadows: a first meeting, in which each side fills the other's blanks."""
+        """The decisions on a pair of records. Empty shadows: a first meeting, which fills blanks."""
         ours, theirs = Shadow.decode(local_shadow).fields, Shadow.decode(remote_shadow).fields
         decisions: dict[str, FieldDecision] = {}
         for rule, tag in self.tagged_rules:

@@ -54,11 +54,16 @@ class FieldConverter:
         return self.judge(value, result) if type(result) is Flawed else Conversion(result)
 
     def judge(self, before: object, flawed: Flawed) -> Conversion:
-        """What ``on_loss`` makes of a flawed value. One without a nearest value is rejected whatever is accepted."""
+        """What ``on_loss`` makes of a flawed value. ``accept`` asks for no report, so a written value has no losses.
+
+        A value without a nearest one is rejected whatever is accepted: an unreadable date cannot be written.
+        """
         losses = tuple(Loss(note.kind, self.field, note.message, before, flawed.value) for note in flawed.notes)
         strict = self.on_loss in (OnLoss.REJECT_FIELD, OnLoss.REJECT_RECORD)
         rejected = not flawed.usable or (strict and not all(note.tolerated for note in flawed.notes))
         whole_record = rejected and self.on_loss is OnLoss.REJECT_RECORD
+        if self.on_loss is OnLoss.ACCEPT and not rejected:
+            return Conversion(flawed.value)
         return Conversion(flawed.value, losses, rejected=rejected, whole_record=whole_record)
 
 

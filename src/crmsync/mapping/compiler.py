@@ -14,7 +14,7 @@ from crmsync.mapping.codecs import FieldConverter, Route, ValueMap, compose
 from crmsync.mapping.drafts import Draft, draft
 from crmsync.mapping.findings import Findings, MappingCode
 from crmsync.mapping.fitting import second_unit
-from crmsync.mapping.normal import normaliser_of
+from crmsync.mapping.normal import normaliser_of, set_reader
 from crmsync.mapping.version import mapping_version
 from crmsync.models.mappings import ConflictPolicy, Enforcement, MatchKeys, ObjectMapping
 from crmsync.models.problems import Problem
@@ -98,6 +98,10 @@ def _rule(draft: Draft, custom: Mapping[str, CustomPolicy]) -> FieldRule:
         default=mapping.default,
         restrictive=mapping.restrictive,
         custom=custom.get(mapping.markmail_field) if by_custom else None,
+        elements_local=set_reader(_side_separator(draft, draft.local)),
+        elements_remote=set_reader(_side_separator(draft, draft.remote)),
+        join_local=_joiner(draft, draft.local),
+        join_remote=_joiner(draft, draft.remote),
     )
 
 
@@ -111,13 +115,24 @@ def _value_maps(names: Mapping[str, str], *, two_way: bool) -> tuple[ValueMap | 
     return ValueMap(dict(names), closed[0]), ValueMap(inverse, closed[1])
 
 
+def _side_separator(draft: Draft, field: FieldSchema) -> str:
+    return draft.mapping.separator if field.separator is None else field.separator
+
+
+def _joiner(draft: Draft, field: FieldSchema) -> Callable[[tuple[object, ...]], object]:
+    """Makes a side's value of elements that were taken from that side or converted to it, and so fit it one by one."""
+    if field.type.set_valued and field.separator is None:
+        return tuple
+    separator = _side_separator(draft, field)
+    return lambda elements: separator.join(map(str, elements))
+
+
 def _normaliser(draft: Draft, field: FieldSchema, *, named: bool) -> Normaliser:
     # A text field is compared as what it means, unless a value map gave its texts names that have no such meaning.
     meant = draft.kind if field.type is FieldType.TEXT and (not named or draft.kind.set_valued) else field.type
     clocks = (each for each in (draft.local, draft.remote) if each.type in (FieldType.DATETIME, FieldType.TIME))
     unit = max(map(second_unit, clocks), default=1)
-    separator = draft.mapping.separator if field.separator is None else field.separator
-    return normaliser_of(meant, field, separator=separator, unit=unit)
+    return normaliser_of(meant, field, separator=_side_separator(draft, field), unit=unit)
 
 
 def _namespace(prefix: str) -> Callable[[str], bool]:

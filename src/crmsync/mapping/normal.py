@@ -18,13 +18,14 @@ from typing import Final
 
 from crmsync.mapping.ids import normal_id
 from crmsync.mapping.losses import Note
-from crmsync.mapping.parsing import MAX_DIGITS, is_email, parser_of, text_of
+from crmsync.mapping.parsing import MAX_DIGITS, is_email, parser_of, set_parser, text_of
 from crmsync.models.records import MISSING
 from crmsync.models.schema import FieldSchema, FieldType
 from crmsync.protocols.conversion import LossKind, Normaliser
 
 _IGNORED: Final = frozenset({LossKind.ZONE})
 _EXACT: Final = Context(prec=4 * MAX_DIGITS, Emax=999_999, Emin=-999_999)
+_AS_THEY_ARE: Final[Mapping[FieldType, type]] = {FieldType.BOOLEAN: bool, FieldType.DATE: dt.date}
 _NOT_DIALLED: Final = re.compile(r"[^0-9+]")
 
 
@@ -91,29 +92,41 @@ def _text_normaliser(form: Callable[[str], str]) -> Normaliser:
     return normal
 
 
+def set_reader(separator: str) -> Callable[[object], tuple[str, ...]]:
+    """Takes a set-valued field's value apart: its elements in order, none for a blank. Total: no exception."""
+    parse = set_parser(separator)
+
+    def elements(value: object) -> tuple[str, ...]:
+        if value is None or value is MISSING:
+            return ()
+        notes: list[Note] = []
+        try:
+            found = parse(value, notes)
+        except Exception:  # noqa: BLE001 (total: a foreign object may raise anything when it is looked at)
+            return (_as_text(value),)
+        # An element that is no text at all cannot be told from its absence, so the whole stands for itself.
+        return (_as_text(value),) if notes else found
+
+    return elements
+
+
 def _set_normaliser(separator: str) -> Normaliser:
-    parse = parser_of(FieldType.TAGS, separator)
+    elements = set_reader(separator)
 
     def normal(value: object) -> object:
         if value is None or value is MISSING:
             return value
-        notes: list[Note] = []
-        try:
-            elements = parse(value, notes)
-        except Exception:  # noqa: BLE001 (total: a foreign object may raise anything when it is looked at)
-            return frozenset({_as_text(value)})
-        if notes:
-            return frozenset({_as_text(value)})
-        return frozenset(elements) or None  # type: ignore[call-overload]
+        return frozenset(elements(value)) or None
 
     return normal
 
 
 def _typed_normaliser(kind: FieldType, unit: int, separator: str, blank: object) -> Normaliser:
     parse = parser_of(kind, separator)
+    as_it_is = _AS_THEY_ARE.get(kind)
 
     def normal(value: object) -> object:
-        if value is MISSING:
+        if value is MISSING or type(value) is as_it_is:
             return value
         if value is None:
             return blank

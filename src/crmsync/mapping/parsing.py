@@ -199,7 +199,7 @@ def parse_time(value: object, notes: list[Note]) -> dt.time | None:
     return dt.time(clock.hour, clock.minute, clock.second, clock.microsecond)
 
 
-def set_parser(separator: str) -> Parser:
+def set_parser(separator: str) -> Callable[[object, list[Note]], tuple[str, ...]]:
     """A parser of sets whose text form joins elements by ``separator``."""
 
     def parse(value: object, notes: list[Note]) -> tuple[str, ...]:

@@ -26,12 +26,16 @@ def checksum(short_id: str) -> str:
 def canonical_id(text: str) -> str | None:
     """Return the eighteen-character form, or ``None`` where the text has not an id's form or a false checksum.
 
-    An eighteen-character id is accepted in any letter case, as Salesforce does, and restored by its checksum.
+    An eighteen-character id whose letter case was lost (all small or all capital) is restored by its checksum.
     """
     if not _FORM.fullmatch(text):
         return None
     if len(text) == 15:
         return text + checksum(text)
+    if checksum(text[:15]) == text[15:]:
+        return text
+    if text not in (text.lower(), text.upper()):
+        return None
     suffix = text[15:].upper()
     restored = "".join(_restore(text[start : start + 5], suffix[start // 5]) for start in (0, 5, 10))
     return restored + suffix if checksum(restored) == suffix else None

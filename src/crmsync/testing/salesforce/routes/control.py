@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 def status(org: SalesforceOrg, _: Any) -> dict[str, Any]:
     """Return the clock, the counters and the number of live records of each object."""
-    counts = {name: len(org.records(name)) for name in org.tables}
+    counts = {
+        name: sum(1 for row in table.all_newest() if not row.get("IsDeleted")) for name, table in org.tables.items()
+    }
     return {"now": stamp(org.now()), "api_calls": org.api_calls, "calls": dict(org.calls), "records": counts}
 
 

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from crmsync.testing.salesforce.errors import CallError
-from crmsync.testing.salesforce.rendering import attributes
 from crmsync.testing.salesforce.soql import syntax
 from crmsync.testing.salesforce.soql.access import candidates
 from crmsync.testing.salesforce.soql.filters import compile_condition, folds_case
 from crmsync.testing.salesforce.soql.parsing import parse
+from crmsync.testing.salesforce.soql.projection import projection
 from crmsync.testing.salesforce.soql.resolving import Resolver, unsupported_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from crmsync.testing.salesforce.schema import FieldDef, ObjectDef
     from crmsync.testing.salesforce.store import Row, Table
 
 MAX_OFFSET = 2_000
@@ -49,7 +48,7 @@ def run(text: str, tables: Mapping[str, Table], *, version: str, now: datetime, 
     table.settle(now)
     resolver = Resolver(query, table, tables)
     _require_bounds(query)
-    show, columns = _projection(resolver, version)
+    show, columns = projection(resolver, version)
     rows = _rows(resolver, now, include_deleted=include_deleted)
     if isinstance(query.select[0], syntax.CountAll):
         return Result(rows=[], show=show, total=len(rows), columns=columns)
@@ -114,91 +113,6 @@ def _ordered(resolver: Resolver, rows: list[Row]) -> list[Row]:
 def _sort_key(read: Callable[[Row], Any], fold: bool, row: Row) -> Any:
     value = read(row)
     return value.casefold() if fold else value
-
-
-def _projection(resolver: Resolver, version: str) -> tuple[Callable[[Row], dict[str, Any]], tuple[str, ...]]:
-    paths = _paths(resolver)
-    names = [".".join(resolver.names(path)) for path in paths]
-    if len({name.lower() for name in names}) < len(names):
-        twice = next(name for place, name in enumerate(names) if name.lower() in (n.lower() for n in names[:place]))
-        raise CallError(400, "INVALID_FIELD", f"duplicate field selected: {twice}")
-    flat: list[tuple[str, Callable[[Row], Any]]] = []
-    nested: dict[str, list[tuple[str, ...]]] = {}
-    for path in paths:
-        parts = resolver.names(path)
-        field, read = resolver.resolve(path)
-        if len(parts) == 1:
-            flat.append((field.name, read))
-            continue
-        relationship = parts[0]
-        if relationship.lower() not in (known.lower() for known in nested):
-            nested[relationship] = []
-            flat.append((relationship, _Parent(resolver, relationship, nested[relationship], version, path)))
-        next(tails for known, tails in nested.items() if known.lower() == relationship.lower()).append(parts[1:])
-    definition = resolver.table.definition
-    prefix = attributes(definition, "", version)["url"]
-
-    def show(row: Row) -> dict[str, Any]:
-        record: dict[str, Any] = {"attributes": {"type": definition.name, "url": prefix + row["Id"]}}
-        for name, read in flat:
-            record[name] = read(row)
-        return record
-
-    return show, tuple(names)
-
-
-def _paths(resolver: Resolver) -> list[syntax.Path]:
-    paths: list[syntax.Path] = []
-    for item in resolver.query.select:
-        if isinstance(item, syntax.Path):
-            paths.append(item)
-        elif isinstance(item, syntax.FieldsOf):
-            paths += [syntax.Path((field.name,), item.position) for field in _group(resolver.table.definition, item)]
-        elif len(resolver.query.select) > 1:
-            message = "Grouped query fields are not supported by this emulator"
-            raise CallError(400, "MALFORMED_QUERY", message)
-    return paths
-
-
-def _group(definition: ObjectDef, item: syntax.FieldsOf) -> list[FieldDef]:
-    if item.group not in ("ALL", "STANDARD", "CUSTOM"):
-        raise CallError(400, "MALFORMED_QUERY", f"unexpected token: '{item.group}'")
-    fields = definition.fields.values()
-    return [field for field in fields if item.group == "ALL" or field.custom == (item.group == "CUSTOM")]
-
-
-class _Parent:
-    """Shows the parent of a row as a record of its own, with the selected fields and parents of it."""
-
-    def __init__(
-        self, resolver: Resolver, relationship: str, tails: list[tuple[str, ...]], version: str, path: syntax.Path
-    ) -> None:
-        self._link, self._table = resolver.parent(resolver.table, relationship, path)
-        self._resolver = resolver
-        self._tails = tails
-        self._version = version
-        self._show: Callable[[Row], dict[str, Any]] | None = None
-
-    def __call__(self, row: Row) -> dict[str, Any] | None:
-        parent = self._table.rows.get(self._link(row))
-        if parent is None:
-            return None
-        if self._show is None:
-            select = tuple(syntax.Path(tail, 0) for tail in self._tails)
-            query = syntax.Query(
-                text="",
-                select=select,
-                object_name=self._table.definition.name,
-                object_position=0,
-                alias=None,
-                where=None,
-                order=(),
-                limit=None,
-                offset=0,
-            )
-            inner = Resolver(query, self._table, self._resolver.tables)
-            self._show, _ = _projection(inner, self._version)
-        return self._show(parent)
 
 
 def _counted(resolver: Resolver, rows: list[Row]) -> Result:

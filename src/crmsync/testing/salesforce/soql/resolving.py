@@ -86,12 +86,15 @@ class Resolver:
         :raises CallError: INVALID_FIELD: there is no such relationship among the objects offered.
         """
         field = table.definition.by_relationship.get(name.lower())
-        targets = [self.tables[target] for target in field.references if target in self.tables] if field else []
-        if field is None or not targets:
+        if field is None or not any(target in self.tables for target in field.references):
             message = f"Didn't understand relationship '{name}' in field path. {_ADVICE_RELATIONSHIP}"
             raise CallError(400, "INVALID_FIELD", self.error_at(path, message))
         key = field.name
-        return (lambda row: row.get(key)), targets[0]
+        return (lambda row: row.get(key)), self.target(field)
+
+    def target(self, link: FieldDef) -> Table:
+        """Return the table that a reference field points into: of several, the first that the emulator has."""
+        return next(self.tables[name] for name in link.references if name in self.tables)
 
 
 def _chain(link: Callable[[Row], Any], parent: Table, step: Callable[[Row], Any]) -> Callable[[Row], Any]:

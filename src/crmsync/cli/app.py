@@ -1,0 +1,96 @@
+"""The command tree, and the frame around every command: errors become messages and exit codes here."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Final, Protocol, runtime_checkable
+
+import typer
+
+from crmsync.cli.commands import beginning, conflicts, demo, emulating, looking, runs
+from crmsync.cli.exits import ExitCode, UsageProblemError, exit_code_for
+from crmsync.cli.output import Format, Output
+
+_EPILOG: Final = (
+    "Exit codes: 0 success; 1 failure; 2 the command line or the configuration is at fault; 3 partial (records were"
+    " rejected or conflicts wait for a decision, everything else is in step); 4 a guard stopped the run before it did"
+    " harm; 130 interrupted. Add --debug to any command for the traceback of an error."
+)
+
+app = typer.Typer(
+    name="crmsync",
+    help="Keep your records and a CRM in step, both ways.\n\nNew here? Run `crmsync demo`, then `crmsync init`.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+app.command()(demo.demo)
+app.command()(emulating.emulator)
+app.command()(beginning.init)
+app.command()(beginning.connect)
+app.command()(looking.fields)
+app.command()(runs.plan)
+app.command()(runs.sync)
+app.command()(looking.status)
+app.add_typer(conflicts.app, name="conflicts")
+app.command()(looking.logs)
+app.command()(looking.providers)
+
+
+@runtime_checkable
+class _UsageFault(Protocol):
+    """What the command-line parser raises; its class has no public name in every supported version of Typer."""
+
+    exit_code: int
+
+    def format_message(self) -> str: ...
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code. Nothing is raised."""
+    output = Output(Format.JSON if _wants_json(arguments) else Format.HUMAN)
+    given = [argument for argument in arguments if argument != "--debug"]
+    try:
+        code = app(args=given, prog_name="crmsync", standalone_mode=False)
+    except KeyboardInterrupt as error:
+        output.error(error)
+        return exit_code_for(error)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of stdout has gone; the interpreter must not complain at exit
+        return ExitCode.FAILURE
+    except typer.Abort:
+        return ExitCode.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the frame: nothing but a message leaves it
+        return _failed(error, output, debug="--debug" in arguments)
+    return code if isinstance(code, int) else ExitCode.SUCCESS
+
+
+def _failed(error: Exception, output: Output, *, debug: bool) -> int:
+    if isinstance(error, _UsageFault):
+        message = error.format_message()
+        if not message:
+            return ExitCode.USAGE
+        error = UsageProblemError(message)
+    elif debug:
+        traceback.print_exception(error)
+    output.error(_leaf(error))
+    return exit_code_for(_leaf(error))
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Whether errors are to be JSON, also those of a command line that does not parse."""
+    pairs = itertools.pairwise(arguments)
+    return "--format=json" in arguments or ("--format", "json") in pairs
+
+
+def _leaf(error: Exception) -> Exception:
+    """The error itself, without the groups that task groups wrap it in, if it is the only one."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,250 @@
+"""``crmsync init`` and ``crmsync connect``."""
+
+from __future__ import annotations
+
+import getpass
+import ipaddress
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+import anyio
+import typer
+from pydantic import SecretStr
+from rich.text import Text
+
+from crmsync.cli import tables
+from crmsync.cli.config import IntegrationSection, load_config
+from crmsync.cli.config_text import Beginning, config_text
+from crmsync.cli.csv_header import CsvHeader, inspect_csv
+from crmsync.cli.exits import ExitCode, UsageProblemError
+from crmsync.cli.options import DEFAULT_CONFIG, ConfigOption, FormatOption, IntegrationOption, Selection
+from crmsync.cli.output import Format, Output, plain
+from crmsync.cli.proposal import propose
+from crmsync.cli.references import VAULT, from_environment
+from crmsync.cli.session import new_key, open_session
+from crmsync.models.mappings import ObjectMapping
+from crmsync.models.results import ConnectionReport
+from crmsync.registry import RECORDS, Registry
+
+KEY_NAME: Final = "crmsync.key"
+_EXAMPLE_URL: Final = "https://YOUR-DOMAIN.my.salesforce.com"
+_CREDENTIAL_VARIABLE: Final = "SF_TOKEN"
+
+
+def init(
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    provider: Annotated[
+        str, typer.Option("--provider", help="The kind of CRM; see `crmsync providers`.")
+    ] = "salesforce",
+    object_name: Annotated[str, typer.Option("--object", "-o", help="The CRM's object to map.")] = "Contact",
+    instance_url: Annotated[
+        str | None, typer.Option("--instance-url", help="Your org's URL, or the emulator's.", metavar="URL")
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", help="Your CSV: its columns are looked at and mapped by name.", metavar="FILE"),
+    ] = None,
+    key: Annotated[str | None, typer.Option("--key", help="The CSV's column that identifies a row.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing configuration file.")] = False,
+    format_: FormatOption = Format.HUMAN,
+) -> int:
+    """Write a configuration file to begin with, and a key file."""
+    if config.exists() and not force:
+        msg = f"{config} exists already: edit it, or replace it with --force"
+        raise UsageProblemError(msg)
+    default = _default_mapping(provider, object_name)
+    local, mapping, unmapped = _local_side(csv, key, default, config.parent)
+    text = config_text(
+        Beginning(
+            provider=provider,
+            key=f"file:{KEY_NAME}",
+            local=local,
+            local_types=Registry().names(RECORDS),
+            settings=_settings(provider, instance_url),
+            credentials={"access_token": f"env:{_CREDENTIAL_VARIABLE}"} if provider == "salesforce" else {},
+            objects={object_name: mapping},
+            unmapped=unmapped,
+        )
+    )
+    key_file = config.parent / KEY_NAME
+    made_key = _write_key(key_file)
+    _write(config, text)
+    payload = {
+        "config": str(config),
+        "key_file": str(key_file),
+        "key_made": made_key,
+        "mapped": {field.markmail_field: field.crm_field for field in mapping.fields},
+        "unmapped": list(unmapped),
+    }
+    Output(format_).result(payload, *_init_views(config, key_file, made_key, mapping, unmapped))
+    return ExitCode.SUCCESS
+
+
+def _default_mapping(provider: str, object_name: str) -> ObjectMapping:
+    defaults = Registry().provider(provider).default_mappings()
+    if object_name not in defaults:
+        msg = f"{provider} has no default mapping for {object_name!r} (there are: {', '.join(defaults)})"
+        raise UsageProblemError(msg)
+    return defaults[object_name]
+
+
+def _local_side(
+    csv: Path | None, key: str | None, default: ObjectMapping, directory: Path
+) -> tuple[dict[str, Any], ObjectMapping, tuple[str, ...]]:
+    """The ``[local]`` table, the mapping that goes with it, and the columns that nothing corresponds to."""
+    if csv is None:
+        return {"type": "csv", "path": "contacts.csv", "key": key or "id"}, default, ()
+    header = inspect_csv(csv)
+    chosen = _key_column(header, key, csv)
+    proposal = propose(header.columns, default, key=chosen)
+    if not proposal.mapping.fields:
+        msg = (
+            f"none of the columns of {csv} resembles a field of the CRM: run `crmsync init` without --csv and map them"
+        )
+        raise UsageProblemError(msg)
+    path = Path(os.path.relpath(csv, directory)).as_posix()
+    local: dict[str, Any] = {"type": "csv", "path": path, "key": chosen}
+    if header.encoding != "utf-8":
+        local["encoding"] = header.encoding
+    if header.delimiter != ",":
+        local["delimiter"] = header.delimiter
+    return local, proposal.mapping, proposal.unmapped
+
+
+def _key_column(header: CsvHeader, key: str | None, csv: Path) -> str:
+    if key is None and not header.keys:
+        msg = f"no column of {csv} has a different value in every row, so none identifies a row: add one"
+        raise UsageProblemError(msg)
+    if key is not None and key not in header.columns:
+        msg = f"{csv} has no column {key!r} (there are: {', '.join(header.columns)})"
+        raise UsageProblemError(msg)
+    if key is not None and key not in header.keys:
+        msg = f"the column {key!r} of {csv} has blank or repeated values, so it does not identify a row"
+        raise UsageProblemError(msg)
+    return key or header.keys[0]
+
+
+def _settings(provider: str, instance_url: str | None) -> dict[str, Any]:
+    if instance_url is None and provider != "salesforce":
+        return {}
+    settings: dict[str, Any] = {"instance_url": instance_url or _EXAMPLE_URL}
+    if provider == "salesforce" and _is_loopback(urlsplit(settings["instance_url"]).hostname or ""):
+        settings["allow_insecure_loopback"] = True
+    return settings
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _write_key(path: Path) -> bool:
+    """Make a key file that only its owner can read; one that exists is kept, or stored credentials would be lost."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return False
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(f"{new_key()}\n")
+    return True
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        msg = f"{path} cannot be written: {error.strerror}"
+        raise UsageProblemError(msg) from None
+
+
+def _init_views(
+    config: Path, key_file: Path, made_key: bool, mapping: ObjectMapping, unmapped: Sequence[str]
+) -> list[Any]:
+    rows = [(field.markmail_field, "<->", field.crm_field) for field in mapping.fields]
+    kept = "" if made_key else " (it was there already and is kept)"
+    views: list[Any] = [
+        Text.assemble("wrote ", (str(config), "bold"), " and ", (str(key_file), "bold"), kept),
+        tables.table("your field", "", "CRM field", rows=rows),
+    ]
+    if unmapped:
+        views.append(Text(f"not mapped: {', '.join(map(plain, unmapped))}; add them in {config.name} if you like"))
+    views.append(Text("next: put the token into the environment (see [integrations.credentials]), then"))
+    views += [
+        Text(f"  {command}", style="bold") for command in ("crmsync connect --test", "crmsync plan", "crmsync sync")
+    ]
+    return views
+
+
+def connect(
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    integration: IntegrationOption = None,
+    test: Annotated[bool, typer.Option("--test", help="Only test the connection; store nothing new.")] = False,
+    from_env: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from-env", help="Take a credential from an environment variable.", metavar="CREDENTIAL=VARIABLE"
+        ),
+    ] = None,
+    format_: FormatOption = Format.HUMAN,
+) -> int:
+    """Store credentials in the vault and test the connection.
+
+    Credentials that the file refers to as "vault" are asked for on the terminal, or read from stdin: the value alone if
+    there is one, else a line CREDENTIAL=VALUE for each. They are never taken from the command line.
+    """
+    return anyio.run(_connect, Selection(config, integration), test, from_env or [], Output(format_))
+
+
+async def _connect(selection: Selection, test: bool, from_env: list[str], output: Output) -> int:
+    config = load_config(selection.path)
+    reports: dict[str, ConnectionReport] = {}
+    async with open_session(config) as session:
+        sections = session.sections(selection.integration)
+        if from_env and len(sections) != 1:
+            config.integration(None)
+        for section in sections:
+            given = {} if test else _new_credentials(section, from_env)
+            await session.register(section, given)
+            reports[section.id] = await session.crm.test_connection(section.id)
+    payload = {"connections": {name: report.model_dump(mode="json") for name, report in reports.items()}}
+    output.result(payload, *(view for name, one in reports.items() for view in tables.connection_views(name, one)))
+    return ExitCode.SUCCESS if all(report.ok for report in reports.values()) else ExitCode.FAILURE
+
+
+def _new_credentials(section: IntegrationSection, from_env: Sequence[str]) -> dict[str, SecretStr]:
+    """Values for the credentials that are to be in the vault: from the environment, the terminal, or stdin."""
+    wanted = [name for name, reference in section.credentials.items() if reference == VAULT]
+    named = dict(entry.partition("=")[::2] for entry in from_env)
+    for name in named.keys() - set(wanted):
+        raise UsageProblemError(f"{section.id} has no credential {name!r} that refers to the vault")
+    given = from_environment({name: f"env:{variable}" for name, variable in named.items()})
+    wanted = [name for name in wanted if name not in given]
+    if wanted and sys.stdin.isatty():
+        typed = {name: getpass.getpass(f"{section.id}, {name}: ") for name in wanted}
+    else:
+        typed = _from_stdin(section.id, wanted) if wanted else {}
+    empty = sorted(name for name in wanted if not typed.get(name, "").strip())
+    if empty:
+        raise UsageProblemError(f"{section.id}: no value was given for {', '.join(empty)}")
+    return {**given, **{name: SecretStr(value.strip()) for name, value in typed.items()}}
+
+
+def _from_stdin(integration_id: str, wanted: Sequence[str]) -> dict[str, str]:
+    lines = [line.rstrip("\n") for line in sys.stdin if line.strip()]
+    if len(wanted) == 1 and len(lines) == 1 and not lines[0].startswith(f"{wanted[0]}="):
+        return {wanted[0]: lines[0]}
+    pairs = dict(line.partition("=")[::2] for line in lines)
+    unknown = pairs.keys() - set(wanted)
+    if unknown:
+        raise UsageProblemError(
+            f"{integration_id}: stdin must have a line CREDENTIAL=VALUE for each of {', '.join(wanted)}"
+        )
+    return pairs

@@ -1,0 +1,73 @@
+"""``crmsync emulator``."""
+
+from __future__ import annotations
+
+import random
+import shlex
+from pathlib import Path
+from typing import Annotated, Final
+
+import anyio
+import typer
+from rich.text import Text
+
+from crmsync.cli.demo.people import make_people, make_pools
+from crmsync.cli.demo.remote import contact_of
+from crmsync.cli.emulator_control import EmulatorControl
+from crmsync.cli.emulator_process import Emulator, run_emulator
+from crmsync.cli.exits import ExitCode
+from crmsync.cli.options import FormatOption
+from crmsync.cli.output import Format, Output
+
+TOKEN_VARIABLE: Final = "SF_TOKEN"  # noqa: S105 - a name, no token
+
+
+def emulator(
+    *,
+    host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port; 0 takes a free one.")] = 8765,
+    contacts: Annotated[int, typer.Option("--contacts", min=0, help="Fill an empty org with made-up contacts.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Which made-up contacts.")] = 1,
+    state: Annotated[
+        Path | None, typer.Option("--state", help="Keep the org in this file between starts.", metavar="FILE")
+    ] = None,
+    latency: Annotated[float, typer.Option("--latency", min=0, help="Seconds that every call takes longer.")] = 0.0,
+    format_: FormatOption = Format.HUMAN,
+) -> int:
+    """Run a Salesforce emulator to try things on, until Ctrl-C."""
+    arguments = ["--host", host, "--port", str(port), "--latency", str(latency)]
+    arguments += ["--state", str(state)] if state else []
+    output = Output(format_)
+    try:
+        return anyio.run(_emulate, arguments, contacts, seed, output)
+    except KeyboardInterrupt:
+        output.note("the emulator has ended")
+        return ExitCode.SUCCESS
+
+
+async def _emulate(arguments: list[str], contacts: int, seed: int, output: Output) -> int:
+    async with run_emulator(arguments) as running:
+        await _fill(running, contacts, seed)
+        output.result({"url": running.url, "access_token": running.access_token}, *_next_steps(running))
+        await running.process.wait()
+    return ExitCode.FAILURE
+
+
+async def _fill(running: Emulator, contacts: int, seed: int) -> None:
+    control = EmulatorControl(running.url)
+    if contacts and not await control.read("Contact"):
+        people = make_people(contacts, make_pools(seed), random.Random(seed))  # noqa: S311 - made-up people
+        await control.save("Contact", [contact_of(person) for person in people])
+
+
+def _next_steps(running: Emulator) -> list[Text]:
+    export = f"export {TOKEN_VARIABLE}={shlex.quote(running.access_token)}"
+    return [
+        Text.assemble("Salesforce emulator at ", (running.url, "bold green"), ". Ctrl-C ends it."),
+        Text("In another terminal:\n"),
+        Text(f"  {export}", style="bold"),
+        Text(f"  crmsync init --instance-url {running.url} --csv YOUR.csv", style="bold"),
+        Text("  crmsync connect --test", style="bold"),
+        Text("  crmsync plan", style="bold"),
+        Text("  crmsync sync", style="bold"),
+    ]

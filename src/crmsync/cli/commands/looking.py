@@ -1,0 +1,114 @@
+"""``crmsync status``, ``logs``, ``fields`` and ``providers``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import anyio
+import typer
+from rich.text import Text
+
+from crmsync.cli import payloads, tables
+from crmsync.cli.config import load_config
+from crmsync.cli.exits import ExitCode
+from crmsync.cli.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    FormatOption,
+    IntegrationOption,
+    ObjectOption,
+    Selection,
+)
+from crmsync.cli.output import Format, Output
+from crmsync.cli.session import open_session
+from crmsync.models.runs import ObjectStatus
+from crmsync.models.state import SyncLog
+from crmsync.registry import PROVIDERS, RECORDS, STORAGE, Registry
+
+
+def status(
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    integration: IntegrationOption = None,
+    format_: FormatOption = Format.HUMAN,
+) -> int:
+    """Show how many records are in step, and what needs attention."""
+    return anyio.run(_status, Selection(config, integration), Output(format_))
+
+
+def logs(
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    integration: IntegrationOption = None,
+    object_name: ObjectOption = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many runs, newest first.")] = 20,
+    format_: FormatOption = Format.HUMAN,
+) -> int:
+    """List the runs, newest first."""
+    return anyio.run(_logs, Selection(config, integration, object_name), limit, Output(format_))
+
+
+def fields(
+    object_name: Annotated[
+        str | None, typer.Argument(help="The CRM's object, such as Contact. By default all that are mapped.")
+    ] = None,
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    integration: IntegrationOption = None,
+    format_: FormatOption = Format.HUMAN,
+) -> int:
+    """List the fields that the CRM offers to this credential."""
+    return anyio.run(_fields, Selection(config, integration, object_name), Output(format_))
+
+
+def providers(format_: FormatOption = Format.HUMAN) -> int:
+    """List the installed providers, storages and local sides."""
+    registry = Registry()
+    groups = {"providers": PROVIDERS, "storages": STORAGE, "local": RECORDS}
+    found = {
+        title: [{"name": name, "from": registry.origin(group, name)} for name in registry.names(group)]
+        for title, group in groups.items()
+    }
+    rows = [(title, entry["name"], entry["from"]) for title, entries in found.items() for entry in entries]
+    Output(format_).result(found, tables.table("kind", "name", "from", rows=rows))
+    return ExitCode.SUCCESS
+
+
+async def _status(selection: Selection, output: Output) -> int:
+    config = load_config(selection.path)
+    found: list[tuple[str, ObjectStatus]] = []
+    async with open_session(config) as session:
+        for section in await session.known(selection.integration):
+            found += [(section.id, one) for one in await session.crm.status(section.id)]
+    payload = {
+        "integrations": {
+            name: [one.model_dump(mode="json") for owner, one in found if owner == name] for name, _ in found
+        }
+    }
+    waiting = sum(one.conflicts for _, one in found)
+    hint = Text(f"{waiting} record(s) wait for a decision: `crmsync conflicts list`", style="yellow")
+    output.result(payload, tables.status_table(found), *([hint] if waiting else []))
+    return ExitCode.SUCCESS
+
+
+async def _logs(selection: Selection, limit: int, output: Output) -> int:
+    config = load_config(selection.path)
+    found: list[SyncLog] = []
+    async with open_session(config) as session:
+        for section in await session.known(selection.integration):
+            found += await session.crm.logs(section.id, selection.object_name, limit=limit)
+    found = sorted(found, key=lambda log: log.started_at, reverse=True)[:limit]
+    output.result({"logs": [payloads.log_payload(log) for log in found]}, tables.logs_table(found))
+    return ExitCode.SUCCESS
+
+
+async def _fields(selection: Selection, output: Output) -> int:
+    config = load_config(selection.path)
+    async with open_session(config) as session:
+        section = config.integration(selection.integration)
+        await session.register(section)
+        names = [selection.object_name] if selection.object_name else session.objects(section)
+        schemas = [await session.crm.fields(section.id, name) for name in names]
+    payload = {"objects": [schema.model_dump(mode="json") for schema in schemas]}
+    output.result(payload, *(tables.fields_table(schema) for schema in schemas))
+    return ExitCode.SUCCESS

@@ -1,0 +1,123 @@
+"""Exit codes, and the one place where an error becomes a code, a message and advice."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from crmsync import errors
+from crmsync.models.problems import Problem
+from crmsync.models.runs import RunStatus
+
+
+class ExitCode(enum.IntEnum):
+    """What the process answers to its caller."""
+
+    SUCCESS = 0
+    FAILURE = 1
+    USAGE = 2
+    """The command line or the configuration cannot work; nothing was read or written."""
+    PARTIAL = 3
+    """Records were rejected or conflicts wait for a decision; everything else is in step."""
+    SAFETY_STOP = 4
+    """A guard stopped the run before it did harm."""
+    INTERRUPTED = 130
+
+
+class UsageProblemError(errors.ConfigurationError):
+    """The command line, or the configuration file, is at fault. ``problems`` holds every fault that was found."""
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        self.problems = tuple(problems)
+        super().__init__(message)
+
+
+_CODES: Final[tuple[tuple[type[errors.CRMError], ExitCode], ...]] = (
+    (errors.ConfigurationError, ExitCode.USAGE),
+    (errors.SafetyStopError, ExitCode.SAFETY_STOP),
+    (errors.CRMError, ExitCode.FAILURE),
+)
+
+_REMEDIES: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (KeyboardInterrupt, "run the command again to go on where it stopped"),
+    (errors.DeleteGuardError, "look at `crmsync plan`; if the deletes are meant, run again with --allow-deletes N"),
+    (errors.BudgetExceededError, "run again to go on where it stopped, or give it more with --max-calls N"),
+    (errors.AuthenticationError, "renew the credential, then check it with `crmsync connect --test`"),
+    (errors.AccessDeniedError, "ask the CRM's administrator for the permission, then run `crmsync connect --test`"),
+    (errors.RateLimitedError, "wait, then run again: it goes on where it stopped"),
+    (errors.UnavailableError, "check the address and the network, then run again: it goes on where it stopped"),
+    (errors.SchemaChangedError, "compare the mapping with `crmsync fields`"),
+    (errors.ConcurrentUpdateError, "let the other run end; if it was killed, its lease ends by itself within a minute"),
+    (errors.NotFoundError, "list what there is with `crmsync status` or `crmsync conflicts list`"),
+    (errors.StorageError, "check that the bookkeeping's file or server exists and may be written"),
+    (errors.MappingError, "mend the mapping in the configuration file; `crmsync fields` lists what the CRM offers"),
+)
+
+_STATUS_CODES: Final = {
+    RunStatus.SUCCESS: ExitCode.SUCCESS,
+    RunStatus.PARTIAL: ExitCode.PARTIAL,
+    RunStatus.STOPPED: ExitCode.SAFETY_STOP,
+    RunStatus.FAILED: ExitCode.FAILURE,
+}
+
+_SEVERITY: Final = (ExitCode.SUCCESS, ExitCode.PARTIAL, ExitCode.SAFETY_STOP, ExitCode.FAILURE, ExitCode.USAGE)
+
+
+def exit_code_for(error: BaseException) -> ExitCode:
+    """The exit code of an error that ended a command."""
+    if isinstance(error, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    return next((code for kind, code in _CODES if isinstance(error, kind)), ExitCode.FAILURE)
+
+
+def exit_code_of_runs(statuses: Sequence[RunStatus]) -> ExitCode:
+    """The exit code of a command that ended with these runs: that of the worst of them."""
+    codes = [_STATUS_CODES[status] for status in statuses]
+    return max(codes, key=_SEVERITY.index, default=ExitCode.SUCCESS)
+
+
+def error_code(error: BaseException) -> str:
+    """A stable name for programs: the class in snake case without ``Error``."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    name = "usage" if isinstance(error, UsageProblemError) else type(error).__name__
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.removesuffix("Error")).lower()
+
+
+def remedy_for(error: BaseException) -> str:
+    """What the user can do about it; empty when the message says it already."""
+    return next((remedy for kind, remedy in _REMEDIES if isinstance(error, kind)), "")
+
+
+def message_of(error: BaseException) -> str:
+    """What is shown of an error. One that is none of ours may hold anything in its text: only its kind is shown."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, errors.MappingError):
+        return f"the mapping has {len(error.problems)} problem(s)"
+    if isinstance(error, errors.CRMError):
+        return error.message
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return f"an unexpected {type(error).__name__}; run again with --debug for the traceback, and please report it"
+
+
+def problems_of(error: BaseException) -> tuple[Problem, ...]:
+    """Every fault that an error carries."""
+    found = getattr(error, "problems", ())
+    return tuple(problem for problem in found if isinstance(problem, Problem))
+
+
+def error_payload(error: BaseException) -> dict[str, Any]:
+    """The JSON form of an error: ``{"code", "message", "remedy", "problems"}``."""
+    problems = [
+        {"path": one.path, "code": one.code, "message": one.message, "remedy": one.remedy} for one in problems_of(error)
+    ]
+    return {
+        "code": error_code(error),
+        "message": message_of(error),
+        "remedy": remedy_for(error),
+        "problems": problems,
+    }

@@ -1,0 +1,34 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import attrs
+import typer
+
+from crmsync.cli.config import DEFAULT_NAME
+from crmsync.cli.output import Format
+
+DEFAULT_CONFIG = Path(DEFAULT_NAME)
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", "-c", envvar="CRMSYNC_CONFIG", help="The configuration file.", metavar="FILE")
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="Tables for people, or one JSON object on stdout.")]
+IntegrationOption = Annotated[
+    str | None, typer.Option("--integration", "-i", help="One integration by its id.", metavar="ID")
+]
+ObjectOption = Annotated[
+    str | None, typer.Option("--object", "-o", help="One object by the CRM's name, such as Contact.", metavar="NAME")
+]
+
+
+@attrs.frozen
+class Selection:
+    """What a command is about: a configuration file, and perhaps one integration and one object of it."""
+
+    path: Path
+    integration: str | None = None
+    object_name: str | None = None

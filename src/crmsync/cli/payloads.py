@@ -1,0 +1,114 @@
+"""The JSON form of what the facade returns."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import math
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from crmsync.models.plans import Plan
+from crmsync.models.runs import RunReport
+from crmsync.models.state import Conflict, SyncLog
+
+
+def report_payload(report: RunReport) -> dict[str, Any]:
+    """A run report, with the number of records written on each side and on both."""
+    payload = report.model_dump(mode="json")
+    payload["local"]["written"] = report.local.written
+    payload["remote"]["written"] = report.remote.written
+    return {**payload, "written": report.written}
+
+
+def plan_payload(plan: Plan) -> dict[str, Any]:
+    """A plan with every record and the values to be written: the user's own data, asked for by the user."""
+    return {
+        "plan_id": plan.plan_id,
+        "integration_id": plan.integration_id,
+        "entity_type": plan.entity_type,
+        "mapping_version": plan.mapping_version,
+        "created_at": plan.created_at.isoformat(),
+        "digest": plan.digest,
+        "writes": plan.writes,
+        "records": [
+            {
+                "markmail_id": record.markmail_id,
+                "crm_id": record.crm_id,
+                "writes": [
+                    {"side": write.side.value, "kind": write.kind.value, "fields": values(write.fields)}
+                    for write in record.writes
+                ],
+            }
+            for record in plan.records
+        ],
+        "report": report_payload(plan.report),
+    }
+
+
+def conflict_payload(conflict: Conflict) -> dict[str, Any]:
+    """A conflict with both values."""
+    return {
+        "id": conflict.id,
+        "integration_id": conflict.integration_id,
+        "entity_type": conflict.entity_type,
+        "markmail_id": conflict.markmail_id,
+        "crm_id": conflict.crm_id,
+        "field": conflict.field,
+        "crm_field": conflict.crm_field,
+        "policy": conflict.policy,
+        "status": conflict.status.value,
+        "local_value": value(conflict.local_value),
+        "remote_value": value(conflict.remote_value),
+        "winner": conflict.winner.value if conflict.winner else None,
+        "run_id": conflict.run_id,
+        "created_at": _moment(conflict.created_at),
+        "resolved_at": _moment(conflict.resolved_at),
+    }
+
+
+def log_payload(log: SyncLog) -> dict[str, Any]:
+    """A row of the run log."""
+    return {
+        "id": log.id,
+        "integration_id": log.integration_id,
+        "sync_type": log.sync_type,
+        "entity_type": log.entity_type,
+        "entity_count": log.entity_count,
+        "success_count": log.success_count,
+        "error_count": log.error_count,
+        "started_at": _moment(log.started_at),
+        "completed_at": _moment(log.completed_at),
+        "error_details": log.error_details,
+    }
+
+
+def values(fields: Mapping[str, object]) -> dict[str, Any]:
+    """Record values by field."""
+    return {name: value(one) for name, one in fields.items()}
+
+
+def value(one: object) -> Any:
+    """A record's value in JSON: numbers and flags as they are, a decimal as text, times in ISO 8601, sets as lists."""
+    match one:
+        case float() if not math.isfinite(one):
+            return str(one)
+        case None | bool() | int() | float() | str():
+            return one
+        case Decimal():
+            return str(one)
+        case dt.datetime() | dt.date() | dt.time():
+            return one.isoformat()
+        case bytes():
+            return base64.b64encode(one).decode("ascii")
+        case tuple() | list() | set() | frozenset():
+            return [value(element) for element in one]
+        case Mapping():
+            return values({str(name): element for name, element in one.items()})
+        case _:
+            return str(one)
+
+
+def _moment(moment: dt.datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

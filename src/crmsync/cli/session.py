@@ -1,0 +1,185 @@
+"""A configured facade: the file, the vault, the bookkeeping and the local side, opened together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import Protocol, cast, runtime_checkable
+
+import attrs
+from pydantic import SecretStr
+
+from crmsync.cli.config import Config, IntegrationSection, configuration_fault
+from crmsync.cli.exits import UsageProblemError
+from crmsync.cli.options import Selection
+from crmsync.cli.references import VAULT, from_environment, read_key
+from crmsync.errors import MappingError, NotFoundError, ProviderError
+from crmsync.models.problems import Problem
+from crmsync.protocols.observers import Observer
+from crmsync.protocols.records import RecordStore
+from crmsync.registry import RECORDS, Registry
+from crmsync.security.vault import Vault
+from crmsync.service import CRMSync
+
+
+@runtime_checkable
+class ReportsProblems(Protocol):
+    """A record store that knows of records it cannot use, such as the broken rows of a file."""
+
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong, and where."""
+        ...
+
+
+@attrs.frozen
+class Target:
+    """One object of one integration to work on."""
+
+    integration: IntegrationSection
+    object_name: str
+
+
+@attrs.frozen
+class Session:
+    """What a command works with while it is open."""
+
+    config: Config
+    crm: CRMSync
+    registry: Registry
+
+    async def register(self, section: IntegrationSection, given: Mapping[str, SecretStr] | None = None) -> None:
+        """Bring the bookkeeping's integration up to the file. ``given`` are new values for credentials in the vault.
+
+        :raises UsageProblemError: a credential is neither in the environment nor in the vault.
+        """
+        credentials = {**from_environment(section.credentials), **(given or {})}
+        missing = [
+            name for name, reference in section.credentials.items() if reference == VAULT and name not in credentials
+        ]
+        if missing:
+            credentials.update(await self._stored(section, missing))
+        mappings = {name: one.mapping for name, one in self.config.objects[section.id].items() if one.mapping}
+        await self.crm.add_integration(
+            section.id,
+            provider=section.provider,
+            settings=section.settings,
+            credentials=credentials,
+            mappings=mappings or None,
+            user_id=section.user_id,
+        )
+
+    async def known(self, integration_id: str | None) -> list[IntegrationSection]:
+        """The sections, or the one of this id, that the bookkeeping has met."""
+        known = {one.id for one in await self.crm.integrations()}
+        return [section for section in self.sections(integration_id) if section.id in known]
+
+    def local(self) -> AbstractAsyncContextManager[RecordStore]:
+        """Open the local side.
+
+        :raises UsageProblemError: there is no ``[local]``, or it has an option that the record store does not know.
+        """
+        options = self.config.local_options
+        kind = self.config.content.local.type if self.config.content.local else ""
+        try:
+            opened = self.registry.load(RECORDS, kind)(**options)
+        except TypeError as error:
+            raise UsageProblemError(f"[local] of {self.config.path.name}: {_signature_fault(error)}") from None
+        return cast("AbstractAsyncContextManager[RecordStore]", opened)
+
+    def objects(self, section: IntegrationSection) -> list[str]:
+        """The objects that the file maps for an integration, or those that the provider maps by default."""
+        mapped = self.config.objects[section.id]
+        return list(mapped) if mapped else list(self.registry.provider(section.provider).default_mappings())
+
+    def sections(self, integration_id: str | None) -> tuple[IntegrationSection, ...]:
+        """All integrations, or the one of this id.
+
+        :raises UsageProblemError: there is none.
+        """
+        several = self.config.content.integrations if integration_id is None else ()
+        return several or (self.config.integration(integration_id),)
+
+    def targets(self, selection: Selection) -> Iterator[Target]:
+        """What to work on: everything that is configured, or the selected part of it.
+
+        :raises UsageProblemError: what is selected is not configured.
+        """
+        for section in self.sections(selection.integration):
+            names = self.objects(section)
+            if selection.object_name is not None and selection.object_name not in names:
+                there = ", ".join(names)
+                raise UsageProblemError(f"{section.id} maps no object {selection.object_name!r} (there are: {there})")
+            for name in names if selection.object_name is None else (selection.object_name,):
+                yield Target(section, name)
+
+    async def check(self, target: Target, local: RecordStore) -> None:
+        """Report the faults of a mapping that the file shows, together with those that only the sides can tell.
+
+        Does nothing (and asks nobody) if the file shows none: the run checks the rest by itself.
+
+        :raises UsageProblemError: ``problems`` has all of them.
+        """
+        shown = self.config.mapping_problems
+        if not shown:
+            return
+        found: Sequence[Problem] = ()
+        try:
+            with self.locating(target):
+                await self.crm.check_mapping(target.integration.id, target.object_name, local)
+        except MappingError as error:
+            found = error.problems
+        except ProviderError:
+            pass  # the CRM cannot be asked now; what the file shows is fault enough
+        raise configuration_fault(self.config.path, merged(shown, found))
+
+    @contextmanager
+    def locating(self, target: Target) -> Iterator[None]:
+        """Give the problems of a `MappingError` the paths they have in the file."""
+        try:
+            yield
+        except MappingError as error:
+            section = self.config.objects[target.integration.id].get(target.object_name)
+            if section is None:
+                raise
+            raise MappingError([section.located(problem) for problem in error.problems]) from None
+
+    async def _stored(self, section: IntegrationSection, names: Sequence[str]) -> dict[str, SecretStr]:
+        """What `crmsync connect` put into the vault earlier."""
+        try:
+            held = await self.crm.credentials(section.id)
+        except NotFoundError:
+            held = {}
+        absent = [name for name in names if name not in held]
+        if absent:
+            msg = f"{section.id}: the vault has no {', '.join(absent)} yet; run `crmsync connect` to store it"
+            raise UsageProblemError(msg)
+        return {name: held[name] for name in names}
+
+
+@asynccontextmanager
+async def open_session(config: Config, observers: Sequence[Observer] = ()) -> AsyncIterator[Session]:
+    """Open the facade that a configuration describes, and close it after.
+
+    :raises UsageProblemError: the vault's key cannot be had.
+    :raises StorageError: the bookkeeping cannot be opened.
+    """
+    registry = Registry()
+    vault = Vault.from_key(read_key(config.vault_key).get_secret_value())
+    async with CRMSync.open(config.storage, vault=vault, registry=registry, observers=observers) as crm:
+        yield Session(config, crm, registry)
+
+
+def new_key() -> str:
+    """A key for the vault's key file."""
+    return Vault.generate_key()
+
+
+def merged(shown: Sequence[Problem], found: Sequence[Problem]) -> list[Problem]:
+    """The problems of the file and those of the sides, each place once: what was left out may cause the latter."""
+    at_fault = {problem.path for problem in shown}
+    sections = {path.rpartition(".")[0] for path in at_fault}
+    return [*shown, *(one for one in found if one.path not in at_fault and one.path not in sections)]
+
+
+def _signature_fault(error: TypeError) -> str:
+    return str(error).partition("() ")[2] or "its options do not fit"

@@ -1,0 +1,240 @@
+"""The human view of what the facade returns. Every string from outside goes through `plain`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from crmsync.cli.output import plain
+from crmsync.models.plans import Plan, PlannedRecord
+from crmsync.models.records import Side
+from crmsync.models.results import ConnectionReport
+from crmsync.models.runs import ObjectStatus, RecordProblem, RunReport, RunStatus, SideReport
+from crmsync.models.schema import FieldSchema, ObjectSchema
+from crmsync.models.state import Conflict, SyncLog
+
+SIDE_NAMES: Final = {Side.LOCAL: "local", Side.REMOTE: "CRM"}
+PROBLEMS_SHOWN: Final = 20
+_WIDEST_VALUE: Final = 60
+_STATUS_STYLES: Final = {
+    RunStatus.SUCCESS: "bold green",
+    RunStatus.PARTIAL: "bold yellow",
+    RunStatus.STOPPED: "bold red",
+    RunStatus.FAILED: "bold red",
+}
+_COUNTS: Final = (
+    "read",
+    "created",
+    "updated",
+    "deleted",
+    "unchanged",
+    "conflicts",
+    "rejected",
+    "echoes_dropped",
+    "api_calls",
+)
+
+
+def table(*columns: str, rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
+    """A plain table of these columns."""
+    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row))
+    return made
+
+
+def report_views(report: RunReport) -> list[RenderableType]:
+    """One run: a line on how it ended, the counts for each side, the problems."""
+    what = "plan" if report.dry_run else f"{report.sync_type} run"
+    head = Text.assemble(
+        (plain(f"{report.integration_id} {report.entity_type}"), "bold"),
+        f": {what} ",
+        (report.status.value, _STATUS_STYLES[report.status]),
+        f" in {report.seconds:.1f} s, {report.linked} linked, {report.written} ",
+        "to write" if report.dry_run else "written",
+    )
+    if report.conflicts_open:
+        head.append(f", {report.conflicts_open} conflict(s) waiting", style="yellow")
+    views: list[RenderableType] = [head, _counts(report)]
+    if report.error:
+        views.append(Text(plain(report.error), style="red"))
+    if report.problems:
+        views.append(problems_table(report.problems, report.problem_count))
+    return views
+
+
+def _counts(report: RunReport) -> Table:
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    made.add_column("")
+    for name in _COUNTS:
+        made.add_column(name.replace("echoes_dropped", "echoes").replace("api_calls", "API calls"), justify="right")
+    for name, side in (("local", report.local), ("CRM", report.remote)):
+        made.add_row(name, *(_number(side, count) for count in _COUNTS))
+    return made
+
+
+def _number(side: SideReport, name: str) -> Text:
+    value = int(getattr(side, name))
+    return Text(str(value), style="" if value else "dim")
+
+
+def problems_table(problems: Sequence[RecordProblem], count: int) -> Table:
+    """The records that could not be synced, with the reason and what to do."""
+    rows = [
+        (
+            one.markmail_id or "-",
+            one.crm_id or "-",
+            SIDE_NAMES.get(Side(one.side), "-") if one.side in set(Side) else "-",
+            one.field or "-",
+            f"{one.message} [{one.code}]" + (f": {', '.join(one.candidates)}" if one.candidates else ""),
+            one.remedy,
+        )
+        for one in problems[:PROBLEMS_SHOWN]
+    ]
+    title = f"{count} problem(s)" + (f", the first {len(rows)}" if count > len(rows) else "")
+    return table("local id", "CRM id", "side", "field", "reason", "what to do", rows=rows, title=title)
+
+
+def plan_table(plan: Plan, limit: int | None) -> Table:
+    """What the plan writes, record by record. ``limit`` None shows all."""
+    shown = plan.records if limit is None else plan.records[:limit]
+    rows = [row for record in shown for row in _planned(record)]
+    left = len(plan.records) - len(shown)
+    title = f"{plan.writes} write(s) planned" + (f"; {left} more record(s), see them with --all" if left else "")
+    return table("local id", "CRM id", "write", "fields", rows=rows, title=title)
+
+
+def _planned(record: PlannedRecord) -> Iterable[tuple[object, ...]]:
+    for write in record.writes:
+        verb = f"{write.kind.value} {SIDE_NAMES[write.side]}"
+        yield record.markmail_id or "-", record.crm_id or "-", verb, Text(_fields(write.fields))
+
+
+def _fields(fields: Mapping[str, object]) -> str:
+    return "\n".join(f"{plain(name)} = {shown_value(value)}" for name, value in fields.items())
+
+
+def shown_value(value: object) -> str:
+    """A record's value on one line, cut when long; nothing at all shows as ``(blank)``."""
+    if value is None:
+        return "(blank)"
+    text = plain("; ".join(map(str, value)) if isinstance(value, (tuple, list)) else value)
+    return text if len(text) <= _WIDEST_VALUE else f"{text[: _WIDEST_VALUE - 1]}…"
+
+
+def status_table(statuses: Sequence[tuple[str, ObjectStatus]]) -> Table:
+    """Where each object stands, by integration id."""
+    rows = [
+        (
+            integration_id,
+            one.entity_type,
+            one.synced,
+            one.conflicts,
+            one.rejected,
+            one.quarantined,
+            one.deleted,
+            _last_run(one.last_run),
+        )
+        for integration_id, one in statuses
+    ]
+    columns = ("integration", "object", "in step", "conflicts", "rejected", "quarantined", "deleted", "last run")
+    return table(*columns, rows=rows)
+
+
+def _last_run(report: RunReport | None) -> str:
+    if report is None:
+        return "never"
+    return f"{report.finished_at:%Y-%m-%d %H:%M:%S} UTC, {report.status.value}, {report.written} written"
+
+
+def conflicts_table(conflicts: Sequence[Conflict]) -> Table:
+    """Conflicts, with both values."""
+    rows = [
+        (
+            one.id,
+            one.entity_type,
+            one.markmail_id,
+            one.field if one.field == one.crm_field else f"{one.field} / {one.crm_field}",
+            shown_value(one.local_value),
+            shown_value(one.remote_value),
+            one.policy,
+            one.status.value + (f": {SIDE_NAMES[one.winner]}" if one.winner else ""),
+        )
+        for one in conflicts
+    ]
+    return table("id", "object", "local id", "field", "local value", "CRM value", "policy", "status", rows=rows)
+
+
+def logs_table(logs: Sequence[SyncLog]) -> Table:
+    """Runs, newest first."""
+    rows = [
+        (
+            f"{one.started_at:%Y-%m-%d %H:%M:%S}",
+            one.entity_type,
+            one.sync_type,
+            one.entity_count,
+            one.success_count,
+            one.error_count,
+            f"{(one.completed_at - one.started_at).total_seconds():.1f} s" if one.completed_at else "not finished",
+        )
+        for one in logs
+    ]
+    return table("started (UTC)", "object", "type", "records", "succeeded", "failed", "took", rows=rows)
+
+
+def fields_table(schema: ObjectSchema) -> Table:
+    """The fields of an object."""
+    rows = [(one.name, one.label, one.type.value, one.length or "", _traits(one)) for one in schema.fields]
+    title = f"{schema.name}: {len(schema.fields)} field(s)"
+    return table("field", "label", "type", "length", "", rows=rows, title=title)
+
+
+def _traits(field: FieldSchema) -> str:
+    traits = {
+        "required": field.required,
+        "read only": not (field.createable or field.updateable),
+        "hidden": not field.readable,
+        "unique": field.unique,
+        "external id": field.external_id,
+        "custom": field.custom,
+    }
+    return ", ".join(name for name, holds in traits.items() if holds)
+
+
+def connection_views(integration_id: str, report: ConnectionReport) -> list[RenderableType]:
+    """What a connection test found."""
+    verdict = ("connected", "bold green") if report.ok else ("not usable", "bold red")
+    views: list[RenderableType] = [Text.assemble((plain(integration_id), "bold"), ": ", verdict)]
+    rows = [("organisation", report.organisation), ("user", report.user), ("API version", report.api_version)]
+    if report.calls_used is not None and report.calls_limit is not None:
+        rows.append(("API calls today", f"{report.calls_used} of {report.calls_limit}"))
+    views += [Text(f"  {name}: {plain(value)}") for name, value in rows if value]
+    views += [Text(f"  warning: {plain(warning)}", style="yellow") for warning in report.warnings]
+    return views
+
+
+def conflict_view(conflict: Conflict) -> Table:
+    """One conflict in full, values uncut."""
+    rows = [(name, text) for name, text in _conflict_rows(conflict) if text]
+    return table("conflict", plain(conflict.id), rows=rows)
+
+
+def _conflict_rows(conflict: Conflict) -> Iterable[tuple[str, str]]:
+    yield "object", f"{conflict.integration_id} {conflict.entity_type}"
+    yield "local id", conflict.markmail_id
+    yield "CRM id", conflict.crm_id or ""
+    yield "field", f"{conflict.field} / {conflict.crm_field}"
+    yield "local value", "(blank)" if conflict.local_value is None else str(conflict.local_value)
+    yield "CRM value", "(blank)" if conflict.remote_value is None else str(conflict.remote_value)
+    yield "policy", conflict.policy
+    yield "status", conflict.status.value
+    yield "winner", SIDE_NAMES[conflict.winner] if conflict.winner else ""
+    yield "found", f"{conflict.created_at:%Y-%m-%d %H:%M:%S} UTC" if conflict.created_at else ""
+    yield "settled", f"{conflict.resolved_at:%Y-%m-%d %H:%M:%S} UTC" if conflict.resolved_at else ""

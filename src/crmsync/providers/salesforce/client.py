@@ -1,0 +1,263 @@
+"""One connection to an org's REST API: budget, token, retries, errors, the server's clock."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+import anyio
+import attrs
+import httpx2
+import stamina
+
+from crmsync.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    RateLimitedError,
+    TransientError,
+    UnavailableError,
+    UnexpectedResponseError,
+)
+from crmsync.protocols.provider import ProviderContext
+from crmsync.providers.salesforce.auth import Authorizer
+from crmsync.providers.salesforce.errors import call_error
+from crmsync.providers.salesforce.limits import ApiUsage, parse_limit_info
+from crmsync.providers.salesforce.settings import SalesforceSettings
+
+NEWEST_VERSION: Final = 68
+"""Winter '27, the newest API version that this library was written for."""
+OLDEST_VERSION: Final = 46
+"""The first with collection upserts, and with the answers to an upsert that we rely on."""
+
+_OK = frozenset({200, 201, 202, 204})
+
+
+@attrs.frozen(slots=True)
+class Answer:
+    """A successful answer: parsed JSON (None if there is no body), and the server's time when it was given."""
+
+    body: Any = attrs.field(repr=False)
+    at: datetime
+
+
+class SalesforceClient:
+    """Sends requests to one org. Safe for concurrent calls."""
+
+    def __init__(
+        self, settings: SalesforceSettings, auth: Authorizer, context: ProviderContext, http: httpx2.AsyncClient
+    ) -> None:
+        self.settings = settings
+        self.usage: ApiUsage | None = None
+        self._auth = auth
+        self._context = context
+        self._http = http
+        self._version = settings.api_version
+        self._version_lock = anyio.Lock()
+
+    async def version(self) -> str:
+        """The API version in use, such as ``68.0``: the newest that the org and this library both know.
+
+        :raises ConfigurationError: the org is too old, or lacks the version that the settings ask for.
+        """
+        async with self._version_lock:
+            if self._version is None:
+                self._version = await self._negotiate()
+            return self._version
+
+    async def _negotiate(self) -> str:
+        answer = await self.send("GET", "/services/data", repeatable=True)
+        try:
+            offered = [int(str(entry["version"]).partition(".")[0]) for entry in answer.body]
+            chosen = max(version for version in offered if version <= NEWEST_VERSION)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnexpectedResponseError("Salesforce's list of API versions is not as documented") from error
+        if chosen < OLDEST_VERSION:
+            raise ConfigurationError(f"the org offers API version {chosen}.0 at most; {OLDEST_VERSION}.0 is needed")
+        return f"{chosen}.0"
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        repeatable: bool = True,
+        prepaid: bool = False,
+    ) -> Answer:
+        """Send a request to ``/services/data/vXX.X`` + ``path``. See `send`."""
+        prefix = f"/services/data/v{await self.version()}"
+        return await self.send(
+            method, prefix + path, params=params, content=content, repeatable=repeatable, prepaid=prepaid
+        )
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        repeatable: bool,
+        prepaid: bool = False,
+    ) -> Answer:
+        """Send a request, again if it failed for a passing reason.
+
+        ``repeatable`` False: sending it twice may do it twice, so it is sent again only where it cannot have arrived.
+        ``prepaid``: the first attempt was taken from the budget already.
+
+        :raises BudgetExceededError: nothing was sent.
+        """
+        request = _Request(method, path, params, content, repeatable)
+        first = prepaid
+        async for attempt in stamina.retry_context(
+            on=self._wait,
+            attempts=self._context.retry_attempts,
+            timeout=None,
+            wait_initial=self.settings.retry_wait,
+            wait_max=self.settings.retry_wait_max,
+            wait_jitter=self.settings.retry_wait,
+        ):
+            with attempt:
+                if not first:
+                    self._context.budget.spend(1)
+                first = False
+                return await self._authorised(request)
+        raise AssertionError("unreachable")
+
+    def spend(self, calls: int) -> None:
+        """Take the calls of several requests from the budget at once, for `call` with ``prepaid``."""
+        self._context.budget.spend(calls)
+
+    def _wait(self, error: Exception) -> bool | float:
+        if not isinstance(error, TransientError) or isinstance(error, _LostAnswerError):
+            return False
+        if isinstance(error, RateLimitedError) and error.retry_after is not None:
+            return error.retry_after if error.retry_after <= self.settings.retry_wait_max else False
+        return True
+
+    async def _authorised(self, request: _Request) -> Answer:
+        header = await self._auth.header()
+        try:
+            return await self._once(request, header)
+        except AuthenticationError:
+            if not await self._auth.renew(header):
+                raise
+        self._context.budget.spend(1)
+        return await self._once(request, await self._auth.header())
+
+    async def _once(self, request: _Request, authorization: str) -> Answer:
+        headers = {"Authorization": authorization, "Accept": "application/json"}
+        if request.content is not None:
+            headers["Content-Type"] = "application/json; charset=utf-8"
+        try:
+            response = await self._http.request(
+                request.method, request.path, params=request.params, content=request.content, headers=headers
+            )
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
+            raise UnavailableError(f"Salesforce cannot be reached: {type(error).__name__}") from None
+        except httpx2.TimeoutException:
+            raise self._lost(request, "Salesforce did not answer in time") from None
+        except (httpx2.HTTPError, OSError):
+            raise self._lost(request, "the connection to Salesforce broke") from None
+        return self._answer(request, response)
+
+    def _answer(self, request: _Request, response: httpx2.Response) -> Answer:
+        self._observe(response.headers.get("Sforce-Limit-Info", ""))
+        status = response.status_code
+        if status in _OK:
+            try:
+                body = json.loads(response.content, parse_float=Decimal) if response.content.strip() else None
+            except ValueError:
+                raise UnexpectedResponseError(f"Salesforce answered {status} with something that is no JSON") from None
+            return Answer(body, _date(response.headers.get("Date"), self._context.clock.now()))
+        if response.is_redirect:
+            raise ConfigurationError(
+                f"Salesforce answered {status} and sends elsewhere; the token does not follow: correct instance_url"
+            )
+        error = call_error(status, response.content, _seconds(response.headers.get("Retry-After")))
+        if isinstance(error, UnavailableError):
+            raise self._lost(request, error.message)
+        raise error
+
+    def _lost(self, request: _Request, message: str) -> UnavailableError:
+        return UnavailableError(message) if request.repeatable else _LostAnswerError(message)
+
+    def _observe(self, header: str) -> None:
+        usage = parse_limit_info(header).get("api-usage")
+        if usage:
+            self.usage = usage
+            self._context.budget.observe(usage.used, usage.limit)
+
+
+class _LostAnswerError(UnavailableError):
+    """Nobody knows whether the request took effect, and it must not be sent again blindly."""
+
+
+@attrs.frozen(slots=True)
+class _Request:
+    method: str
+    path: str
+    params: Mapping[str, str] | None = attrs.field(repr=False)
+    content: bytes | None = attrs.field(repr=False)
+    repeatable: bool
+
+
+class _HideQueries(logging.Filter):
+    """Takes the query string, and with it record values, out of httpx2's log line of a request to Salesforce."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(_without_query(argument) for argument in record.args)
+        return True
+
+
+def _without_query(argument: object) -> object:
+    if isinstance(argument, httpx2.URL) and argument.path.startswith("/services/"):
+        return argument.copy_with(query=None)
+    return argument
+
+
+_HIDE_QUERIES = _HideQueries()
+
+
+@asynccontextmanager
+async def open_client(
+    settings: SalesforceSettings,
+    auth: Authorizer,
+    context: ProviderContext,
+    transport: httpx2.AsyncBaseTransport | None = None,
+) -> AsyncIterator[SalesforceClient]:
+    """Open a connection; ``transport`` replaces the network, for tests."""
+    logging.getLogger("httpx2").addFilter(_HIDE_QUERIES)
+    async with httpx2.AsyncClient(
+        base_url=settings.instance_url,
+        timeout=settings.timeout,
+        follow_redirects=False,
+        transport=transport,
+        limits=httpx2.Limits(max_connections=10),
+    ) as http:
+        yield SalesforceClient(settings, auth, context, http)
+
+
+def _date(header: str | None, default: datetime) -> datetime:
+    try:
+        moment = parsedate_to_datetime(header or "")
+    except ValueError:
+        return default
+    return moment if moment.tzinfo else default
+
+
+def _seconds(header: str | None) -> float | None:
+    """Seconds of ``Retry-After``; its date form is rare and counts as not given."""
+    try:
+        seconds = float(header or "")
+    except ValueError:
+        return None
+    return seconds if timedelta(0) <= timedelta(seconds=seconds) else None

@@ -1,0 +1,83 @@
+"""A position in an object's changes, as an opaque string."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+import attrs
+
+from crmsync.errors import CursorExpiredError
+from crmsync.providers.salesforce.values import format_datetime, parse_datetime
+
+_FORMAT = 1
+
+
+@attrs.frozen(slots=True)
+class Cursor:
+    """Where a pass stands, or (without ``started``) where the next one begins.
+
+    ``since`` is the server's time at the start of the pass before: what changed until then is acknowledged, but for
+    commits that become visible late. ``deleted_since`` is the end of the last answer of `getDeleted`. ``started`` is
+    the server's time at the start of this pass. ``after`` is the (SystemModstamp, Id) of the last record read. A pass
+    over everything knows how many records it ``expected``, and how many it has ``seen`` that did not change since it
+    started. ``told`` are the ids of the latest deletions handed out.
+    """
+
+    since: datetime | None = None
+    deleted_since: datetime | None = None
+    started: datetime | None = None
+    after: tuple[datetime, str] | None = None
+    expected: int | None = None
+    seen: int = 0
+    told: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether this pass reads everything there is."""
+        return self.since is None
+
+    def encode(self) -> str:
+        """The opaque form."""
+        state = {
+            "v": _FORMAT,
+            "since": _text(self.since),
+            "deleted": _text(self.deleted_since),
+            "started": _text(self.started),
+            "after": [format_datetime(self.after[0]), self.after[1]] if self.after else None,
+            "expected": self.expected,
+            "seen": self.seen or None,
+            "told": self.told or None,
+        }
+        return json.dumps({key: value for key, value in state.items() if value is not None}, separators=(",", ":"))
+
+    @classmethod
+    def decode(cls, text: str) -> Cursor:
+        """Read the opaque form.
+
+        :raises CursorExpiredError: it was not made here, or by a version that is too old.
+        """
+        try:
+            state = json.loads(text)
+            if state["v"] != _FORMAT:
+                raise ValueError(text)
+            after = state.get("after")
+            return cls(
+                since=_moment(state.get("since")),
+                deleted_since=_moment(state.get("deleted")),
+                started=_moment(state.get("started")),
+                after=(parse_datetime(after[0]), str(after[1])) if after else None,
+                expected=state.get("expected"),
+                seen=int(state.get("seen", 0)),
+                told=tuple(state.get("told", ())),
+            )
+        except (ValueError, TypeError, KeyError, IndexError):
+            raise CursorExpiredError("the position is none of this store's; read from the start") from None
+
+
+def _text(moment: datetime | None) -> str | None:
+    return format_datetime(moment) if moment else None
+
+
+def _moment(text: str | None) -> datetime | None:
+    return parse_datetime(text) if text else None

@@ -1,0 +1,28 @@
+"""``Sforce-Limit-Info``: what the org says of its allowance of API calls."""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+
+_ENTRY = re.compile(r"\s*([a-z][a-z-]*)\s*=\s*(\d+)/(\d+)(?:\(appName=([^)]*)\))?\s*")
+
+
+@attrs.frozen(slots=True)
+class ApiUsage:
+    """One count of the header: calls used and allowed in the last 24 hours. ``app`` names the app it is kept for."""
+
+    used: int
+    limit: int
+    app: str | None = None
+
+
+def parse_limit_info(header: str) -> dict[str, ApiUsage]:
+    """The counts by key, such as ``api-usage``, ``per-app-api-usage``, ``api-bursts``; anything unreadable is left out.
+
+    Values are read by key, since the keys vary with the org ("API Usage Headers", REST API Developer Guide). They do
+    not grow monotonically: servers of an org count apart and meet later, and the window slides.
+    """
+    found = (_ENTRY.fullmatch(part) for part in header.split(";"))
+    return {match[1]: ApiUsage(int(match[2]), int(match[3]), match[4]) for match in found if match}

@@ -1,0 +1,134 @@
+"""One Salesforce object as a `RecordStore`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+
+import anyio
+import attrs
+
+from crmsync.errors import CRMError, SchemaChangedError
+from crmsync.models.records import ChangePage, Operation, OperationKind, Outcome, OutcomeStatus, Record, StoreLimits
+from crmsync.models.schema import ObjectSchema
+from crmsync.providers.salesforce import retrieving
+from crmsync.providers.salesforce.changes import ChangeReader
+from crmsync.providers.salesforce.client import SalesforceClient
+from crmsync.providers.salesforce.cursor import Cursor
+from crmsync.providers.salesforce.ids import full_id
+from crmsync.providers.salesforce.rows import RowReader
+from crmsync.providers.salesforce.schema import SObject
+from crmsync.providers.salesforce.writes import BatchWriter, plan_writes
+
+MAX_PAGE = 2000
+"""The largest batch of a query ("Change the Batch Size in Queries", SOQL and SOSL Reference)."""
+
+
+class SalesforceRecordStore:
+    """The records of one object.
+
+    `write` takes 2,000 operations, sends them 200 a call and reads back what was stored in one call. Fields that the
+    user cannot see are left out of records.
+    """
+
+    def __init__(
+        self,
+        client: SalesforceClient,
+        sobject: SObject,
+        user_id: Callable[[], Awaitable[str | None]],
+        limiter: anyio.CapacityLimiter,
+    ) -> None:
+        self._client = client
+        self._sobject = sobject
+        self._user_id = user_id
+        field = client.settings.external_id_field
+        self._key_field = field if sobject.external_key(field) else None
+        self._writer = BatchWriter(client, sobject.schema.name, self._key_field, limiter)
+
+    def __repr__(self) -> str:
+        return f"<SalesforceRecordStore {self.name!r}>"
+
+    @property
+    def name(self) -> str:
+        return self._sobject.schema.name
+
+    @property
+    def limits(self) -> StoreLimits:
+        return StoreLimits(
+            write_batch=2000,
+            concurrent_writes=2,
+            read_page=MAX_PAGE,
+            find_batch=10_000,
+            external_key=self._key_field is not None,
+            look_back=self._client.settings.look_back,
+            time_precision=timedelta(seconds=1),
+        )
+
+    async def describe(self) -> ObjectSchema:
+        return self._sobject.schema
+
+    async def changes(self, cursor: str | None, *, fields: Sequence[str], limit: int | None = None) -> ChangePage:
+        if limit is not None and limit < 1:
+            raise ValueError("a page has at least one record")
+        position = Cursor() if cursor is None else Cursor.decode(cursor)
+        reader = ChangeReader(self._client, await self._reader())
+        return await reader.page(position, fields, min(limit or MAX_PAGE, MAX_PAGE))
+
+    async def get(self, ids: Sequence[str], *, fields: Sequence[str]) -> Mapping[str, Record]:
+        asked = {given: found for given in ids if (found := full_id(given))}
+        wanted = list(dict.fromkeys(asked.values()))
+        if not wanted:
+            return {}
+        records = await retrieving.retrieve(self._client, await self._reader(), wanted, fields)
+        return {given: records[found] for given, found in asked.items() if found in records}
+
+    async def find(self, field: str, values: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
+        if field not in self._sobject.fields:
+            raise SchemaChangedError(f"{self.name} has no field {field!r}, or hides it")
+        return await retrieving.find(self._client, await self._reader(), field, values, fields)
+
+    async def find_by_key(self, keys: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
+        if self._key_field is None:
+            return []
+        return await retrieving.find(self._client, await self._reader(), self._key_field, keys, fields)
+
+    async def write(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
+        if len(operations) > self.limits.write_batch:
+            raise ValueError(f"{len(operations)} operations in one write; this store takes {self.limits.write_batch}")
+        plan = plan_writes(operations, self._sobject, self._key_field)
+        outcomes = await self._writer.run(operations, plan)
+        return await self._with_stored(operations, outcomes)
+
+    async def _with_stored(self, operations: Sequence[Operation], outcomes: list[Outcome]) -> list[Outcome]:
+        """Add what was stored, where nobody else wrote since.
+
+        Of an updated record only the fields just written: another one may hold an edit that nobody has read yet.
+        """
+        ids = [outcome.id for outcome in outcomes if outcome.id and outcome.status in _WRITTEN]
+        fields = list(dict.fromkeys(name for operation in operations for name in operation.fields))
+        try:
+            reader = await self._reader()
+            if not ids or reader.user_id is None:
+                return outcomes
+            stored = await retrieving.retrieve(self._client, reader, list(dict.fromkeys(ids)), fields)
+        except CRMError:
+            # The writes took effect; without the read-back the next pass reads them like anyone's change.
+            return outcomes
+        return [
+            self._completed(operation, outcome, stored.get(outcome.id or ""))
+            for operation, outcome in zip(operations, outcomes, strict=True)
+        ]
+
+    def _completed(self, operation: Operation, outcome: Outcome, record: Record | None) -> Outcome:
+        if record is None or outcome.status not in _WRITTEN or record.modified_by_self is not True:
+            return outcome
+        if outcome.status is OutcomeStatus.UPDATED or operation.kind is OperationKind.UPDATE:
+            kept = {name: value for name, value in record.fields.items() if name in operation.fields}
+            record = attrs.evolve(record, fields=kept)
+        return attrs.evolve(outcome, stored=record)
+
+    async def _reader(self) -> RowReader:
+        return RowReader(self._sobject, self._key_field, await self._user_id())
+
+
+_WRITTEN = (OutcomeStatus.CREATED, OutcomeStatus.UPDATED)

@@ -1,0 +1,76 @@
+"""Reading records: by query, by id, by the values of a field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from crmsync.errors import UnexpectedResponseError
+from crmsync.models.records import Record
+from crmsync.providers.salesforce import soql
+from crmsync.providers.salesforce.client import Answer, SalesforceClient
+from crmsync.providers.salesforce.rows import RowReader
+
+MAX_RETRIEVE: Final = 2000
+"""Ids a call ("Get Records With a Request Body Using sObject Collections", REST API Developer Guide)."""
+
+
+async def query(client: SalesforceClient, statement: str, *, deleted: bool = False) -> tuple[Answer, list[Any], bool]:
+    """Run a query; its first batch of rows, and whether that was all. ``deleted`` shows the recycle bin too."""
+    answer = await client.call("GET", "/queryAll" if deleted else "/query", params={"q": statement})
+    rows, done = _batch(answer)
+    return answer, rows, done
+
+
+async def query_all(client: SalesforceClient, statement: str) -> list[Any]:
+    """Every row of a query, batch by batch."""
+    answer, rows, done = await query(client, statement)
+    while not done:
+        path = answer.body.get("nextRecordsUrl")
+        if not isinstance(path, str) or not path.startswith("/services/data/"):
+            raise UnexpectedResponseError("Salesforce's query has more rows, but does not say where")
+        answer = await client.send("GET", path, repeatable=True)
+        more, done = _batch(answer)
+        rows += more
+    return rows
+
+
+def _batch(answer: Answer) -> tuple[list[Any], bool]:
+    try:
+        return list(answer.body["records"]), bool(answer.body["done"])
+    except (KeyError, TypeError) as error:
+        raise UnexpectedResponseError("Salesforce's answer to a query is not as documented") from error
+
+
+async def retrieve(
+    client: SalesforceClient, reader: RowReader, ids: Sequence[str], fields: Sequence[str]
+) -> Mapping[str, Record]:
+    """The living records with these 18-character ids, by id."""
+    found: dict[str, Record] = {}
+    columns = reader.columns(fields)
+    for start in range(0, len(ids), MAX_RETRIEVE):
+        content = json.dumps({"ids": list(ids[start : start + MAX_RETRIEVE]), "fields": columns}).encode()
+        answer = await client.call("POST", f"/composite/sobjects/{reader.sobject.schema.name}", content=content)
+        if not isinstance(answer.body, list):
+            raise UnexpectedResponseError("Salesforce's answer to a retrieve is not as documented")
+        for row in answer.body:
+            if row is not None:
+                record = reader.record(row, fields)
+                found[record.id] = record
+    return found
+
+
+async def find(
+    client: SalesforceClient, reader: RowReader, field: str, values: Iterable[str], fields: Sequence[str]
+) -> list[Record]:
+    """Every living record whose field equals one of the values, in as few queries as fit into URIs."""
+    known = reader.sobject.fields[field]
+    wanted = dict.fromkeys(value for value in values if value and len(value) <= (known.length or len(value)))
+    columns = reader.columns((*fields, field))
+    found: dict[str, Record] = {}
+    for statement in soql.select_in(columns, reader.sobject.schema.name, field, wanted):
+        for row in await query_all(client, statement):
+            record = reader.record(row, fields)
+            found[record.id] = record
+    return list(found.values())

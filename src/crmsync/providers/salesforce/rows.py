@@ -1,0 +1,77 @@
+"""Records out of JSON rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from crmsync.errors import UnexpectedResponseError
+from crmsync.models.records import Record
+from crmsync.providers.salesforce.ids import full_id
+from crmsync.providers.salesforce.schema import SObject
+from crmsync.providers.salesforce.values import parse_datetime, read_value
+
+
+@attrs.frozen(slots=True)
+class RowReader:
+    """Reads rows of one object. ``user_id`` is ours, None if unknown; ``key_field`` holds the external key, if any."""
+
+    sobject: SObject
+    key_field: str | None
+    user_id: str | None
+
+    def columns(self, fields: Iterable[str], *, deleted: bool = False) -> tuple[str, ...]:
+        """What to ask for, so that `record` can say everything about these fields. Unreadable ones are left out."""
+        extra = ["Id", "SystemModstamp", "LastModifiedById"]
+        if self.key_field:
+            extra.append(self.key_field)
+        if deleted:
+            extra += ["IsDeleted", "MasterRecordId"]
+        return self.sobject.readable((*extra, *fields))
+
+    def record(self, row: Any, fields: Sequence[str]) -> Record:
+        """A row as a record with these fields.
+
+        :raises UnexpectedResponseError: the row is not what was asked for.
+        """
+        try:
+            record_id = full_id(row["Id"])
+            if record_id is None:
+                raise ValueError("Id")
+            stamp = row.get("SystemModstamp")
+            modified = parse_datetime(stamp) if stamp else None
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnexpectedResponseError("a record of Salesforce's answer is not as documented") from error
+        if row.get("IsDeleted") is True and "IsDeleted" not in fields:
+            return self._deleted(record_id, row, modified)
+        known = self.sobject.fields
+        return Record(
+            id=record_id,
+            fields={name: read_value(known[name], row[name]) for name in fields if name in row and name in known},
+            key=self._key(row),
+            modified_at=modified,
+            modified_by_self=self._by_self(row),
+        )
+
+    def _deleted(self, record_id: str, row: Mapping[str, Any], modified: Any) -> Record:
+        master = row.get("MasterRecordId")
+        return Record(
+            id=record_id,
+            key=self._key(row),
+            modified_at=modified,
+            modified_by_self=self._by_self(row),
+            deleted=True,
+            merged_into=full_id(master) if isinstance(master, str) else None,
+        )
+
+    def _key(self, row: Mapping[str, Any]) -> str | None:
+        key = row.get(self.key_field) if self.key_field else None
+        return key if isinstance(key, str) else None
+
+    def _by_self(self, row: Mapping[str, Any]) -> bool | None:
+        editor = row.get("LastModifiedById")
+        if self.user_id is None or not isinstance(editor, str):
+            return None
+        return full_id(editor) == self.user_id

@@ -1,0 +1,114 @@
+"""A describe, read into our schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from crmsync.errors import UnexpectedResponseError
+from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema
+
+FIELD_TYPES: Final[Mapping[str, FieldType]] = {
+    "id": FieldType.ID,
+    "string": FieldType.TEXT,
+    "textarea": FieldType.TEXT,
+    "encryptedstring": FieldType.TEXT,
+    "email": FieldType.EMAIL,
+    "phone": FieldType.PHONE,
+    "url": FieldType.URL,
+    "int": FieldType.INTEGER,
+    "long": FieldType.INTEGER,
+    "double": FieldType.DECIMAL,
+    "currency": FieldType.CURRENCY,
+    "percent": FieldType.PERCENT,
+    "boolean": FieldType.BOOLEAN,
+    "date": FieldType.DATE,
+    "datetime": FieldType.DATETIME,
+    "time": FieldType.TIME,
+    "picklist": FieldType.PICKLIST,
+    "combobox": FieldType.PICKLIST,
+    "multipicklist": FieldType.MULTI_PICKLIST,
+    "reference": FieldType.REFERENCE,
+}
+"""Describe types that hold one value ("Field Types", Object Reference). The others - address, location, base64,
+anyType, complexvalue - cannot be written through REST: their parts are fields of their own."""
+
+
+@attrs.frozen(slots=True)
+class SObject:
+    """What a describe says of one object: its schema, and what only this provider needs."""
+
+    schema: ObjectSchema
+    fields: Mapping[str, FieldSchema]
+    keeps_deletes: bool
+    """Deleted records stay in the recycle bin with ``IsDeleted`` true, and `queryAll` shows them."""
+    tells_merges: bool
+    """A merge leaves ``MasterRecordId`` on the loser."""
+    tells_deletes: bool
+    """`getDeleted` works on it (``replicateable``)."""
+    tells_editor: bool
+    """``LastModifiedById`` can be read."""
+    tells_changes: bool
+    """``SystemModstamp`` can be read."""
+
+    def readable(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of the names that can be asked for, once each, in order."""
+        return tuple(dict.fromkeys(name for name in names if name in self.fields))
+
+    def external_key(self, field: str) -> bool:
+        """Whether the field can be the key of an upsert for this user."""
+        found = self.fields.get(field)
+        return found is not None and found.external_id and found.createable
+
+
+def read_describe(body: object) -> SObject:
+    """Read the answer of ``/sobjects/X/describe``.
+
+    :raises UnexpectedResponseError: it is no describe.
+    """
+    try:
+        assert isinstance(body, Mapping)
+        fields = tuple(_field(entry) for entry in body["fields"] if entry["type"] in FIELD_TYPES)
+        schema = ObjectSchema(name=body["name"], label=body.get("label") or "", fields=fields)
+        replicateable = bool(body.get("replicateable"))
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        raise UnexpectedResponseError("Salesforce's describe is not as documented") from error
+    by_name = {field.name: field for field in fields}
+    return SObject(
+        schema=schema,
+        fields=by_name,
+        keeps_deletes="IsDeleted" in by_name,
+        tells_merges="MasterRecordId" in by_name,
+        tells_deletes=replicateable,
+        tells_editor="LastModifiedById" in by_name,
+        tells_changes="SystemModstamp" in by_name,
+    )
+
+
+def _field(entry: Mapping[str, Any]) -> FieldSchema:
+    kind = FIELD_TYPES[entry["type"]]
+    createable = bool(entry["createable"])
+    nillable = bool(entry["nillable"])
+    return FieldSchema(
+        name=entry["name"],
+        label=entry.get("label") or "",
+        type=kind,
+        length=entry.get("length") or None,
+        precision=entry.get("precision") or entry.get("digits") or None,
+        scale=entry.get("scale") if kind in _NUMBERS else None,
+        required=createable and not nillable and not entry.get("defaultedOnCreate") and kind is not FieldType.BOOLEAN,
+        nillable=nillable,
+        createable=createable,
+        updateable=bool(entry["updateable"]),
+        unique=bool(entry.get("unique")),
+        external_id=bool(entry.get("externalId")),
+        custom=bool(entry.get("custom")),
+        options=tuple(option["value"] for option in entry.get("picklistValues") or () if option.get("active", True)),
+        restricted=bool(entry.get("restrictedPicklist")),
+        reference_to=tuple(entry.get("referenceTo") or ()),
+    )
+
+
+_NUMBERS = (FieldType.INTEGER, FieldType.DECIMAL, FieldType.CURRENCY, FieldType.PERCENT)

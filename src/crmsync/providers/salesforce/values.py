@@ -1,0 +1,146 @@
+"""Values between their JSON form and ours, by the field's type."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, time
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from crmsync.errors import ConversionError, UnexpectedResponseError
+from crmsync.models.schema import FieldSchema, FieldType
+
+_NUMBERS = (FieldType.DECIMAL, FieldType.CURRENCY, FieldType.PERCENT)
+
+
+def parse_datetime(text: str) -> datetime:
+    """A time as REST writes it (``2024-11-07T07:00:00.000+0000``), in UTC.
+
+    :raises ValueError: it is none, or has no zone.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("no zone")
+    return moment.astimezone(UTC)
+
+
+def format_datetime(moment: datetime) -> str:
+    """A time as REST takes it, in UTC with milliseconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def read_value(field: FieldSchema, value: Any) -> object:
+    """A field's value from parsed JSON (with numbers as int or `Decimal`).
+
+    :raises UnexpectedResponseError: it is not of the described type.
+    """
+    if value is None:
+        return None
+    try:
+        return _read(field.type, value)
+    except (TypeError, ValueError, InvalidOperation) as error:
+        raise UnexpectedResponseError(f"the value of {field.name} is no {field.type}") from error
+
+
+def _read(kind: FieldType, value: Any) -> object:
+    match kind:
+        case FieldType.DATETIME:
+            return parse_datetime(value)
+        case FieldType.DATE:
+            return date.fromisoformat(value)
+        case FieldType.TIME:
+            # The Z is part of the format; a time of day has no zone ("Time", Object Reference).
+            return time.fromisoformat(value).replace(tzinfo=None)
+        case FieldType.INTEGER:
+            return int(value)
+        case _ if kind in _NUMBERS:
+            return Decimal(value)
+        case FieldType.BOOLEAN:
+            if not isinstance(value, bool):
+                raise TypeError(kind)
+            return value
+        case FieldType.MULTI_PICKLIST:
+            return tuple(part for part in value.split(";") if part)
+        case _:
+            if not isinstance(value, str):
+                raise TypeError(kind)
+            return value
+
+
+def write_value(field: FieldSchema, value: object) -> object:
+    """What JSON a field takes for a value; numbers stay exact.
+
+    :raises ConversionError: the field cannot hold such a value.
+    """
+    if value is None:
+        return None
+    written = _write(field.type, value)
+    if written is None:
+        raise ConversionError(
+            f"{field.name} takes no {type(value).__name__}, it is of type {field.type}",
+            code="wrong_type",
+            field=field.name,
+        )
+    return written
+
+
+def _write(kind: FieldType, value: object) -> object:
+    match kind:
+        case FieldType.BOOLEAN:
+            return value if isinstance(value, bool) else None
+        case FieldType.INTEGER:
+            return value if isinstance(value, int) and not isinstance(value, bool) else _whole(value)
+        case _ if kind in _NUMBERS:
+            return _number(value)
+        case FieldType.DATETIME:
+            aware = isinstance(value, datetime) and value.tzinfo is not None
+            return format_datetime(value) if aware and isinstance(value, datetime) else None
+        case FieldType.DATE:
+            return value.isoformat() if isinstance(value, date) and not isinstance(value, datetime) else None
+        case FieldType.TIME:
+            return value.isoformat("milliseconds") + "Z" if isinstance(value, time) else None
+        case FieldType.MULTI_PICKLIST:
+            return _joined(value)
+        case _:
+            return value if isinstance(value, str) else _text(value)
+
+
+def _whole(value: object) -> int | None:
+    return int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else None
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float):
+        value = Decimal(repr(value))
+    if isinstance(value, Decimal):
+        return value if value.is_finite() else None
+    return value if isinstance(value, int) else None
+
+
+def _joined(value: object) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, tuple) and all(isinstance(part, str) and ";" not in part for part in value):
+        return ";".join(value)
+    return None
+
+
+def _text(value: object) -> str | None:
+    # A text field may be mapped to a local list; only unambiguous elements can come back from it.
+    return _joined(value) if isinstance(value, tuple) else None
+
+
+def encode_rows(rows: Iterable[Mapping[str, object]], **envelope: object) -> bytes:
+    """``{...envelope, "records": [...]}`` as JSON, with each `Decimal` as the exact number."""
+    head = "".join(f"{json.dumps(key)}:{json.dumps(value)}," for key, value in envelope.items())
+    body = ",".join(
+        f"{{{','.join(f'{json.dumps(key)}:{_json(value)}' for key, value in row.items())}}}" for row in rows
+    )
+    return f'{{{head}"records":[{body}]}}'.encode()
+
+
+def _json(value: object) -> str:
+    return format(value, "f") if isinstance(value, Decimal) else json.dumps(value)
