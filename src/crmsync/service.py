@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import attrs
 from pydantic import SecretStr
 
@@ -121,14 +122,21 @@ class CRMSync:
             existing = await self.repository.get_integration(integration_id)
         except NotFoundError:
             existing = None
-        key = self._unseal(existing).digest_key if existing else secrets.token_bytes(32)
+        held = self._unseal(existing) if existing else _Secrets({}, secrets.token_bytes(32))
+        kept: dict[str, Any] = {}
+        if (
+            existing
+            and held.credentials == _masked(credentials)
+            and existing.settings.get("provider") == dict(settings)
+        ):
+            kept = {"remembered": existing.settings.get("remembered", {})}
         integration = Integration(
             id=integration_id,
             user_id=user_id,
             provider=provider,
             org_id=existing.org_id if existing else None,
-            credentials=self._seal(integration_id, credentials, key),
-            settings={"provider": dict(settings), "default_mappings": mappings is None},
+            credentials=self._seal(integration_id, credentials, held.digest_key),
+            settings={"provider": dict(settings), "default_mappings": mappings is None, **kept},
             field_mappings=dict(factory.default_mappings() if mappings is None else mappings),
             last_sync_at=existing.last_sync_at if existing else None,
             created_at=existing.created_at if existing else now,
@@ -257,9 +265,15 @@ class CRMSync:
     async def _connected(self, integration: Integration, budget: RunBudget) -> AsyncIterator[CRMProvider]:
         factory = self._registry.provider(integration.provider)
         settings = integration.settings.get("provider", {})
-        context = ProviderContext(self._clock, budget)
+        remembered = integration.settings.get("remembered", {})
+        context = ProviderContext(self._clock, budget, memory=dict(remembered))
         async with factory.open(settings, self._unseal(integration).credentials, context) as provider:
-            yield provider
+            try:
+                yield provider
+            finally:
+                if context.memory != remembered:
+                    with anyio.CancelScope(shield=True):
+                        await self._remember(integration.id, context.memory)
 
     @asynccontextmanager
     async def _runner(
@@ -318,6 +332,11 @@ class CRMSync:
             last_run=RunReport.model_validate(logs[0].error_details["report"]) if logs else None,
         )
 
+    async def _remember(self, integration_id: str, memory: Mapping[str, str]) -> None:
+        integration = await self.repository.get_integration(integration_id)
+        settings = {**integration.settings, "remembered": dict(memory)}
+        await self.repository.save_integration(integration.model_copy(update={"settings": settings}))
+
     async def _note_sync(self, integration_id: str) -> None:
         integration = await self.repository.get_integration(integration_id)
         await self.repository.save_integration(integration.model_copy(update={"last_sync_at": self._clock.now()}))
@@ -341,6 +360,10 @@ class CRMSync:
         except (ValueError, KeyError, binascii.Error):
             msg = f"the credentials of integration {integration.id!r} are damaged; connect it again"
             raise ConfigurationError(msg) from None
+
+
+def _masked(credentials: Mapping[str, SecretStr | str]) -> dict[str, SecretStr]:
+    return {n: value if isinstance(value, SecretStr) else SecretStr(value) for n, value in credentials.items()}
 
 
 def fitted(mapping: ObjectMapping, local: ObjectSchema, remote: ObjectSchema) -> ObjectMapping:

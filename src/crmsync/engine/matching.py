@@ -50,6 +50,7 @@ class Matcher:
         self._ctx = ctx
         self._first_load = first_load
         self._index: RemoteIndex | None = None
+        self._looked_up: dict[str, list[Record]] | None = None
 
     async def match(self, side: Side, strangers: Sequence[Record], placeholders: Mapping[str, Link]) -> list[Work]:
         """One piece of work for each stranger: linked to its counterpart, to be created, or quarantined.
@@ -61,6 +62,16 @@ class Matcher:
         found = await self._candidates(side, strangers)
         taken: set[str] = set()
         return [self._decide(side, record, found, taken, placeholders.get(record.id)) for record in strangers]
+
+    async def look_up(self, emails: Iterable[str]) -> None:
+        """Ask the CRM for these e-mails once, for the matches of both sides that follow. `forget` ends that."""
+        wanted = set(emails)
+        found = await self._by_email(Side.REMOTE, wanted, at_least=1) if wanted else {}
+        self._looked_up = {email: found.get(email, []) for email in wanted}
+
+    def forget(self) -> None:
+        """Ask afresh from now on."""
+        self._looked_up = None
 
     async def _read_index(self) -> RemoteIndex:
         ctx, index = self._ctx, RemoteIndex()
@@ -112,6 +123,8 @@ class Matcher:
         wanted = sorted(emails)
         if not name:
             return {}
+        if side is Side.REMOTE and self._looked_up is not None and self._looked_up.keys() >= set(wanted):
+            return {email: self._looked_up[email] for email in wanted}
         if side is Side.REMOTE and self._index is not None:
             wanted = [email for email in wanted if self._index.emails.count(email) >= at_least]
         found: dict[str, list[Record]] = {}

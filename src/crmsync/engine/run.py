@@ -10,7 +10,7 @@ import anyio
 import attrs
 
 from crmsync.engine.batch import Gate, carry_out
-from crmsync.engine.context import RunContext, shadow_of
+from crmsync.engine.context import RunContext, id_of, shadow_of
 from crmsync.engine.deletes import (
     DeleteQueue,
     carry_out_deletes,
@@ -27,7 +27,7 @@ from crmsync.engine.tasks import single_error
 from crmsync.engine.work import Work
 from crmsync.errors import CursorExpiredError
 from crmsync.models.plans import PlannedRecord
-from crmsync.models.records import ChangePage, Side
+from crmsync.models.records import ChangePage, Record, Side
 from crmsync.models.state import Acknowledgement, ConflictStatus, Cursors, Link, LinkStatus
 
 _RETRY_BATCH = 1000
@@ -132,9 +132,12 @@ async def _retry(ctx: RunContext, matcher: Matcher, links: Sequence[Link]) -> No
     pairs = [link for link in links if link.local_shadow and link.remote_shadow]
     queue = DeleteQueue()
     await _carry(ctx, await _pairs(ctx, pairs, queue), Side.LOCAL, queue)
+    lone = [link for link in links if not (link.local_shadow and link.remote_shadow)]
+    records = {born: await _lone_records(ctx, born, lone) for born in Side}
+    await matcher.look_up({e for born in Side for r in records[born] if (e := ctx.email(born, r))})
     for born in (Side.REMOTE, Side.LOCAL):
-        lone = [link for link in links if not (link.local_shadow and link.remote_shadow) and link.born is born]
-        await _carry(ctx, await _lone(ctx, matcher, born, lone), born, queue)
+        await _carry(ctx, await _lone(ctx, matcher, born, records[born]), born, queue)
+    matcher.forget()
     if queue:
         await carry_out_deletes(ctx, queue)
 
@@ -161,19 +164,21 @@ async def _pairs(ctx: RunContext, links: Sequence[Link], queue: DeleteQueue) -> 
     return works
 
 
-async def _lone(ctx: RunContext, matcher: Matcher, born: Side, links: Sequence[Link]) -> list[Work]:
-    """Records that never got a counterpart. Those that meanwhile have one, or are gone, need nothing more."""
-    current = await ctx.links(Side.LOCAL, [link.markmail_id for link in links])
-    by_id = {
-        (link.markmail_id if born is Side.LOCAL else link.crm_id or ""): link
-        for link in current.values()
-        if not shadow_of(link, born.other) and link.status in (LinkStatus.REJECTED, LinkStatus.QUARANTINED)
-    }
-    records = await ctx.store(born).get([i for i in by_id if i], fields=ctx.fields(born))
+async def _lone_records(ctx: RunContext, born: Side, links: Sequence[Link]) -> list[Record]:
+    """Records that never got a counterpart, as they are now; the links of those that are gone are dropped."""
+    by_id = {found: link for link in links if link.born is born and (found := id_of(link, born))}
+    records = await ctx.store(born).get(list(by_id), fields=ctx.fields(born))
     vanished = tuple(link.markmail_id for record_id, link in by_id.items() if record_id not in records)
     if vanished:
         await ctx.acknowledge(Acknowledgement(removed_links=vanished))
-    return await matcher.match(born, list(records.values()), by_id) if records else []
+    return list(records.values())
+
+
+async def _lone(ctx: RunContext, matcher: Matcher, born: Side, records: Sequence[Record]) -> list[Work]:
+    """Match them, but for those that the batch before has linked meanwhile."""
+    links = await ctx.links(born, [record.id for record in records])
+    still = [r for r in records if (link := links.get(r.id)) is not None and not shadow_of(link, born.other)]
+    return await matcher.match(born, still, links) if still else []
 
 
 async def apply(ctx: RunContext, planned: Sequence[PlannedRecord], cursors: Cursors) -> None:

@@ -95,11 +95,16 @@ class CRMProvider(Protocol):
 
 @attrs.frozen(slots=True)
 class ProviderContext:
-    """What the owner lends to a provider while it is open."""
+    """What the owner lends to a provider while it is open.
+
+    ``memory`` is what the provider found out and need not ask again when it is next opened (a negotiated version, whose
+    token it is). It is stored in clear: no secret belongs there. It may be emptied at any time.
+    """
 
     clock: Clock
     budget: CallBudget
     retry_attempts: int = 5
+    memory: dict[str, str] = attrs.field(factory=dict)
 
 
 @runtime_checkable

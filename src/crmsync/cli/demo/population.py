@@ -45,14 +45,14 @@ def subscriber_id(seed: int, number: int) -> str:
 def make_population(count: int, seed: int, pools: Sequence[Pool]) -> Population:
     """Spread ``count`` people over both sides. The same seed gives the same population."""
     chance = random.Random(seed)  # noqa: S311 - made-up people
-    people = make_people(count, pools, chance)
+    rare = max(1, count // _RARE)
+    people = make_people(count - 2 * rare, pools, chance)
     local_end = round(count * _ONLY_LOCAL)
     remote_end = local_end + round(count * _ONLY_REMOTE)
     both = people[remote_end:]
     subscribers = [subscriber_of(person, seed) for person in (*people[:local_end], *both)]
     contacts = [contact_of(person) for person in people[local_end:remote_end]]
     contacts += [_typed_by_someone_else(person, pools, chance) for person in both]
-    rare = max(1, count // _RARE)
     spoilt = _spoil(subscribers[: 2 * rare])
     doubled = _double(subscribers[2 * rare : 3 * rare], subscribers, seed, count)
     doubled |= _double_contacts(contacts[-rare:], contacts)

@@ -35,6 +35,7 @@ NEWEST_VERSION: Final = 68
 OLDEST_VERSION: Final = 46
 """The first with collection upserts, and with the answers to an upsert that we rely on."""
 
+_VERSION: Final = "api_version"
 _OK = frozenset({200, 201, 202, 204})
 
 
@@ -67,8 +68,22 @@ class SalesforceClient:
         """
         async with self._version_lock:
             if self._version is None:
-                self._version = await self._negotiate()
+                self._version = self._context.memory.get(_VERSION) or await self._negotiate()
+                self._context.memory[_VERSION] = self._version
             return self._version
+
+    def remembered(self, name: str) -> str | None:
+        """What an earlier connection found out."""
+        return self._context.memory.get(name)
+
+    def remember(self, name: str, value: str) -> None:
+        """Spare the next connection a call."""
+        self._context.memory[name] = value
+
+    def forget(self) -> None:
+        """Find out anew what an earlier connection remembered."""
+        self._context.memory.clear()
+        self._version = self.settings.api_version
 
     async def _negotiate(self) -> str:
         answer = await self.send("GET", "/services/data", repeatable=True)

@@ -34,6 +34,7 @@ CONTACT_FIELDS: Final = (
 _FEATURES: Final = frozenset(
     {CRMFeature.CONTACTS, CRMFeature.CUSTOM_FIELDS, CRMFeature.BULK, CRMFeature.DELETED_FEED, CRMFeature.MERGE_FEED}
 )
+_USER: Final = "user_id"
 _NEARLY: Final = 0.9
 _IN_FLIGHT: Final = 4
 """Collection calls at once; an org allows 25 that last over 20 seconds ("API Request Limits and Allocations")."""
@@ -70,6 +71,7 @@ class SalesforceProvider(ContactVerbs):
 
     async def test_connection(self) -> ConnectionReport:
         """Sign in, describe Contact, read the limits; 4 or 5 calls."""
+        self._client.forget()
         user = await self._identity()
         version = await self._client.version()
         warnings = _contact_warnings(await self._describe("Contact"), self._client.settings.external_id_field)
@@ -124,7 +126,12 @@ class SalesforceProvider(ContactVerbs):
             return self._user
 
     async def _user_id(self) -> str | None:
+        remembered = self._client.remembered(_USER)
+        if remembered is not None:
+            return remembered
         found = (await self._identity()).get("user_id")
+        if found:
+            self._client.remember(_USER, str(found))
         return str(found) if found else None
 
 
