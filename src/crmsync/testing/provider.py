@@ -251,12 +251,12 @@ class ProviderContract(ProviderSetting):
         async with self.open() as provider:
             later = CRMContact(email="PERSON1@example.com", first_name="Later")
             bulk = await provider.bulk_sync_contacts([self.contact(1), self.contact(2), later])
-            got = await provider.get_contact("person1@example.com")
+            assert await self.emails(provider) == ["person1@example.com", "person2@example.com"]
             assert [result.success for result in bulk.results] == [True] * 3
             assert bulk.results[0].crm_id == bulk.results[2].crm_id != bulk.results[1].crm_id
+            got = await provider.get_contact("person1@example.com")
             assert got is not None
             assert (got.first_name, got.last_name) == ("Later", "Last 1")
-            assert await self.emails(provider) == ["person1@example.com", "person2@example.com"]
 
     async def test_case_22_one_bad_row_hinders_no_other(self) -> None:
         async with self.open() as provider:
