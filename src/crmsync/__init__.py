@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from crmsync.protocols.records import RecordStore
     from crmsync.protocols.repository import SyncRepository
     from crmsync.registry import Registry
+    from crmsync.security.vault import Vault
+    from crmsync.service import CRMSync
 
 _HOMES = {
     "crmsync.errors": ("CRMError",),
@@ -67,6 +69,8 @@ _HOMES = {
     "crmsync.protocols.records": ("RecordStore",),
     "crmsync.protocols.repository": ("SyncRepository",),
     "crmsync.registry": ("Registry",),
+    "crmsync.security.vault": ("Vault",),
+    "crmsync.service": ("CRMSync",),
 }
 
 if not TYPE_CHECKING:  # a module `__getattr__` would hide misspelled names from type checkers
@@ -92,6 +96,7 @@ __all__ = [
     "CRMFeature",
     "CRMList",
     "CRMProvider",
+    "CRMSync",
     "CRMSyncResult",
     "ConflictPolicy",
     "CustomField",
@@ -114,6 +119,7 @@ __all__ = [
     "Side",
     "SyncDirection",
     "SyncRepository",
+    "Vault",
     "always_use_crm",
     "dont_sync",
     "prefer_crm_unless_blank",

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import typer
+from pydantic import BaseModel
 
+from crmsync.cli.app import app
+from crmsync.cli.config import ConfigFile, IntegrationSection, VaultSection, load_config
+from crmsync.cli.exits import ExitCode
+from crmsync.models.mappings import FieldMapping, MatchKeys, ObjectMapping
+from crmsync.models.runs import RunOptions
+from crmsync.providers.salesforce.errors import call_error, row_error
+from crmsync.providers.salesforce.settings import SalesforceCredentials, SalesforceSettings
+from crmsync.storage.csv_records import open_records
 from crmsync.storage.sql.tables import metadata
 from tests.docs.documents import ROOT
 
@@ -38,3 +52,82 @@ def test_the_tables_have_these_columns(table: str, text: str) -> None:
 
 def test_all_tables_are_described() -> None:
     assert {table for table, _ in sections("tables.md")} == set(metadata.tables)
+
+
+def test_all_exit_codes_are_described() -> None:
+    section = dict(sections("command-line.md"))["Exit codes"]
+    documented = {codes(row[1])[0]: int(row[0]) for row in rows(section)}
+    assert documented == {code.name: code.value for code in ExitCode}
+
+
+def test_all_commands_are_described() -> None:
+    section = dict(sections("command-line.md"))["Commands"]
+    documented = {codes(row[0])[0] for row in rows(section)}
+    assert documented == set(command_names(app))
+
+
+def command_names(group: typer.Typer, prefix: str = "") -> Iterator[str]:
+    for command in group.registered_commands:
+        yield prefix + (command.name or command.callback.__name__.rstrip("_") if command.callback else "")
+    for part in group.registered_groups:
+        if part.typer_instance is not None:
+            yield from command_names(part.typer_instance, f"{prefix}{part.name} ")
+
+
+def salesforce(section: str) -> list[list[str]]:
+    text = (REFERENCE / "salesforce.md").read_text(encoding="utf-8")
+    found = re.search(rf"^##+ {section}\n(.*?)(?=^##|\Z)", text, re.DOTALL | re.MULTILINE)
+    assert found is not None
+    return rows(found[1])
+
+
+def test_all_settings_and_credentials_of_salesforce_are_described() -> None:
+    settings = {name for row in salesforce("Settings") for name in codes(row[0])}
+    credentials = {name for row in salesforce("Credentials") for name in codes(row[0])}
+    assert settings == set(SalesforceSettings.model_fields)
+    assert credentials == set(SalesforceCredentials.model_fields)
+
+
+def test_a_failed_call_becomes_what_the_table_says() -> None:
+    for code_cell, error_cell in salesforce("A whole call"):
+        for code in codes(code_cell):
+            error = call_error(400, json.dumps([{"errorCode": code, "message": "x"}]).encode())
+            assert [type(error).__name__] == codes(error_cell), code
+
+
+def test_a_failed_row_becomes_what_the_table_says() -> None:
+    for code_cell, error_cell in salesforce("One record"):
+        for code in codes(code_cell):
+            error = row_error([{"statusCode": code, "message": "x", "fields": ["Name"]}])
+            assert [type(error).__name__] == codes(error_cell), code
+
+
+def configuration(section: str) -> set[str]:
+    return {name for row in rows(dict(sections("configuration.md"))[section]) for name in codes(row[0])}
+
+
+@pytest.mark.parametrize(
+    "section,model",
+    [
+        ("The file", ConfigFile),
+        ("The vault", VaultSection),
+        ("Runs", RunOptions),
+        ("An integration", IntegrationSection),
+        ("An object mapping", ObjectMapping),
+        ("Matching", MatchKeys),
+        ("A field mapping", FieldMapping),
+    ],
+)
+def test_all_configuration_keys_are_described(section: str, model: type[BaseModel]) -> None:
+    assert configuration(section) == set(model.model_fields)
+
+
+def test_all_options_of_a_csv_file_are_described() -> None:
+    assert configuration("Local records") == set(inspect.signature(open_records).parameters)
+
+
+def test_the_configuration_shown_is_valid(tmp_path: Path) -> None:
+    text = (REFERENCE / "configuration.md").read_text(encoding="utf-8")
+    path = tmp_path / "crmsync.toml"
+    path.write_text(text.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    assert load_config(path).mapping_problems == ()

@@ -57,7 +57,9 @@ faults = st.one_of(
         st.booleans(),
     ),
 )
-steps = st.builds(Step, st.lists(edits, min_size=1, max_size=5).map(tuple), faults, st.one_of(st.none(), st.integers(1, 3)))
+steps = st.builds(
+    Step, st.lists(edits, min_size=1, max_size=5).map(tuple), faults, st.one_of(st.none(), st.integers(1, 3))
+)
 policies = st.sampled_from(
     [
         ConflictPolicy.LOCAL_WINS,

@@ -419,13 +419,12 @@ async def test_case_25_a_rate_limit_is_not_reported_as_a_finished_sync() -> None
 async def test_case_27_an_opt_out_in_the_crm_opts_the_person_out_whatever_the_times(newer: Side) -> None:
     async with world(mapped(OPT_OUT, NAME)) as w:
         local, remote = await linked(w, opted_out=False)
-        edits = [
-            (Side.LOCAL, lambda: w.local.edit(local, opted_out=None)),
-            (Side.REMOTE, lambda: w.remote.edit(remote, OptedOut=True)),
-        ]
-        for _, edit in sorted(edits, key=lambda e: e[0] is newer):
+        for side in (newer.other, newer):
             w.clock.tick(30)
-            edit()
+            if side is Side.LOCAL:
+                w.local.edit(local, opted_out=None)
+            else:
+                w.remote.edit(remote, OptedOut=True)
         await w.sync()
         assert value(w, Side.LOCAL, local, "opted_out") is True
         assert value(w, Side.REMOTE, remote, "OptedOut") is True

@@ -308,6 +308,8 @@ class _Position:
             return cls()
         try:
             held = json.loads(cursor)
+            if held.keys() - {"since", "began", "at", "key", "seen"}:
+                raise ValueError
             times = {name: datetime.fromisoformat(held[name]) for name in ("since", "began", "at") if name in held}
             return cls(**times, key=held.get("key"), seen=int(held.get("seen", 0)))
         except (ValueError, TypeError, AttributeError):
