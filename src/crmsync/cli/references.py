@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -12,6 +11,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from crmsync.cli.exits import UsageProblemError
+from crmsync.security.vault import Vault
 
 KEY: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+")
 CREDENTIAL: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|vault")
@@ -19,26 +19,19 @@ SECRET_NAME: Final = re.compile(r"token|secret|password|passphrase|private_?key|
 VAULT: Final = "vault"
 
 
-def read_key(reference: str) -> SecretStr:
-    """The vault's key.
+def open_vault(reference: str) -> Vault:
+    """The vault whose key, or keys, the reference names.
 
-    :raises UsageProblemError: the variable is not set, or the file is absent, unreadable or open to other users.
+    :raises ConfigurationError: the key cannot be had, or is none.
     """
     kind, _, name = reference.partition(":")
     if kind == "env":
-        return _from_environment(name, "the vault's key")
-    path = Path(name)
-    try:
-        if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            msg = f"the key file {path} can be read by others: run `chmod 600 {path}`"
-            raise UsageProblemError(msg)
-        return SecretStr(path.read_text(encoding="ascii").strip())
-    except FileNotFoundError:
-        msg = f"the key file {path} does not exist: `crmsync init` makes one, or restore yours from a backup"
-        raise UsageProblemError(msg) from None
-    except (OSError, UnicodeDecodeError):
-        msg = f"the key file {path} cannot be read"
-        raise UsageProblemError(msg) from None
+        return Vault.from_env(name)
+    if not Path(name).exists():
+        raise UsageProblemError(
+            f"the vault's key file {name} does not exist: `crmsync init` makes one; or restore yours"
+        )
+    return Vault.from_file(name)
 
 
 def from_environment(references: Mapping[str, str]) -> dict[str, SecretStr]:
@@ -56,6 +49,5 @@ def from_environment(references: Mapping[str, str]) -> dict[str, SecretStr]:
 def _from_environment(variable: str, purpose: str) -> SecretStr:
     value = os.environ.get(variable, "").strip()
     if not value:
-        msg = f"{purpose} is to come from the environment variable {variable}, which is not set"
-        raise UsageProblemError(msg)
+        raise UsageProblemError(f"{purpose} comes from the environment variable {variable}, which is not set")
     return SecretStr(value)

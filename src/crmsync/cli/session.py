@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from crmsync.cli.config import Config, IntegrationSection, configuration_fault
 from crmsync.cli.exits import UsageProblemError
 from crmsync.cli.options import Selection
-from crmsync.cli.references import VAULT, from_environment, read_key
+from crmsync.cli.references import VAULT, from_environment, open_vault
 from crmsync.errors import MappingError, NotFoundError, ProviderError
 from crmsync.models.problems import Problem
 from crmsync.protocols.observers import Observer
@@ -164,7 +164,7 @@ async def open_session(config: Config, observers: Sequence[Observer] = ()) -> As
     :raises StorageError: the bookkeeping cannot be opened.
     """
     registry = Registry()
-    vault = Vault.from_key(read_key(config.vault_key).get_secret_value())
+    vault = open_vault(config.vault_key)
     async with CRMSync.open(config.storage, vault=vault, registry=registry, observers=observers) as crm:
         yield Session(config, crm, registry)
 

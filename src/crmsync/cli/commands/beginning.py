@@ -72,7 +72,7 @@ def init(
         )
     )
     key_file = config.parent / KEY_NAME
-    made_key = _write_key(key_file)
+    made_key = write_key(key_file)
     _write(config, text)
     payload = {
         "config": str(config),
@@ -145,7 +145,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _write_key(path: Path) -> bool:
+def write_key(path: Path) -> bool:
     """Make a key file that only its owner can read; one that exists is kept, or stored credentials would be lost."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

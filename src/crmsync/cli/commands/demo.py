@@ -3,123 +3,123 @@
 from __future__ import annotations
 
 import enum
+import resource
+import sys
 import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import anyio
 import typer
-from rich.console import RenderableType
-from rich.text import Text
 
-from crmsync.cli import payloads, tables
-from crmsync.cli.demo.edits import Day
-from crmsync.cli.demo.play import Demo, DemoResult, peak_memory_mb
+from crmsync.cli import payloads
+from crmsync.cli.config import load_config
+from crmsync.cli.demo import views
+from crmsync.cli.demo.configuration import write_configuration
+from crmsync.cli.demo.local import CsvTable, LocalSide, SqliteTable
+from crmsync.cli.demo.people import Pool, make_pools
+from crmsync.cli.demo.population import make_population
+from crmsync.cli.demo.scenario import Course, Scenario
 from crmsync.cli.emulator_process import run_emulator
-from crmsync.cli.exits import ExitCode
+from crmsync.cli.exits import ExitCode, UsageProblemError
 from crmsync.cli.options import FormatOption
 from crmsync.cli.output import Format, Output
 from crmsync.cli.progress import ProgressObserver
-from crmsync.models.runs import RunReport
+
+_MEGABYTE: Final = 1024 * 1024
 
 
 class LocalKind(enum.StrEnum):
     """What the demo's local side is."""
 
-    SQL = "sql"
+    SQLITE = "sqlite"
     CSV = "csv"
 
 
 def demo(
     *,
-    contacts: Annotated[
-        int, typer.Option("--contacts", min=20, help="How many people, on both sides together.")
-    ] = 1000,
-    seed: Annotated[int, typer.Option("--seed", help="Which made-up people and edits.")] = 1,
-    local: Annotated[LocalKind, typer.Option("--local", help="A table in SQLite, or a CSV file.")] = LocalKind.SQL,
+    contacts: Annotated[int, typer.Option("--contacts", min=20, help="How many people there are in all.")] = 1000,
+    seed: Annotated[int, typer.Option("--seed", help="Which people: the same seed makes the same demo.")] = 1,
+    local: Annotated[LocalKind, typer.Option("--local", help="What the local side is.")] = LocalKind.SQLITE,
     keep: Annotated[
-        Path | None, typer.Option("--keep", help="Keep the files in this new directory.", metavar="DIR")
+        Path | None, typer.Option("--keep", help="Keep everything in this new directory.", metavar="DIR")
     ] = None,
     format_: FormatOption = Format.HUMAN,
 ) -> int:
-    """See a whole two-way sync: a Salesforce emulator, made-up people, edits on both sides. Needs no account."""
-    output = Output(format_)
-    if keep is not None:
-        keep.mkdir(parents=True)
-        return anyio.run(_play, keep, contacts, seed, local, output)
-    with tempfile.TemporaryDirectory(prefix="crmsync-demo-") as directory:
-        return anyio.run(_play, Path(directory), contacts, seed, local, output)
+    """Watch a two-way sync: a Salesforce emulator, made-up people, edits on both sides, three runs."""
+    if keep is not None and keep.exists() and any(keep.iterdir()):
+        raise UsageProblemError(f"{keep} is not empty: name a new directory for --keep")
+    return anyio.run(_demo, contacts, seed, local, keep, Output(format_))
 
 
-async def _play(directory: Path, contacts: int, seed: int, local: LocalKind, output: Output) -> int:
-    progress = ProgressObserver(output.err)
-    output.note(f"starting a Salesforce emulator on loopback, and making up {contacts} people ...")
-    async with run_emulator(["--port", "0"]) as emulator:
-        with progress.drawing(enabled=output.interactive):
-            result = await Demo(emulator, directory, local.value, contacts, seed, [progress]).play()
-    output.result(_payload(result), *_views(result))
-    return ExitCode.SUCCESS if result.converged else ExitCode.FAILURE
+async def _demo(contacts: int, seed: int, kind: LocalKind, keep: Path | None, output: Output) -> int:
+    begun = time.monotonic()
+    pools = make_pools(seed)
+    with ExitStack() as stack:
+        directory = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crmsync-demo-")))
+        directory.mkdir(parents=True, exist_ok=True)
+        table: LocalSide = SqliteTable(directory) if kind is LocalKind.SQLITE else CsvTable(directory)
+        state = ["--state", str(directory / "emulator.json")] if keep else []
+        async with run_emulator(["--port", "0", *state]) as emulator:
+            path = write_configuration(directory, url=emulator.url, local=table.options())
+            course = Course(make_population(contacts, seed, pools))
+            progress = ProgressObserver(output.err)
+            scenario = Scenario(load_config(path), emulator, table, (progress,), course)
+            with progress.drawing(enabled=output.interactive):
+                await _play(scenario, pools, seed, output)
+    seconds = time.monotonic() - begun
+    kept = str(path) if keep else None
+    output.result(_payload(course, seconds), *views.ending(course, seconds, peak_memory_mb(), kept))
+    return ExitCode.SUCCESS if course.converged else ExitCode.FAILURE
 
 
-def _payload(result: DemoResult) -> dict[str, Any]:
+async def _play(scenario: Scenario, pools: Sequence[Pool], seed: int, output: Output) -> None:
+    course = scenario.course
+    output.show(*views.opening(course.population, scenario.emulator.url))
+    pair = await scenario.seed()
+    met = await scenario.look_at("One pair that differed when the sides first met", pair) if pair else None
+    await scenario.sync()
+    output.show(*views.act("First sync: find who is who, and bring both sides together", course))
+    if met is not None:
+        output.show(views.merged(met, await scenario.look_at(met.title, met.pair)))
+    day = await scenario.edit(seed, pools)
+    title = "One person edited on both sides, in different fields"
+    edited = await scenario.look_at(title, day.apart[0])
+    output.show(views.edits(day))
+    await scenario.sync()
+    output.show(*views.act("Second sync: only what was edited moves", course))
+    output.show(views.merged(edited, await scenario.look_at(title, edited.pair)))
+    await scenario.sync()
+    output.show(*views.act("Third sync: nobody edited anything", course))
+    await scenario.compare()
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process has held, in MB. Linux counts in kB, macOS in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / _MEGABYTE if sys.platform == "darwin" else peak / 1024
+
+
+def _payload(course: Course, seconds: float) -> dict[str, Any]:
+    comparison = course.comparison
     return {
-        "runs": [payloads.report_payload(report) for report in result.runs],
-        "converged": result.converged,
-        "differences": result.differences,
-        "waiting": result.waiting,
-        "api_calls": [report.remote.api_calls for report in result.runs],
+        "runs": [payloads.report_payload(report) for report in course.reports],
+        "converged": course.converged,
         "peak_memory_mb": round(peak_memory_mb(), 1),
-        "seconds": round(result.seconds, 2),
+        "seconds": round(seconds, 2),
+        "api_calls": course.api_calls,
+        "compared": {
+            "pairs": comparison.pairs,
+            "different": len(comparison.different),
+            "only_local": len(comparison.only_local),
+            "only_remote": len(comparison.only_remote),
+            "excused": comparison.excused,
+            "lost_edits": len(course.lost_edits),
+        }
+        if comparison
+        else None,
+        "planted": {"refused_rows": len(course.population.spoilt), "doubled_emails": len(course.population.doubled)},
     }
-
-
-def _views(result: DemoResult) -> list[RenderableType]:
-    there, day = result.population, result.day
-    first, second, third = result.runs
-    views: list[RenderableType] = [
-        _title("1. First sync"),
-        f"{len(there.subscribers)} subscribers met {len(there.contacts)} Salesforce contacts; many are the same.",
-        _counts(first),
-    ]
-    if result.example:
-        rows = [(name, *values) for name, values in result.example.items()]
-        views.append(tables.table("field", "here before", "CRM before", "both after", rows=rows, title="one of them"))
-    views += [
-        _title("2. People edit both sides, then the second sync"),
-        _day(day),
-        _counts(second),
-        _title("3. A third sync has nothing to do"),
-        _counts(third),
-        f"{result.waiting} records wait on purpose: values that Salesforce refuses, and people who are there twice.",
-        Text.assemble(
-            (
-                "both sides agree" if result.converged else "the sides differ",
-                "bold green" if result.converged else "bold red",
-            ),
-            f" after {result.seconds:.1f} s; {sum(r.remote.api_calls for r in result.runs)} API calls;"
-            f" at most {peak_memory_mb():.0f} MB of memory",
-        ),
-        Text("\nnext, with your own CSV file: crmsync emulator, then crmsync init --csv FILE", style="dim"),
-    ]
-    return views
-
-
-def _day(day: Day) -> str:
-    return (
-        f"{len(day.local)} edits here, {len(day.remote)} in the CRM ({len(day.clashes)} of the same field of the same"
-        f" person), {len(day.opted_out)} opt-outs and {len(day.deleted)} deletes in the CRM."
-    )
-
-
-def _title(text: str) -> Text:
-    return Text(f"\n{text}", style="bold")
-
-
-def _counts(report: RunReport) -> RenderableType:
-    names = ("created", "updated", "deleted", "unchanged", "conflicts", "rejected", "echoes_dropped", "api_calls")
-    rows = [(side, *(getattr(counts, name) for name in names)) for side, counts in _sides(report)]
-    return tables.table("side", *(name.replace("_", " ") for name in names), rows=rows)
-
-
-def _sides(report: RunReport) -> tuple[tuple[str, Any], tuple[str, Any]]:
-    return ("here", report.local), ("CRM", report.remote)

@@ -24,35 +24,43 @@ class Pair:
 
 @attrs.frozen
 class Day:
-    """What was edited: local fields by local id, CRM fields by CRM id. ``clashes`` are among both."""
+    """What was edited: local fields by local id, CRM fields by CRM id."""
 
     local: Mapping[str, Mapping[str, Any]] = attrs.field(repr=False)
     remote: Mapping[str, Mapping[str, Any]] = attrs.field(repr=False)
-    deleted: tuple[Pair, ...]
-    opted_out: tuple[Pair, ...]
     clashes: tuple[Pair, ...]
+    """Both sides edited the same field: the newest wins."""
     apart: tuple[Pair, ...]
-    """Edited on both sides in different fields: both edits survive."""
+    """Both sides edited, in different fields: both edits survive."""
+    edited_there: tuple[Pair, ...]
+    """All whose company was edited in the CRM, those of ``apart`` among them."""
+    opted_out: tuple[Pair, ...]
+    """Opted out in the CRM."""
+    deleted_here: tuple[Pair, ...]
+    deleted_there: tuple[Pair, ...]
 
 
 def make_day(pairs: Sequence[Pair], seed: int) -> Day:
     """Draw the edits. The same seed and pairs give the same day."""
     chance = random.Random(seed + 1)  # noqa: S311 - made-up edits
-    some = max(2, round(len(pairs) * _SHARE))
-    clashes, deletes, opt_outs = (max(1, len(pairs) // rare) for rare in (_CLASHES, _DELETES, _OPT_OUTS))
-    drawn = chance.sample(list(pairs), min(len(pairs), 2 * some + clashes + deletes + opt_outs))
-    clashing, rest = drawn[:clashes], drawn[clashes:]
-    deleted, rest = rest[:deletes], rest[deletes:]
-    opting, rest = rest[:opt_outs], rest[opt_outs:]
-    here, there = rest[:some], rest[some:]
-    apart = here[: max(1, some // 10)]
-    local: dict[str, dict[str, Any]] = {pair.local_id: {"phone": _phone(chance)} for pair in (*here, *clashing)}
+    left = chance.sample(list(pairs), len(pairs))
+
+    def draw(count: int) -> tuple[Pair, ...]:
+        drawn = tuple(left[:count])
+        del left[:count]
+        return drawn
+
+    clashes, opted_out = (draw(max(1, len(pairs) // rare)) for rare in (_CLASHES, _OPT_OUTS))
+    deleted_here, deleted_there = (draw(max(1, len(pairs) // _DELETES)) for _ in range(2))
+    here, there = (draw(max(1, round(len(pairs) * _SHARE))) for _ in range(2))
+    apart = here[: max(1, len(here) // 10)]
+    local = {pair.local_id: {"phone": _phone(chance)} for pair in (*here, *clashes)}
     remote: dict[str, dict[str, Any]] = {
-        pair.remote_id: {"MarkMail_Company__c": _company(chance)} for pair in (*there, *apart)
+        pair.remote_id: {"MarkMail_Company__c": _company(chance)} for pair in (*apart, *there)
     }
-    remote.update({pair.remote_id: {"Phone": _phone(chance)} for pair in clashing})
-    remote.update({pair.remote_id: {"HasOptedOutOfEmail": True} for pair in opting})
-    return Day(local, remote, tuple(deleted), tuple(opting), tuple(clashing), tuple(apart))
+    remote |= {pair.remote_id: {"Phone": _phone(chance)} for pair in clashes}
+    remote |= {pair.remote_id: {"HasOptedOutOfEmail": True} for pair in opted_out}
+    return Day(local, remote, clashes, apart, (*apart, *there), opted_out, deleted_here, deleted_there)
 
 
 def _phone(chance: random.Random) -> str:

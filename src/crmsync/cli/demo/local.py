@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +36,10 @@ class LocalSide(Protocol):
         """Add rows."""
         ...
 
+    def delete(self, ids: Collection[str]) -> None:
+        """Delete rows."""
+        ...
+
 
 class SqliteTable:
     """A table ``subscribers`` with the time of each row's last change."""
@@ -46,11 +50,12 @@ class SqliteTable:
     def options(self) -> dict[str, Any]:
         return {
             "type": "sql",
-            "url": f"sqlite:///{self._path}",
+            "url": f"sqlite:///{self._path.name}",
             "table": "subscribers",
             "key": "id",
             "updated_at": "updated_at",
-            "types": {"tags": "tags", "opted_out": "boolean"},
+            "deleted_at": "deleted_at",
+            "types": {"email": "email", "phone": "phone", "tags": "tags", "opted_out": "boolean"},
         }
 
     def fill(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -58,12 +63,15 @@ class SqliteTable:
             "id TEXT PRIMARY KEY, email TEXT, first_name TEXT, last_name TEXT, company TEXT, phone TEXT, tags TEXT"
         )
         with closing(sqlite3.connect(self._path)) as connection, connection:
-            connection.execute(f"CREATE TABLE subscribers ({columns}, opted_out BOOLEAN NOT NULL, updated_at DATETIME)")
+            rest = "opted_out BOOLEAN NOT NULL DEFAULT 0, updated_at DATETIME NOT NULL, deleted_at DATETIME"
+            connection.execute(f"CREATE TABLE subscribers ({columns}, {rest})")
+            connection.execute("CREATE INDEX subscribers_by_change ON subscribers (updated_at, id)")
         self.add(rows)
 
     def rows(self) -> dict[str, dict[str, Any]]:
         with closing(sqlite3.connect(self._path)) as connection:
-            found = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM subscribers")  # noqa: S608 - our own names
+            statement = f"SELECT {', '.join(COLUMNS)} FROM subscribers WHERE deleted_at IS NULL"  # noqa: S608 - our own
+            found = connection.execute(statement)
             return {row[0]: dict(zip(COLUMNS, row, strict=True)) for row in found}
 
     def edit(self, changes: Mapping[str, Mapping[str, Any]]) -> None:
@@ -82,6 +90,12 @@ class SqliteTable:
         with closing(sqlite3.connect(self._path)) as connection, connection:
             connection.executemany(statement, [(*(row[name] for name in COLUMNS), moment) for row in rows])
 
+    def delete(self, ids: Collection[str]) -> None:
+        moment = _now()
+        statement = "UPDATE subscribers SET deleted_at = ?, updated_at = ? WHERE id = ?"
+        with closing(sqlite3.connect(self._path)) as connection, connection:
+            connection.executemany(statement, [(moment, moment, id_) for id_ in ids])
+
 
 class CsvTable:
     """A file ``subscribers.csv``."""
@@ -92,9 +106,9 @@ class CsvTable:
     def options(self) -> dict[str, Any]:
         return {
             "type": "csv",
-            "path": self._path,
+            "path": self._path.name,
             "key": "id",
-            "types": {"tags": "tags", "opted_out": "boolean"},
+            "types": {"email": "email", "phone": "phone", "tags": "tags", "opted_out": "boolean"},
         }
 
     def fill(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -109,6 +123,9 @@ class CsvTable:
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         self._write([*self.rows().values(), *rows])
+
+    def delete(self, ids: Collection[str]) -> None:
+        self._write([row for id_, row in self.rows().items() if id_ not in ids])
 
     def _write(self, rows: Iterable[Mapping[str, Any]]) -> None:
         with self._path.open("w", encoding="utf-8", newline="") as file:

@@ -71,9 +71,9 @@ def make_pools(seed: int) -> list[Pool]:
     return pools
 
 
-def make_people(count: int, pools: Sequence[Pool], chance: random.Random) -> list[Person]:
-    """``count`` people, all different."""
-    return [_person(number, chance.choice(pools), chance) for number in range(1, count + 1)]
+def make_people(count: int, pools: Sequence[Pool], chance: random.Random, *, first: int = 1) -> list[Person]:
+    """``count`` people, all different, numbered from ``first``."""
+    return [_person(number, chance.choice(pools), chance) for number in range(first, first + count)]
 
 
 def _person(number: int, pool: Pool, chance: random.Random) -> Person:

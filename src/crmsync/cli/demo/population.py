@@ -36,6 +36,10 @@ class Population:
     spoilt: frozenset[str] = frozenset()
     doubled: frozenset[str] = frozenset()
 
+    def excused(self, local_id: str | None, email: object) -> bool:
+        """Whether this record cannot be in step until someone mends it."""
+        return local_id in self.spoilt or str(email or "").lower() in self.doubled
+
 
 def subscriber_id(seed: int, number: int) -> str:
     """The local id of a person: the same for the same seed."""
