@@ -1,0 +1,75 @@
+"""What the demo shows people, act by act."""
+
+from __future__ import annotations
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from crmsync.cli import tables
+from crmsync.cli.demo.edits import Day
+from crmsync.cli.demo.population import Population
+from crmsync.cli.demo.scenario import Course, Look
+
+
+def opening(population: Population, url: str) -> list[RenderableType]:
+    """Where we are, and what stands on both sides."""
+    here, there = len(population.subscribers), len(population.contacts)
+    return [
+        Text.assemble(f"A table of ours has {here} subscribers; a Salesforce emulator at ", (url, "bold")),
+        Text(
+            f"has {there} contacts. Many are the same people, not quite alike. On purpose, {len(population.spoilt)} rows"
+        ),
+        Text(f"hold a value that the CRM refuses, and {len(population.doubled)} addresses stand twice on one side."),
+    ]
+
+
+def act(title: str, course: Course) -> list[RenderableType]:
+    """The last run under a heading."""
+    report = course.reports[-1]
+    views = tables.report_views(report.model_copy(update={"problems": report.problems[:3]}))
+    return [Text(f"\n{title}", style="bold cyan"), *views]
+
+
+def edits(day: Day) -> Text:
+    """What people did between two runs."""
+    return Text(
+        f"\nThen people work: {len(day.local)} subscribers and {len(day.remote)} contacts are edited"
+        f" ({len(day.apart)} on both sides in different fields, {len(day.clashes)} on both sides in the same field),"
+        f" {len(day.opted_out)} opt out in the CRM, {len(day.deleted_here) + len(day.deleted_there)} are deleted,"
+        " and one is new on each side."
+    )
+
+
+def merged(before: Look, after: Look) -> Table:
+    """One person before and after: each side's own value, and what both hold now. Only what differed or changed."""
+    rows = []
+    for name in after.local:
+        values = [tables.shown_value(side.get(name)) for side in (before.local, before.remote, after.local)]
+        if len(set(values)) > 1:
+            rows.append((name, *values))
+    return tables.table("field", "ours, before", "CRM, before", "both, after", rows=rows, title=before.title)
+
+
+def ending(course: Course, seconds: float, peak_mb: float, kept: str | None) -> list[RenderableType]:
+    """The verdict, and where to go next."""
+    comparison = course.comparison
+    pairs, excused = (comparison.pairs, comparison.excused) if comparison else (0, 0)
+    if course.converged:
+        verdict = Text.assemble(
+            ("\nIn step: ", "bold green"),
+            f"both sides were read again and {pairs} pairs hold the same; the last run wrote nothing.",
+        )
+    else:
+        verdict = Text.assemble(
+            ("\nNOT in step", "bold red"), ": please report this, with the output of --format json."
+        )
+    calls = " + ".join(str(count) for count in course.api_calls)
+    facts = f"{excused} records wait for someone to mend them, as planted; they are tried again in every run."
+    cost = f"{seconds:.1f} s in all, {calls} API calls, peak memory of this process {peak_mb:.0f} MB."
+    following = (
+        f"Look around with `crmsync status --config {kept}`, or try your own CSV: `crmsync emulator` tells how."
+        if kept
+        else "Next: try your own CSV. `crmsync emulator` starts one to play with and tells the next commands."
+    )
+    return [verdict, Text(facts), Text(cost, style="dim"), Text(f"\n{following}", style="bold")]
