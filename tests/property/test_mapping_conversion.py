@@ -32,7 +32,7 @@ def reporting(pair: Pair) -> FieldRule:
     return compiled(mapping.model_copy(update={"on_loss": OnLoss.REPORT}), local, remote)
 
 
-@settings(max_examples=3000)
+@settings(max_examples=200)
 @given(field_pairs(), anything())
 def test_no_object_makes_a_converter_or_normaliser_raise(pair: Pair, value: object) -> None:
     rule = compiled(*pair)
@@ -47,7 +47,7 @@ def test_no_object_makes_a_converter_or_normaliser_raise(pair: Pair, value: obje
             join(elements(value))
 
 
-@settings(max_examples=3000)
+@settings(max_examples=200)
 @given(field_pairs(), anything())
 def test_a_normal_form_is_its_own_normal_form(pair: Pair, value: object) -> None:
     rule = compiled(*pair)
@@ -56,7 +56,7 @@ def test_a_normal_form_is_its_own_normal_form(pair: Pair, value: object) -> None
         assert normal(once) == once
 
 
-@settings(max_examples=3000)
+@settings(max_examples=200)
 @given(st.data())
 def test_a_value_comes_back_or_its_loss_is_reported(data: st.DataObject) -> None:
     pair = data.draw(field_pairs())
@@ -68,7 +68,7 @@ def test_a_value_comes_back_or_its_loss_is_reported(data: st.DataObject) -> None
     assert back.losses or rule.normal_local(back.value) == rule.normal_local(value)
 
 
-@settings(max_examples=3000)
+@settings(max_examples=200)
 @given(st.data())
 def test_a_crm_value_comes_back_or_its_loss_is_reported(data: st.DataObject) -> None:
     pair = data.draw(field_pairs())
@@ -80,7 +80,7 @@ def test_a_crm_value_comes_back_or_its_loss_is_reported(data: st.DataObject) -> 
     assert back.losses or rule.normal_remote(back.value) == rule.normal_remote(value)
 
 
-@settings(max_examples=3000)
+@settings(max_examples=200)
 @given(st.data())
 def test_converting_again_changes_nothing(data: st.DataObject) -> None:
     """What was converted once without a loss is converted to the same value after a trip there and back."""
@@ -106,7 +106,7 @@ def test_missing_none_and_values_are_kept_apart(data: st.DataObject) -> None:
         assert conversion.value is not None or conversion.rejected
 
 
-@settings(max_examples=3000)
+@settings(max_examples=200)
 @given(hostile_texts(), st.integers(1, 40), st.sampled_from(OnLoss))
 def test_no_text_is_cut_or_altered_without_a_loss(text: str, length: int, on_loss: OnLoss) -> None:
     mapping = FieldMapping(markmail_field="a", crm_field="A", on_loss=on_loss)

@@ -103,9 +103,9 @@ def set_reader(separator: str) -> Callable[[object], tuple[str, ...]]:
         try:
             found = parse(value, notes)
         except Exception:  # noqa: BLE001 (total: a foreign object may raise anything when it is looked at)
-            return (_as_text(value),)
+            return (_marked(value),)
         # An element that is no text at all cannot be told from its absence, so the whole stands for itself.
-        return (_as_text(value),) if notes else found
+        return (_marked(value),) if notes else found
 
     return elements
 
@@ -134,9 +134,9 @@ def _typed_normaliser(kind: FieldType, unit: int, separator: str, blank: object)
         try:
             parsed = parse(value, notes)
         except Exception:  # noqa: BLE001 (as above)
-            return normal_text(_as_text(value)) or blank
+            return _unread(value)
         if not all(note.tolerated or note.kind in _IGNORED for note in notes):
-            return normal_text(_as_text(value)) or blank
+            return _unread(value)
         return blank if parsed is None else _canonical(parsed, unit)
 
     return normal
@@ -150,16 +150,22 @@ def _canonical(value: object, unit: int) -> object:
     return value
 
 
+def _unread(value: object) -> str:
+    """The form of a value that its type cannot read. A list is marked, as its text might be read the next time."""
+    return normal_text(_marked(value) if isinstance(value, tuple | list | set | frozenset) else _as_text(value))
+
+
 def _as_text(value: object) -> str:
     """A text for any object: its own, or one that marks it as unreadable and that no type reads."""
     try:
         return text_of(value)
     except Exception:  # noqa: BLE001 (as above)
-        return f"?{type(value).__qualname__}:{_shown(value)}"
+        return _marked(value)
 
 
-def _shown(value: object) -> str:
+def _marked(value: object) -> str:
     try:
-        return normal_text(repr(value))
+        shown = normal_text(repr(value))
     except Exception:  # noqa: BLE001 (as above)
-        return ""
+        shown = ""
+    return f"?{type(value).__qualname__}:{shown}"
