@@ -334,10 +334,15 @@ def _directed(remote: ObjectSchema, mapping: FieldMapping) -> FieldMapping:
 
 
 async def _look_up(desk: _Desk, contacts: Sequence[CRMContact]) -> _People:
+    """Read what the inputs touch and no more: an object may have hundreds of fields."""
+    given = {name for contact in contacts for name in contact.model_fields_set.intersection(ATTRIBUTES)}
+    given |= {_CUSTOM + name for contact in contacts for name in contact.custom_fields}
+    touched = {desk.rules[name].remote for name in given if name in desk.rules} | {desk.email}
+    fields = [name for name in desk.fields if name in touched]
     ids = list(dict.fromkeys(contact.id for contact in contacts if contact.id))
     emails = list({_folded(contact.email): contact.email for contact in contacts if not contact.id}.values())
-    by_id = await desk.store.get(ids, fields=desk.fields) if ids else {}
-    found = await desk.store.find(desk.email, emails, fields=desk.fields) if emails else ()
+    by_id = await desk.store.get(ids, fields=fields) if ids else {}
+    found = await desk.store.find(desk.email, emails, fields=fields) if emails else ()
     return _People(by_id, found, desk.email)
 
 
