@@ -25,7 +25,7 @@ from crmsync.models.runs import RunOptions, RunReport, RunStatus
 from crmsync.models.state import LinkStatus, SyncLog
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.observers import Observer
-from crmsync.protocols.records import RecordStore
+from crmsync.protocols.records import RecordStore, SupportsProblems
 from crmsync.protocols.repository import SyncRepository
 from crmsync.protocols.runtime import Clock
 
@@ -127,8 +127,12 @@ class Runner:
         return timedelta(seconds=1) + max(self.local.limits.time_precision, self.remote.limits.time_precision)
 
     async def _finished(self, ctx: RunContext) -> RunReport:
+        for side, store in ((Side.LOCAL, self.local), (Side.REMOTE, self.remote)):
+            if isinstance(store, SupportsProblems):
+                ctx.tally.add_unusable(side, store.problems())
         counts = await self.repository.count_links(self.integration_id, self.entity_type)
         waiting = sum(counts.get(s, 0) for s in (LinkStatus.CONFLICT, LinkStatus.REJECTED, LinkStatus.QUARANTINED))
+        waiting += ctx.tally.unusable
         if ctx.dry_run:
             waiting = ctx.tally.problem_count
         linked = counts.get(LinkStatus.SYNCED, 0) + counts.get(LinkStatus.CONFLICT, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import attrs
@@ -60,6 +61,17 @@ class RunTally:
     sides: dict[Side, SideTally] = attrs.field(factory=lambda: {side: SideTally() for side in Side})
     problems: list[RecordProblem] = attrs.field(factory=list)
     problem_count: int = 0
+    unusable: int = 0
+
+    def add_unusable(self, side: Side, problems: Sequence[Problem]) -> None:
+        """Note records that their own side cannot hand over, such as broken rows of a file."""
+        self.unusable += len(problems)
+        self.problem_count += len(problems)
+        for problem in problems[: max(0, PROBLEMS_KEPT - len(self.problems))]:
+            message = f"{problem.path}: {problem.message}"
+            self.problems.append(
+                RecordProblem(side=side.value, code=problem.code, message=message, remedy=problem.remedy)
+            )
 
     def add_problem(self, link: Link, problem: Problem, *, side: Side | None = None) -> None:
         """Note one problem of one record."""
