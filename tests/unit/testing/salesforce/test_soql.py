@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 import pytest
@@ -22,8 +23,6 @@ PEOPLE: list[dict[str, Any]] = [
 
 @pytest.fixture
 def org() -> SalesforceOrg:
-    from datetime import UTC, datetime
-
     org = SalesforceOrg(clock=lambda: datetime(2026, 11, 24, 20, 34, 26, tzinfo=UTC))
     account = org.create("Account", {"Name": "Acme", "Site": "North"})
     for number, person in enumerate(PEOPLE):
