@@ -23,15 +23,18 @@ def id_checksum(short_id: str) -> str:
 def normal_id(text: str) -> str:
     """The eighteen-character spelling; any other text, an id with a false checksum included, as it is.
 
-    Eighteen characters in whatever case are put right by their checksum.
+    Eighteen characters that lost their case (all capitals or none) are put right by their checksum.
     """
     if not _FORM.fullmatch(text):
         return text
-    if len(text) == _SHORT:
-        return text + id_checksum(text)
-    checksum = text[_SHORT:].upper()
-    masks = [_CODES.find(code) for code in checksum]
-    short_id = "".join(
-        char.upper() if masks[at // 5] >> at % 5 & 1 else char.lower() for at, char in enumerate(text[:_SHORT])
-    )
+    short_id, checksum = text[:_SHORT], text[_SHORT:].upper()
+    if not checksum:
+        return short_id + id_checksum(short_id)
+    if text.isupper() or text.islower():
+        short_id = _with_case(short_id, checksum)
     return short_id + checksum if id_checksum(short_id) == checksum else text
+
+
+def _with_case(short_id: str, checksum: str) -> str:
+    masks = [_CODES.find(code) for code in checksum]
+    return "".join(char.upper() if masks[at // 5] >> at % 5 & 1 else char.lower() for at, char in enumerate(short_id))
