@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from crmsync.testing.salesforce import saving
 from crmsync.testing.salesforce.cursors import Cursors
@@ -41,8 +41,8 @@ class OAuthClient:
     """The values that ``/services/oauth2/token`` accepts."""
 
     client_id: str = "emulator-client"
-    client_secret: str = "emulator-secret"
-    refresh_token: str = "emulator-refresh-token"
+    client_secret: str = field(default="emulator-secret", repr=False)
+    refresh_token: str = field(default="emulator-refresh-token", repr=False)
 
 
 @frozen

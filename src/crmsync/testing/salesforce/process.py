@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ class EmulatorProcess:
     """A child process whose emulator answers at ``url``."""
 
     url: str
-    access_token: str
+    access_token: str = field(repr=False)
     pid: int
 
 

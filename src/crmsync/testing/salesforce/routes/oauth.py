@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from attrs import frozen
+from attrs import field, frozen
 
 from crmsync.testing.salesforce.routes.call import Reply
 
@@ -21,8 +21,8 @@ class OAuthCall:
 
     org: SalesforceOrg
     base_url: str
-    token: str | None
-    form: Mapping[str, str]
+    token: str | None = field(repr=False)
+    form: Mapping[str, str] = field(repr=False)
 
 
 def form_of(body: bytes, query: str) -> dict[str, str]:
