@@ -60,9 +60,16 @@ def closest(name: str, known: Iterable[str]) -> str:
     names = list(known)
     if not names:
         return "the object offers no fields; look at the permissions of the connected user"
-    by_fold = {each.casefold(): each for each in names}
-    near = [by_fold[fold] for fold in difflib.get_close_matches(name.casefold(), by_fold, n=3, cutoff=0.6)]
+    by_key = {_key(each): each for each in names}
+    if _key(name) in by_key:
+        return f"did you mean {by_key[_key(name)]!r}?"
+    near = [by_key[key] for key in difflib.get_close_matches(_key(name), by_key, n=3, cutoff=0.6)]
     if near:
         return "did you mean " + " or ".join(repr(each) for each in near) + "?"
     rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return "there are " + ", ".join(repr(each) for each in sorted(names)[:_SHOWN]) + rest
+
+
+def _key(name: str) -> str:
+    """What is left of a name without its case, its joints and Salesforce's mark of custom fields."""
+    return "".join(char for char in name.casefold().removesuffix("__c") if char.isalnum())
