@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import sys
 import traceback
 from collections.abc import Sequence
@@ -55,6 +56,9 @@ class _UsageFault(Protocol):
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. Nothing is raised."""
     output = Output(Format.JSON if _wants_json(arguments) else Format.HUMAN)
+    debug = "--debug" in arguments
+    # What libraries log is for those who debug; without a handler the interpreter would print it.
+    logging.basicConfig(level=logging.INFO if debug else logging.CRITICAL + 1, force=True)
     given = [argument for argument in arguments if argument != "--debug"]
     try:
         code = app(args=given, prog_name="crmsync", standalone_mode=False)
@@ -67,7 +71,7 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Abort:
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the frame: nothing but a message leaves it
-        return _failed(error, output, debug="--debug" in arguments)
+        return _failed(error, output, debug=debug)
     return code if isinstance(code, int) else ExitCode.SUCCESS
 
 
@@ -76,7 +80,7 @@ def _failed(error: Exception, output: Output, *, debug: bool) -> int:
         message = error.format_message()
         if not message:
             return ExitCode.USAGE
-        error = UsageProblemError(message)
+        error = UsageProblemError(f"{message.rstrip('.')}; --help shows what there is")
     elif debug:
         traceback.print_exception(error)
     output.error(_leaf(error))

@@ -72,7 +72,7 @@ class Beginning:
     settings: Mapping[str, Any]
     credentials: Mapping[str, str]
     objects: Mapping[str, ObjectMapping]
-    unmapped: Sequence[str] = ()
+    unmapped: Mapping[str, str] = attrs.field(factory=dict)
 
 
 def config_text(beginning: Beginning) -> str:
@@ -89,7 +89,7 @@ def config_text(beginning: Beginning) -> str:
     return "\n".join([head, *objects])
 
 
-def _object(name: str, mapping: ObjectMapping, unmapped: Sequence[str]) -> str:
+def _object(name: str, mapping: ObjectMapping, unmapped: Mapping[str, str]) -> str:
     return _OBJECT.format(
         name=key(name),
         policy=inline(mapping.policy.value),
@@ -100,7 +100,7 @@ def _object(name: str, mapping: ObjectMapping, unmapped: Sequence[str]) -> str:
         local_email=inline(mapping.match.local_email),
         remote_email=inline(mapping.match.remote_email),
         fields="".join(f"{key(field.markmail_field)} = {_field(field)}\n" for field in mapping.fields),
-        unmapped="".join(f'# {key(column)} = ""\n' for column in unmapped),
+        unmapped="".join(f"# {key(column)} = {inline(field)}\n" for column, field in unmapped.items()),
     )
 
 

@@ -49,7 +49,10 @@ _REMEDIES: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (errors.RateLimitedError, "wait, then run again: it goes on where it stopped"),
     (errors.UnavailableError, "check the address and the network, then run again: it goes on where it stopped"),
     (errors.SchemaChangedError, "compare the mapping with `crmsync fields`"),
-    (errors.ConcurrentUpdateError, "let the other run end; if it was killed, its lease ends by itself within a minute"),
+    (
+        errors.ConcurrentUpdateError,
+        "let the other run end, or wait for it with --wait SECONDS; a killed one gives way by itself",
+    ),
     (errors.NotFoundError, "list what there is with `crmsync status` or `crmsync conflicts list`"),
     (errors.StorageError, "check that the bookkeeping's file or server exists and may be written"),
     (errors.MappingError, "mend the mapping in the configuration file; `crmsync fields` lists what the CRM offers"),

@@ -32,10 +32,16 @@ class ObjectSection:
 
     def located(self, problem: Problem) -> Problem:
         """A problem of the mapping itself (``fields[3].crm_field``) with the path it has in the file."""
+        problem = attrs.evolve(problem, message=_FIELD_PLACE.sub(self._named, problem.message))
         match = _FIELD_PLACE.match(problem.path)
         if match is None or int(match[1]) >= len(self.field_paths):
             return attrs.evolve(problem, path=f"{self.path}.{problem.path}")
         return attrs.evolve(problem, path=self.field_paths[int(match[1])] + problem.path[match.end() :])
+
+    def _named(self, place: re.Match[str]) -> str:
+        """Another field of the mapping, by its place in the file."""
+        number = int(place[1])
+        return self.field_paths[number].removeprefix(f"{self.path}.") if number < len(self.field_paths) else place[0]
 
 
 def parse_objects(raw: Mapping[str, Any], path: str) -> dict[str, ObjectSection]:

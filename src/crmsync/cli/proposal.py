@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -19,24 +19,36 @@ _OTHER_NAMES: Final = {
     "firstname": ("givenname", "forename", "first", "vorname", "prenom", "nombre"),
     "lastname": ("surname", "familyname", "last", "nachname", "nom", "apellido", "apellidos"),
     "phone": ("telephone", "phonenumber", "tel", "telefon", "workphone", "businessphone"),
-    "mobilephone": ("mobile", "cell", "cellphone", "handy"),
     "company": ("companyname", "organisation", "organization", "employer", "firma", "accountname"),
     "tags": ("labels", "segments", "groups", "lists"),
     "optedout": ("emailoptout", "optout", "unsubscribed", "hasoptedoutofemail", "donotemail", "optedoutofemail"),
-    "mailingstreet": ("address", "street", "streetaddress", "address1"),
-    "mailingcity": ("city", "town"),
-    "mailingstate": ("state", "province", "region"),
-    "mailingpostalcode": ("postalcode", "zip", "zipcode", "postcode"),
-    "mailingcountry": ("country",),
+}
+
+#: Further fields of Salesforce's Contact and Lead, as comments for the reader to switch on.
+_FURTHER: Final = {
+    "MailingStreet": ("address", "street", "streetaddress", "address1", "strasse"),
+    "MailingCity": ("city", "town", "ort", "ville"),
+    "MailingState": ("state", "province", "region"),
+    "MailingPostalCode": ("postalcode", "zip", "zipcode", "postcode", "plz"),
+    "MailingCountry": ("country", "land", "pays"),
+    "MobilePhone": ("mobile", "cell", "cellphone", "handy"),
+    "Fax": ("faxnumber",),
+    "Title": ("jobtitle", "position"),
+    "Department": (),
+    "Birthdate": ("birthday", "dateofbirth", "dob"),
+    "Description": ("notes", "comment", "comments"),
 }
 
 
 @attrs.frozen
 class Proposal:
-    """The default mapping with the reader's column names; ``unmapped`` are columns that nothing corresponds to."""
+    """The default mapping with the reader's column names.
+
+    ``unmapped`` are the other columns, each with a field of the CRM that it may correspond to, or nothing.
+    """
 
     mapping: ObjectMapping
-    unmapped: tuple[str, ...]
+    unmapped: Mapping[str, str]
 
 
 def propose(columns: Sequence[str], default: ObjectMapping, *, key: str) -> Proposal:
@@ -60,7 +72,12 @@ def propose(columns: Sequence[str], default: ObjectMapping, *, key: str) -> Prop
     match = default.match.model_copy(update={"local_email": local_email})
     used = {key, *chosen.values()}
     mapping = default.model_copy(update={"fields": fields, "match": match})
-    return Proposal(mapping, tuple(column for column in columns if column not in used))
+    return Proposal(mapping, {column: _further(column) for column in columns if column not in used})
+
+
+def _further(column: str) -> str:
+    name = _normal(column)
+    return next((field for field, others in _FURTHER.items() if name in (field.lower(), *others)), "")
 
 
 def _similarity(column: str, field: FieldMapping) -> float:

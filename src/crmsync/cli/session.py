@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import Protocol, cast, runtime_checkable
+from typing import cast
 
 import attrs
 from pydantic import SecretStr
@@ -20,15 +21,6 @@ from crmsync.protocols.records import RecordStore
 from crmsync.registry import RECORDS, Registry
 from crmsync.security.vault import Vault
 from crmsync.service import CRMSync
-
-
-@runtime_checkable
-class ReportsProblems(Protocol):
-    """A record store that knows of records it cannot use, such as the broken rows of a file."""
-
-    def problems(self) -> tuple[Problem, ...]:
-        """What is wrong, and where."""
-        ...
 
 
 @attrs.frozen
@@ -80,11 +72,11 @@ class Session:
         """
         options = self.config.local_options
         kind = self.config.content.local.type if self.config.content.local else ""
-        try:
-            opened = self.registry.load(RECORDS, kind)(**options)
-        except TypeError as error:
-            raise UsageProblemError(f"[local] of {self.config.path.name}: {_signature_fault(error)}") from None
-        return cast("AbstractAsyncContextManager[RecordStore]", opened)
+        open_records = self.registry.load(RECORDS, kind)
+        problems = list(_option_problems(open_records, options))
+        if problems:
+            raise configuration_fault(self.config.path, problems)
+        return cast("AbstractAsyncContextManager[RecordStore]", open_records(**options))
 
     def objects(self, section: IntegrationSection) -> list[str]:
         """The objects that the file maps for an integration, or those that the provider maps by default."""
@@ -181,5 +173,18 @@ def merged(shown: Sequence[Problem], found: Sequence[Problem]) -> list[Problem]:
     return [*shown, *(one for one in found if one.path not in at_fault and one.path not in sections)]
 
 
-def _signature_fault(error: TypeError) -> str:
-    return str(error).partition("() ")[2] or "its options do not fit"
+def _option_problems(open_records: Callable[..., object], options: Mapping[str, object]) -> Iterator[Problem]:
+    """The options that a record store does not know, and those that it needs and did not get."""
+    known = {
+        name: one
+        for name, one in inspect.signature(open_records).parameters.items()
+        if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)
+    }
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in inspect.signature(open_records).parameters.values())
+    for name in options:
+        if name not in known and not takes_any:
+            remedy = f"there are: {', '.join(known)}"
+            yield Problem(f"local.{name}", "unknown_key", "is not an option of this type", remedy)
+    for name, one in known.items():
+        if one.default is one.empty and name not in options:
+            yield Problem(f"local.{name}", "missing", "is missing")

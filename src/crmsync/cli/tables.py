@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final
 
 from rich import box
@@ -14,12 +14,13 @@ from crmsync.cli.output import plain
 from crmsync.models.plans import Plan, PlannedRecord
 from crmsync.models.records import Side
 from crmsync.models.results import ConnectionReport
-from crmsync.models.runs import ObjectStatus, RecordProblem, RunReport, RunStatus, SideReport
+from crmsync.models.runs import ObjectStatus, RecordProblem, RunReport, RunStatus
 from crmsync.models.schema import FieldSchema, ObjectSchema
 from crmsync.models.state import Conflict, SyncLog
 
 SIDE_NAMES: Final = {Side.LOCAL: "local", Side.REMOTE: "CRM"}
 PROBLEMS_SHOWN: Final = 20
+SHORT_ID: Final = 10
 _WIDEST_VALUE: Final = 60
 _STATUS_STYLES: Final = {
     RunStatus.SUCCESS: "bold green",
@@ -27,6 +28,7 @@ _STATUS_STYLES: Final = {
     RunStatus.STOPPED: "bold red",
     RunStatus.FAILED: "bold red",
 }
+_COUNT_NAMES: Final = {"unchanged": "same", "echoes_dropped": "echoes", "api_calls": "calls"}
 _COUNTS: Final = (
     "read",
     "created",
@@ -40,11 +42,13 @@ _COUNTS: Final = (
 )
 
 
-def table(*columns: str, rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
-    """A plain table of these columns."""
+def table(
+    *columns: str, rows: Iterable[Sequence[object]], title: str | None = None, tight: Container[str] = ()
+) -> Table:
+    """A plain table of these columns. The ``tight`` ones never wrap: their content is short."""
     made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     for column in columns:
-        made.add_column(column, overflow="fold")
+        made.add_column(column, overflow="fold", no_wrap=column in tight)
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row))
     return made
@@ -71,35 +75,33 @@ def report_views(report: RunReport) -> list[RenderableType]:
 
 
 def _counts(report: RunReport) -> Table:
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    """The counts of both sides; a count that is 0 on both is left out."""
+    shown = [name for name in _COUNTS if getattr(report.local, name) or getattr(report.remote, name)]
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     made.add_column("")
-    for name in _COUNTS:
-        made.add_column(name.replace("echoes_dropped", "echoes").replace("api_calls", "API calls"), justify="right")
-    for name, side in (("local", report.local), ("CRM", report.remote)):
-        made.add_row(name, *(_number(side, count) for count in _COUNTS))
+    for name in shown or ["read"]:
+        made.add_column(_COUNT_NAMES.get(name, name), justify="right", no_wrap=True)
+    for side_name, side in (("local", report.local), ("CRM", report.remote)):
+        made.add_row(side_name, *(str(getattr(side, name)) for name in shown or ["read"]))
     return made
-
-
-def _number(side: SideReport, name: str) -> Text:
-    value = int(getattr(side, name))
-    return Text(str(value), style="" if value else "dim")
 
 
 def problems_table(problems: Sequence[RecordProblem], count: int) -> Table:
     """The records that could not be synced, with the reason and what to do."""
-    rows = [
-        (
-            one.markmail_id or "-",
-            one.crm_id or "-",
-            SIDE_NAMES.get(Side(one.side), "-") if one.side in set(Side) else "-",
-            one.field or "-",
-            f"{one.message} [{one.code}]" + (f": {', '.join(one.candidates)}" if one.candidates else ""),
-            one.remedy,
-        )
-        for one in problems[:PROBLEMS_SHOWN]
-    ]
+    shown = problems[:PROBLEMS_SHOWN]
+    rows = [(_ids(one.markmail_id, one.crm_id), one.field or "", _reason(one)) for one in shown]
     title = f"{count} problem(s)" + (f", the first {len(rows)}" if count > len(rows) else "")
-    return table("local id", "CRM id", "side", "field", "reason", "what to do", rows=rows, title=title)
+    return table("record", "field", "reason, and what to do", rows=rows, title=title)
+
+
+def _reason(problem: RecordProblem) -> Text:
+    where = f"{SIDE_NAMES[Side(problem.side)]}: " if problem.side in set(Side) else ""
+    reason = Text(plain(f"{where}{problem.message} [{problem.code}]"))
+    if problem.candidates:
+        reason.append(f"\ncandidates: {plain(', '.join(problem.candidates))}")
+    if problem.remedy:
+        reason.append(f"\n{plain(problem.remedy)}", style="dim")
+    return reason
 
 
 def plan_table(plan: Plan, limit: int | None) -> Table:
@@ -108,17 +110,24 @@ def plan_table(plan: Plan, limit: int | None) -> Table:
     rows = [row for record in shown for row in _planned(record)]
     left = len(plan.records) - len(shown)
     title = f"{plan.writes} write(s) planned" + (f"; {left} more record(s), see them with --all" if left else "")
-    return table("local id", "CRM id", "write", "fields", rows=rows, title=title)
+    return table("record", "write", "fields", rows=rows, title=title, tight=("write",))
 
 
 def _planned(record: PlannedRecord) -> Iterable[tuple[object, ...]]:
+    ids = _ids(record.markmail_id, record.crm_id)
     for write in record.writes:
-        verb = f"{write.kind.value} {SIDE_NAMES[write.side]}"
-        yield record.markmail_id or "-", record.crm_id or "-", verb, Text(_fields(write.fields))
+        yield ids, f"{write.kind.value} {SIDE_NAMES[write.side]}", Text(_fields(write.fields))
+        ids = Text()
 
 
 def _fields(fields: Mapping[str, object]) -> str:
+    if not fields:
+        return "(only the local id, which links the two)"
     return "\n".join(f"{plain(name)} = {shown_value(value)}" for name, value in fields.items())
+
+
+def _ids(markmail_id: str | None, crm_id: str | None) -> Text:
+    return Text("\n".join(plain(one) for one in (markmail_id, crm_id) if one))
 
 
 def shown_value(value: object) -> str:
@@ -129,47 +138,36 @@ def shown_value(value: object) -> str:
     return text if len(text) <= _WIDEST_VALUE else f"{text[: _WIDEST_VALUE - 1]}…"
 
 
-def status_table(statuses: Sequence[tuple[str, ObjectStatus]]) -> Table:
+def status_views(statuses: Sequence[tuple[str, ObjectStatus]]) -> list[RenderableType]:
     """Where each object stands, by integration id."""
-    rows = [
-        (
-            integration_id,
-            one.entity_type,
-            one.synced,
-            one.conflicts,
-            one.rejected,
-            one.quarantined,
-            one.deleted,
-            _last_run(one.last_run),
-        )
-        for integration_id, one in statuses
-    ]
-    columns = ("integration", "object", "in step", "conflicts", "rejected", "quarantined", "deleted", "last run")
-    return table(*columns, rows=rows)
+    counts = ("synced", "conflicts", "rejected", "quarantined", "deleted")
+    rows = [(f"{owner} {one.entity_type}", *(getattr(one, name) for name in counts)) for owner, one in statuses]
+    views: list[RenderableType] = [table("", "in step", *counts[1:], rows=rows, tight=("in step", *counts[1:]))]
+    views += [Text(f"{plain(owner)} {plain(one.entity_type)}: {_last_run(one.last_run)}") for owner, one in statuses]
+    return views
 
 
 def _last_run(report: RunReport | None) -> str:
     if report is None:
-        return "never"
-    return f"{report.finished_at:%Y-%m-%d %H:%M:%S} UTC, {report.status.value}, {report.written} written"
+        return "never run"
+    moment = f"{report.finished_at:%Y-%m-%d %H:%M:%S}"
+    return f"last run {moment} UTC, {report.status.value}, {report.written} written"
 
 
 def conflicts_table(conflicts: Sequence[Conflict]) -> Table:
-    """Conflicts, with both values."""
+    """Conflicts, with both values. Their ids are cut; the commands take what is left."""
     rows = [
         (
-            one.id,
-            one.entity_type,
-            one.markmail_id,
-            one.field if one.field == one.crm_field else f"{one.field} / {one.crm_field}",
+            one.id[:SHORT_ID],
+            Text(f"{plain(one.entity_type)}\n{plain(one.markmail_id)}"),
+            one.field if one.field == one.crm_field else Text(f"{plain(one.field)}\n{plain(one.crm_field)}"),
             shown_value(one.local_value),
             shown_value(one.remote_value),
-            one.policy,
             one.status.value + (f": {SIDE_NAMES[one.winner]}" if one.winner else ""),
         )
         for one in conflicts
     ]
-    return table("id", "object", "local id", "field", "local value", "CRM value", "policy", "status", rows=rows)
+    return table("id", "record", "field", "local value", "CRM value", "status", rows=rows, tight=("id",))
 
 
 def logs_table(logs: Sequence[SyncLog]) -> Table:
@@ -186,7 +184,8 @@ def logs_table(logs: Sequence[SyncLog]) -> Table:
         )
         for one in logs
     ]
-    return table("started (UTC)", "object", "type", "records", "succeeded", "failed", "took", rows=rows)
+    columns = ("started (UTC)", "object", "type", "read", "written", "failed", "took")
+    return table(*columns, rows=rows, tight=columns)
 
 
 def fields_table(schema: ObjectSchema) -> Table:

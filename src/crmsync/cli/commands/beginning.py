@@ -6,7 +6,7 @@ import getpass
 import ipaddress
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -95,10 +95,10 @@ def _default_mapping(provider: str, object_name: str) -> ObjectMapping:
 
 def _local_side(
     csv: Path | None, key: str | None, default: ObjectMapping, directory: Path
-) -> tuple[dict[str, Any], ObjectMapping, tuple[str, ...]]:
+) -> tuple[dict[str, Any], ObjectMapping, Mapping[str, str]]:
     """The ``[local]`` table, the mapping that goes with it, and the columns that nothing corresponds to."""
     if csv is None:
-        return {"type": "csv", "path": "contacts.csv", "key": key or "id"}, default, ()
+        return {"type": "csv", "path": "contacts.csv", "key": key or "id"}, default, {}
     header = inspect_csv(csv)
     chosen = _key_column(header, key, csv)
     proposal = propose(header.columns, default, key=chosen)
@@ -165,7 +165,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _init_views(
-    config: Path, key_file: Path, made_key: bool, mapping: ObjectMapping, unmapped: Sequence[str]
+    config: Path, key_file: Path, made_key: bool, mapping: ObjectMapping, unmapped: Mapping[str, str]
 ) -> list[Any]:
     rows = [(field.markmail_field, "<->", field.crm_field) for field in mapping.fields]
     kept = "" if made_key else " (it was there already and is kept)"
@@ -174,7 +174,7 @@ def _init_views(
         tables.table("your field", "", "CRM field", rows=rows),
     ]
     if unmapped:
-        views.append(Text(f"not mapped: {', '.join(map(plain, unmapped))}; add them in {config.name} if you like"))
+        views.append(Text(f"not mapped: {', '.join(map(plain, unmapped))}; see {config.name}"))
     views.append(Text("next: put the token into the environment (see [integrations.credentials]), then"))
     views += [
         Text(f"  {command}", style="bold") for command in ("crmsync connect --test", "crmsync plan", "crmsync sync")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import anyio
 import typer
+from rich.console import RenderableType
 from rich.text import Text
 
 from crmsync.cli import payloads, tables
@@ -25,9 +26,13 @@ from crmsync.errors import NotFoundError
 from crmsync.models.records import Side
 from crmsync.models.state import Conflict, ConflictStatus
 
+_EVERY: Final = 1_000_000
+
 app = typer.Typer(help="Look at conflicts, and decide those that wait.", no_args_is_help=True)
 
-ConflictId = Annotated[str, typer.Argument(help="The conflict's id, from `crmsync conflicts list`.", metavar="ID")]
+ConflictId = Annotated[
+    str, typer.Argument(help="The id, from `crmsync conflicts list`; its beginning will do.", metavar="ID")
+]
 Winner = Annotated[Side, typer.Option("--winner", "-w", help="Whose value is kept and written to the other side.")]
 
 
@@ -59,7 +64,7 @@ def show(
 
 @app.command()
 def resolve(
-    conflict_id: Annotated[str | None, typer.Argument(help="The conflict's id.", metavar="ID")] = None,
+    conflict_id: Annotated[str | None, typer.Argument(help="The id, or its beginning.", metavar="ID")] = None,
     *,
     winner: Winner,
     all_: Annotated[bool, typer.Option("--all", help="Decide every open conflict alike.")] = False,
@@ -83,10 +88,15 @@ async def _list(selection: Selection, show_all: bool, limit: int, output: Output
         for section in await session.known(selection.integration):
             found += await session.crm.conflicts(section.id, selection.object_name, statuses=statuses, limit=limit)
     found = found[:limit]
-    hint = Text("decide one with `crmsync conflicts resolve ID --winner local` (or remote)", style="dim")
-    nothing = Text("no conflict waits for a decision")
+    views: list[RenderableType] = [
+        tables.conflicts_table(found)
+        if found
+        else Text("there are no conflicts" if show_all else "no conflict waits for a decision")
+    ]
+    if any(one.status is ConflictStatus.OPEN for one in found):
+        views.append(Text("decide one with `crmsync conflicts resolve ID --winner local` (or remote)", style="dim"))
     payload = {"conflicts": [payloads.conflict_payload(one) for one in found]}
-    output.result(payload, *((tables.conflicts_table(found), hint) if found else (nothing,)))
+    output.result(payload, *views)
     return ExitCode.SUCCESS
 
 
@@ -104,18 +114,24 @@ async def _resolve(selection: Selection, conflict_id: str | None, winner: Side, 
         else:
             waiting = []
             for section in await session.known(selection.integration):
-                waiting += await session.crm.conflicts(section.id, selection.object_name, limit=1_000_000)
+                waiting += await session.crm.conflicts(section.id, selection.object_name, limit=_EVERY)
         decided = [await session.crm.resolve_conflict(one.integration_id, one.id, winner) for one in waiting]
     text = f"{len(decided)} conflict(s) decided for {tables.SIDE_NAMES[winner]}; the next `crmsync sync` writes it"
     output.result({"conflicts": [payloads.conflict_payload(one) for one in decided]}, Text(text))
     return ExitCode.SUCCESS
 
 
-async def _find(session: Session, integration: str | None, conflict_id: str) -> Conflict:
+async def _find(session: Session, integration: str | None, given: str) -> Conflict:
+    """The conflict of this id, or of the only id that begins so."""
+    found: list[Conflict] = []
     for section in await session.known(integration):
         try:
-            return await session.crm.conflict(section.id, conflict_id)
+            return await session.crm.conflict(section.id, given)
         except NotFoundError:
-            continue
-    msg = f"there is no conflict {conflict_id!r}"
-    raise NotFoundError(msg)
+            every = await session.crm.conflicts(section.id, statuses=tuple(ConflictStatus), limit=_EVERY)
+            found += [one for one in every if one.id.startswith(given)]
+    if len(found) > 1:
+        raise UsageProblemError(f"{len(found)} conflicts have an id that begins with {given!r}: give more of it")
+    if not found:
+        raise NotFoundError(f"there is no conflict {given!r}")
+    return found[0]

@@ -87,7 +87,7 @@ async def _status(selection: Selection, output: Output) -> int:
     }
     waiting = sum(one.conflicts for _, one in found)
     hint = Text(f"{waiting} record(s) wait for a decision: `crmsync conflicts list`", style="yellow")
-    output.result(payload, tables.status_table(found), *([hint] if waiting else []))
+    output.result(payload, *tables.status_views(found), *([hint] if waiting else []))
     return ExitCode.SUCCESS
 
 

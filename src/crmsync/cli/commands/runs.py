@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Annotated, Any, Final, TypeVar
 
 import anyio
 import typer
@@ -22,15 +24,25 @@ from crmsync.cli.options import (
 from crmsync.cli.output import Format, Output
 from crmsync.cli.progress import ProgressObserver
 from crmsync.cli.session import open_session
-from crmsync.errors import CRMError
+from crmsync.errors import ConcurrentUpdateError, CRMError
 from crmsync.models.plans import Plan
 from crmsync.models.runs import RunOptions, RunReport
 
+_Result = TypeVar("_Result")
 _ROWS: Final = 50
+_POLL_SECONDS: Final = 0.5
 
 MaxCalls = Annotated[int | None, typer.Option("--max-calls", min=1, help="Stop before more API calls than this.")]
 AllowDeletes = Annotated[
     int | None, typer.Option("--allow-deletes", min=0, help="Allow this many deletes, instead of the mapping's guard.")
+]
+Wait = Annotated[
+    float | None,
+    typer.Option(
+        "--wait",
+        min=0,
+        help="Seconds to wait for another run to end; by default as long as one that was killed keeps others out.",
+    ),
 ]
 Full = Annotated[bool, typer.Option("--full", help="Read both sides from the start and compare everything.")]
 
@@ -42,13 +54,14 @@ def plan(
     object_name: ObjectOption = None,
     max_calls: MaxCalls = None,
     full: Full = False,
+    wait: Wait = None,
     show_all: Annotated[bool, typer.Option("--all", help=f"Show every record, not the first {_ROWS}.")] = False,
     format_: FormatOption = Format.HUMAN,
 ) -> int:
     """Show what a sync would write on each side. Writes nothing."""
     given = {"max_calls": max_calls, "full": full or None}
     selection = Selection(config, integration, object_name)
-    return anyio.run(_plan, selection, given, None if show_all else _ROWS, Output(format_))
+    return anyio.run(_plan, selection, given, wait, None if show_all else _ROWS, Output(format_))
 
 
 def sync(
@@ -59,14 +72,17 @@ def sync(
     max_calls: MaxCalls = None,
     allow_deletes: AllowDeletes = None,
     full: Full = False,
+    wait: Wait = None,
     format_: FormatOption = Format.HUMAN,
 ) -> int:
     """Bring both sides in step. Run it again at any time: it goes on where it stopped."""
     given = {"max_calls": max_calls, "allow_deletes": allow_deletes, "full": full or None}
-    return anyio.run(_sync, Selection(config, integration, object_name), given, Output(format_))
+    return anyio.run(_sync, Selection(config, integration, object_name), given, wait, Output(format_))
 
 
-async def _plan(selection: Selection, given: dict[str, Any], limit: int | None, output: Output) -> int:
+async def _plan(
+    selection: Selection, given: dict[str, Any], wait: float | None, limit: int | None, output: Output
+) -> int:
     config = load_config(selection.path)
     options = _options(config.content.run, given)
     progress = ProgressObserver(output.err)
@@ -75,8 +91,9 @@ async def _plan(selection: Selection, given: dict[str, Any], limit: int | None, 
         for target in session.targets(selection):
             await session.register(target.integration)
             await session.check(target, local)
+            run = partial(session.crm.plan, target.integration.id, target.object_name, local, options=options)
             with progress.drawing(enabled=output.interactive), session.locating(target):
-                plans.append(await session.crm.plan(target.integration.id, target.object_name, local, options=options))
+                plans.append(await _when_free(run, _patience(wait, options), output))
     shown: list[RenderableType] = []
     for made in plans:
         shown += tables.report_views(made.report)
@@ -86,7 +103,7 @@ async def _plan(selection: Selection, given: dict[str, Any], limit: int | None, 
     return exit_code_of_runs([made.report.status for made in plans])
 
 
-async def _sync(selection: Selection, given: dict[str, Any], output: Output) -> int:
+async def _sync(selection: Selection, given: dict[str, Any], wait: float | None, output: Output) -> int:
     config = load_config(selection.path)
     options = _options(config.content.run, given)
     progress = ProgressObserver(output.err)
@@ -96,9 +113,9 @@ async def _sync(selection: Selection, given: dict[str, Any], output: Output) -> 
             for target in session.targets(selection):
                 await session.register(target.integration)
                 await session.check(target, local)
+                run = partial(session.crm.sync, target.integration.id, target.object_name, local, options=options)
                 with progress.drawing(enabled=output.interactive), session.locating(target):
-                    run = session.crm.sync(target.integration.id, target.object_name, local, options=options)
-                    reports.append(await run)
+                    reports.append(await _when_free(run, _patience(wait, options), output))
                 output.show(*tables.report_views(reports[-1]))
     except CRMError as error:
         if not reports:
@@ -107,6 +124,26 @@ async def _sync(selection: Selection, given: dict[str, Any], output: Output) -> 
         return exit_code_for(error)
     output.result({"runs": [payloads.report_payload(report) for report in reports]})
     return exit_code_of_runs([report.status for report in reports])
+
+
+async def _when_free(run: Callable[[], Awaitable[_Result]], patience: float, output: Output) -> _Result:
+    """Run, and while another run holds the lease, try again: one that was killed holds it until it expires."""
+    deadline = anyio.current_time() + patience
+    told = False
+    while True:
+        try:
+            return await run()
+        except ConcurrentUpdateError:
+            if anyio.current_time() >= deadline:
+                raise
+        if not told:
+            output.note("another run is at work, or was killed a moment ago; waiting for it ...")
+            told = True
+        await anyio.sleep(_POLL_SECONDS)
+
+
+def _patience(wait: float | None, options: RunOptions) -> float:
+    return options.lease_seconds + 2 * _POLL_SECONDS if wait is None else wait
 
 
 def _options(defaults: RunOptions, given: dict[str, Any]) -> RunOptions:

@@ -139,8 +139,9 @@ class Scenario:
             names = [one.remote for one in sides.rule.rules]
             contact = (await sides.remote.get([pair.remote_id], fields=names)).get(pair.remote_id)
             row = (await sides.local.get([pair.local_id], fields=sides.rule.local_fields)).get(pair.local_id)
-        there = {one.local: contact.fields.get(one.remote) for one in sides.rule.rules} if contact else {}
-        return Look(title, pair, dict(row.fields) if row else {}, there)
+        here = {one.local: _sorted(row.fields.get(one.local)) for one in sides.rule.rules} if row else {}
+        there = {one.local: _sorted(contact.fields.get(one.remote)) for one in sides.rule.rules} if contact else {}
+        return Look(title, pair, here, there)
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[Opened]:
@@ -150,6 +151,10 @@ class Scenario:
             rule = await session.crm.check_mapping(section.id, OBJECT, local)
             async with session.crm.provider(section.id) as provider:
                 yield Opened(rule, local, await provider.records(OBJECT))
+
+
+def _sorted(value: object) -> object:
+    return tuple(sorted(map(str, value))) if isinstance(value, tuple) else value
 
 
 def lost_edits(day: Day, rows: Mapping[str, Mapping[str, object]]) -> Iterator[str]:

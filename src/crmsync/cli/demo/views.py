@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -16,19 +18,26 @@ def opening(population: Population, url: str) -> list[RenderableType]:
     """Where we are, and what stands on both sides."""
     here, there = len(population.subscribers), len(population.contacts)
     return [
-        Text.assemble(f"A table of ours has {here} subscribers; a Salesforce emulator at ", (url, "bold")),
+        Text.assemble("A Salesforce emulator runs at ", (url, "bold")),
         Text(
-            f"has {there} contacts. Many are the same people, not quite alike. On purpose, {len(population.spoilt)} rows"
+            f"It has {there} contacts, a table of ours {here} subscribers; many are the same people, not quite alike."
         ),
-        Text(f"hold a value that the CRM refuses, and {len(population.doubled)} addresses stand twice on one side."),
+        Text(
+            f"On purpose, {len(population.spoilt)} rows hold a value that the CRM refuses, and"
+            f" {len(population.doubled)} e-mail addresses stand twice on one side."
+        ),
     ]
 
 
 def act(title: str, course: Course) -> list[RenderableType]:
-    """The last run under a heading."""
+    """The last run under a heading; of its problems only how many there are of each kind."""
     report = course.reports[-1]
-    views = tables.report_views(report.model_copy(update={"problems": report.problems[:3]}))
-    return [Text(f"\n{title}", style="bold cyan"), *views]
+    views = [Text(f"\n{title}", style="bold cyan"), *tables.report_views(report.model_copy(update={"problems": ()}))]
+    kinds = Counter(problem.code for problem in report.problems)
+    if kinds:
+        counted = ", ".join(f"{count} {code}" for code, count in kinds.most_common())
+        views.append(Text(f"{report.problem_count} records wait for someone to mend them ({counted})", style="yellow"))
+    return views
 
 
 def edits(day: Day) -> Text:
