@@ -1,7 +1,7 @@
 """Kill a first sync ten times and compare what it leads to with an undisturbed one.
 
-Run by hand: ``python benchmarks/kill.py [--contacts 10000] [--kills 10] [--seed 1]``. It prints where each kill fell, and
-``same`` when both sides hold the same records as after the undisturbed run, with no duplicate.
+Run by hand: ``python benchmarks/kill.py [--contacts 10000] [--kills 10] [--seed 1]``. It prints when each kill
+fell, and ``same`` when both sides hold the same records as after the undisturbed run, with no duplicate.
 """
 
 from __future__ import annotations
