@@ -57,27 +57,33 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. Nothing is raised."""
     output = Output(Format.JSON if _wants_json(arguments) else Format.HUMAN)
     debug = "--debug" in arguments
-    # What libraries log is for those who debug; without a handler the interpreter would print it.
-    logging.basicConfig(level=logging.INFO if debug else logging.CRITICAL + 1, force=True)
+    _log(debug=debug)
     given = [argument for argument in arguments if argument != "--debug"]
     try:
         code = app(args=given, prog_name="crmsync", standalone_mode=False)
-    except KeyboardInterrupt as error:
-        output.error(error)
-        return exit_code_for(error)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of stdout has gone; the interpreter must not complain at exit
         return ExitCode.FAILURE
-    except typer.Abort:
-        return ExitCode.INTERRUPTED
+    except (KeyboardInterrupt, typer.Abort):
+        code = ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the frame: nothing but a message leaves it
         return _failed(error, output, debug=debug)
+    if code == ExitCode.INTERRUPTED:  # the parser turns Ctrl-C into this code by itself
+        output.error(KeyboardInterrupt())
     return code if isinstance(code, int) else ExitCode.SUCCESS
+
+
+def _log(*, debug: bool) -> None:
+    """What libraries log is for those who debug; without any handler the interpreter would print it."""
+    if debug:
+        logging.basicConfig(level=logging.INFO)
+    elif not logging.getLogger().handlers:
+        logging.getLogger().addHandler(logging.NullHandler())
 
 
 def _failed(error: Exception, output: Output, *, debug: bool) -> int:
     if isinstance(error, _UsageFault):
-        message = error.format_message()
+        message = " ".join(error.format_message().split())
         if not message:
             return ExitCode.USAGE
         error = UsageProblemError(f"{message.rstrip('.')}; --help shows what there is")
