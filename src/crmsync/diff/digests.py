@@ -17,7 +17,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Final
 
 import attrs
@@ -65,7 +65,8 @@ def _number(value: Decimal) -> bytes:
         return str(value).encode()
     if value == value.to_integral_value():
         return str(int(value)).encode() if abs(value.adjusted()) < 400 else str(value.normalize()).encode()  # noqa: PLR2004 (keeps 1E+999999 from becoming a million digits)
-    return str(value.normalize()).encode()
+    # The default context would round at 28 digits, and two different numbers would look the same.
+    return str(value.normalize(Context(prec=max(28, len(value.as_tuple().digits))))).encode()
 
 
 def _joined(parts: Iterable[bytes]) -> bytes:

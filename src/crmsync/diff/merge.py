@@ -27,7 +27,7 @@ from crmsync.diff.sets import Element, SetChange, local_elements, merge_sets, re
 from crmsync.models.mappings import ConflictPolicy, Enforcement
 from crmsync.models.problems import Problem
 from crmsync.models.records import MISSING, Record, Side
-from crmsync.protocols.conversion import Conversion, FieldRule, RecordRule
+from crmsync.protocols.conversion import Conversion, FieldRule, LossKind, RecordRule
 
 Decided = Mapping[str, Side]
 """People's decisions on parked conflicts, by local field name."""
@@ -329,9 +329,10 @@ def _rejected(rule: FieldRule, converted: Conversion) -> FieldDecision:
 
 def _loss(rule: FieldRule, converted: Conversion) -> Problem | None:
     """A loss that ``on_loss`` accepts and wants reported; `ACCEPT` compiles to conversions without losses."""
-    if not converted.losses:
+    # A loss of precision lies below what either side compares by: it is no news at each write.
+    loss = next((loss for loss in converted.losses if loss.kind is not LossKind.PRECISION), None)
+    if loss is None:
         return None
-    loss = converted.losses[0]
     return Problem(rule.local, f"{loss.kind}_accepted", loss.message)
 
 

@@ -274,6 +274,9 @@ async def test_a_rows_key_never_changes(path: Path) -> None:
 async def test_any_file_reads_back_what_was_written_and_keeps_the_rest(
     table: list[list[str]], delimiter: str, quoting: int, end: str, value: str
 ) -> None:
+    if quoting == csv.QUOTE_MINIMAL:
+        # Before Python 3.13 the csv module leaves a lone carriage return unquoted: such a file says something else.
+        table = [[cell.replace("\r", "") for cell in row] for row in table]
     out = io.StringIO(newline="")
     writer = csv.writer(out, delimiter=delimiter, quoting=quoting, lineterminator=end)  # type: ignore[arg-type]
     writer.writerow(["id", "a", "b", "c"])

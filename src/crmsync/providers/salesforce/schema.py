@@ -97,7 +97,7 @@ def _field(entry: Mapping[str, Any]) -> FieldSchema:
         type=kind,
         length=entry.get("length") or None,
         precision=entry.get("precision") or entry.get("digits") or None,
-        scale=entry.get("scale") if kind in _NUMBERS else None,
+        scale=entry.get("scale") if kind in _NUMBERS else _FRACTIONS.get(kind),
         required=createable and not nillable and not entry.get("defaultedOnCreate") and kind is not FieldType.BOOLEAN,
         nillable=nillable,
         createable=createable,
@@ -112,3 +112,5 @@ def _field(entry: Mapping[str, Any]) -> FieldSchema:
 
 
 _NUMBERS = (FieldType.INTEGER, FieldType.DECIMAL, FieldType.CURRENCY, FieldType.PERCENT)
+_FRACTIONS: Final = {FieldType.DATETIME: 0, FieldType.TIME: 3}
+"""Digits after the second that are kept ("Field Types", Object Reference; a date-time comes back with 000)."""
