@@ -53,6 +53,7 @@ class SyncRepository(Protocol):
     ) -> Lease:
         """Take the lease if it is free, expired, or held by this very owner; the fence grows by one each time.
 
+        :raises NotFoundError: there is no such integration.
         :raises ConcurrentUpdateError: another owner holds it.
         """
         ...
@@ -138,7 +139,10 @@ class SyncRepository(Protocol):
         ...
 
     async def add_log(self, log: SyncLog) -> None:
-        """Insert or replace by id."""
+        """Insert or replace by id.
+
+        :raises NotFoundError: there is no such integration.
+        """
         ...
 
     async def list_logs(
