@@ -1,0 +1,102 @@
+"""Exit codes, and what is shown of an error."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from crmsync import errors
+from crmsync.cli.exits import (
+    ExitCode,
+    UsageProblemError,
+    error_code,
+    error_payload,
+    exit_code_for,
+    exit_code_of_runs,
+    message_of,
+    remedy_for,
+)
+from crmsync.models.problems import Problem
+from crmsync.models.runs import RunStatus
+
+
+@pytest.mark.parametrize(
+    "error, code",
+    [
+        (errors.ConfigurationError("x"), ExitCode.USAGE),
+        (errors.MappingError([Problem("a", "b", "c")]), ExitCode.USAGE),
+        (errors.MissingExtraError("x", "y"), ExitCode.USAGE),
+        (UsageProblemError("x"), ExitCode.USAGE),
+        (errors.DeleteGuardError(5, 1), ExitCode.SAFETY_STOP),
+        (errors.BudgetExceededError(5, 5), ExitCode.SAFETY_STOP),
+        (errors.AuthenticationError("x"), ExitCode.FAILURE),
+        (errors.StorageError("x"), ExitCode.FAILURE),
+        (ValueError("x"), ExitCode.FAILURE),
+        (KeyboardInterrupt(), ExitCode.INTERRUPTED),
+    ],
+)
+def test_each_kind_of_error_has_its_exit_code(error: BaseException, code: ExitCode) -> None:
+    assert exit_code_for(error) is code
+
+
+@pytest.mark.parametrize(
+    "statuses, code",
+    [
+        ([], ExitCode.SUCCESS),
+        ([RunStatus.SUCCESS, RunStatus.PARTIAL], ExitCode.PARTIAL),
+        ([RunStatus.STOPPED, RunStatus.PARTIAL], ExitCode.SAFETY_STOP),
+        ([RunStatus.FAILED, RunStatus.SUCCESS, RunStatus.STOPPED], ExitCode.FAILURE),
+    ],
+)
+def test_several_runs_end_with_the_code_of_the_worst(statuses: list[RunStatus], code: ExitCode) -> None:
+    assert exit_code_of_runs(statuses) is code
+
+
+def test_an_error_that_is_none_of_ours_shows_its_kind_and_not_its_text() -> None:
+    shown = message_of(ValueError("hunter2"))
+    assert "ValueError" in shown
+    assert "hunter2" not in shown
+
+
+def test_an_os_error_shows_the_file() -> None:
+    assert message_of(PermissionError(13, "Permission denied", "/x/y")) == "Permission denied: /x/y"
+
+
+def test_codes_are_the_classes_names_in_snake_case() -> None:
+    assert error_code(errors.DeleteGuardError(1, 1)) == "delete_guard"
+    assert error_code(errors.CRMError("x")) == "crm"
+    assert error_code(UsageProblemError("x")) == "usage"
+
+
+def test_every_error_of_the_library_has_a_code_of_its_own() -> None:
+    kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.CRMError)]
+    codes = {error_code(kind.__new__(kind)) for kind in kinds}
+    assert len(codes) == len(kinds)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.DeleteGuardError(1, 1),
+        errors.BudgetExceededError(1, 1),
+        errors.AuthenticationError("x"),
+        errors.UnavailableError("x"),
+        errors.ConcurrentUpdateError("x"),
+        errors.StorageError("x"),
+        KeyboardInterrupt(),
+    ],
+)
+def test_what_a_user_can_mend_says_what_to_do(error: BaseException) -> None:
+    assert remedy_for(error)
+
+
+def test_the_json_form_holds_every_problem() -> None:
+    problems = [Problem("fields[0]", "a", "b", "c"), Problem("fields[1]", "d", "e")]
+    payload = error_payload(errors.MappingError(problems))
+    assert payload["code"] == "mapping"
+    assert payload["message"] == "the mapping has 2 problem(s)"
+    assert payload["problems"] == [
+        {"path": "fields[0]", "code": "a", "message": "b", "remedy": "c"},
+        {"path": "fields[1]", "code": "d", "message": "e", "remedy": ""},
+    ]
