@@ -1,0 +1,73 @@
+"""The command tree and the frame around it, without any configuration."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from crmsync.cli import main
+from crmsync.cli.exits import ExitCode
+
+COMMANDS = ("demo", "emulator", "init", "connect", "fields", "plan", "sync", "status", "conflicts", "logs", "providers")
+
+
+def test_help_lists_every_command_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(command in text for command in COMMANDS)
+    assert "Exit codes" in text
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "conflicts list", "conflicts show", "conflicts resolve"])
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command.split(), "--help"]) == 0
+    assert "Usage" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["plan", "sync", "status", "logs", "fields", "conflicts list", "connect"])
+def test_a_command_without_a_configuration_says_how_to_make_one(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command.split(), "--config", str(tmp_path / "none.toml")]) == ExitCode.USAGE
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "crmsync init" in captured.err
+
+
+@pytest.mark.parametrize("form", [["--format", "json"], ["--format=json"]])
+def test_a_command_line_that_does_not_parse_is_json_too_if_asked(
+    form: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sync", "--bogus", *form]) == ExitCode.USAGE
+    said = json.loads(capsys.readouterr().out)["error"]
+    assert said["code"] == "usage"
+    assert "--bogus" in said["message"]
+
+
+def test_a_mistyped_command_is_an_error_of_use(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["snyc"]) == ExitCode.USAGE
+    assert "snyc" in capsys.readouterr().err
+
+
+def test_debug_shows_the_traceback_and_is_known_to_every_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sync", "--debug", "--config", str(tmp_path / "none.toml")]) == ExitCode.USAGE
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_providers_are_listed_without_a_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["providers", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"memory", "salesforce"} <= {entry["name"] for entry in found["providers"]}
+    assert {"csv", "sql"} <= {entry["name"] for entry in found["local"]}
+    assert main(["providers"]) == 0
+    assert "salesforce" in capsys.readouterr().out
+
+
+def test_conflicts_resolve_needs_one_id_or_all(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["conflicts", "resolve", "--winner", "local"]) == ExitCode.USAGE
+    assert main(["conflicts", "resolve", "abc", "--all", "--winner", "local"]) == ExitCode.USAGE
+    assert "--all" in capsys.readouterr().err
