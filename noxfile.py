@@ -22,6 +22,7 @@ OLDEST = PYTHONS[0]
 
 EVERYTHING = ["tests/unit", "tests/property", "tests/contract", "tests/integration"]
 CORE = [
+    "tests/unit/diff",
     "tests/unit/engine",
     "tests/unit/mapping",
     "tests/unit/models",

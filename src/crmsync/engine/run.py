@@ -103,7 +103,9 @@ class _SidePass:
         if gone:
             await queue_deleted(ctx, side, gone, self._queue)
         self._cursor, self._complete = page.cursor, page.complete_scan
-        cursors = None if self._queue else ctx.advanced(side, page.cursor)
+        # What a complete scan did not show is known only after its last page: until then the cursor stays before it.
+        waits = bool(self._queue) or (page.complete_scan and ctx.had_links)
+        cursors = None if waits else ctx.advanced(side, page.cursor)
         if cursors == ctx.cursors:
             cursors = None
         result = await carry_out(ctx, intake.works, side=side, cursors=cursors)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import anyio
 import attrs
 
 from crmsync.diff import Digester, Merger
@@ -94,7 +95,9 @@ class Runner:
         """Hold the lease, tell observers, and log how it ended."""
         run_id = uuid.uuid4().hex
         now, ttl = self.clock.now(), timedelta(seconds=self.options.lease_seconds)
-        lease = await self.repository.acquire_lease(self.integration_id, self.entity_type, run_id, now=now, ttl=ttl)
+        # Cancelled while it waits, the lease would be taken and never given back.
+        with anyio.CancelScope(shield=True):
+            lease = await self.repository.acquire_lease(self.integration_id, self.entity_type, run_id, now=now, ttl=ttl)
         tally = RunTally(now)
         ctx = RunContext(
             run_id=run_id,

@@ -454,6 +454,21 @@ async def test_the_delete_guard_stops_the_run_before_anything_is_deleted() -> No
         assert report.remote.deleted == 4
 
 
+async def test_deletes_that_the_guard_held_back_are_found_again_by_a_store_that_is_scanned() -> None:
+    limits = StoreLimits(accepts_ids=True, change_feed=False)
+    mapping = mapped(NAME, delete_in_crm=DeletePolicy.PROPAGATE, delete_guard_count=1)
+    async with world(mapping, local={"limits": limits}) as w:
+        ids = [w.local.add(email=f"p{n}@example.org", name="P") for n in range(5)]
+        await w.sync()
+        for record_id in ids[:3]:
+            w.local.remove(record_id)
+        before = await w.repository.get_cursors("acme", "Contact")
+        with pytest.raises(DeleteGuardError):
+            await w.sync()
+        assert (await w.repository.get_cursors("acme", "Contact")).local == before.local
+        assert (await w.sync(allow_deletes=3)).remote.deleted == 3
+
+
 async def test_a_parked_conflict_waits_and_is_then_carried_out_as_decided() -> None:
     name = two_way("name", "Name", policy=ConflictPolicy.MANUAL)
     async with world(mapped(name, CITY)) as w:

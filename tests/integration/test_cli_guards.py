@@ -1,0 +1,131 @@
+"""Runs that are stopped before they do harm, or that meet another run, or that the user interrupts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.shell import CONFIG, PEOPLE, Shell, shell
+
+
+@pytest.fixture
+def sh(tmp_path: Path) -> Iterator[Shell]:
+    with shell(tmp_path) as made:
+        yield made
+
+
+def test_a_run_out_of_its_budget_of_calls_stops_with_4_and_goes_on_next_time(sh: Shell) -> None:
+    stopped = sh.run("sync", "--max-calls", "3", "--format", "json")
+    assert stopped.code == 4
+    assert stopped.json["error"]["code"] == "budget_exceeded"
+    assert "--max-calls" in stopped.json["error"]["remedy"]
+    assert sh.run("sync").code == 0
+    assert len(sh.contacts()) == 4
+
+
+def test_a_run_that_would_delete_too_much_stops_with_4_and_deletes_only_when_told(sh: Shell) -> None:
+    guarded = '[integrations.objects.Contact]\ndelete_in_crm = "propagate"\ndelete_guard_count = 1\n'
+    path = sh.directory / "crmsync.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(
+        text.replace("[integrations.objects.Contact.match]", f"{guarded}[integrations.objects.Contact.match]"),
+        encoding="utf-8",
+    )
+    assert sh.run("sync").code == 0
+    (sh.directory / "people.csv").write_text("\n".join(PEOPLE.splitlines()[:2]) + "\n", encoding="utf-8")
+    stopped = sh.run("sync")
+    assert stopped.code == 4
+    assert "--allow-deletes" in stopped.err
+    assert len(sh.contacts()) == 4
+    assert sh.run("sync", "--allow-deletes", "3").code == 0
+    assert [contact["Email"] for contact in sh.contacts()] == ["luisg@example.org"]
+
+
+def test_ctrl_c_ends_a_run_with_130_and_the_next_one_goes_on(sh: Shell) -> None:
+    sh.emulator.org.faults.latency = 0.5
+    with subprocess.Popen(
+        sh.command("sync", "--format", "json"),
+        cwd=sh.directory,
+        env=sh.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        _until(lambda: sh.emulator.org.api_calls > 0)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert json.loads(out)["error"]["code"] == "interrupted"
+    assert b"Traceback" not in err
+    sh.emulator.org.faults.latency = 0
+    assert sh.run("sync", "--wait", "0").code == 0
+
+
+def test_a_run_waits_for_the_lease_of_one_that_was_killed(sh: Shell) -> None:
+    _kill_while_syncing(sh)
+    impatient = sh.run("sync", "--wait", "0", "--format", "json")
+    assert impatient.code == 1
+    assert impatient.json["error"]["code"] == "concurrent_update"
+    patient = sh.run("sync")
+    assert patient.code == 0, patient.err
+    assert "waiting" in patient.err
+    assert len(sh.contacts()) == 4
+
+
+def test_two_integrations_are_synced_one_after_the_other_and_what_the_first_did_is_told_when_the_second_fails(
+    sh: Shell,
+) -> None:
+    path = sh.directory / "crmsync.toml"
+    first = path.read_text(encoding="utf-8")
+    second = (
+        first.partition("[[integrations]]")[2]
+        .replace('"acme"', '"other"')
+        .replace(sh.emulator.url, "http://127.0.0.1:9")
+    )
+    path.write_text(f"{first}\n[[integrations]]{second}", encoding="utf-8")
+    done = sh.run("sync", "--format", "json")
+    assert done.code == 1
+    assert [run["integration_id"] for run in done.json["runs"]] == ["acme"]
+    assert done.json["error"]["code"] == "unavailable"
+    assert sh.run("sync", "--integration", "acme").code == 0
+
+
+def test_an_option_that_the_local_side_does_not_know_is_named(sh: Shell) -> None:
+    (sh.directory / "crmsync.toml").write_text(
+        CONFIG.replace('path = "people.csv"', 'pth = "people.csv"')
+        .replace("{url}", sh.emulator.url)
+        .replace("{fields}", 'a = "B"'),
+        encoding="utf-8",
+    )
+    done = sh.run("sync", "--format", "json")
+    assert done.code == 2
+    assert {problem["path"] for problem in done.json["error"]["problems"]} == {"local.pth", "local.path"}
+
+
+def _kill_while_syncing(sh: Shell) -> None:
+    sh.emulator.org.faults.latency = 0.3
+    with subprocess.Popen(
+        sh.command("sync"),
+        cwd=sh.directory,
+        env=sh.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        _until(lambda: sh.emulator.org.api_calls > 2)
+        process.send_signal(signal.SIGKILL)
+    sh.emulator.org.faults.latency = 0
+
+
+def _until(holds: object, seconds: float = 20) -> None:
+    assert callable(holds)
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
