@@ -19,7 +19,7 @@ def test_what_is_sealed_opens_again_also_under_an_older_key() -> None:
     assert "token" not in sealed
 
 
-@pytest.mark.parametrize(("integration", "purpose"), [("other", "credentials"), ("acme", "export")])
+@pytest.mark.parametrize("integration, purpose", [("other", "credentials"), ("acme", "export")])
 def test_a_text_that_was_moved_does_not_open(integration: str, purpose: str) -> None:
     vault = Vault.from_key(Vault.generate_key())
     sealed = vault.encrypt(b"token", integration_id="acme", purpose="credentials")
