@@ -22,7 +22,7 @@ class RunBudget:
         """Calls spent so far."""
         return self._used
 
-    def spend(self, calls: int = 1) -> None:
+    async def spend(self, calls: int = 1) -> None:
         """Take calls.
 
         :raises BudgetExceededError: they are not there; nothing is taken.

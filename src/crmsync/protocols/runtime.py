@@ -26,8 +26,8 @@ class CallBudget(Protocol):
         """Calls spent so far in this run."""
         ...
 
-    def spend(self, calls: int = 1) -> None:
-        """Take calls from the budget.
+    async def spend(self, calls: int = 1) -> None:
+        """Take calls from the budget; a budget that processes share may wait for its storage.
 
         :raises BudgetExceededError: when they are not there; nothing is taken and the call must not be made.
         """

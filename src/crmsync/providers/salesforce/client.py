@@ -141,14 +141,14 @@ class SalesforceClient:
         ):
             with attempt:
                 if not first:
-                    self._context.budget.spend(1)
+                    await self._context.budget.spend(1)
                 first = False
                 return await self._authorised(request)
         raise AssertionError("unreachable")
 
-    def spend(self, calls: int) -> None:
+    async def spend(self, calls: int) -> None:
         """Take the calls of several requests from the budget at once, for `call` with ``prepaid``."""
-        self._context.budget.spend(calls)
+        await self._context.budget.spend(calls)
 
     def _wait(self, error: Exception) -> bool | float:
         if not isinstance(error, TransientError) or isinstance(error, _LostAnswerError):
@@ -164,7 +164,7 @@ class SalesforceClient:
         except AuthenticationError:
             if not await self._auth.renew(header):
                 raise
-        self._context.budget.spend(1)
+        await self._context.budget.spend(1)
         return await self._once(request, await self._auth.header())
 
     async def _once(self, request: _Request, authorization: str) -> Answer:

@@ -152,7 +152,7 @@ class BatchWriter:
         outcomes = dict(plan.outcomes)
         failures: list[CRMError] = []
         if plan.calls:
-            self._client.spend(plan.calls)
+            await self._client.spend(plan.calls)
         for batches in plan.rounds:
             async with anyio.create_task_group() as group:
                 for batch in batches:
