@@ -14,7 +14,7 @@ the foreground, or ``python -m crmsync.testing.salesforce --help``.
 It speaks the REST API as of v31.0 to v68.0: versions, describe, SOQL query with paging, sObject rows, upsert by
 external id, sObject Collections, getUpdated and getDeleted, limits, tokens. Records live in memory and follow
 Salesforce's rules: field types, lengths, required, unique and restricted values, recycle bin, merges, times of one
-second's resolution.
+second's resolution; campaigns, tasks and e-mails behave as the Object Reference says.
 
 Control API (``create_app(org, control=True)``; JSON objects in and out). Whoever reaches it may use it: loopback only.
 

@@ -18,7 +18,6 @@ _BYTES_A_CHARACTER: Final = 3
 
 def describe_field(field: FieldDef) -> dict[str, Any]:
     """Return the 57 keys of a field's describe."""
-    several_targets = len(field.references) > 1
     return {
         "aggregatable": field.type not in _UNAGGREGATED and not field.is_long_text,
         "aiPredictionField": False,
@@ -56,11 +55,11 @@ def describe_field(field: FieldDef) -> dict[str, Any]:
         "maskType": None,
         "name": field.name,
         "nameField": field.name == "Name",
-        "namePointing": several_targets,
+        "namePointing": field.is_polymorphic,
         "nillable": field.nillable,
         "permissionable": field.permissionable,
         "picklistValues": _picklist(field),
-        "polymorphicForeignKey": several_targets,
+        "polymorphicForeignKey": field.is_polymorphic,
         "precision": _precision(field),
         "queryByDistance": field.type == "address",
         "referenceTargetField": None,
@@ -179,7 +178,7 @@ def _head(definition: ObjectDef) -> dict[str, Any]:
         "label": definition.label,
         "labelPlural": definition.label_plural,
         "layoutable": True,
-        "mergeable": definition.deletable,
+        "mergeable": definition.mergeable,
         "mruEnabled": True,
         "name": definition.name,
         "queryable": True,
@@ -187,7 +186,7 @@ def _head(definition: ObjectDef) -> dict[str, Any]:
         "retrieveable": True,
         "searchable": True,
         "triggerable": True,
-        "undeletable": definition.deletable,
+        "undeletable": definition.undeletable,
         "updateable": True,
     }
 
@@ -195,13 +194,13 @@ def _head(definition: ObjectDef) -> dict[str, Any]:
 def _children(definition: ObjectDef, objects: Mapping[str, ObjectDef]) -> list[dict[str, Any]]:
     return [
         {
-            "cascadeDelete": False,
+            "cascadeDelete": field.cascade,
             "childSObject": child.name,
             "deprecatedAndHidden": False,
             "field": field.name,
             "junctionIdListNames": [],
             "junctionReferenceTo": [],
-            "relationshipName": None,
+            "relationshipName": field.children,
             "restrictedDelete": False,
         }
         for child in objects.values()

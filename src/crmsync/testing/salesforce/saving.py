@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from crmsync.testing.salesforce.errors import RowError
 from crmsync.testing.salesforce.times import stamp
-from crmsync.testing.salesforce.values import check, parse, person_name
+from crmsync.testing.salesforce.values import check, parse, parse_ids, person_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,9 @@ def changes(
     result: dict[str, Any] = {}
     for name, value in raw.items():
         if name == "attributes":
+            continue
+        if name in definition.junctions:
+            result[name] = parse_ids(name, value)
             continue
         field = definition.find(name)
         if field is None:
@@ -118,7 +121,9 @@ def require_references(tables: Mapping[str, Table], definition: ObjectDef, chang
     :raises RowError: INVALID_CROSS_REFERENCE_KEY or MALFORMED_ID.
     """
     for name, value in changed.items():
-        entry = definition.fields[name]
+        entry = definition.fields.get(name)
+        if entry is None:
+            continue
         known = [tables[target] for target in entry.references if target in tables]
         if value is None or not known or len(known) < len(entry.references):
             continue

@@ -1,6 +1,7 @@
 """What the emulated org knows of its objects and fields: the source of describes, of value rules and of SOQL's types.
 
-The definitions are TOML files beside this module, one an object. A field says only what its type does not imply:
+The definitions are TOML files beside this module, one an object, with ``[junctions]`` for the lists of ids that a write
+may give to an e-mail. A field says only what its type does not imply:
 
     type, label, length, scale
     access                "cu" createable and updateable (the default), "c", "u", "r" read-only
@@ -8,6 +9,7 @@ The definitions are TOML files beside this module, one an object. A field says o
     defaulted, default    defaultedOnCreate (true for id and boolean), and the value
     part_of               the compound field it is a part of
     references, relationship
+    children, cascade     the parent's name for the records that refer to it; whether they are deleted with it
     values, restricted    name of one of the file's picklists; whether other values are refused
     id_lookup, filterable, permissionable, extra_type, search_prefilterable
 """
@@ -19,7 +21,7 @@ from functools import cached_property
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,9 +40,23 @@ _SOAP_TYPES: Final = {
     "address": "urn:address",
 }
 NUMBER_TYPES: Final = frozenset({"double", "currency", "percent", "int"})
-TEXT_TYPES: Final = frozenset({"string", "textarea", "email", "phone", "url", "picklist", "multipicklist"})
+TEXT_TYPES: Final = frozenset({"string", "textarea", "email", "phone", "url", "picklist", "multipicklist", "combobox"})
 ID_TYPES: Final = frozenset({"id", "reference"})
-OBJECT_FILES: Final = ("Account", "Contact", "Lead", "User", "Organization")
+OBJECT_FILES: Final = (
+    "Account",
+    "Contact",
+    "Lead",
+    "Campaign",
+    "CampaignMember",
+    "CampaignMemberStatus",
+    "Task",
+    "EmailMessage",
+    "EmailMessageRelation",
+    "User",
+    "Organization",
+)
+#: References to these come with every record and are of no use to look records up by.
+_OWNERS: Final = frozenset({"User", "Group"})
 
 
 @frozen(kw_only=True)
@@ -64,10 +80,12 @@ class FieldDef:
     updateable: bool = True
     nillable: bool = True
     defaulted_on_create: bool = False
-    default: str | bool | None = None
+    default: str | bool | float | None = None
     part_of: str | None = None
     references: tuple[str, ...] = ()
     relationship: str | None = None
+    children: str | None = None
+    cascade: bool = False
     values: tuple[PicklistValue, ...] = ()
     restricted: bool = False
     id_lookup: bool = False
@@ -84,6 +102,18 @@ class FieldDef:
     def is_long_text(self) -> bool:
         """Long text areas can be neither filtered, sorted nor grouped by."""
         return self.type == "textarea" and self.length > 255
+
+    @property
+    def is_polymorphic(self) -> bool:
+        """Whether the field refers to records of more than one object."""
+        return len(self.references) > 1
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether records are looked up by the field: keys, and references to anything but their owners."""
+        if self.type == "id":
+            return False
+        return self.id_lookup or self.external_id or self.unique or bool(set(self.references) - _OWNERS)
 
     @property
     def soap_type(self) -> str:
@@ -123,6 +153,10 @@ class ObjectDef:
     fields: Mapping[str, FieldDef]
     createable: bool = True
     deletable: bool = True
+    undeletable: bool = True
+    mergeable: bool = False
+    #: Names of the lists of ids that a write may give, with the kind of relation that each makes.
+    junctions: Mapping[str, str] = field(factory=dict)
     _by_lower_name: Mapping[str, FieldDef] = field(init=False, repr=False, eq=False)
 
     @_by_lower_name.default
@@ -146,15 +180,12 @@ class ObjectDef:
 
     def with_fields(self, extra: Iterable[FieldDef]) -> ObjectDef:
         """Return the object with further fields, each replacing one of the same name."""
-        return ObjectDef(
-            name=self.name,
-            label=self.label,
-            label_plural=self.label_plural,
-            key_prefix=self.key_prefix,
-            fields={**self.fields, **{entry.name: entry for entry in extra}},
-            createable=self.createable,
-            deletable=self.deletable,
-        )
+        return evolve(self, fields={**self.fields, **{entry.name: entry for entry in extra}})
+
+    def without_fields(self, names: Iterable[str]) -> ObjectDef:
+        """Return the object without some of its fields."""
+        gone = set(names)
+        return evolve(self, fields={name: entry for name, entry in self.fields.items() if name not in gone})
 
 
 def load_objects() -> dict[str, ObjectDef]:
@@ -174,6 +205,9 @@ def _load(name: str) -> ObjectDef:
         fields={key: _field(key, row, picklists) for key, row in raw["fields"].items()},
         createable=raw.get("createable", True),
         deletable=raw.get("deletable", True),
+        undeletable=raw.get("undeletable", True),
+        mergeable=raw.get("mergeable", False),
+        junctions=raw.get("junctions", {}),
     )
 
 
@@ -202,6 +236,8 @@ def _field(name: str, row: dict[str, Any], picklists: Mapping[str, tuple[Picklis
         part_of=row.get("part_of"),
         references=tuple(row.get("references", ())),
         relationship=row.get("relationship"),
+        children=row.get("children"),
+        cascade=row.get("cascade", False),
         values=picklists[row["values"]] if "values" in row else (),
         restricted=row.get("restricted", False),
         id_lookup=row.get("id_lookup", kind == "id"),
@@ -259,6 +295,8 @@ def org_objects(
         if external_id_field:
             extra.append(EXTERNAL_ID_FIELD)
         objects[name] = objects[name].with_fields([*extra, *MAILING_FIELDS])
+    if hide_opt_out:
+        objects["CampaignMember"] = objects["CampaignMember"].without_fields([OPT_OUT_FIELD.name])
     for name, fields in custom_fields.items():
         objects[name] = objects[name].with_fields(fields)
     return objects

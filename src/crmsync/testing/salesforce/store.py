@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Row: TypeAlias = dict[str, Any]
 #: Key of a row that tells when it went to the recycle bin; not a field of any object.
 DELETED_DATE = "$DeletedDate"
+#: Key of a row that was deleted because its parent was: the parent's id.
+DELETED_WITH = "$DeletedWith"
 
 
 @frozen
@@ -59,8 +61,13 @@ class Table:
 
     def __attrs_post_init__(self) -> None:
         for entry in self.definition.fields.values():
-            if entry.type != "id" and (entry.id_lookup or entry.external_id or entry.unique):
+            if entry.is_indexed:
                 self._lookups[entry.name] = {}
+
+    @property
+    def name(self) -> str:
+        """The object's name."""
+        return self.definition.name
 
     def newest(self, record_id: str) -> Row | None:
         """Return the last saved row, visible or not: what a writer must build on."""
@@ -125,6 +132,10 @@ class Table:
 
     def live_matching(self, name: str, value: str) -> list[Row]:
         """Return the newest rows outside the recycle bin, hidden ones too, whose indexed field has this value."""
+        return [row for row in self.newest_matching(name, value) if not row["IsDeleted"]]
+
+    def newest_matching(self, name: str, value: str) -> list[Row]:
+        """Return the newest rows, hidden and deleted ones too, whose indexed field has this value."""
         found = [row for row in self.matching(name, value) if row["Id"] not in self.late]
         if self.late:
             definition = self.definition.fields[name]
@@ -133,7 +144,7 @@ class Table:
                 held = entry.row.get(name)
                 if held is not None and fold(definition, held) == wanted:
                     found.append(entry.row)
-        return [row for row in found if not row["IsDeleted"]]
+        return found
 
     def slice(self, low: tuple[str, str] | None, high: tuple[str, str] | None) -> Iterator[Row]:
         """Yield visible rows in (SystemModstamp, Id) order, from ``low`` up to but without ``high``."""

@@ -126,6 +126,26 @@ def _parse_id(field: FieldDef, raw: Any) -> str | None:
     return known
 
 
+def parse_ids(name: str, raw: Any) -> tuple[str, ...]:
+    """Return the ids of a list such as an e-mail's ToIds, none for null.
+
+    :raises CallError: it is no list of texts.
+    :raises RowError: MALFORMED_ID.
+    """
+    if raw is None:
+        return ()
+    if not isinstance(raw, list) or not all(isinstance(one, str) for one in raw):
+        message = f"Cannot deserialize instance of JunctionIdList for {name} [line:1, column:1]"
+        raise CallError(400, "JSON_PARSER_ERROR", message)
+    ids: list[str] = []
+    for one in raw:
+        known = canonical_id(one)
+        if known is None:
+            raise RowError("MALFORMED_ID", f"{name}: id value of incorrect type: {one}", (name,))
+        ids.append(known)
+    return tuple(ids)
+
+
 _PARSERS: dict[str, Callable[[FieldDef, Any], Any]] = {
     **dict.fromkeys(TEXT_TYPES, _parse_text),
     **dict.fromkeys(NUMBER_TYPES, _parse_number),

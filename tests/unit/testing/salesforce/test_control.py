@@ -57,12 +57,11 @@ async def test_it_tells_the_clock_and_the_counters(client: httpx2.AsyncClient, o
     org.create("Contact", {"LastName": "A"})
     await client.get("/services/data/v68.0/limits")
     assert await post(client, "advance", {"seconds": 90}) == {"now": "2026-11-24T20:35:56.000+0000"}
-    assert (await client.get(CONTROL)).json() == {
-        "now": "2026-11-24T20:35:56.000+0000",
-        "api_calls": 1,
-        "calls": {"GET /limits": 1},
-        "records": {"Account": 0, "Contact": 1, "Lead": 0, "User": 2, "Organization": 1},
-    }
+    status = (await client.get(CONTROL)).json()
+    counts = status.pop("records")
+    assert status == {"now": "2026-11-24T20:35:56.000+0000", "api_calls": 1, "calls": {"GET /limits": 1}}
+    assert {name: count for name, count in counts.items() if count} == {"Contact": 1, "User": 2, "Organization": 1}
+    assert counts["CampaignMember"] == 0
     await post(client, "reset-counters", {})
     assert (await client.get(CONTROL)).json()["calls"] == {}
 

@@ -97,7 +97,19 @@ async def test_the_global_describe_lists_the_objects(client: httpx2.AsyncClient)
     body = (await client.get(f"{DATA}/sobjects")).json()
     assert (body["encoding"], body["maxBatchSize"]) == ("UTF-8", 200)
     prefixes = {entry["name"]: entry["keyPrefix"] for entry in body["sobjects"]}
-    assert prefixes == {"Account": "001", "Contact": "003", "Lead": "00Q", "User": "005", "Organization": "00D"}
+    assert prefixes == {
+        "Account": "001",
+        "Contact": "003",
+        "Lead": "00Q",
+        "Campaign": "701",
+        "CampaignMember": "00v",
+        "CampaignMemberStatus": "01Y",
+        "Task": "00T",
+        "EmailMessage": "02s",
+        "EmailMessageRelation": "03z",
+        "User": "005",
+        "Organization": "00D",
+    }
     basic = (await client.get(f"{DATA}/sobjects/Contact/")).json()
     assert list(basic) == ["objectDescribe", "recentItems"]
 
