@@ -14,6 +14,8 @@ PARTS = [
     ("Registry().load(RECORDS, 'sql')", "sqlalchemy", "sql"),
     ("import crmsync.testing.salesforce", "starlette", "emulator"),
     ("import crmsync.testing.salesforce", "lark", "emulator"),
+    ("import crmsync.testing.salesforce", "jwt", "emulator"),
+    ("import crmsync.testing.salesforce", "defusedxml", "emulator"),
 ]
 
 WITHOUT = """

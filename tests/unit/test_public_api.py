@@ -52,8 +52,10 @@ NAMES = [
 
 HEAVY = {
     "alembic",
+    "defusedxml",
     "faker",
     "httpx2",
+    "jwt",
     "lark",
     "psycopg",
     "pytest",

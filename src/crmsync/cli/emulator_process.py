@@ -17,7 +17,7 @@ from anyio.abc import ByteReceiveStream, Process
 from crmsync.errors import CRMError, MissingExtraError
 
 _MODULE: Final = "crmsync.testing.salesforce"
-_NEEDED: Final = ("starlette", "uvicorn", "lark")
+_NEEDED: Final = ("starlette", "uvicorn", "lark", "jwt", "defusedxml")
 _START_SECONDS: Final = 30.0
 _END_SECONDS: Final = 10.0
 

@@ -12,9 +12,13 @@ On loopback: ``with running_emulator()`` in a thread, ``with emulator_process()`
 the foreground, or ``python -m crmsync.testing.salesforce --help``.
 
 It speaks the REST API as of v31.0 to v68.0: versions, describe, SOQL query with paging, sObject rows, upsert by
-external id, sObject Collections, getUpdated and getDeleted, limits, tokens. Records live in memory and follow
-Salesforce's rules: field types, lengths, required, unique and restricted values, recycle bin, merges, times of one
-second's resolution; campaigns, tasks and e-mails behave as the Object Reference says.
+external id, sObject Collections, getUpdated and getDeleted, limits. Records live in memory and follow Salesforce's
+rules: field types, lengths, required, unique and restricted values, recycle bin, merges, times of one second's
+resolution; campaigns, tasks and e-mails behave as the Object Reference says.
+
+Its sign-in is OAuth 2.0 (web server flow with PKCE, refresh tokens, client credentials, JWT bearer) and SOAP
+``login()``, for the apps of ``SalesforceOrg(apps=[OAuthApp(…)])`` and the built-in ``EMULATOR_APP`` and
+``PLATFORM_CLI``; ``org.oauth`` is an :class:`AuthorizationServer`.
 
 Control API (``create_app(org, control=True)``; JSON objects in and out). Whoever reaches it may use it: loopback only.
 
@@ -29,6 +33,10 @@ Control API (``create_app(org, control=True)``; JSON objects in and out). Whoeve
                                          "after_commit": false, "method": "PATCH", "path": "composite"}, "drop": {…},
                                          "late": 5, "reject": {"object": "Contact", "field": "Email", "equals": "…",
                                          "code": "UNABLE_TO_LOCK_ROW", "message": "…", "times": 1}}
+    POST /__emulator__/oauth            {"apps": [{"client_id": "…", "callback_urls": ["http://localhost:8090/cb"], …}],
+                                         "auto_approve_as": "api.user@emulator.example", "session_seconds": 900,
+                                         "expire_sessions": true, "allow_password_flow": true,
+                                         "allow_soap_login": false, "passwords": {"username": "…"}}
     GET  /__emulator__/state            everything, as PUT /__emulator__/state takes it
     POST /__emulator__/save             {}; write the state file now, if there is one
 """
@@ -37,7 +45,7 @@ from __future__ import annotations
 
 from crmsync.errors import MissingExtraError
 
-_EXTRA_PACKAGES = ("starlette", "lark", "uvicorn")
+_EXTRA_PACKAGES = ("starlette", "lark", "uvicorn", "jwt", "defusedxml")
 
 try:
     from crmsync.testing.salesforce.app import create_app
@@ -50,17 +58,25 @@ try:
         validation_rule,
     )
     from crmsync.testing.salesforce.ids import canonical_id, make_id
+    from crmsync.testing.salesforce.oauth.apps import (
+        EMULATOR_APP,
+        EMULATOR_PASSWORD,
+        EMULATOR_REFRESH_TOKEN,
+        PLATFORM_CLI,
+        OAuthApp,
+    )
+    from crmsync.testing.salesforce.oauth.authorization_server import AuthorizationServer
     from crmsync.testing.salesforce.org import (
         DEFAULT_TOKEN,
+        MY_DOMAIN,
         ORG_ID,
         MultipleMatchesError,
-        OAuthClient,
         SalesforceOrg,
         Upserted,
     )
     from crmsync.testing.salesforce.process import EmulatorProcess, emulator_process
     from crmsync.testing.salesforce.schema import FieldDef, PicklistValue, custom_field
-    from crmsync.testing.salesforce.seeding import API_USER_ID, OTHER_USER_ID
+    from crmsync.testing.salesforce.seeding import API_USER_ID, API_USERNAME, OTHER_USER_ID
     from crmsync.testing.salesforce.server import EmulatorServer, RunningEmulator, running_emulator, serve
     from crmsync.testing.salesforce.state import dump_state, load_file, load_state, save_file
 except ModuleNotFoundError as error:
@@ -69,10 +85,17 @@ except ModuleNotFoundError as error:
     raise
 
 __all__ = [
+    "API_USERNAME",
     "API_USER_ID",
     "DEFAULT_TOKEN",
+    "EMULATOR_APP",
+    "EMULATOR_PASSWORD",
+    "EMULATOR_REFRESH_TOKEN",
+    "MY_DOMAIN",
     "ORG_ID",
     "OTHER_USER_ID",
+    "PLATFORM_CLI",
+    "AuthorizationServer",
     "CallError",
     "ConnectionDroppedError",
     "EmulatorProcess",
@@ -80,7 +103,7 @@ __all__ = [
     "Faults",
     "FieldDef",
     "MultipleMatchesError",
-    "OAuthClient",
+    "OAuthApp",
     "PicklistValue",
     "RowError",
     "RunningEmulator",

@@ -15,9 +15,12 @@ from starlette.routing import Route
 
 from crmsync.testing.salesforce.errors import CallError, RowError, not_found
 from crmsync.testing.salesforce.gateway import Gateway
+from crmsync.testing.salesforce.oauth import authorize, identity, soap, token
+from crmsync.testing.salesforce.oauth.call import OAuthCall, form_of
+from crmsync.testing.salesforce.oauth.errors import OAuthError
 from crmsync.testing.salesforce.org import MultipleMatchesError, SalesforceOrg
 from crmsync.testing.salesforce.rendering import attributes
-from crmsync.testing.salesforce.routes import changes, collections, metadata, oauth, query, rows
+from crmsync.testing.salesforce.routes import changes, collections, metadata, query, rows
 from crmsync.testing.salesforce.routes.call import Call, Handler, Reply
 from crmsync.testing.salesforce.routes.control import ROUTES as CONTROL_ROUTES
 
@@ -26,11 +29,14 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from crmsync.testing.salesforce.oauth.call import Handler as OAuthHandler
+
 _METHODS: Final = ("GET", "POST", "PATCH", "PUT", "DELETE")
 _VERSION: Final = re.compile(r"(\d{1,3})\.0")
 _JSON: Final = "application/json;charset=UTF-8"
 # The order matters: fixed names come before the templates that would swallow them.
 _TABLES: Final = (metadata.ROUTES, changes.ROUTES, query.ROUTES, collections.ROUTES, rows.ROUTES)
+_OAUTH_TABLES: Final = (authorize.ROUTES, token.ROUTES, identity.ROUTES, soap.ROUTES)
 
 
 def create_app(org: SalesforceOrg, *, control: bool = False) -> Starlette:
@@ -43,8 +49,9 @@ def create_app(org: SalesforceOrg, *, control: bool = False) -> Starlette:
         for template, handlers in table:
             routes.append(_data_route(org, template, handlers))
     routes.append(_data_route(org, "/{rest:path}", dict.fromkeys(_METHODS, _unknown)))
-    for path, methods, handler in oauth.ROUTES:
-        routes.append(Route(path, partial(_oauth, org, handler), methods=list(methods)))
+    for oauth_table in _OAUTH_TABLES:
+        for path, methods, handler in oauth_table:
+            routes.append(Route(path, partial(_oauth, org, path, handler), methods=list(methods)))
     if control:
         for path, methods, act in CONTROL_ROUTES:
             routes.append(Route(path, partial(_control, org, act), methods=list(methods)))
@@ -80,9 +87,11 @@ async def _data(org: SalesforceOrg, template: str, handlers: Mapping[str, Handle
 
 
 def _answer(org: SalesforceOrg, template: str, handlers: Mapping[str, Handler], request: Request, body: bytes) -> Reply:
-    user_id = org.tokens.get(bearer_token(request) or "")
-    if user_id is None:
+    session = org.oauth.use_session(bearer_token(request), org.now())
+    if session is None:
         raise CallError(401, "INVALID_SESSION_ID", "Session expired or invalid")
+    if not {"api", "full"} & set(session.scopes):
+        raise CallError(401, "INVALID_SESSION_ID", "This session is not valid for use with the REST API")
     version = _version(org, request.path_params["version"])
     method = "GET" if request.method == "HEAD" else request.method
     handler = handlers.get(method)
@@ -96,7 +105,7 @@ def _answer(org: SalesforceOrg, template: str, handlers: Mapping[str, Handler], 
         org=org,
         method=method,
         version=version,
-        user_id=user_id,
+        user_id=session.user_id,
         base_url=base_url(request),
         params={name: str(value) for name, value in request.path_params.items()},
         query=request.query_params,
@@ -134,12 +143,25 @@ def base_url(request: Request) -> str:
     return f"{request.url.scheme}://{request.url.netloc}"
 
 
-async def _oauth(org: SalesforceOrg, handler: Callable[[oauth.OAuthCall], Reply], request: Request) -> Response:
-    form = oauth.form_of(await request.body(), request.url.query)
+async def _oauth(org: SalesforceOrg, path: str, handler: OAuthHandler, request: Request) -> Response:
+    body = await request.body()
     with org.lock:
-        org.calls[f"{request.method} {request.url.path}"] += 1
-        call = oauth.OAuthCall(org=org, base_url=base_url(request), token=bearer_token(request), form=form)
-        return _response(handler(call))
+        org.calls[f"{request.method} {path}"] += 1
+        call = OAuthCall(
+            org=org,
+            method=request.method,
+            base_url=base_url(request),
+            token=bearer_token(request),
+            params={name: str(value) for name, value in request.path_params.items()},
+            form=form_of(body, request.url.query),
+            headers=request.headers,
+            body=body,
+        )
+        try:
+            return _response(handler(call))
+        except OAuthError as error:
+            challenge = {"WWW-Authenticate": "Basic"} if error.status == 401 else {}
+            return _response(Reply(error.as_body(), status=error.status, headers=challenge))
 
 
 async def _control(org: SalesforceOrg, act: Callable[[SalesforceOrg, Any], Any], request: Request) -> Response:

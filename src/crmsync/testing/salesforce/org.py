@@ -10,13 +10,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import field, frozen
+from attrs import frozen
 
 from crmsync.testing.salesforce.clock import Clock, utc_now
 from crmsync.testing.salesforce.cursors import Cursors
 from crmsync.testing.salesforce.errors import RowError
 from crmsync.testing.salesforce.faults import Faults
 from crmsync.testing.salesforce.ids import canonical_id, make_id
+from crmsync.testing.salesforce.oauth.apps import OAuthApp
+from crmsync.testing.salesforce.oauth.authorization_server import new_server
 from crmsync.testing.salesforce.rendering import render
 from crmsync.testing.salesforce.schema import FieldDef, org_objects
 from crmsync.testing.salesforce.seeding import API_USER_ID, OTHER_USER_ID, seed_system_records
@@ -32,15 +34,8 @@ ORG_ID: Final = make_id("00D", 1)
 #: Replication feeds reach back to an org's birth, so a new emulator's org is not newborn.
 ORG_AGE: Final = timedelta(days=365)
 DEFAULT_TOKEN: Final = f"{ORG_ID}!emulator.access.token"
-
-
-@frozen(kw_only=True)
-class OAuthClient:
-    """The values that ``/services/oauth2/token`` accepts."""
-
-    client_id: str = "emulator-client"
-    client_secret: str = field(default="emulator-secret", repr=False)
-    refresh_token: str = field(default="emulator-refresh-token", repr=False)
+#: The address that a real org would have; JWT bearer assertions may name it.
+MY_DOMAIN: Final = "https://emulator-dev-ed.develop.my.salesforce.com"
 
 
 @frozen
@@ -74,6 +69,7 @@ class SalesforceOrg:
     :param access_token: the API user's token.
     :param user_id: the API user's id.
     :param users: further users' ids by their tokens.
+    :param apps: External Client Apps besides the built-in ones; ``oauth`` has everything about sign-in.
     :param custom_fields: further fields by object.
     :param max_version: the newest API version offered.
     """
@@ -88,6 +84,7 @@ class SalesforceOrg:
         access_token: str = DEFAULT_TOKEN,
         user_id: str = API_USER_ID,
         users: Mapping[str, str] | None = None,
+        apps: Iterable[OAuthApp] = (),
         custom_fields: Mapping[str, Iterable[FieldDef]] | None = None,
         max_version: int = 68,
     ) -> None:
@@ -97,8 +94,8 @@ class SalesforceOrg:
         self.user_id = user_id
         self.daily_limit = daily_limit
         self.max_version = max_version
-        self.oauth = OAuthClient()
-        self.tokens: dict[str, str] = {access_token: user_id, **(users or {})}
+        self.my_domain = MY_DOMAIN
+        self.oauth = new_server(ORG_ID, user_id, apps)
         self.faults = Faults()
         self.cursors = Cursors()
         self.state_file: Path | None = None
@@ -115,7 +112,10 @@ class SalesforceOrg:
         self.started = self.now()
         self.created = self.started - ORG_AGE
         self.delete_log_start: dict[str, datetime] = {}
-        seed_system_records(self)
+        further_users = users or {}
+        seed_system_records(self, further_users.values())
+        for token, holder in {access_token: user_id, **further_users}.items():
+            self.oauth.add_session(token, holder, self.started)
 
     # Time
 
@@ -277,4 +277,4 @@ class SalesforceOrg:
     def expire_sessions(self) -> None:
         """End every access token, as a logout or a time-out does: 401 until a new one is fetched."""
         with self.lock:
-            self.tokens.clear()
+            self.oauth.end_sessions()

@@ -9,6 +9,7 @@ from crmsync.testing.salesforce.ids import make_id
 from crmsync.testing.salesforce.times import stamp
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from crmsync.testing.salesforce.org import SalesforceOrg
@@ -17,16 +18,17 @@ if TYPE_CHECKING:
 API_USER_ID: Final = make_id("005", 1)
 #: Who edits in the browser unless a test says otherwise.
 OTHER_USER_ID: Final = make_id("005", 2)
+API_USERNAME: Final = "api.user@emulator.example"
 
 
-def seed_system_records(org: SalesforceOrg) -> None:
-    """Give a new org its Organization and a User for each token and for the browser."""
+def seed_system_records(org: SalesforceOrg, user_ids: Iterable[str] = ()) -> None:
+    """Give a new org its Organization and its users: the API's, the browser's and further ones."""
     now = org.now()
     people = {
-        org.user_id: ("API", "User", "api.user@emulator.example"),
+        org.user_id: ("API", "User", API_USERNAME),
         OTHER_USER_ID: ("Other", "Person", "other.person@emulator.example"),
     }
-    for user_id in org.tokens.values():
+    for user_id in user_ids:
         people.setdefault(user_id, ("Further", "Person", f"{user_id.lower()}@emulator.example"))
     for user_id, person in people.items():
         _put_user(org.tables["User"], user_id, person, now)

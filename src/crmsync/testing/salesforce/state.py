@@ -1,4 +1,4 @@
-"""The org's records as a JSON document, and the file that keeps them between starts."""
+"""The org's records and its sign-in as a JSON document, and the file that keeps them between starts."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ FORMAT: Final = 1
 
 
 def dump_state(org: SalesforceOrg) -> dict[str, Any]:
-    """Return the records, the serial numbers and the counters of an org. Late rows are taken as committed."""
+    """Return records, serial numbers, counters and sign-in of an org. Late rows are taken as committed."""
     with org.lock:
         return {
             "format": FORMAT,
             "created": stamp(org.created),
             "api_calls": org.api_calls,
             "delete_log_start": {name: stamp(moment) for name, moment in org.delete_log_start.items()},
+            "oauth": org.oauth.dump(),
             "objects": {
                 name: {"serial": table.serial, "rows": list(table.all_newest())} for name, table in org.tables.items()
             },
@@ -40,6 +41,8 @@ def load_state(org: SalesforceOrg, state: Mapping[str, Any]) -> None:
     if state.get("format") != FORMAT or not isinstance(state.get("objects"), dict):
         raise ValueError("not a state of this emulator")
     with org.lock:
+        if "oauth" in state:
+            org.oauth.load(state["oauth"])
         for name, saved in state["objects"].items():
             if name in org.tables:
                 _fill(org, name, saved)

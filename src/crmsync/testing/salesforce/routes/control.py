@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from crmsync.testing.salesforce.faults import row_fault
+from crmsync.testing.salesforce.oauth.control import set_sign_in
 from crmsync.testing.salesforce.seeding import OTHER_USER_ID
 from crmsync.testing.salesforce.state import dump_state, load_state, save_file
 from crmsync.testing.salesforce.times import stamp
@@ -124,6 +125,7 @@ ROUTES: Final[tuple[tuple[str, tuple[str, ...], Act], ...]] = (
     ("/__emulator__/records/read", ("POST",), read_records),
     ("/__emulator__/records/delete", ("POST",), delete_records),
     ("/__emulator__/faults", ("POST",), set_faults),
+    ("/__emulator__/oauth", ("POST",), set_sign_in),
     ("/__emulator__/state", ("GET",), dump),
     ("/__emulator__/state", ("PUT",), load),
     ("/__emulator__/save", ("POST",), save),

@@ -1,0 +1,89 @@
+"""JWT bearer assertions, as in "OAuth 2.0 JWT Bearer Flow for Server-to-Server Integration" (Salesforce Help)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import jwt
+
+from crmsync.testing.salesforce.oauth.errors import OAuthError, invalid_grant
+from crmsync.testing.salesforce.oauth.keys import public_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from crmsync.testing.salesforce.oauth.apps import OAuthApp
+
+LIFETIME: Final = timedelta(minutes=3)
+#: Such an ``exp`` is in milliseconds: as seconds it would lie after the year 5000.
+_MILLISECONDS_FROM: Final = 100_000_000_000
+LOGIN_HOSTS: Final = ("https://login.salesforce.com", "https://test.salesforce.com")
+
+
+def verified(
+    assertion: str, apps: Mapping[str, OAuthApp], *, audiences: Iterable[str], now: datetime
+) -> tuple[OAuthApp, str]:
+    """Return the app that signed an assertion and the username in it.
+
+    :param audiences: URLs that name this org, besides ``login`` and ``test``; a slash at the end does not matter.
+    :raises OAuthError: as Salesforce would refuse the assertion.
+    """
+    app = _issuer(assertion, apps)
+    claims = _claims(assertion, app)
+    allowed = {url.rstrip("/") for url in (*LOGIN_HOSTS, *audiences)}
+    if not {str(url).rstrip("/") for url in _listed(claims.get("aud"))} & allowed:
+        raise invalid_grant("audience is invalid")
+    _require_current(claims.get("exp"), now)
+    # "prn" is the name that drafts of RFC 7523 gave to "sub".
+    return app, str(claims.get("sub") or claims.get("prn") or "")
+
+
+def _issuer(assertion: str, apps: Mapping[str, OAuthApp]) -> OAuthApp:
+    try:
+        claims = jwt.decode(assertion, options={"verify_signature": False})
+    except jwt.InvalidTokenError:
+        raise invalid_grant("invalid assertion") from None
+    app = apps.get(str(claims.get("iss")))
+    if app is None:
+        raise OAuthError("invalid_client_id", "client identifier invalid")
+    return app
+
+
+def _claims(assertion: str, app: OAuthApp) -> dict[str, Any]:
+    if app.public_key is None:
+        raise invalid_grant("invalid assertion")
+    try:
+        return jwt.decode(
+            assertion,
+            public_key(app.public_key),
+            algorithms=["RS256"],
+            # The times are checked by the org's clock, and "exp" comes in forms that RFC 7519 has not.
+            options={"verify_aud": False, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
+        )
+    except jwt.InvalidTokenError:
+        raise invalid_grant("invalid assertion") from None
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _require_current(value: Any, now: datetime) -> None:
+    # simple-salesforce sends "exp" as a string; the sf CLI sends milliseconds, of a moment hardly ahead of now.
+    try:
+        end = int(value)
+    except (TypeError, ValueError):
+        raise invalid_grant("invalid assertion") from None
+    moment = int(now.timestamp())
+    lifetime = int(LIFETIME.total_seconds())
+    if end >= _MILLISECONDS_FROM:
+        end, begin = end // 1000, moment - lifetime
+    else:
+        begin = moment
+    if end <= begin:
+        # The text for a code serves for assertions too (simple-salesforce, issue 491).
+        raise invalid_grant("expired authorization code")
+    if end > moment + lifetime:
+        raise invalid_grant("invalid assertion")
