@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
-import attrs
 from pydantic import SecretStr
 
 from crmsync.engine import RunBudget, Runner, SystemClock
@@ -32,17 +28,9 @@ from crmsync.protocols.records import RecordStore
 from crmsync.protocols.repository import SyncRepository
 from crmsync.protocols.runtime import Clock
 from crmsync.registry import STORAGE, Registry
+from crmsync.security.credential_store import SealedCredentialStore
+from crmsync.security.sealing import Secrets, masked, seal, unseal
 from crmsync.security.vault import Vault
-
-_PURPOSE = "integration"
-
-
-@attrs.frozen(slots=True)
-class _Secrets:
-    """What an integration keeps encrypted: its credentials, and the key of its shadows' digests."""
-
-    credentials: Mapping[str, SecretStr]
-    digest_key: bytes = attrs.field(repr=False)
 
 
 class CRMSync:
@@ -69,6 +57,7 @@ class CRMSync:
         self._clock = clock or SystemClock()
         self._observers = tuple(observers)
         self._custom = dict(custom_policies or {})
+        self._locks: dict[str, anyio.Lock] = {}
 
     @classmethod
     @asynccontextmanager
@@ -109,39 +98,43 @@ class CRMSync:
         credentials: Mapping[str, SecretStr | str],
         mappings: Mapping[str, ObjectMapping] | None = None,
         user_id: str = "",
+        keep: Collection[str] = (),
     ) -> Integration:
         """Add an integration, or replace its settings, credentials and mappings; links and cursors stay.
 
+        ``keep`` names further credentials that stay as they are stored. Giving the same credentials as the last time
+        keeps what the provider has renewed since (a rotated refresh token, say); others replace all of them.
         ``mappings`` None takes the provider's defaults, less the fields that either side does not have.
 
         :raises UnknownProviderError: no such provider is installed.
+        :raises ConfigurationError: a credential to ``keep`` is not stored.
         """
         factory = self._registry.provider(provider)
         now = self._clock.now()
+
+        def configured(existing: Integration | None) -> Integration:
+            held = unseal(self._vault, existing) if existing else Secrets({}, {}, secrets.token_bytes(32))
+            sealed = _given(held, masked(credentials), keep)
+            kept: dict[str, Any] = {}
+            if existing and sealed is held and existing.settings.get("provider") == dict(settings):
+                kept = {"remembered": existing.settings.get("remembered", {})}
+            return Integration(
+                id=integration_id,
+                user_id=user_id,
+                provider=provider,
+                org_id=existing.org_id if existing else None,
+                credentials=seal(self._vault, integration_id, sealed),
+                settings={"provider": dict(settings), "default_mappings": mappings is None, **kept},
+                field_mappings=dict(factory.default_mappings() if mappings is None else mappings),
+                last_sync_at=existing.last_sync_at if existing else None,
+                created_at=existing.created_at if existing else now,
+                updated_at=now,
+            )
+
         try:
-            existing = await self.repository.get_integration(integration_id)
+            return await self.repository.change_integration(integration_id, configured)
         except NotFoundError:
-            existing = None
-        held = self._unseal(existing) if existing else _Secrets({}, secrets.token_bytes(32))
-        kept: dict[str, Any] = {}
-        if (
-            existing
-            and held.credentials == _masked(credentials)
-            and existing.settings.get("provider") == dict(settings)
-        ):
-            kept = {"remembered": existing.settings.get("remembered", {})}
-        integration = Integration(
-            id=integration_id,
-            user_id=user_id,
-            provider=provider,
-            org_id=existing.org_id if existing else None,
-            credentials=self._seal(integration_id, credentials, held.digest_key),
-            settings={"provider": dict(settings), "default_mappings": mappings is None, **kept},
-            field_mappings=dict(factory.default_mappings() if mappings is None else mappings),
-            last_sync_at=existing.last_sync_at if existing else None,
-            created_at=existing.created_at if existing else now,
-            updated_at=now,
-        )
+            integration = configured(None)
         await self.repository.save_integration(integration)
         return integration
 
@@ -150,7 +143,7 @@ class CRMSync:
 
         :raises NotFoundError: there is no such integration. :raises ConfigurationError: the vault's key is another one.
         """
-        return self._unseal(await self.repository.get_integration(integration_id)).credentials
+        return unseal(self._vault, await self.repository.get_integration(integration_id)).credentials
 
     async def integrations(self, user_id: str | None = None) -> list[Integration]:
         """All integrations, or one user's."""
@@ -266,8 +259,9 @@ class CRMSync:
         factory = self._registry.provider(integration.provider)
         settings = integration.settings.get("provider", {})
         remembered = integration.settings.get("remembered", {})
-        context = ProviderContext(self._clock, budget, memory=dict(remembered))
-        async with factory.open(settings, self._unseal(integration).credentials, context) as provider:
+        store = self._credential_store(integration.id)
+        context = ProviderContext(self._clock, budget, memory=dict(remembered), credentials=store)
+        async with factory.open(settings, unseal(self._vault, integration).credentials, context) as provider:
             try:
                 yield provider
             finally:
@@ -298,7 +292,7 @@ class CRMSync:
                 repository=self.repository,
                 clock=self._clock,
                 budget=budget,
-                digest_key=self._unseal(integration).digest_key,
+                digest_key=unseal(self._vault, integration).digest_key,
                 options=options,
                 observers=self._observers,
             )
@@ -332,38 +326,30 @@ class CRMSync:
             last_run=RunReport.model_validate(logs[0].error_details["report"]) if logs else None,
         )
 
+    def _credential_store(self, integration_id: str) -> SealedCredentialStore:
+        lock = self._locks.setdefault(integration_id, anyio.Lock())
+        return SealedCredentialStore(self.repository, self._vault, self._clock, integration_id, lock=lock)
+
     async def _remember(self, integration_id: str, memory: Mapping[str, str]) -> None:
-        integration = await self.repository.get_integration(integration_id)
-        settings = {**integration.settings, "remembered": dict(memory)}
-        await self.repository.save_integration(integration.model_copy(update={"settings": settings}))
+        def remembering(integration: Integration) -> Integration:
+            return integration.model_copy(update={"settings": {**integration.settings, "remembered": dict(memory)}})
+
+        await self.repository.change_integration(integration_id, remembering)
 
     async def _note_sync(self, integration_id: str) -> None:
-        integration = await self.repository.get_integration(integration_id)
-        await self.repository.save_integration(integration.model_copy(update={"last_sync_at": self._clock.now()}))
-
-    def _seal(self, integration_id: str, credentials: Mapping[str, SecretStr | str], digest_key: bytes) -> str:
-        plain = {
-            "credentials": {
-                name: value.get_secret_value() if isinstance(value, SecretStr) else value
-                for name, value in credentials.items()
-            },
-            "digest_key": base64.b64encode(digest_key).decode(),
-        }
-        return self._vault.encrypt(json.dumps(plain).encode(), integration_id=integration_id, purpose=_PURPOSE)
-
-    def _unseal(self, integration: Integration) -> _Secrets:
-        plain = self._vault.decrypt(integration.credentials, integration_id=integration.id, purpose=_PURPOSE)
-        try:
-            held = json.loads(plain)
-            credentials = {name: SecretStr(value) for name, value in held["credentials"].items()}
-            return _Secrets(credentials, base64.b64decode(held["digest_key"]))
-        except (ValueError, KeyError, binascii.Error):
-            msg = f"the credentials of integration {integration.id!r} are damaged; connect it again"
-            raise ConfigurationError(msg) from None
+        noted = {"last_sync_at": self._clock.now()}
+        await self.repository.change_integration(integration_id, lambda found: found.model_copy(update=noted))
 
 
-def _masked(credentials: Mapping[str, SecretStr | str]) -> dict[str, SecretStr]:
-    return {n: value if isinstance(value, SecretStr) else SecretStr(value) for n, value in credentials.items()}
+def _given(held: Secrets, credentials: Mapping[str, SecretStr], keep: Collection[str]) -> Secrets:
+    """What is to be sealed once someone gave these; ``held`` itself if they are the ones of the last time."""
+    absent = [name for name in keep if name not in held.credentials]
+    if absent:
+        raise ConfigurationError(f"there is no stored {', '.join(absent)} to keep; give it")
+    given = {**{name: held.given.get(name, held.credentials[name]) for name in keep}, **credentials}
+    if given == held.given:
+        return held
+    return Secrets({**{name: held.credentials[name] for name in keep}, **credentials}, given, held.digest_key)
 
 
 def fitted(mapping: ObjectMapping, local: ObjectSchema, remote: ObjectSchema) -> ObjectMapping:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+import anyio
 import attrs
 import pytest
 
@@ -216,6 +217,18 @@ class DropsWhenSavedAgain(MemoryRepository):
         await super().save_integration(integration)
 
 
+class ChangesInTwoSteps(MemoryRepository):
+    """Reads, gives way to others, and saves over what they saved."""
+
+    async def change_integration(
+        self, integration_id: str, change: Callable[[Integration], Integration]
+    ) -> Integration:
+        found = await self.get_integration(integration_id)
+        await anyio.lowlevel.checkpoint()
+        await self.save_integration(change(found))
+        return await self.get_integration(integration_id)
+
+
 class SharesWithTheCaller(MemoryRepository):
     async def get_integration(self, integration_id: str) -> Integration:
         await super().get_integration(integration_id)
@@ -269,6 +282,7 @@ BROKEN: list[tuple[type[MemoryRepository], Promise]] = [
     (KeepsBothTemplates, RepositoryContract.test_a_template_replaces_the_one_of_its_provider_and_name),
     (DeletesOnlyTheIntegration, RepositoryContract.test_a_deleted_integration_takes_everything_with_it),
     (DropsWhenSavedAgain, RepositoryContract.test_saving_again_replaces_and_keeps_what_belongs_to_it),
+    (ChangesInTwoSteps, RepositoryContract.test_changes_at_the_same_time_all_take_effect),
     (SharesWithTheCaller, RepositoryContract.test_what_is_stored_shares_nothing_with_the_caller),
     (AcceptsAnyScope, RepositoryContract.test_rows_of_another_scope_are_refused_under_a_lease),
     (FailsOnMany, RepositoryContract.test_thousands_of_links_are_stored_and_looked_up_at_once),

@@ -49,7 +49,7 @@ class Session:
             name for name, reference in section.credentials.items() if reference == VAULT and name not in credentials
         ]
         if missing:
-            credentials.update(await self._stored(section, missing))
+            await self._check_stored(section, missing)
         mappings = {name: one.mapping for name, one in self.config.objects[section.id].items() if one.mapping}
         await self.crm.add_integration(
             section.id,
@@ -58,6 +58,7 @@ class Session:
             credentials=credentials,
             mappings=mappings or None,
             user_id=section.user_id,
+            keep=missing,
         )
 
     async def known(self, integration_id: str | None) -> list[IntegrationSection]:
@@ -135,8 +136,8 @@ class Session:
                 raise
             raise MappingError([section.located(problem) for problem in error.problems]) from None
 
-    async def _stored(self, section: IntegrationSection, names: Sequence[str]) -> dict[str, SecretStr]:
-        """What `crmsync connect` put into the vault earlier."""
+    async def _check_stored(self, section: IntegrationSection, names: Sequence[str]) -> None:
+        """Make sure that `crmsync connect` put these into the vault earlier."""
         try:
             held = await self.crm.credentials(section.id)
         except NotFoundError:
@@ -145,7 +146,6 @@ class Session:
         if absent:
             msg = f"{section.id}: the vault has no {', '.join(absent)} yet; run `crmsync connect` to store it"
             raise UsageProblemError(msg)
-        return {name: held[name] for name in names}
 
 
 @asynccontextmanager

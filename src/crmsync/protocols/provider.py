@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol, runtime_checkable
 
+import anyio
 import attrs
 from pydantic import SecretStr
 
@@ -93,18 +94,65 @@ class CRMProvider(Protocol):
         ...
 
 
+class CredentialStore(Protocol):
+    """The credentials of one integration, as they are kept. A provider that renews a secret saves it here."""
+
+    async def load(self) -> Mapping[str, SecretStr]:
+        """What is kept now; another process may have renewed it since the provider was opened.
+
+        :raises StorageError: it cannot be read.
+        """
+        ...
+
+    async def save(self, changes: Mapping[str, SecretStr | None]) -> None:
+        """Keep these, encrypted, beside the others; None forgets one. Call it BEFORE the new secret is used.
+
+        :raises StorageError: nothing was kept.
+        """
+        ...
+
+    def exclusive(self) -> AbstractAsyncContextManager[None]:
+        """Wait until no other task and no other process is in here for this integration, and keep them out.
+
+        A process that dies within gives way by itself, after some seconds. It is not reentrant.
+        """
+        ...
+
+
+class UnkeptCredentials:
+    """A `CredentialStore` in memory, for providers that are opened by hand: what is saved ends with the process."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, SecretStr] = {}
+        self._lock = anyio.Lock()
+
+    async def load(self) -> Mapping[str, SecretStr]:
+        return dict(self._held)
+
+    async def save(self, changes: Mapping[str, SecretStr | None]) -> None:
+        merged = {**self._held, **changes}
+        self._held = {name: value for name, value in merged.items() if value is not None}
+
+    @asynccontextmanager
+    async def exclusive(self) -> AsyncIterator[None]:
+        async with self._lock:
+            yield
+
+
 @attrs.frozen(slots=True)
 class ProviderContext:
     """What the owner lends to a provider while it is open.
 
     ``memory`` is what the provider found out and need not ask again when it is next opened (a negotiated version, whose
-    token it is). It is stored in clear: no secret belongs there. It may be emptied at any time.
+    token it is). It is stored in clear: no secret belongs there. It may be emptied at any time. Secrets that the
+    provider renews go to ``credentials``.
     """
 
     clock: Clock
     budget: CallBudget
     retry_attempts: int = 5
     memory: dict[str, str] = attrs.field(factory=dict)
+    credentials: CredentialStore = attrs.field(factory=UnkeptCredentials)
 
 
 @runtime_checkable

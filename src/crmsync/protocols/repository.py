@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
@@ -35,6 +35,18 @@ class SyncRepository(Protocol):
 
     async def get_integration(self, integration_id: str) -> Integration:
         """:raises NotFoundError: there is none."""
+        ...
+
+    async def change_integration(
+        self, integration_id: str, change: Callable[[Integration], Integration]
+    ) -> Integration:
+        """Read, change and save in one step: what another process saves meanwhile is not lost. Returns what was saved.
+
+        ``change`` is quick, does no I/O, keeps the id, and may be called in a worker thread. What it raises leaves the
+        integration as it was.
+
+        :raises NotFoundError: there is none.
+        """
         ...
 
     async def list_integrations(self, user_id: str | None = None) -> list[Integration]:

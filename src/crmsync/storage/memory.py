@@ -74,6 +74,14 @@ class MemoryRepository:
         """See `SyncRepository`."""
         return self._state(integration_id).integration.model_copy(deep=True)
 
+    async def change_integration(
+        self, integration_id: str, change: Callable[[Integration], Integration]
+    ) -> Integration:
+        """See `SyncRepository`."""
+        state = self._state(integration_id)
+        state.integration = admission.settled_integration(change(state.integration.model_copy(deep=True)))
+        return state.integration.model_copy(deep=True)
+
     async def list_integrations(self, user_id: str | None = None) -> list[Integration]:
         """See `SyncRepository`."""
         states = (self._integrations[key].integration for key in sorted(self._integrations))

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import pytest
 
-from crmsync.errors import ConcurrentUpdateError, NotFoundError
+from crmsync.errors import ConcurrentUpdateError, NotFoundError, RejectedError
 from crmsync.models.integrations import Integration, MappingTemplate
 from crmsync.models.mappings import MatchKeys, ObjectMapping, always_use_crm, two_way
 from crmsync.models.state import Acknowledgement, Cursors
@@ -85,6 +86,35 @@ class IntegrationPromises(RepositorySubject):
         settings["list"].append(2)
         (await repository.get_integration("mine")).settings["list"].append(3)
         assert (await repository.get_integration("mine")).settings == {"list": [1]}
+
+    async def test_changes_at_the_same_time_all_take_effect(self, repository: SyncRepository) -> None:
+        async def add(name: str) -> None:
+            await repository.change_integration(OURS, lambda one: _with_setting(one, name))
+
+        async with anyio.create_task_group() as tasks:
+            for name in "abcdef":
+                tasks.start_soon(add, name)
+        assert set((await repository.get_integration(OURS)).settings) == set("abcdef")
+        assert (await repository.get_integration(THEIRS)).settings == {}
+
+    async def test_a_change_returns_what_it_saved_and_keeps_what_belongs_to_it(
+        self, repository: SyncRepository
+    ) -> None:
+        await _fill(repository, (OURS, CONTACT))
+        saved = await repository.change_integration(OURS, lambda one: _with_setting(one, "a"))
+        assert saved == await repository.get_integration(OURS)
+        assert await _contents(repository, (OURS, CONTACT)) == _FILLED
+
+    async def test_a_change_that_fails_changes_nothing(self, repository: SyncRepository) -> None:
+        def fail(one: Integration) -> Integration:
+            one.settings["a"] = 1
+            raise RejectedError("no")
+
+        with pytest.raises(RejectedError):
+            await repository.change_integration(OURS, fail)
+        assert (await repository.get_integration(OURS)).settings == {}
+        with pytest.raises(NotFoundError, match="nobody"):
+            await repository.change_integration("nobody", lambda one: one)
 
     async def test_an_unknown_integration_is_not_found(self, repository: SyncRepository) -> None:
         with pytest.raises(NotFoundError, match="nobody"):
@@ -198,6 +228,10 @@ async def _contents(repository: SyncRepository, scope: tuple[str, str]) -> tuple
         [found.id for found in await repository.list_conflicts(scope[0])],
         [found.id for found in await repository.list_logs(scope[0])],
     )
+
+
+def _with_setting(integration: Integration, name: str) -> Integration:
+    return integration.model_copy(update={"settings": {**integration.settings, name: True}})
 
 
 def _mapping() -> ObjectMapping:

@@ -59,6 +59,22 @@ class SqlRepository:
         found = await self._select(sa.select(table).where(table.c.id == integration_id), rows.integration_of)
         return _only(found, f"there is no integration {integration_id!r}")
 
+    async def change_integration(
+        self, integration_id: str, change: Callable[[Integration], Integration]
+    ) -> Integration:
+        table = tables.integrations
+        # SQLite's transactions that write exclude each other; elsewhere the row itself is locked.
+        query = sa.select(table).where(table.c.id == integration_id).with_for_update()
+
+        def changed(connection: Connection) -> Integration:
+            found = [rows.integration_of(row) for row in connection.execute(query)]
+            present = _only(found, f"there is no integration {integration_id!r}")
+            settled = admission.settled_integration(change(present))
+            store(connection, table, ("id",), [rows.integration_row(settled)])
+            return settled
+
+        return await self._database.write(changed)
+
     async def list_integrations(self, user_id: str | None = None) -> list[Integration]:
         table = tables.integrations
         query = sa.select(table).order_by(table.c.id)

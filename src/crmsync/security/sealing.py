@@ -1,0 +1,62 @@
+"""What an integration keeps encrypted, and how it becomes one sealed text and back."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+
+import attrs
+from pydantic import SecretStr
+
+from crmsync.errors import ConfigurationError
+from crmsync.models.integrations import Integration
+from crmsync.security.vault import Vault
+
+_PURPOSE = "integration"
+
+
+@attrs.frozen(slots=True)
+class Secrets:
+    """``credentials`` are those to use now, ``given`` those that someone last gave; a provider may have renewed some.
+
+    ``digest_key`` is the key of the shadows' digests.
+    """
+
+    credentials: Mapping[str, SecretStr]
+    given: Mapping[str, SecretStr]
+    digest_key: bytes = attrs.field(repr=False)
+
+
+def masked(credentials: Mapping[str, SecretStr | str]) -> dict[str, SecretStr]:
+    """The credentials in a form that no ``repr`` shows."""
+    return {n: value if isinstance(value, SecretStr) else SecretStr(value) for n, value in credentials.items()}
+
+
+def seal(vault: Vault, integration_id: str, secrets: Secrets) -> str:
+    """The text to store."""
+    content = {
+        "credentials": _plain(secrets.credentials),
+        "given": _plain(secrets.given),
+        "digest_key": base64.b64encode(secrets.digest_key).decode(),
+    }
+    return vault.encrypt(json.dumps(content).encode(), integration_id=integration_id, purpose=_PURPOSE)
+
+
+def unseal(vault: Vault, integration: Integration) -> Secrets:
+    """:raises ConfigurationError: the vault's key is another one, or the text is damaged."""
+    plain = vault.decrypt(integration.credentials, integration_id=integration.id, purpose=_PURPOSE)
+    try:
+        held = json.loads(plain)
+        credentials = masked(held["credentials"])
+        # Until 0.1 what was given was all there was.
+        given = masked(held.get("given", held["credentials"]))
+        return Secrets(credentials, given, base64.b64decode(held["digest_key"]))
+    except (ValueError, KeyError, AttributeError, binascii.Error):
+        msg = f"the credentials of integration {integration.id!r} are damaged; connect it again"
+        raise ConfigurationError(msg) from None
+
+
+def _plain(credentials: Mapping[str, SecretStr]) -> dict[str, str]:
+    return {name: value.get_secret_value() for name, value in credentials.items()}
