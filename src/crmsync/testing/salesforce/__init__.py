@@ -12,9 +12,9 @@ On loopback: ``with running_emulator()`` in a thread, ``with emulator_process()`
 the foreground, or ``python -m crmsync.testing.salesforce --help``.
 
 It speaks the REST API as of v31.0 to v68.0: versions, describe, SOQL query with paging, sObject rows, upsert by
-external id, sObject Collections, getUpdated and getDeleted, limits. Records live in memory and follow Salesforce's
-rules: field types, lengths, required, unique and restricted values, recycle bin, merges, times of one second's
-resolution; campaigns, tasks and e-mails behave as the Object Reference says.
+external id, sObject Collections, getUpdated and getDeleted, limits; and Bulk API 2.0, ingest and query. Records live in
+memory and follow Salesforce's rules: field types, lengths, required, unique and restricted values, recycle bin, merges,
+times of one second's resolution; campaigns, tasks and e-mails behave as the Object Reference says.
 
 Its sign-in is OAuth 2.0 (web server flow with PKCE, refresh tokens, client credentials, JWT bearer) and SOAP
 ``login()``, for the apps of ``SalesforceOrg(apps=[OAuthApp(…)])`` and the built-in ``EMULATOR_APP`` and

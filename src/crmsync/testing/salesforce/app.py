@@ -13,6 +13,8 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.routing import Route
 
+from crmsync.testing.salesforce.bulk import routes as bulk_routes
+from crmsync.testing.salesforce.bulk.settling import settle
 from crmsync.testing.salesforce.errors import CallError, RowError, not_found
 from crmsync.testing.salesforce.gateway import Gateway
 from crmsync.testing.salesforce.oauth import authorize, identity, soap, token
@@ -35,7 +37,7 @@ _METHODS: Final = ("GET", "POST", "PATCH", "PUT", "DELETE")
 _VERSION: Final = re.compile(r"(\d{1,3})\.0")
 _JSON: Final = "application/json;charset=UTF-8"
 # The order matters: fixed names come before the templates that would swallow them.
-_TABLES: Final = (metadata.ROUTES, changes.ROUTES, query.ROUTES, collections.ROUTES, rows.ROUTES)
+_TABLES: Final = (metadata.ROUTES, changes.ROUTES, query.ROUTES, bulk_routes.ROUTES, collections.ROUTES, rows.ROUTES)
 _OAUTH_TABLES: Final = (authorize.ROUTES, token.ROUTES, identity.ROUTES, soap.ROUTES)
 
 
@@ -75,6 +77,7 @@ async def _data(org: SalesforceOrg, template: str, handlers: Mapping[str, Handle
     body = await request.body()
     with org.lock:
         try:
+            settle(org)
             reply = _answer(org, template, handlers, request, body)
         except CallError as error:
             reply = Reply(error.as_body(), status=error.status, headers=error.headers)
@@ -169,6 +172,7 @@ async def _control(org: SalesforceOrg, act: Callable[[SalesforceOrg, Any], Any],
     try:
         body = json.loads(text) if text else {}
         with org.lock:
+            settle(org)
             return _response(Reply(act(org, body)))
     except (ValueError, TypeError, KeyError, RowError, CallError) as error:
         return _response(Reply({"error": f"{type(error).__name__}: {error}"}, status=400))
@@ -183,7 +187,7 @@ def _response(reply: Reply, headers: Mapping[str, str] | None = None) -> Respons
     if reply.body is None:
         return Response(status_code=reply.status, headers=extra)
     if isinstance(reply.body, str):
-        return Response(reply.body, status_code=reply.status, headers=extra, media_type="text/plain")
+        return Response(reply.body, status_code=reply.status, headers=extra, media_type=reply.media_type)
     if reply.pretty:
         text = json.dumps(reply.body, ensure_ascii=False, indent=2, separators=(",", " : "))
     else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import define, field, frozen
 
+from crmsync.testing.salesforce.bulk.faults import BulkFaults
 from crmsync.testing.salesforce.errors import RowError
 
 if TYPE_CHECKING:
@@ -53,10 +54,11 @@ class CallFault:
 class Faults:
     """The faults of one org. All of them are off at first, and after :meth:`clear`.
 
-    ``latency`` is in seconds for each HTTP call.
+    ``latency`` is in seconds for each HTTP call; ``bulk`` holds those of bulk jobs.
     """
 
     latency: float = 0.0
+    bulk: BulkFaults = field(factory=BulkFaults)
     _pending: list[CallFault] = field(factory=list)
     _rejects: list[RejectRule] = field(factory=list)
     _late: list[tuple[float, LateRule]] = field(factory=list)
@@ -64,6 +66,7 @@ class Faults:
     def clear(self) -> None:
         """Switch every fault off."""
         self.latency = 0.0
+        self.bulk.clear()
         self._pending.clear()
         self._rejects.clear()
         self._late.clear()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
+from crmsync.testing.salesforce.bulk.jobs import BulkOptions, Jobs
 from crmsync.testing.salesforce.clock import Clock, utc_now
 from crmsync.testing.salesforce.cursors import Cursors
 from crmsync.testing.salesforce.errors import RowError
@@ -72,6 +73,9 @@ class SalesforceOrg:
     :param apps: External Client Apps besides the built-in ones; ``oauth`` has everything about sign-in.
     :param custom_fields: further fields by object.
     :param max_version: the newest API version offered.
+    :param bulk_seconds: how long a bulk job takes, by the clock, from the end of its upload on.
+    :param bulk_seconds_per_record: how much longer for each of its records. With both at 0 the first poll finds a job
+        done. Further options of bulk jobs are in ``org.bulk.options``.
     """
 
     def __init__(
@@ -87,6 +91,8 @@ class SalesforceOrg:
         apps: Iterable[OAuthApp] = (),
         custom_fields: Mapping[str, Iterable[FieldDef]] | None = None,
         max_version: int = 68,
+        bulk_seconds: float = 0.0,
+        bulk_seconds_per_record: float = 0.0,
     ) -> None:
         self.lock = threading.RLock()
         self.org_id = ORG_ID
@@ -98,6 +104,7 @@ class SalesforceOrg:
         self.oauth = new_server(ORG_ID, user_id, apps)
         self.faults = Faults()
         self.cursors = Cursors()
+        self.bulk = Jobs(BulkOptions(seconds=bulk_seconds, seconds_per_record=bulk_seconds_per_record))
         self.state_file: Path | None = None
         self.calls: Counter[str] = Counter()
         self.api_calls = 0

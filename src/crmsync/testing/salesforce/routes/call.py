@@ -73,12 +73,16 @@ class Call:
 
 @frozen
 class Reply:
-    """An answer. ``body`` ``None`` is no content; ``pretty`` prints it as sObject Collections do, ``"a" : 1``."""
+    """An answer. ``body`` ``None`` is no content; ``pretty`` prints it as sObject Collections do, ``"a" : 1``.
+
+    ``media_type`` is that of a body of text; any other is JSON.
+    """
 
     body: Any = None
     status: int = 200
     headers: Mapping[str, str] = field(factory=dict)
     pretty: bool = False
+    media_type: str = "text/plain"
 
 
 Handler: TypeAlias = Callable[[Call], Reply]

@@ -1,0 +1,144 @@
+"""Query jobs: what SOQL they take, and their results as CSV, taken at the moment the job is created.
+
+"Bulk API 2.0 and Bulk API Developer Guide", page "Create a Query Job": no GROUP BY, OFFSET or TYPEOF, no aggregate
+functions, no compound fields, no ``FIELDS()``, no nested queries.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from crmsync.testing.salesforce.bulk import jobs
+from crmsync.testing.salesforce.errors import CallError
+from crmsync.testing.salesforce.soql import syntax
+from crmsync.testing.salesforce.soql.evaluation import run
+from crmsync.testing.salesforce.soql.parsing import parse
+from crmsync.testing.salesforce.soql.resolving import Resolver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from crmsync.testing.salesforce.bulk.jobs import QueryJob
+    from crmsync.testing.salesforce.org import SalesforceOrg
+    from crmsync.testing.salesforce.schema import FieldDef
+    from crmsync.testing.salesforce.store import Row
+
+#: "Get Results for a Query Job": from this version on columns come as they were selected, before in alphabetical order.
+FIRST_VERSION_IN_SELECT_ORDER: Final = 50.0
+_STRING: Final = re.compile(r"'(?:\\.|[^'\\])*'", re.DOTALL)
+_COMPOUND: Final = "Selecting compound data not supported in Bulk Query"
+_REFUSED: Final = (
+    (re.compile(r"\bTYPEOF\b", re.IGNORECASE), "TYPEOF clause not supported in Bulk V2 Query"),
+    (re.compile(r"\bGROUP\s+BY\b", re.IGNORECASE), "GROUP BY clause not supported in Bulk V2 Query"),
+    (re.compile(r"\bOFFSET\s+\d", re.IGNORECASE), "OFFSET clause not supported in Bulk V2 Query"),
+    (re.compile(r"\bFIELDS\s*\(", re.IGNORECASE), _COMPOUND),
+    (
+        re.compile(r"\b(?:COUNT|COUNT_DISTINCT|SUM|AVG|MIN|MAX)\s*\(", re.IGNORECASE),
+        "Aggregate functions not supported in Bulk V2 Query",
+    ),
+)
+_NESTED: Final = "Aggregate Relationships not supported in Bulk V2 Query with CSV content type"
+
+
+def require_bulk_soql(text: str) -> None:
+    """Refuse SOQL that a query job does not take, whether or not it is well-formed.
+
+    :raises CallError: API_ERROR.
+    """
+    bare = _STRING.sub("''", text)
+    if _has_nested_query(bare):
+        raise refused(_NESTED)
+    for pattern, message in _REFUSED:
+        if pattern.search(bare):
+            raise refused(message)
+
+
+def refused(message: str) -> CallError:
+    """The refusal of a query."""
+    return CallError(400, "API_ERROR", message, code_first=True)
+
+
+def _has_nested_query(bare: str) -> bool:
+    """Whether there is a query in the SELECT list; in WHERE it is a semi-join, which is fine."""
+    depth = 0
+    for match in re.finditer(r"\(|\)|\bFROM\b|\bSELECT\b", bare, re.IGNORECASE):
+        token = match[0].upper()
+        if token == "(":
+            depth += 1
+        elif token == ")":
+            depth -= 1
+        elif token == "FROM" and depth == 0:
+            return False
+        elif token == "SELECT" and depth:
+            return True
+    return False
+
+
+def take_snapshot(org: SalesforceOrg, job: QueryJob, now: datetime) -> None:
+    """Run a job's query and keep its result in the job.
+
+    :raises CallError: as Salesforce refuses the query.
+    """
+    query = parse(job.query)
+    result = run(job.query, org.tables, version=job.version, now=now, include_deleted=job.operation == "queryAll")
+    table = org.table(query.object_name)
+    columns = _columns(Resolver(query, table, org.tables))
+    if float(job.version) < FIRST_VERSION_IN_SELECT_ORDER:
+        columns.sort(key=lambda column: column[0].lower())
+    dialect = job.dialect
+    job.object_name = table.definition.name
+    job.header = dialect.quoted([name for name, _ in columns])
+    readers = [read for _, read in columns]
+    job.rows = [dialect.quoted([read(row) for read in readers]) for row in result.rows]
+
+
+def _columns(resolver: Resolver) -> list[tuple[str, Callable[[Row], str]]]:
+    columns: list[tuple[str, Callable[[Row], str]]] = []
+    for path in resolver.query.select:
+        assert isinstance(path, syntax.Path)
+        field, read = resolver.resolve(path)
+        if field.type in ("address", "location"):
+            raise refused(_COMPOUND)
+        *parents, _ = resolver.names(path)
+        columns.append((".".join([*_relationships(resolver, parents), field.name]), _reader(field, read)))
+    return columns
+
+
+def _relationships(resolver: Resolver, parents: list[str]) -> list[str]:
+    """Return the relationships of a path as the objects name them."""
+    names: list[str] = []
+    table = resolver.table
+    for parent in parents:
+        link = table.definition.by_relationship[parent.lower()]
+        assert link.relationship is not None
+        names.append(link.relationship)
+        table = resolver.target(link)
+    return names
+
+
+def _reader(field: FieldDef, read: Callable[[Row], Any]) -> Callable[[Row], str]:
+    """Return how a field is written: null is empty, a datetime ends in Z where REST has +0000."""
+    if field.type == "datetime":
+        return lambda row: _moment(read(row))
+    if field.type == "boolean":
+        return lambda row: "" if (value := read(row)) is None else "true" if value else "false"
+    return lambda row: "" if (value := read(row)) is None else str(value)
+
+
+def _moment(value: str | None) -> str:
+    return "" if value is None else value.replace("+0000", "Z")
+
+
+def advance(org: SalesforceOrg, job: QueryJob, now: datetime) -> None:
+    """Do the part of a job that is due by ``now``."""
+    options = org.bulk.options
+    if job.state == jobs.UPLOAD_COMPLETE and job.is_started(now, options):
+        job.move(jobs.IN_PROGRESS, now)
+    if job.state != jobs.IN_PROGRESS:
+        return
+    due, last = job.due_records(now, options), job.last_record(len(job.rows))
+    job.processed = int(min(due, last))
+    if due >= last:
+        job.end(len(job.rows), now)
