@@ -19,6 +19,7 @@ from crmsync.models.mappings import FieldMapping, MatchKeys, ObjectMapping
 from crmsync.models.runs import RunOptions
 from crmsync.providers.salesforce.errors import call_error, row_error
 from crmsync.providers.salesforce.settings import SalesforceCredentials, SalesforceSettings
+from crmsync.providers.salesforce.sf.options import SfOptions
 from crmsync.storage.csv_records import open_records
 from crmsync.storage.sql.tables import metadata
 from tests.docs.documents import ROOT
@@ -86,6 +87,8 @@ def test_all_settings_and_credentials_of_salesforce_are_described() -> None:
     credentials = {name for row in salesforce("Credentials") for name in codes(row[0])}
     assert settings == set(SalesforceSettings.model_fields)
     assert credentials == set(SalesforceCredentials.model_fields)
+    cli = {name for row in salesforce("The Salesforce CLI") for name in codes(row[0])}
+    assert cli == set(SfOptions.model_fields)
 
 
 def test_a_failed_call_becomes_what_the_table_says() -> None:

@@ -119,6 +119,19 @@ _MAX_LENGTH = re.compile(r"max length=(\d+)")
 _COLUMN = re.compile(r"No such column '([A-Za-z][A-Za-z0-9_.]{0,254})'")
 _BY_CODE: Mapping[str, type[CRMError]] = {code: kind for kind, codes in CALL_ERRORS.items() for code in codes}
 
+_CLI_REMEDIES: Mapping[str, str] = {
+    "NoDefaultEnvError": "name the org, sf.org, or give an access token of the form 00D...!...",
+    "NamedOrgNotFoundError": "the CLI is not logged in to sf.org; log in with the same home directory",
+    "GenericKeychainInvalidPermsError": "the key file in its home directory must have mode 600",
+    "InvalidAccessTokenFormatError": "the access token is not of the form that the CLI takes",
+}
+"""What can be done about failures of the CLI's own setting."""
+_CLI_LOGIN = frozenset({"AuthCodeUsernameRetrievalError", "JwtGrantError", "RefreshTokenAuthError"})
+_NODE_NETWORK = frozenset(
+    {"ECONNREFUSED", "ECONNRESET", "ENOTFOUND", "EPIPE", "ETIMEDOUT", "FetchError", "TimeoutError"}
+)
+"""Node's names for a connection that could not be made or broke, and the CLI's for a command that waited in vain."""
+
 
 def call_error(status: int, body: bytes, retry_after: float | None = None) -> CRMError:
     """The error of an answer that is no success, whatever its body: REST's array, OAuth's object, HTML, nothing.
@@ -130,6 +143,27 @@ def call_error(status: int, body: bytes, retry_after: float | None = None) -> CR
     kind = _BY_CODE.get(code.upper()) or _by_status(status)
     if status >= 500:  # noqa: PLR2004
         kind = UnavailableError
+    return _call_error(kind, what, message, retry_after)
+
+
+def command_error(name: str, code: str, message: str) -> CRMError:
+    """The error of a command of the Salesforce CLI that failed: its name is the org's code, or one of the CLI's own.
+
+    ``code`` is what Node.js calls the trouble with a connection, if it is that.
+    """
+    name = _clean(_CODE, name)
+    what = f"the Salesforce CLI failed with {name or 'an error without a name'}"
+    if name in _CLI_REMEDIES:
+        return ConfigurationError(f"{what}: {_CLI_REMEDIES[name]}")
+    if name in _CLI_LOGIN:
+        return AuthenticationError(f"{what}: the login is refused; log in to the org again")
+    broken = code in _NODE_NETWORK or name in _NODE_NETWORK or message.startswith("fetch failed")
+    if broken or name.startswith("ERROR_HTTP_5"):
+        return UnavailableError(what)
+    return _call_error(_BY_CODE.get(name.upper(), UnexpectedResponseError), what, message, None)
+
+
+def _call_error(kind: type[CRMError], what: str, message: str, retry_after: float | None) -> CRMError:
     if kind is RateLimitedError:
         return _rate_limited(what, message, retry_after)
     if kind is AuthenticationError:

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from crmsync.errors import ConfigurationError
+from crmsync.providers.salesforce.sf.options import SfOptions
 
 SALESFORCE_DOMAINS = (
     "salesforce.com",
@@ -34,6 +35,7 @@ class SalesforceSettings(BaseModel):
     ``allowed_hosts``. ``api_version`` None takes the newest that both the org and this library know. Times are in
     seconds. ``look_back_seconds`` is how far before its position every pass reads again, for transactions that commit
     late. ``safety_seconds`` is subtracted from the server's clock for the delay between a query and its answer.
+    ``sf`` is for what goes through the Salesforce CLI.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -48,6 +50,7 @@ class SalesforceSettings(BaseModel):
     retry_wait_max: float = Field(default=60.0, ge=0)
     allowed_hosts: tuple[str, ...] = ()
     allow_insecure_loopback: bool = False
+    sf: SfOptions = SfOptions()
 
     @field_validator("instance_url")
     @classmethod

@@ -1,0 +1,1 @@
+"""The Salesforce CLI (``sf`` v2) as a way to an org."""
