@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, TypeVar
 
 import anyio
 import attrs
@@ -25,6 +25,7 @@ from crmsync.errors import (
     UnexpectedResponseError,
 )
 from crmsync.protocols.provider import ProviderContext
+from crmsync.protocols.runtime import Clock
 from crmsync.providers.salesforce.auth import Authorizer
 from crmsync.providers.salesforce.errors import call_error
 from crmsync.providers.salesforce.limits import ApiUsage, parse_limit_info
@@ -35,6 +36,12 @@ NEWEST_VERSION: Final = 68
 OLDEST_VERSION: Final = 46
 """The first with collection upserts, and with the answers to an upsert that we rely on."""
 
+T = TypeVar("T")
+
+Content: TypeAlias = bytes | Callable[[], AsyncIterator[bytes]]
+"""A request's body: as it is, or a function that streams it, called anew for each attempt."""
+
+_JSON: Final = "application/json; charset=utf-8"
 _VERSION: Final = "api_version"
 _OK = frozenset({200, 201, 202, 204})
 
@@ -60,6 +67,7 @@ class SalesforceClient:
         self._http = http
         self._version = settings.api_version
         self._version_lock = anyio.Lock()
+        self._ahead = timedelta(0)
 
     async def version(self) -> str:
         """The API version in use, such as ``68.0``: the newest that the org and this library both know.
@@ -96,20 +104,36 @@ class SalesforceClient:
             raise ConfigurationError(f"the org offers API version {chosen}.0 at most; {OLDEST_VERSION}.0 is needed")
         return f"{chosen}.0"
 
+    @property
+    def clock(self) -> Clock:
+        """The owner's time, for waits between calls."""
+        return self._context.clock
+
+    def server_now(self) -> datetime:
+        """The server's time, by the last answer's difference from ours."""
+        return self._context.clock.now() + self._ahead
+
     async def call(
         self,
         method: str,
         path: str,
         *,
         params: Mapping[str, str] | None = None,
-        content: bytes | None = None,
+        content: Content | None = None,
+        content_type: str = _JSON,
         repeatable: bool = True,
         prepaid: bool = False,
     ) -> Answer:
         """Send a request to ``/services/data/vXX.X`` + ``path``. See `send`."""
         prefix = f"/services/data/v{await self.version()}"
         return await self.send(
-            method, prefix + path, params=params, content=content, repeatable=repeatable, prepaid=prepaid
+            method,
+            prefix + path,
+            params=params,
+            content=content,
+            content_type=content_type,
+            repeatable=repeatable,
+            prepaid=prepaid,
         )
 
     async def send(
@@ -118,7 +142,8 @@ class SalesforceClient:
         path: str,
         *,
         params: Mapping[str, str] | None = None,
-        content: bytes | None = None,
+        content: Content | None = None,
+        content_type: str = _JSON,
         repeatable: bool,
         prepaid: bool = False,
     ) -> Answer:
@@ -129,7 +154,33 @@ class SalesforceClient:
 
         :raises BudgetExceededError: nothing was sent.
         """
-        request = _Request(method, path, params, content, repeatable)
+        request = _Request(method, path, params, content, repeatable, content_type)
+
+        async def attempt() -> Answer:
+            return await self._authorised(lambda header: self._once(request, header))
+
+        return await self._again(attempt, prepaid=prepaid)
+
+    async def download(
+        self,
+        path: str,
+        consume: Callable[[Mapping[str, str], AsyncIterator[bytes]], Awaitable[T]],
+        *,
+        params: Mapping[str, str] | None = None,
+    ) -> T:
+        """GET something large below ``/services/data/vXX.X`` and hand its headers and its bytes to ``consume``.
+
+        ``consume`` begins afresh each time: when the connection breaks on the way, it is called again.
+        """
+        path = f"/services/data/v{await self.version()}{path}"
+        request = _Request("GET", path, params, None, repeatable=True)
+
+        async def attempt() -> T:
+            return await self._authorised(lambda header: self._streamed(request, header, consume))
+
+        return await self._again(attempt, prepaid=False)
+
+    async def _again(self, attempt_once: Callable[[], Awaitable[T]], *, prepaid: bool) -> T:
         first = prepaid
         async for attempt in stamina.retry_context(
             on=self._wait,
@@ -143,7 +194,7 @@ class SalesforceClient:
                 if not first:
                     await self._context.budget.spend(1)
                 first = False
-                return await self._authorised(request)
+                return await attempt_once()
         raise AssertionError("unreachable")
 
     async def spend(self, calls: int) -> None:
@@ -151,37 +202,59 @@ class SalesforceClient:
         await self._context.budget.spend(calls)
 
     def _wait(self, error: Exception) -> bool | float:
-        if not isinstance(error, TransientError) or isinstance(error, _LostAnswerError):
+        if not isinstance(error, TransientError) or isinstance(error, LostAnswerError):
             return False
         if isinstance(error, RateLimitedError) and error.retry_after is not None:
             return error.retry_after if error.retry_after <= self.settings.retry_wait_max else False
         return True
 
-    async def _authorised(self, request: _Request) -> Answer:
+    async def _authorised(self, send: Callable[[str], Awaitable[T]]) -> T:
         header = await self._auth.header()
         try:
-            return await self._once(request, header)
+            return await send(header)
         except AuthenticationError:
             if not await self._auth.renew(header):
                 raise
         await self._context.budget.spend(1)
-        return await self._once(request, await self._auth.header())
+        return await send(await self._auth.header())
 
     async def _once(self, request: _Request, authorization: str) -> Answer:
         headers = {"Authorization": authorization, "Accept": "application/json"}
         if request.content is not None:
-            headers["Content-Type"] = "application/json; charset=utf-8"
-        try:
+            headers["Content-Type"] = request.content_type
+        content = request.content() if callable(request.content) else request.content
+        with self._reaching(request):
             response = await self._http.request(
-                request.method, request.path, params=request.params, content=request.content, headers=headers
+                request.method, request.path, params=request.params, content=content, headers=headers
             )
+        return self._answer(request, response)
+
+    async def _streamed(
+        self,
+        request: _Request,
+        authorization: str,
+        consume: Callable[[Mapping[str, str], AsyncIterator[bytes]], Awaitable[T]],
+    ) -> T:
+        headers = {"Authorization": authorization, "Accept": "text/csv"}
+        with self._reaching(request):
+            async with self._http.stream("GET", request.path, params=request.params, headers=headers) as response:
+                if response.status_code in _OK:
+                    self._observe(response.headers.get("Sforce-Limit-Info", ""))
+                    return await consume(response.headers, response.aiter_bytes())
+                await response.aread()
+        self._answer(request, response)
+        raise UnexpectedResponseError("Salesforce answered a download with nothing to read")
+
+    @contextmanager
+    def _reaching(self, request: _Request) -> Iterator[None]:
+        try:
+            yield
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             raise UnavailableError(f"Salesforce cannot be reached: {type(error).__name__}") from None
         except httpx2.TimeoutException:
             raise self._lost(request, "Salesforce did not answer in time") from None
         except (httpx2.HTTPError, OSError):
             raise self._lost(request, "the connection to Salesforce broke") from None
-        return self._answer(request, response)
 
     def _answer(self, request: _Request, response: httpx2.Response) -> Answer:
         self._observe(response.headers.get("Sforce-Limit-Info", ""))
@@ -191,7 +264,10 @@ class SalesforceClient:
                 body = json.loads(response.content, parse_float=Decimal) if response.content.strip() else None
             except ValueError:
                 raise UnexpectedResponseError(f"Salesforce answered {status} with something that is no JSON") from None
-            return Answer(body, _date(response.headers.get("Date"), self._context.clock.now()))
+            now = self._context.clock.now()
+            at = _date(response.headers.get("Date"), now)
+            self._ahead = at - now
+            return Answer(body, at)
         if response.is_redirect:
             raise ConfigurationError(
                 f"Salesforce answered {status} and sends elsewhere; the token does not follow: correct instance_url"
@@ -202,7 +278,7 @@ class SalesforceClient:
         raise error
 
     def _lost(self, request: _Request, message: str) -> UnavailableError:
-        return UnavailableError(message) if request.repeatable else _LostAnswerError(message)
+        return UnavailableError(message) if request.repeatable else LostAnswerError(message)
 
     def _observe(self, header: str) -> None:
         usage = parse_limit_info(header).get("api-usage")
@@ -211,7 +287,7 @@ class SalesforceClient:
             self._context.budget.observe(usage.used, usage.limit)
 
 
-class _LostAnswerError(UnavailableError):
+class LostAnswerError(UnavailableError):
     """Nobody knows whether the request took effect, and it must not be sent again blindly."""
 
 
@@ -220,8 +296,9 @@ class _Request:
     method: str
     path: str
     params: Mapping[str, str] | None = attrs.field(repr=False)
-    content: bytes | None = attrs.field(repr=False)
+    content: Content | None = attrs.field(repr=False)
     repeatable: bool
+    content_type: str = _JSON
 
 
 class _HideQueries(logging.Filter):

@@ -18,7 +18,9 @@ from crmsync.providers.salesforce.cursor import Cursor
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.rows import RowReader
 from crmsync.providers.salesforce.schema import SObject
-from crmsync.providers.salesforce.writes import BatchWriter, plan_writes
+from crmsync.providers.salesforce.writing import Writer
+from crmsync.providers.salesforce.writing.collections import CollectionsChannel
+from crmsync.providers.salesforce.writing.reconciling import Reconciler
 
 MAX_PAGE = 2000
 """The largest batch of a query ("Change the Batch Size in Queries", SOQL and SOSL Reference)."""
@@ -43,7 +45,9 @@ class SalesforceRecordStore:
         self._user_id = user_id
         field = client.settings.external_id_field
         self._key_field = field if sobject.external_key(field) else None
-        self._writer = BatchWriter(client, sobject.schema.name, self._key_field, limiter)
+        reconciler = Reconciler(client, sobject, user_id)
+        collections = CollectionsChannel(client, sobject.schema.name, self._key_field, limiter, reconciler)
+        self._writer = Writer(sobject, self._key_field, collections)
 
     def __repr__(self) -> str:
         return f"<SalesforceRecordStore {self.name!r}>"
@@ -95,9 +99,7 @@ class SalesforceRecordStore:
     async def write(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
         if len(operations) > self.limits.write_batch:
             raise ValueError(f"{len(operations)} operations in one write; this store takes {self.limits.write_batch}")
-        plan = plan_writes(operations, self._sobject, self._key_field)
-        outcomes = await self._writer.run(operations, plan)
-        return await self._with_stored(operations, outcomes)
+        return await self._with_stored(operations, await self._writer.write(operations))
 
     async def _with_stored(self, operations: Sequence[Operation], outcomes: list[Outcome]) -> list[Outcome]:
         """Add what was stored, where nobody else wrote since.

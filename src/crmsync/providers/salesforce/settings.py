@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import ipaddress
 from collections.abc import Mapping
 from datetime import timedelta
@@ -26,6 +27,14 @@ SALESFORCE_DOMAINS = (
 """Domains whose hosts Salesforce runs (help: "My Domain URL Formats"; the last two are Salesforce on Alibaba Cloud)."""
 
 
+class ChannelName(enum.StrEnum):
+    """How records are written."""
+
+    AUTO = "auto"
+    COLLECTIONS = "collections"
+    BULK = "bulk"
+
+
 class SalesforceSettings(BaseModel):
     """The settings of one connection.
 
@@ -36,6 +45,8 @@ class SalesforceSettings(BaseModel):
     seconds. ``look_back_seconds`` is how far before its position every pass reads again, for transactions that commit
     late. ``safety_seconds`` is subtracted from the server's clock for the delay between a query and its answer.
     ``sf`` is for what goes through the Salesforce CLI.
+    ``channel`` is how records are written: ``auto`` chooses by size, speed and calls left. ``bulk_wait_seconds`` is how
+    long a bulk job may take before it is aborted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -46,6 +57,8 @@ class SalesforceSettings(BaseModel):
     timeout: float = Field(default=60.0, gt=0)
     look_back_seconds: int = Field(default=600, ge=0)
     safety_seconds: int = Field(default=5, ge=0)
+    channel: ChannelName = ChannelName.AUTO
+    bulk_wait_seconds: float = Field(default=3600.0, gt=0)
     retry_wait: float = Field(default=0.5, ge=0)
     retry_wait_max: float = Field(default=60.0, ge=0)
     allowed_hosts: tuple[str, ...] = ()
