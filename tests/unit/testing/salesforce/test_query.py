@@ -123,11 +123,22 @@ async def test_a_refused_query_has_its_message_before_its_code(client: httpx2.As
     assert missing.json()[0]["errorCode"] == "MALFORMED_QUERY"
 
 
+async def columns(client: httpx2.AsyncClient, text: str) -> list[tuple[str, bool, list[str]]]:
+    """The columns of a query as the sf CLI asks for them: name, whether aggregated, and those joined to it."""
+    body = (await client.get(f"{DATA}/query", params={"q": text, "columns": "true"})).json()
+    return [
+        (column["displayName"], column["aggregate"], [joined["columnName"] for joined in column["joinColumns"]])
+        for column in body["columnMetadata"]
+    ]
+
+
 async def test_column_metadata_is_given_to_those_who_ask_as_the_sf_cli_does(client: httpx2.AsyncClient) -> None:
-    params = {"q": "SELECT Id, Account.Name FROM Contact", "columns": "true"}
-    body = (await client.get(f"{DATA}/query", params=params)).json()
-    assert [column["columnName"] for column in body["columnMetadata"]] == ["Id", "Account.Name"]
-    assert all({"displayName", "aggregate", "joinColumns"} <= set(column) for column in body["columnMetadata"])
+    shown = await columns(client, "SELECT Id, Account.Name, Account.Site FROM Contact")
+    assert shown == [("Id", False, []), ("Account", False, ["Name", "Site"])]
+    shown = await columns(client, "SELECT Status, COUNT(Id) total FROM Lead GROUP BY Status")
+    assert shown == [("Status", False, []), ("total", True, [])]
+    shown = await columns(client, "SELECT Name, (SELECT Id, Email FROM Contacts) FROM Account")
+    assert shown == [("Name", False, []), ("Contacts", True, ["Id", "Email"])]
 
 
 async def test_answers_are_compressed_for_clients_that_take_it(client: httpx2.AsyncClient, org: SalesforceOrg) -> None:

@@ -71,11 +71,26 @@ def _page(call: Call, cursor: Cursor, locator: str, start: int) -> dict[str, Any
 
 
 def _columns(result: Result) -> dict[str, Any]:
-    metadata: list[dict[str, Any]] = [
-        {"aggregate": False, "columnName": name, "displayName": name, "foreignKeyName": None, "joinColumns": []}
-        for name in result.columns
-    ]
-    return {"columnMetadata": metadata, "groupBy": False, "idSelected": "Id" in result.columns}
+    metadata: list[dict[str, Any]] = []
+    for name in result.columns:
+        _add_column(metadata, name.split("."), aggregate=name in result.aggregates)
+    for relationship, names in result.children.items():
+        for name in names:
+            _add_column(metadata, [relationship, *name.split(".")], aggregate=True)
+    return {"columnMetadata": metadata, "groupBy": result.is_grouped, "idSelected": "Id" in result.columns}
+
+
+def _add_column(columns: list[dict[str, Any]], parts: list[str], *, aggregate: bool) -> None:
+    """Add a column, a parent's in the ``joinColumns`` of its relationship."""
+    name = parts[0]
+    column = next((known for known in columns if known["columnName"] == name), None)
+    if column is None:
+        column = {"aggregate": aggregate, "columnName": name, "displayName": name, "foreignKeyName": None}
+        column["joinColumns"] = []
+        columns.append(column)
+    if len(parts) > 1:
+        column["foreignKeyName"] = name
+        _add_column(column["joinColumns"], parts[1:], aggregate=False)
 
 
 ROUTES: RouteTable = (

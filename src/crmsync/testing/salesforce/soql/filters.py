@@ -44,6 +44,8 @@ def compile_condition(condition: syntax.Condition, resolver: Resolver, now: date
             return _all_of([compile_condition(term, resolver, now) for term in terms])
         case syntax.Or(terms):
             return _any_of([compile_condition(term, resolver, now) for term in terms])
+        case syntax.MemberOf():
+            raise AssertionError("inner queries are run before their conditions are compiled")
         case syntax.Not(term):
             inner = compile_condition(term, resolver, now)
             return lambda row: not inner(row)

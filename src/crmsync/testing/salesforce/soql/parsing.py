@@ -6,6 +6,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from attrs import evolve
 from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
 
@@ -25,10 +26,10 @@ def parse(text: str) -> syntax.Query:
     if len(text) > MAX_QUERY_LENGTH:
         raise CallError(400, "QUERY_TOO_COMPLICATED", "The SOQL query is longer than 100,000 characters.")
     try:
-        parts: dict[str, Any] = _parser().parse(text)  # type: ignore[assignment]
+        query: syntax.Query = _parser().parse(text)  # type: ignore[assignment]
     except UnexpectedInput as error:
         raise _malformed(text, error) from error
-    return syntax.Query(text=text, **parts)
+    return evolve(query, text=text)
 
 
 @cache
@@ -77,28 +78,40 @@ def _whole(token: Token) -> int:
 class _Builder(Transformer[Token, Any]):
     """Builds syntax nodes bottom-up; each method is named after its rule."""
 
-    def start(self, children: list[Any]) -> dict[str, Any]:
-        select, (name, alias), where, order, limit, offset = children
-        return {
-            "select": tuple(select),
-            "object_name": str(name),
-            "object_position": name.start_pos or 0,
-            "alias": None if alias is None else str(alias),
-            "where": where,
-            "order": tuple(order or ()),
-            "limit": limit,
-            "offset": offset or 0,
-        }
+    def start(self, children: list[Any]) -> Any:
+        return children[0]
+
+    def query(self, children: list[Any]) -> syntax.Query:
+        select, (name, alias), where, group, order, limit, offset = children
+        return syntax.Query(
+            select=tuple(select),
+            object_name=str(name),
+            object_position=name.start_pos or 0,
+            alias=None if alias is None else str(alias),
+            where=where,
+            group=tuple(group or ()),
+            order=tuple(order or ()),
+            limit=limit,
+            offset=offset or 0,
+        )
 
     def select_list(self, children: list[Any]) -> list[Any]:
         return children
 
+    def aliased(self, children: list[Any]) -> syntax.Aliased:
+        return syntax.Aliased(children[0], str(children[1]))
+
     def count_all(self, _: list[Any]) -> syntax.CountAll:
         return syntax.CountAll()
 
-    def count_field(self, children: list[Any]) -> syntax.CountField:
-        path, alias = children
-        return syntax.CountField(path, None if alias is None else str(alias))
+    def aggregate(self, children: list[Any]) -> syntax.Aggregate:
+        return syntax.Aggregate(str(children[0]).upper(), children[1], None)
+
+    def named_aggregate(self, children: list[Any]) -> syntax.Aggregate:
+        return syntax.Aggregate(str(children[0]).upper(), children[1], str(children[2]))
+
+    def children(self, children: list[Any]) -> syntax.Children:
+        return syntax.Children(children[0])
 
     def fields_of(self, children: list[Token]) -> syntax.FieldsOf:
         return syntax.FieldsOf(str(children[0]).upper(), children[0].start_pos or 0)
@@ -131,6 +144,12 @@ class _Builder(Transformer[Token, Any]):
 
     def not_in(self, children: list[Any]) -> syntax.Member:
         return syntax.Member(children[0], children[1], negated=True)
+
+    def in_query(self, children: list[Any]) -> syntax.MemberOf:
+        return syntax.MemberOf(children[0], children[1], negated=False)
+
+    def not_in_query(self, children: list[Any]) -> syntax.MemberOf:
+        return syntax.MemberOf(children[0], children[1], negated=True)
 
     def includes(self, children: list[Any]) -> syntax.Includes:
         return syntax.Includes(children[0], children[1], negated=False)
@@ -166,13 +185,16 @@ class _Builder(Transformer[Token, Any]):
         name, count = children
         return syntax.DateRange(str(name).upper(), None if count is None else _whole(count))
 
+    def group(self, children: list[Any]) -> list[Any]:
+        return children
+
     def order(self, children: list[Any]) -> list[Any]:
         return children
 
     def order_item(self, children: list[Any]) -> syntax.OrderItem:
-        path, direction, nulls = children
+        key, direction, nulls = children
         return syntax.OrderItem(
-            path,
+            key,
             descending=direction is not None and direction.upper() == "DESC",
             nulls_last=nulls is not None and nulls.upper() == "LAST",
         )

@@ -8,20 +8,24 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from crmsync.testing.salesforce.errors import CallError
 from crmsync.testing.salesforce.rendering import attributes, getter
 from crmsync.testing.salesforce.soql import syntax
+from crmsync.testing.salesforce.soql.parents import parent_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from crmsync.testing.salesforce.schema import FieldDef, ObjectDef
     from crmsync.testing.salesforce.soql.resolving import Resolver
-    from crmsync.testing.salesforce.store import Row, Table
+    from crmsync.testing.salesforce.store import Row
 
 Show: TypeAlias = Callable[["Row"], dict[str, Any]]
 
 
-def projection(resolver: Resolver, version: str) -> tuple[Show, tuple[str, ...]]:
+def projection(
+    resolver: Resolver, version: str, children: Mapping[str, Callable[[Row], Any]]
+) -> tuple[Show, tuple[str, ...]]:
     """Return the function that shows a row, and the names of the columns.
 
+    :param children: what reads a child relationship's records from a row, by the relationship's name.
     :raises CallError: INVALID_FIELD: a field is unknown or selected twice.
     """
     paths = _paths(resolver)
@@ -34,11 +38,22 @@ def projection(resolver: Resolver, version: str) -> tuple[Show, tuple[str, ...]]
         if name.lower() in seen:
             raise CallError(400, "INVALID_FIELD", f"duplicate field selected: {name}")
         seen.add(name.lower())
-    return _show(resolver, resolver.table, names, version), tuple(".".join(parts) for parts in names)
+    definition = resolver.table.definition
+    columns = {**_columns(resolver, definition, names, version), **children}
+    prefix = attributes(definition, "", version)["url"]
+
+    def show(row: Row) -> dict[str, Any]:
+        record: dict[str, Any] = {"attributes": {"type": definition.name, "url": prefix + row["Id"]}}
+        for name, read in columns.items():
+            record[name] = read(row)
+        return record
+
+    return show, tuple(".".join(parts) for parts in names)
 
 
-def _show(resolver: Resolver, table: Table, names: Sequence[tuple[str, ...]], version: str) -> Show:
-    definition = table.definition
+def _columns(
+    resolver: Resolver, definition: ObjectDef, names: Sequence[tuple[str, ...]], version: str
+) -> dict[str, Callable[[Row], Any]]:
     parents: dict[str, list[tuple[str, ...]]] = {}
     for parts in names:
         if len(parts) > 1:
@@ -48,40 +63,50 @@ def _show(resolver: Resolver, table: Table, names: Sequence[tuple[str, ...]], ve
         if len(parts) > 1:
             link = definition.by_relationship[parts[0].lower()]
             assert link.relationship is not None
-            columns.setdefault(link.relationship, _parent(resolver, link, parents[parts[0].lower()], version))
+            if link.relationship not in columns:
+                columns[link.relationship] = _nested(resolver, link, parents[parts[0].lower()], version)
         else:
             field = definition.find(parts[0])
             assert field is not None
             columns[field.name] = getter(definition, field)
-    prefix = attributes(definition, "", version)["url"]
+    return columns
 
-    def show(row: Row) -> dict[str, Any]:
-        record: dict[str, Any] = {"attributes": {"type": definition.name, "url": prefix + row["Id"]}}
+
+def _nested(
+    resolver: Resolver, link: FieldDef, names: Sequence[tuple[str, ...]], version: str
+) -> Callable[[Row], dict[str, Any] | None]:
+    parent = parent_of(link, resolver.tables)
+    assert parent is not None
+    columns = _columns(resolver, parent.definition, names, version)
+    kind, find, url, key = parent.definition.name, parent.find, parent.url, link.name
+
+    def show(row: Row) -> dict[str, Any] | None:
+        found = find(row.get(key))
+        if found is None:
+            return None
+        record: dict[str, Any] = {"attributes": {"type": kind, "url": url(found, version)}}
         for name, read in columns.items():
-            record[name] = read(row)
+            record[name] = read(found)
         return record
 
     return show
 
 
-def _parent(
-    resolver: Resolver, link: FieldDef, names: Sequence[tuple[str, ...]], version: str
-) -> Callable[[Row], dict[str, Any] | None]:
-    table = resolver.target(link)
-    rows, show, key = table.rows, _show(resolver, table, names, version), link.name
-    return lambda row: None if (found := rows.get(row.get(key, ""))) is None else show(found)
-
-
 def _paths(resolver: Resolver) -> list[syntax.Path]:
     paths: list[syntax.Path] = []
     for item in resolver.query.select:
-        if isinstance(item, syntax.Path):
-            paths.append(item)
-        elif isinstance(item, syntax.FieldsOf):
-            paths += [syntax.Path((field.name,), item.position) for field in _group(resolver.table.definition, item)]
-        elif len(resolver.query.select) > 1:
-            message = "Grouped query fields are not supported by this emulator"
-            raise CallError(400, "MALFORMED_QUERY", message)
+        match item:
+            case syntax.Path():
+                paths.append(item)
+            case syntax.FieldsOf():
+                paths += [
+                    syntax.Path((field.name,), item.position) for field in _group(resolver.table.definition, item)
+                ]
+            case syntax.Aliased():
+                message = "only aggregate expressions use field aliasing"
+                raise CallError(400, "MALFORMED_QUERY", resolver.error_at(item.path, message))
+            case syntax.CountAll() if len(resolver.query.select) > 1:
+                raise CallError(400, "MALFORMED_QUERY", "COUNT() must be the only item of the SELECT list")
     return paths
 
 

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from crmsync.testing.salesforce.errors import CallError
 from crmsync.testing.salesforce.rendering import getter
+from crmsync.testing.salesforce.soql.parents import Parent, parent_of
 from crmsync.testing.salesforce.soql.parsing import error_at
 
 if TYPE_CHECKING:
@@ -60,14 +61,14 @@ class Resolver:
         if len(names) == 1:
             field = self.field(self.table.definition, names[0], path)
             return field, getter(self.table.definition, field)
-        link, parent = self.parent(self.table, names[0], path)
-        for name in names[1:-1]:
-            step, grand = self.parent(parent, name, path)
-            link, parent = _chain(link, parent, step), grand
-        field = self.field(parent.definition, names[-1], path)
-        read = getter(parent.definition, field)
-        rows = parent.rows
-        return field, lambda row: None if (found := rows.get(link(row))) is None else read(found)
+        definition = self.table.definition
+        follow: Callable[[Row], Row | None] = lambda row: row  # noqa: E731 - the start of the chain built below
+        for name in names[:-1]:
+            link, parent = self.parent(definition, name, path)
+            follow, definition = _chain(follow, link.name, parent), parent.definition
+        field = self.field(definition, names[-1], path)
+        read = getter(definition, field)
+        return field, lambda row: None if (found := follow(row)) is None else read(found)
 
     def field(self, definition: ObjectDef, name: str, path: syntax.Path) -> FieldDef:
         """Return the object's field of this name.
@@ -80,26 +81,22 @@ class Resolver:
             raise CallError(400, "INVALID_FIELD", self.error_at(path, message))
         return field
 
-    def parent(self, table: Table, name: str, path: syntax.Path) -> tuple[Callable[[Row], Any], Table]:
-        """Return how to read the id of a parent from a row, and the parent's table.
+    def parent(self, definition: ObjectDef, name: str, path: syntax.Path) -> tuple[FieldDef, Parent]:
+        """Return the reference field behind a parent relationship, and what it leads to.
 
         :raises CallError: INVALID_FIELD: there is no such relationship among the objects offered.
         """
-        field = table.definition.by_relationship.get(name.lower())
-        if field is None or not any(target in self.tables for target in field.references):
+        field = definition.by_relationship.get(name.lower())
+        parent = None if field is None else parent_of(field, self.tables)
+        if field is None or parent is None:
             message = f"Didn't understand relationship '{name}' in field path. {_ADVICE_RELATIONSHIP}"
             raise CallError(400, "INVALID_FIELD", self.error_at(path, message))
-        key = field.name
-        return (lambda row: row.get(key)), self.target(field)
-
-    def target(self, link: FieldDef) -> Table:
-        """Return the table that a reference field points into: of several, the first that the emulator has."""
-        return next(self.tables[name] for name in link.references if name in self.tables)
+        return field, parent
 
 
-def _chain(link: Callable[[Row], Any], parent: Table, step: Callable[[Row], Any]) -> Callable[[Row], Any]:
-    rows = parent.rows
-    return lambda row: None if (found := rows.get(link(row))) is None else step(found)
+def _chain(follow: Callable[[Row], Row | None], key: str, parent: Parent) -> Callable[[Row], Row | None]:
+    find = parent.find
+    return lambda row: None if (found := follow(row)) is None else find(found.get(key))
 
 
 def unsupported_object(query: syntax.Query) -> CallError:

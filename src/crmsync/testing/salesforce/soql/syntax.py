@@ -93,6 +93,15 @@ class Member:
 
 
 @frozen
+class MemberOf:
+    """``path [NOT] IN (SELECT …)``: a semi-join or an anti-join."""
+
+    path: Path
+    query: Query
+    negated: bool
+
+
+@frozen
 class Includes:
     """``path INCLUDES|EXCLUDES (…)`` on a multi-select picklist; ``a;b`` in a literal asks for both."""
 
@@ -122,7 +131,7 @@ class Not:
     term: Condition
 
 
-Condition: TypeAlias = Compare | Like | Member | Includes | And | Or | Not
+Condition: TypeAlias = Compare | Like | Member | MemberOf | Includes | And | Or | Not
 
 
 @frozen
@@ -131,11 +140,27 @@ class CountAll:
 
 
 @frozen
-class CountField:
-    """``COUNT(path) alias``."""
+class Aliased:
+    """A field with another name in a grouped result: ``LeadSource source``."""
 
     path: Path
+    alias: str
+
+
+@frozen
+class Aggregate:
+    """``SUM(path) alias``; the function in capitals."""
+
+    function: str
+    path: Path
     alias: str | None
+
+
+@frozen
+class Children:
+    """``(SELECT … FROM relationship)``: the records that belong to each record."""
+
+    query: Query
 
 
 @frozen
@@ -146,28 +171,29 @@ class FieldsOf:
     position: int = field(eq=False)
 
 
-SelectItem: TypeAlias = Path | CountAll | CountField | FieldsOf
+SelectItem: TypeAlias = Path | Aliased | CountAll | Aggregate | FieldsOf | Children
 
 
 @frozen
 class OrderItem:
     """One key of ORDER BY."""
 
-    path: Path
+    key: Path | Aggregate
     descending: bool
     nulls_last: bool
 
 
 @frozen(kw_only=True)
 class Query:
-    """A whole query. ``text`` is what was sent."""
+    """A whole query. ``text`` is what was sent; an inner query's is that of the whole."""
 
-    text: str
+    text: str = ""
     select: tuple[SelectItem, ...]
     object_name: str
     object_position: int
     alias: str | None
     where: Condition | None
+    group: tuple[Path, ...]
     order: tuple[OrderItem, ...]
     limit: int | None
     offset: int
