@@ -102,19 +102,19 @@ def _columns(resolver: Resolver) -> list[tuple[str, Callable[[Row], str]]]:
         if field.type in ("address", "location"):
             raise refused(_COMPOUND)
         *parents, _ = resolver.names(path)
-        columns.append((".".join([*_relationships(resolver, parents), field.name]), _reader(field, read)))
+        columns.append((".".join([*_relationships(resolver, path, parents), field.name]), _reader(field, read)))
     return columns
 
 
-def _relationships(resolver: Resolver, parents: list[str]) -> list[str]:
+def _relationships(resolver: Resolver, path: syntax.Path, parents: list[str]) -> list[str]:
     """Return the relationships of a path as the objects name them."""
     names: list[str] = []
-    table = resolver.table
-    for parent in parents:
-        link = table.definition.by_relationship[parent.lower()]
+    definition = resolver.table.definition
+    for name in parents:
+        link, parent = resolver.parent(definition, name, path)
         assert link.relationship is not None
         names.append(link.relationship)
-        table = resolver.target(link)
+        definition = parent.definition
     return names
 
 
