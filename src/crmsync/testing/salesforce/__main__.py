@@ -23,7 +23,12 @@ def main(arguments: list[str] | None = None) -> int:
     org.faults.latency = options.latency
     try:
         server = EmulatorServer(
-            org, options.host, options.port, control=not options.no_control, state_file=options.state
+            org,
+            options.host,
+            options.port,
+            control=not options.no_control,
+            certificate=tuple(options.certificate) if options.certificate else None,
+            state_file=options.state,
         )
     except (OSError, ValueError) as error:
         sys.stderr.write(f"crmsync emulator: {error}\n")
@@ -43,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--state", type=Path, metavar="FILE", help="JSON file that keeps the records between starts")
+    parser.add_argument(
+        "--certificate", type=Path, nargs=2, metavar=("CERTIFICATE", "KEY"), help="PEM files; serve https with them"
+    )
     parser.add_argument("--daily-limit", type=int, default=100_000, metavar="CALLS")
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="for each call")
     parser.add_argument("--no-control", action="store_true", help="do not serve /__emulator__/")

@@ -113,6 +113,7 @@ class EmulatorServer:
 
     :param port: 0 takes a free one.
     :param control: whether the control API is served.
+    :param certificate: PEM files, a certificate chain and its key; with them it speaks https alone.
     :param state_file: loaded now if it exists, written when the server stops and by ``POST /__emulator__/save``.
     :raises OSError: the address cannot be bound, or the state file cannot be read.
     :raises ValueError: the state file is not one.
@@ -125,13 +126,15 @@ class EmulatorServer:
         port: int = 0,
         *,
         control: bool = True,
+        certificate: tuple[Path, Path] | None = None,
         state_file: Path | None = None,
     ) -> None:
         self.org = org
         if state_file is not None:
             load_file(org, state_file)
         org.state_file = state_file
-        self._listener, self.url = _listen(host, port)
+        self._listener, address = _listen(host, port)
+        self.url = f"{'https' if certificate else 'http'}://{address}"
         connections = _Connections()
         config = uvicorn.Config(
             connections.wrap(create_app(org, control=control)),
@@ -143,6 +146,8 @@ class EmulatorServer:
             access_log=False,
             h11_max_incomplete_event_size=64 * 1024,
             timeout_graceful_shutdown=2,
+            ssl_certfile=certificate[0] if certificate else None,
+            ssl_keyfile=certificate[1] if certificate else None,
         )
         self._ready: Callable[[str], None] | None = None
         self._server = _Server(config, self._announce)
@@ -180,7 +185,7 @@ def _listen(host: str, port: int) -> tuple[socket.socket, str]:
         listener.close()
         raise
     shown = f"[{host}]" if ":" in host else host
-    return listener, f"http://{shown}:{listener.getsockname()[1]}"
+    return listener, f"{shown}:{listener.getsockname()[1]}"
 
 
 def serve(
@@ -189,21 +194,25 @@ def serve(
     port: int = 0,
     *,
     control: bool = True,
+    certificate: tuple[Path, Path] | None = None,
     ready: Callable[[str], None] | None = None,
     state_file: Path | None = None,
 ) -> None:
     """Serve the emulator in the foreground until SIGINT or SIGTERM. Arguments and errors as :class:`EmulatorServer`."""
-    EmulatorServer(org, host, port, control=control, state_file=state_file).run(ready)
+    EmulatorServer(org, host, port, control=control, certificate=certificate, state_file=state_file).run(ready)
 
 
 @contextmanager
-def running_emulator(org: SalesforceOrg | None = None, **options: Any) -> Iterator[RunningEmulator]:
+def running_emulator(
+    org: SalesforceOrg | None = None, *, certificate: tuple[Path, Path] | None = None, **options: Any
+) -> Iterator[RunningEmulator]:
     """Serve an emulator, with its control API, in a thread on a free loopback port for the length of a ``with`` block.
 
+    :param certificate: as :class:`EmulatorServer`.
     :param options: of :class:`SalesforceOrg`, where no org is given.
     """
     served = SalesforceOrg(**options) if org is None else org
-    server = EmulatorServer(served)
+    server = EmulatorServer(served, certificate=certificate)
     started = threading.Event()
     thread = threading.Thread(
         target=server.run, args=(lambda _: started.set(),), name="salesforce-emulator", daemon=True

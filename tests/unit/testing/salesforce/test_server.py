@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import trustme
 
 from crmsync.testing.salesforce import SalesforceOrg, emulator_process, running_emulator, serve
 
@@ -51,6 +53,36 @@ def test_answers_do_not_wait_for_an_acknowledgement() -> None:
         for _ in range(20):
             client.get("/services/data")
         assert time.perf_counter() - begun < 0.4
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> ssl.SSLContext:
+    """A client that trusts an authority which signed a certificate for loopback; its PEM files are in ``tmp_path``."""
+    made = trustme.CA()
+    issued = made.issue_cert("127.0.0.1")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "certificate.pem")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    context = ssl.create_default_context()
+    made.configure_trust(context)
+    return context
+
+
+def test_with_a_certificate_it_speaks_https_and_names_itself_so(authority: ssl.SSLContext, tmp_path: Path) -> None:
+    with running_emulator(certificate=(tmp_path / "certificate.pem", tmp_path / "key.pem")) as emulator:
+        assert emulator.url.startswith("https://127.0.0.1:")
+        headers = {"Authorization": f"Bearer {emulator.access_token}"}
+        with httpx2.Client(base_url=emulator.url, headers=headers, verify=authority) as client:
+            identity = client.get(DATA).json()["identity"]
+            assert identity.startswith(f"{emulator.url}/id/")
+            emulator.org.faults.drop_next()
+            with pytest.raises(httpx2.TransportError):
+                client.get(f"{DATA}/limits")
+
+
+def test_a_child_process_speaks_https_too(authority: ssl.SSLContext, tmp_path: Path) -> None:
+    files = (str(tmp_path / "certificate.pem"), str(tmp_path / "key.pem"))
+    with emulator_process(("--certificate", *files)) as emulator:
+        assert httpx2.get(f"{emulator.url}/services/data", verify=authority).status_code == 200
 
 
 def test_an_address_in_use_is_an_error_at_once() -> None:
