@@ -26,7 +26,7 @@
         ConcurrentUpdateError      another process holds or took the lease
       SafetyStopError              a guard stopped the run before it did harm
         DeleteGuardError           .planned, .limit
-        BudgetExceededError        .used, .limit
+        BudgetExceededError        .used, .limit, .scope (the run, the day, the org), .resumes_at
 
 Retry means ``isinstance(error, TransientError)`` and nothing else. No message and no ``repr`` holds a secret or a
 record's value. All of them pickle.
@@ -34,10 +34,11 @@ record's value. All of them pickle.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from crmsync.models.problems import Problem
 
@@ -198,12 +199,29 @@ class DeleteGuardError(SafetyStopError):
 
 
 class BudgetExceededError(SafetyStopError):
-    """The run would use more API calls than its budget."""
+    """The run would use more API calls than a budget.
 
-    def __init__(self, used: int, limit: int) -> None:
+    ``scope`` says which one: that of the run, of the integration's day (of UTC, all its processes), or the share of the
+    CRM's own allowance that is not left to others. ``resumes_at`` is when there are calls again, if that is known.
+    """
+
+    def __init__(
+        self, used: int, limit: int, *, scope: Literal["run", "day", "org"] = "run", resumes_at: datetime | None = None
+    ) -> None:
         self.used = used
         self.limit = limit
-        super().__init__(f"the run's budget of {limit} API calls is used up ({used} used); it goes on where it stopped")
+        self.scope = scope
+        self.resumes_at = resumes_at
+        when = f" from {resumes_at:%Y-%m-%d %H:%M} UTC on" if resumes_at else ""
+        super().__init__(_BUDGETS[scope].format(used=used, limit=limit, when=when))
+
+
+_BUDGETS: Final = {
+    "run": "the run's budget of {limit} API calls is used up ({used} used); it goes on where it stopped",
+    "day": "the integration's budget of {limit} API calls a day is used up; it goes on where it stopped{when}",
+    "org": "the CRM counts {used} API calls by everybody, and this integration leaves those above {limit} to"
+    " others; it goes on where it stopped when the CRM's own window of time has moved on",
+}
 
 
 __all__ = [

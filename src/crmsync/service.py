@@ -5,22 +5,23 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC
 from typing import Any
 
 import anyio
 from pydantic import SecretStr
 
-from crmsync.engine import RunBudget, Runner, SystemClock
+from crmsync.engine import DayBudget, RunBudget, Runner, SystemClock
 from crmsync.errors import ConfigurationError, NotFoundError
 from crmsync.mapping import compile_mapping
-from crmsync.models.integrations import Integration
+from crmsync.models.integrations import CallLimits, Integration
 from crmsync.models.mappings import ObjectMapping
 from crmsync.models.plans import Plan
 from crmsync.models.records import Side
 from crmsync.models.results import ConnectionReport
 from crmsync.models.runs import ObjectStatus, RunOptions, RunReport
 from crmsync.models.schema import ObjectSchema
-from crmsync.models.state import Conflict, ConflictStatus, LinkStatus, SyncLog
+from crmsync.models.state import CallUsage, Conflict, ConflictStatus, LinkStatus, SyncLog
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.observers import Observer
 from crmsync.protocols.provider import CRMProvider, ProviderContext
@@ -99,12 +100,14 @@ class CRMSync:
         mappings: Mapping[str, ObjectMapping] | None = None,
         user_id: str = "",
         keep: Collection[str] = (),
+        limits: CallLimits | None = None,
     ) -> Integration:
         """Add an integration, or replace its settings, credentials and mappings; links and cursors stay.
 
         ``keep`` names further credentials that stay as they are stored. Giving the same credentials as the last time
         keeps what the provider has renewed since (a rotated refresh token, say); others replace all of them.
-        ``mappings`` None takes the provider's defaults, less the fields that either side does not have.
+        ``mappings`` None takes the provider's defaults, less the fields that either side does not have. ``limits`` None
+        lifts those on the integration's API calls.
 
         :raises UnknownProviderError: no such provider is installed.
         :raises ConfigurationError: a credential to ``keep`` is not stored.
@@ -124,7 +127,12 @@ class CRMSync:
                 provider=provider,
                 org_id=existing.org_id if existing else None,
                 credentials=seal(self._vault, integration_id, sealed),
-                settings={"provider": dict(settings), "default_mappings": mappings is None, **kept},
+                settings={
+                    "provider": dict(settings),
+                    "default_mappings": mappings is None,
+                    "limits": (limits or CallLimits()).model_dump(mode="json"),
+                    **kept,
+                },
                 field_mappings=dict(factory.default_mappings() if mappings is None else mappings),
                 last_sync_at=existing.last_sync_at if existing else None,
                 created_at=existing.created_at if existing else now,
@@ -163,7 +171,7 @@ class CRMSync:
         :raises NotFoundError: there is no such integration. :raises ConfigurationError: its settings are unusable.
         """
         integration = await self.repository.get_integration(integration_id)
-        async with self._connected(integration, RunBudget(max_calls)) as provider:
+        async with self._budget(integration, max_calls) as budget, self._connected(integration, budget) as provider:
             yield provider
 
     async def test_connection(self, integration_id: str) -> ConnectionReport:
@@ -185,7 +193,7 @@ class CRMSync:
         :raises MappingError: with every fault at once.
         """
         integration = await self.repository.get_integration(integration_id)
-        async with self._connected(integration, RunBudget()) as provider:
+        async with self._budget(integration) as budget, self._connected(integration, budget) as provider:
             _, rule = await self._compiled(integration, object_name, local, await provider.records(object_name))
             return rule
 
@@ -228,6 +236,14 @@ class CRMSync:
         integration = await self.repository.get_integration(integration_id)
         return [await self._object_status(integration_id, name) for name in sorted(integration.field_mappings)]
 
+    async def call_usage(self, integration_id: str) -> CallUsage:
+        """The API calls of the present day of UTC: what the integration's processes took, what the CRM said last.
+
+        :raises NotFoundError: there is no such integration.
+        """
+        await self.repository.get_integration(integration_id)
+        return await self.repository.get_call_usage(integration_id, self._clock.now().astimezone(UTC).date())
+
     async def conflicts(
         self,
         integration_id: str,
@@ -255,6 +271,17 @@ class CRMSync:
         return await self.repository.list_logs(integration_id, object_name, limit=limit)
 
     @asynccontextmanager
+    async def _budget(self, integration: Integration, max_calls: int | None = None) -> AsyncIterator[RunBudget]:
+        """The calls of one opening; what it took from the integration's day and did not use is given back."""
+        limits = CallLimits.model_validate(integration.settings.get("limits", {}))
+        day = DayBudget(self.repository, integration.id, limits, self._clock)
+        try:
+            yield RunBudget(max_calls, day=day)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await day.close()
+
+    @asynccontextmanager
     async def _connected(self, integration: Integration, budget: RunBudget) -> AsyncIterator[CRMProvider]:
         factory = self._registry.provider(integration.provider)
         settings = integration.settings.get("provider", {})
@@ -278,8 +305,10 @@ class CRMSync:
         if not integration.sync_enabled:
             msg = f"sync is switched off for integration {integration_id!r}"
             raise ConfigurationError(msg)
-        budget = RunBudget(options.max_calls)
-        async with self._connected(integration, budget) as provider:
+        async with (
+            self._budget(integration, options.max_calls) as budget,
+            self._connected(integration, budget) as provider,
+        ):
             remote = await provider.records(object_name)
             mapping, rule = await self._compiled(integration, object_name, local, remote)
             yield Runner(

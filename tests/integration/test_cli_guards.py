@@ -30,6 +30,21 @@ def test_a_run_out_of_its_budget_of_calls_stops_with_4_and_goes_on_next_time(sh:
     assert len(sh.contacts()) == 4
 
 
+def test_a_day_s_budget_of_calls_holds_over_runs_and_shows_in_the_status(sh: Shell) -> None:
+    path = sh.directory / "crmsync.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('id = "acme"\n', 'id = "acme"\nmax_calls_per_day = 4\n'), encoding="utf-8")
+    codes = [sh.run("sync").code for _ in range(2)]
+    stopped = sh.run("sync", "--format", "json")
+    assert codes[-1] == stopped.code == 4
+    assert stopped.json["error"]["code"] == "budget_exceeded"
+    assert stopped.json["error"]["resumes_at"].endswith("T00:00:00+00:00")
+    assert "max_calls_per_day" in stopped.json["error"]["remedy"]
+    calls = sh.run("status", "--format", "json").json["api_calls"]["acme"]
+    assert (calls["taken"], calls["limit"], calls["org_used"]) == (4, 4, sh.emulator.org.api_calls)
+    assert "4 API calls today of its budget of 4; the CRM counted" in sh.run("status").out
+
+
 def test_a_run_that_would_delete_too_much_stops_with_4_and_deletes_only_when_told(sh: Shell) -> None:
     guarded = '[integrations.objects.Contact]\ndelete_in_crm = "propagate"\ndelete_guard_count = 1\n'
     path = sh.directory / "crmsync.toml"

@@ -71,6 +71,8 @@ class IntegrationSection(_Section):
     id: str = Field(min_length=1, max_length=64)
     provider: str = Field(min_length=1, max_length=64)
     user_id: str = Field(default="", max_length=64)
+    max_calls_per_day: int | None = Field(default=None, ge=1)
+    max_org_percent: float | None = Field(default=None, gt=0, le=100)
     settings: dict[str, Any] = Field(default_factory=dict)
     credentials: dict[str, str] = Field(default_factory=dict)
     objects: dict[str, dict[str, Any]] = Field(default_factory=dict)

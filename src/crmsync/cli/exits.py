@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 import re
 from collections.abc import Sequence
@@ -43,7 +44,6 @@ _CODES: Final[tuple[tuple[type[errors.CRMError], ExitCode], ...]] = (
 _REMEDIES: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (KeyboardInterrupt, "run the command again to go on where it stopped"),
     (errors.DeleteGuardError, "look at `crmsync plan`; if the deletes are meant, run again with --allow-deletes N"),
-    (errors.BudgetExceededError, "run again to go on where it stopped, or give it more with --max-calls N"),
     (errors.AuthenticationError, "renew the credential, then check it with `crmsync connect --test`"),
     (errors.AccessDeniedError, "ask the CRM's administrator for the permission, then run `crmsync connect --test`"),
     (errors.RateLimitedError, "wait, then run again: it goes on where it stopped"),
@@ -89,8 +89,26 @@ def error_code(error: BaseException) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.removesuffix("Error")).lower()
 
 
+_BUDGET_REMEDIES: Final = {
+    "run": "run again to go on where it stopped, or give it more with --max-calls N",
+    "day": "run again then, or raise max_calls_per_day in the configuration file",
+    "org": "run again later, or raise max_org_percent in the configuration file",
+}
+
+
+def resumes_at(error: BaseException) -> dt.datetime | None:
+    """When it is worth while to run again, if the error knows."""
+    if isinstance(error, errors.RateLimitedError) and error.retry_after is not None:
+        return dt.datetime.now(dt.UTC) + dt.timedelta(seconds=error.retry_after)
+    return error.resumes_at if isinstance(error, errors.BudgetExceededError) else None
+
+
 def remedy_for(error: BaseException) -> str:
     """What the user can do about it; empty when the message says it already."""
+    if isinstance(error, errors.BudgetExceededError):
+        return _BUDGET_REMEDIES[error.scope]
+    if isinstance(error, errors.RateLimitedError) and (moment := resumes_at(error)):
+        return f"run again after {moment:%Y-%m-%d %H:%M} UTC: it goes on where it stopped"
     return next((remedy for kind, remedy in _REMEDIES if isinstance(error, kind)), "")
 
 
@@ -114,13 +132,15 @@ def problems_of(error: BaseException) -> tuple[Problem, ...]:
 
 
 def error_payload(error: BaseException) -> dict[str, Any]:
-    """The JSON form of an error: ``{"code", "message", "remedy", "problems"}``."""
+    """The JSON form of an error: ``{"code", "message", "remedy", "resumes_at", "problems"}``."""
     problems = [
         {"path": one.path, "code": one.code, "message": one.message, "remedy": one.remedy} for one in problems_of(error)
     ]
+    moment = resumes_at(error)
     return {
         "code": error_code(error),
         "message": message_of(error),
         "remedy": remedy_for(error),
+        "resumes_at": moment.isoformat(timespec="seconds") if moment else None,
         "problems": problems,
     }

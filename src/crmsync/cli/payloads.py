@@ -11,7 +11,7 @@ from typing import Any
 
 from crmsync.models.plans import Plan
 from crmsync.models.runs import RunReport
-from crmsync.models.state import Conflict, SyncLog
+from crmsync.models.state import CallUsage, Conflict, SyncLog
 
 
 def report_payload(report: RunReport) -> dict[str, Any]:
@@ -81,6 +81,19 @@ def log_payload(log: SyncLog) -> dict[str, Any]:
         "started_at": _moment(log.started_at),
         "completed_at": _moment(log.completed_at),
         "error_details": log.error_details,
+    }
+
+
+def call_usage_payload(usage: CallUsage, limit: int | None) -> dict[str, Any]:
+    """The API calls of a day, and what the CRM said last of its own allowance."""
+    seen = usage.allowance
+    return {
+        "day": usage.day.isoformat(),
+        "taken": usage.taken,
+        "limit": limit,
+        "org_used": seen.used if seen else None,
+        "org_limit": seen.limit if seen else None,
+        "org_seen_at": _moment(seen.seen_at) if seen else None,
     }
 
 

@@ -15,6 +15,7 @@ from crmsync.cli.exits import UsageProblemError
 from crmsync.cli.options import Selection
 from crmsync.cli.references import VAULT, from_environment, open_vault
 from crmsync.errors import MappingError, NotFoundError, ProviderError
+from crmsync.models.integrations import CallLimits
 from crmsync.models.problems import Problem
 from crmsync.protocols.observers import Observer
 from crmsync.protocols.records import RecordStore
@@ -59,6 +60,7 @@ class Session:
             mappings=mappings or None,
             user_id=section.user_id,
             keep=missing,
+            limits=CallLimits(max_calls_per_day=section.max_calls_per_day, max_org_percent=section.max_org_percent),
         )
 
     async def known(self, integration_id: str | None) -> list[IntegrationSection]:

@@ -16,7 +16,7 @@ from crmsync.models.records import Side
 from crmsync.models.results import ConnectionReport
 from crmsync.models.runs import ObjectStatus, RecordProblem, RunReport, RunStatus
 from crmsync.models.schema import FieldSchema, ObjectSchema
-from crmsync.models.state import Conflict, SyncLog
+from crmsync.models.state import CallUsage, Conflict, SyncLog
 
 SIDE_NAMES: Final = {Side.LOCAL: "local", Side.REMOTE: "CRM"}
 PROBLEMS_SHOWN: Final = 20
@@ -146,6 +146,14 @@ def status_views(statuses: Sequence[tuple[str, ObjectStatus]]) -> list[Renderabl
     views: list[RenderableType] = [table("", "in step", *counts[1:], rows=rows, tight=("in step", *counts[1:]))]
     views += [Text(f"{plain(owner)} {plain(one.entity_type)}: {_last_run(one.last_run)}") for owner, one in statuses]
     return views
+
+
+def call_usage_view(owner: str, usage: CallUsage, limit: int | None) -> Text:
+    """The calls of the day, and what the CRM counts."""
+    budget = f" of its budget of {limit}" if limit is not None else ""
+    seen = usage.allowance
+    org = f"; the CRM counted {seen.used} of {seen.limit} at {seen.seen_at:%H:%M} UTC" if seen else ""
+    return Text(f"{plain(owner)}: {usage.taken} API calls today{budget}{org}")
 
 
 def _last_run(report: RunReport | None) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from crmsync.engine.budget import RunBudget
+from crmsync.engine.budget import DayBudget, RunBudget
 from crmsync.engine.clock import SystemClock
 from crmsync.engine.runner import Runner
 
-__all__ = ["RunBudget", "Runner", "SystemClock"]
+__all__ = ["DayBudget", "RunBudget", "Runner", "SystemClock"]

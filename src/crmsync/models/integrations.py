@@ -15,6 +15,17 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
+class CallLimits(PublicModel):
+    """How many API calls all processes of an integration may make together; None: no limit.
+
+    ``max_calls_per_day`` is for a day of UTC. ``max_org_percent`` leaves the rest of the CRM's own allowance to others:
+    no call is made once the CRM says that so much of it is used, by whomever.
+    """
+
+    max_calls_per_day: int | None = Field(default=None, ge=1)
+    max_org_percent: float | None = Field(default=None, gt=0, le=100)
+
+
 class Integration(PublicModel):
     """A row of ``crm_integrations``.
 

@@ -6,7 +6,7 @@ All times are aware UTC. No record value is in here, but for a conflict's two va
 from __future__ import annotations
 
 import enum
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import attrs
@@ -155,6 +155,28 @@ class SyncLog:
     completed_at: datetime | None
     error_details: dict[str, Any] = attrs.field(factory=dict)
     created_at: datetime | None = None
+
+
+@attrs.frozen(slots=True)
+class Allowance:
+    """What the CRM said at a moment of its own allowance of API calls: used by everybody, and allowed."""
+
+    used: int
+    limit: int
+    seen_at: datetime
+
+
+@attrs.frozen(slots=True)
+class CallUsage:
+    """A row of ``crm_api_calls``: what an integration's processes took of one day (of UTC).
+
+    ``taken`` are calls made and calls still held by a process that runs. ``allowance`` is the last that was noted.
+    """
+
+    integration_id: str
+    day: date
+    taken: int = 0
+    allowance: Allowance | None = None
 
 
 @attrs.frozen(slots=True)

@@ -1,16 +1,18 @@
-"""The contract of the bookkeeping: integrations, links, cursors, leases, journal, conflicts, logs, templates."""
+"""The contract of the bookkeeping: integrations, links, cursors, leases, journal, conflicts, logs, calls, templates."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 from crmsync.models.integrations import Integration, MappingTemplate
 from crmsync.models.records import Side
 from crmsync.models.state import (
     Acknowledgement,
+    Allowance,
+    CallUsage,
     Conflict,
     ConflictStatus,
     Cursors,
@@ -161,6 +163,31 @@ class SyncRepository(Protocol):
         self, integration_id: str, entity_type: str | None = None, *, limit: int = 100
     ) -> list[SyncLog]:
         """Runs, newest first."""
+        ...
+
+    async def reserve_calls(
+        self, integration_id: str, day: date, wanted: int, *, needed: int, limit: int | None
+    ) -> int:
+        """Take up to ``wanted`` calls of a day for one process; returns how many it got.
+
+        It gets what ``limit`` leaves, but nothing if that is fewer than ``needed``. However many processes ask at once,
+        they never get more than the limit together.
+
+        :raises NotFoundError: there is no such integration.
+        """
+        ...
+
+    async def return_calls(
+        self, integration_id: str, day: date, unused: int, *, allowance: Allowance | None = None
+    ) -> None:
+        """Give back reserved calls that were not made (0: none), and note what the CRM said of its allowance.
+
+        Does nothing if nothing was ever reserved that day. An allowance older than the one that is noted is ignored.
+        """
+        ...
+
+    async def get_call_usage(self, integration_id: str, day: date) -> CallUsage:
+        """What was taken of a day; nothing, if nothing was reserved."""
         ...
 
     async def save_template(self, template: MappingTemplate) -> None:

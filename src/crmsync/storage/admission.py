@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from crmsync.models.integrations import Integration, MappingTemplate
-    from crmsync.models.state import Acknowledgement, Conflict, JournalEntry, Lease, Link, SyncLog
+    from crmsync.models.state import Acknowledgement, Allowance, Conflict, JournalEntry, Lease, Link, SyncLog
 
 ID_LENGTH = 64
 """Characters that the id of a record may have on either side."""
@@ -81,6 +81,19 @@ def settled_log(log: SyncLog, now: datetime) -> SyncLog:
         created_at=now if log.created_at is None else as_utc(log.created_at),
         error_details=json_copy(log.error_details),
     )
+
+
+def granted(taken: int, wanted: int, needed: int, limit: int | None) -> int:
+    """How many calls of a day a process gets, when so many are taken already."""
+    left = wanted if limit is None else min(wanted, limit - taken)
+    return left if left >= needed else 0
+
+
+def newer_allowance(known: Allowance | None, seen: Allowance | None) -> Allowance | None:
+    """The later of two, in UTC."""
+    if seen is None or (known is not None and known.seen_at > seen.seen_at):
+        return known
+    return attrs.evolve(seen, seen_at=as_utc(seen.seen_at))
 
 
 def settled_links(lease: Lease, acknowledgement: Acknowledgement, now: datetime) -> dict[str, Link]:

@@ -10,15 +10,26 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from crmsync.errors import ConcurrentUpdateError, ConfigurationError, NotFoundError, StorageError
-from crmsync.models.state import Conflict, ConflictStatus, Cursors, JournalEntry, Lease, Link, LinkStatus, SyncLog
+from crmsync.models.state import (
+    CallUsage,
+    Conflict,
+    ConflictStatus,
+    Cursors,
+    JournalEntry,
+    Lease,
+    Link,
+    LinkStatus,
+    SyncLog,
+)
 from crmsync.storage import admission
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from datetime import date
 
     from crmsync.models.integrations import Integration, MappingTemplate
     from crmsync.models.records import Side
-    from crmsync.models.state import Acknowledgement
+    from crmsync.models.state import Acknowledgement, Allowance
 
 _SCHEME = "memory://"
 
@@ -50,6 +61,7 @@ class _IntegrationState:
     objects: dict[str, _ObjectState] = attrs.field(factory=dict)
     conflicts: dict[str, Conflict] = attrs.field(factory=dict)
     logs: dict[str, SyncLog] = attrs.field(factory=dict)
+    calls: dict[date, CallUsage] = attrs.field(factory=dict)
 
 
 class MemoryRepository:
@@ -225,6 +237,31 @@ class MemoryRepository:
         logs = [log for log in (known.logs.values() if known else ()) if entity_type in (None, log.entity_type)]
         logs.sort(key=lambda log: (log.started_at, log.id), reverse=True)
         return [attrs.evolve(log, error_details=admission.json_copy(log.error_details)) for log in logs[:limit]]
+
+    async def reserve_calls(
+        self, integration_id: str, day: date, wanted: int, *, needed: int, limit: int | None
+    ) -> int:
+        """See `SyncRepository`."""
+        calls = self._state(integration_id).calls
+        known = calls.setdefault(day, CallUsage(integration_id, day))
+        taken = admission.granted(known.taken, wanted, needed, limit)
+        calls[day] = attrs.evolve(known, taken=known.taken + taken)
+        return taken
+
+    async def return_calls(
+        self, integration_id: str, day: date, unused: int, *, allowance: Allowance | None = None
+    ) -> None:
+        """See `SyncRepository`."""
+        known = await self.get_call_usage(integration_id, day)
+        state = self._integrations.get(integration_id)
+        if state is not None and day in state.calls:
+            seen = admission.newer_allowance(known.allowance, allowance)
+            state.calls[day] = attrs.evolve(known, taken=max(0, known.taken - unused), allowance=seen)
+
+    async def get_call_usage(self, integration_id: str, day: date) -> CallUsage:
+        """See `SyncRepository`."""
+        known = self._integrations.get(integration_id)
+        return known.calls.get(day, CallUsage(integration_id, day)) if known else CallUsage(integration_id, day)
 
     async def save_template(self, template: MappingTemplate) -> None:
         """See `SyncRepository`."""

@@ -25,6 +25,7 @@ from crmsync.models.integrations import Integration, MappingTemplate
 from crmsync.models.mappings import MatchKeys, ObjectMapping, always_use_crm, two_way
 from crmsync.models.state import Acknowledgement, Cursors
 from crmsync.protocols.repository import SyncRepository
+from crmsync.testing.repository_calls import CallPromises
 from crmsync.testing.repository_conflicts import DETAILS, ConflictPromises, JournalPromises, LogPromises
 from crmsync.testing.repository_leases import LeasePromises
 from crmsync.testing.repository_links import LinkPromises
@@ -198,7 +199,14 @@ class TemplatePromises(RepositorySubject):
 
 @pytest.mark.anyio
 class RepositoryContract(
-    IntegrationPromises, TemplatePromises, LeasePromises, LinkPromises, JournalPromises, ConflictPromises, LogPromises
+    IntegrationPromises,
+    TemplatePromises,
+    LeasePromises,
+    LinkPromises,
+    JournalPromises,
+    ConflictPromises,
+    LogPromises,
+    CallPromises,
 ):
     """Subclass, and override `open`."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import inspect
 
 import pytest
@@ -89,6 +90,26 @@ def test_every_error_of_the_library_has_a_code_of_its_own() -> None:
 )
 def test_what_a_user_can_mend_says_what_to_do(error: BaseException) -> None:
     assert remedy_for(error)
+
+
+def test_a_budget_says_which_limit_to_raise_and_when_there_are_calls_again() -> None:
+    turns = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
+    day = errors.BudgetExceededError(5, 5, scope="day", resumes_at=turns)
+    org = errors.BudgetExceededError(5, 5, scope="org")
+    assert "--max-calls" in remedy_for(errors.BudgetExceededError(5, 5))
+    assert "max_calls_per_day" in remedy_for(day)
+    assert "max_org_percent" in remedy_for(org)
+    assert error_payload(day)["resumes_at"] == "2026-03-02T00:00:00+00:00"
+    assert error_payload(org)["resumes_at"] is None
+
+
+def test_a_rate_limit_says_when_to_run_again() -> None:
+    before = dt.datetime.now(dt.UTC)
+    payload = error_payload(errors.RateLimitedError("x", retry_after=3600))
+    moment = dt.datetime.fromisoformat(payload["resumes_at"])
+    assert dt.timedelta(minutes=59) < moment - before < dt.timedelta(minutes=61)
+    assert f"{moment:%H:%M} UTC" in payload["remedy"]
+    assert "wait" in remedy_for(errors.RateLimitedError("x"))
 
 
 def test_the_json_form_holds_every_problem() -> None:

@@ -22,7 +22,7 @@ from crmsync.cli.options import (
 from crmsync.cli.output import Format, Output
 from crmsync.cli.session import open_session
 from crmsync.models.runs import ObjectStatus
-from crmsync.models.state import SyncLog
+from crmsync.models.state import CallUsage, SyncLog
 from crmsync.registry import PROVIDERS, RECORDS, STORAGE, Registry
 
 
@@ -77,17 +77,21 @@ def providers(format_: FormatOption = Format.HUMAN) -> int:
 async def _status(selection: Selection, output: Output) -> int:
     config = load_config(selection.path)
     found: list[tuple[str, ObjectStatus]] = []
+    usage: dict[str, tuple[CallUsage, int | None]] = {}
     async with open_session(config) as session:
         for section in await session.known(selection.integration):
             found += [(section.id, one) for one in await session.crm.status(section.id)]
+            usage[section.id] = (await session.crm.call_usage(section.id), section.max_calls_per_day)
     payload = {
         "integrations": {
             name: [one.model_dump(mode="json") for owner, one in found if owner == name] for name, _ in found
-        }
+        },
+        "api_calls": {name: payloads.call_usage_payload(*calls) for name, calls in usage.items()},
     }
+    calls_views = [tables.call_usage_view(name, *calls) for name, calls in usage.items()]
     waiting = sum(one.conflicts for _, one in found)
     hint = Text(f"{waiting} record(s) wait for a decision: `crmsync conflicts list`", style="yellow")
-    output.result(payload, *tables.status_views(found), *([hint] if waiting else []))
+    output.result(payload, *tables.status_views(found), *calls_views, *([hint] if waiting else []))
     return ExitCode.SUCCESS
 
 

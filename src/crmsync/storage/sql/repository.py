@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -15,6 +15,8 @@ from crmsync.models.integrations import Integration, MappingTemplate
 from crmsync.models.records import Side
 from crmsync.models.state import (
     Acknowledgement,
+    Allowance,
+    CallUsage,
     Conflict,
     ConflictStatus,
     Cursors,
@@ -25,7 +27,7 @@ from crmsync.models.state import (
     SyncLog,
 )
 from crmsync.storage import admission
-from crmsync.storage.sql import leases, lookups, pages, rows, tables
+from crmsync.storage.sql import calls, leases, lookups, pages, rows, tables
 from crmsync.storage.sql.database import Database, open_database
 from crmsync.storage.sql.schema import upgrade
 from crmsync.storage.sql.statements import AnyRow, of_object, parts, store
@@ -218,6 +220,21 @@ class SqlRepository:
             query = query.where(columns.entity_type == entity_type)
         newest_first = query.order_by(columns.started_at.desc(), columns.id.desc()).limit(limit)
         return await self._select(newest_first, rows.log_of)
+
+    async def reserve_calls(
+        self, integration_id: str, day: date, wanted: int, *, needed: int, limit: int | None
+    ) -> int:
+        usage = CallUsage(integration_id, day, wanted)
+        return await self._database.write(lambda connection: calls.reserve(connection, usage, needed, limit))
+
+    async def return_calls(
+        self, integration_id: str, day: date, unused: int, *, allowance: Allowance | None = None
+    ) -> None:
+        usage = CallUsage(integration_id, day, unused, allowance)
+        await self._database.write(lambda connection: calls.give_back(connection, usage))
+
+    async def get_call_usage(self, integration_id: str, day: date) -> CallUsage:
+        return await self._database.read(lambda connection: calls.find(connection, integration_id, day))
 
     async def save_template(self, template: MappingTemplate) -> None:
         table = tables.templates

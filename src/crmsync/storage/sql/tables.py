@@ -150,3 +150,16 @@ conflicts = sa.Table(
     sa.Index("ix_crm_sync_conflicts_markmail_id", "integration_id", "entity_type", "markmail_id"),
     sa.Index("ix_crm_sync_conflicts_created_at", "integration_id", "created_at"),
 )
+
+calls = sa.Table(
+    "crm_api_calls",
+    metadata,
+    _integration_id(),
+    sa.Column("day", sa.Date, nullable=False),
+    sa.Column("taken", sa.BigInteger, nullable=False),
+    sa.Column("org_used", sa.BigInteger),
+    sa.Column("org_limit", sa.BigInteger),
+    sa.Column("org_seen_at", UtcDateTime),
+    sa.PrimaryKeyConstraint("integration_id", "day", name="pk_crm_api_calls"),
+)
+"""API calls by day of UTC. ``taken`` includes those that a running process holds and has not made yet."""
