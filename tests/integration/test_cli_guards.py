@@ -63,7 +63,9 @@ def test_a_run_that_would_delete_too_much_stops_with_4_and_deletes_only_when_tol
     assert [contact["Email"] for contact in sh.contacts()] == ["luisg@example.org"]
 
 
-def test_ctrl_c_ends_a_run_with_130_and_the_next_one_goes_on(sh: Shell) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_a_run_with_130_and_the_next_one_goes_on_at_once(sh: Shell, sent: signal.Signals) -> None:
+    """Whenever it comes: also while the lease is being taken, which is then given back."""
     sh.emulator.org.faults.latency = 0.5
     with subprocess.Popen(
         sh.command("sync", "--format", "json"),
@@ -74,7 +76,7 @@ def test_ctrl_c_ends_a_run_with_130_and_the_next_one_goes_on(sh: Shell) -> None:
         start_new_session=True,
     ) as process:
         _until(lambda: sh.emulator.org.api_calls > 0)
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, sent)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert json.loads(out)["error"]["code"] == "interrupted"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 import resource
 import sys
 import tempfile
@@ -12,7 +13,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import anyio
 import typer
 
 from crmsync.cli import payloads
@@ -25,6 +25,7 @@ from crmsync.cli.demo.population import make_population
 from crmsync.cli.demo.scenario import Course, Scenario
 from crmsync.cli.emulator_process import run_emulator
 from crmsync.cli.exits import ExitCode, UsageProblemError
+from crmsync.cli.interruption import run_interruptible
 from crmsync.cli.options import FormatOption
 from crmsync.cli.output import Format, Output
 from crmsync.cli.progress import ProgressObserver
@@ -52,7 +53,7 @@ def demo(
     """Watch a two-way sync: a Salesforce emulator, made-up people, edits on both sides, three runs."""
     if keep is not None and keep.exists() and any(keep.iterdir()):
         raise UsageProblemError(f"{keep} is not empty: name a new directory for --keep")
-    return anyio.run(_demo, contacts, seed, local, keep, Output(format_))
+    return run_interruptible(_demo, contacts, seed, local, keep, Output(format_))
 
 
 async def _demo(contacts: int, seed: int, kind: LocalKind, keep: Path | None, output: Output) -> int:
@@ -98,7 +99,18 @@ async def _play(scenario: Scenario, pools: Sequence[Pool], seed: int, output: Ou
 
 
 def peak_memory_mb() -> float:
-    """The most memory that this process has held, in MB. Linux counts in kB, macOS in bytes."""
+    """The most memory that this process has held, in MB.
+
+    On Linux ``ru_maxrss`` also counts the process that started this one, as it was at that moment ("getrusage(2)"), so
+    the kernel's own mark is read ("proc_pid_status(5)", in kB). macOS counts ``ru_maxrss`` in bytes.
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        status = ""
+    mark = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
+    if mark:
+        return int(mark[1]) / 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / _MEGABYTE if sys.platform == "darwin" else peak / 1024
 

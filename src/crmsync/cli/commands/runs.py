@@ -13,6 +13,7 @@ from rich.console import RenderableType
 from crmsync.cli import payloads, tables
 from crmsync.cli.config import load_config
 from crmsync.cli.exits import exit_code_for, exit_code_of_runs
+from crmsync.cli.interruption import run_interruptible
 from crmsync.cli.options import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -61,7 +62,7 @@ def plan(
     """Show what a sync would write on each side. Writes nothing."""
     given = {"max_calls": max_calls, "full": full or None}
     selection = Selection(config, integration, object_name)
-    return anyio.run(_plan, selection, given, wait, None if show_all else _ROWS, Output(format_))
+    return run_interruptible(_plan, selection, given, wait, None if show_all else _ROWS, Output(format_))
 
 
 def sync(
@@ -77,7 +78,7 @@ def sync(
 ) -> int:
     """Bring both sides in step. Run it again at any time: it goes on where it stopped."""
     given = {"max_calls": max_calls, "allow_deletes": allow_deletes, "full": full or None}
-    return anyio.run(_sync, Selection(config, integration, object_name), given, wait, Output(format_))
+    return run_interruptible(_sync, Selection(config, integration, object_name), given, wait, Output(format_))
 
 
 async def _plan(
