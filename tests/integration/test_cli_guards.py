@@ -86,6 +86,8 @@ def test_ctrl_c_ends_a_run_with_130_and_the_next_one_goes_on_at_once(sh: Shell, 
 
 
 def test_a_run_waits_for_the_lease_of_one_that_was_killed(sh: Shell) -> None:
+    path = sh.directory / "crmsync.toml"
+    path.write_text(path.read_text("utf-8").replace("lease_seconds = 2", "lease_seconds = 15"), "utf-8")
     _kill_while_syncing(sh)
     impatient = sh.run("sync", "--wait", "0", "--format", "json")
     assert impatient.code == 1
