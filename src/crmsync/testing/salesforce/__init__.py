@@ -29,6 +29,9 @@ Control API (``create_app(org, control=True)``; JSON objects in and out). Whoeve
                                          "records": [{"LastName": "…"}, {"Id": "003…", "Title": "…"}]}
     POST /__emulator__/records/read     {"object": "Contact", "deleted": false}
     POST /__emulator__/records/delete   {"object": "Contact", "ids": ["003…"]}
+    POST /__emulator__/records/undelete {"object": "Contact", "ids": ["003…"]}
+    POST /__emulator__/records/merge    {"object": "Contact", "master": "003…", "losers": ["003…"], "values": {}}
+    POST /__emulator__/records/convert  {"lead": "00Q…", "account_id": null, "contact_id": null, "custom": {}}
     POST /__emulator__/faults           {"clear": true, "latency": 0.12, "fail": {"times": 2, "status": 503,
                                          "after_commit": false, "method": "PATCH", "path": "composite"}, "drop": {…},
                                          "late": 5, "reject": {"object": "Contact", "field": "Email", "equals": "…",
@@ -49,6 +52,7 @@ _EXTRA_PACKAGES = ("starlette", "lark", "uvicorn", "jwt", "defusedxml")
 
 try:
     from crmsync.testing.salesforce.app import create_app
+    from crmsync.testing.salesforce.conversion import Conversion, Converted
     from crmsync.testing.salesforce.errors import CallError, RowError
     from crmsync.testing.salesforce.faults import (
         ConnectionDroppedError,
@@ -98,6 +102,8 @@ __all__ = [
     "AuthorizationServer",
     "CallError",
     "ConnectionDroppedError",
+    "Conversion",
+    "Converted",
     "EmulatorProcess",
     "EmulatorServer",
     "Faults",

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from crmsync.testing.salesforce.bulk.jobs import BulkOptions, Jobs
 from crmsync.testing.salesforce.clock import Clock, utc_now
+from crmsync.testing.salesforce.conversion import Conversion, Converted, convert
 from crmsync.testing.salesforce.cursors import Cursors
 from crmsync.testing.salesforce.errors import RowError
 from crmsync.testing.salesforce.faults import Faults
@@ -185,6 +186,14 @@ class SalesforceOrg:
         """
         with self.lock:
             self.writer.merge(self.table(object_name), master_id, loser_ids, values or {}, by)
+
+    def convert_lead(self, lead_id: str, target: Conversion | None = None, *, by: str = OTHER_USER_ID) -> Converted:
+        """Convert a lead into a contact at an account, by default new ones.
+
+        :raises RowError: the lead is converted or not there, or the target does not fit. Nothing is changed.
+        """
+        with self.lock:
+            return convert(self.writer, lead_id, target or Conversion(), by)
 
     def upsert(
         self,

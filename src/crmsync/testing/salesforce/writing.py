@@ -91,6 +91,8 @@ class Writer:
 
         :raises RowError: one of the records is not there, or ``values`` for the master are refused.
         """
+        if not table.definition.mergeable:
+            raise RowError("INVALID_TYPE", f"entity type cannot be merged: {table.name}")
         with self.transaction():
             master = self.existing(table, master_id)["Id"]
             for loser_id in loser_ids:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from crmsync.testing.salesforce.conversion import Conversion
 from crmsync.testing.salesforce.faults import row_fault
 from crmsync.testing.salesforce.oauth.control import set_sign_in
 from crmsync.testing.salesforce.seeding import OTHER_USER_ID
@@ -58,6 +59,28 @@ def delete_records(org: SalesforceOrg, body: Mapping[str, Any]) -> dict[str, Any
         for record_id in body["ids"]:
             org.delete(str(body["object"]), record_id, by=str(body.get("by", OTHER_USER_ID)))
     return {}
+
+
+def undelete_records(org: SalesforceOrg, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring the records ``ids`` of ``object`` back from the recycle bin as user ``by``; all or none."""
+    with org.transaction():
+        for record_id in body["ids"]:
+            org.undelete(str(body["object"]), record_id, by=str(body.get("by", OTHER_USER_ID)))
+    return {}
+
+
+def merge_records(org: SalesforceOrg, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge the records ``losers`` of ``object`` into ``master``, which gets ``values``, as user ``by``."""
+    by = str(body.get("by", OTHER_USER_ID))
+    org.merge(str(body["object"]), body["master"], body["losers"], body.get("values"), by=by)
+    return {}
+
+
+def convert_lead(org: SalesforceOrg, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert ``lead`` as user ``by``; the other members are those of :class:`Conversion`."""
+    options = {key: value for key, value in body.items() if key not in ("lead", "by")}
+    converted = org.convert_lead(body["lead"], Conversion(**options), by=str(body.get("by", OTHER_USER_ID)))
+    return {"contact_id": converted.contact_id, "account_id": converted.account_id}
 
 
 def read_records(org: SalesforceOrg, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,6 +147,9 @@ ROUTES: Final[tuple[tuple[str, tuple[str, ...], Act], ...]] = (
     ("/__emulator__/records", ("POST",), save_records),
     ("/__emulator__/records/read", ("POST",), read_records),
     ("/__emulator__/records/delete", ("POST",), delete_records),
+    ("/__emulator__/records/undelete", ("POST",), undelete_records),
+    ("/__emulator__/records/merge", ("POST",), merge_records),
+    ("/__emulator__/records/convert", ("POST",), convert_lead),
     ("/__emulator__/faults", ("POST",), set_faults),
     ("/__emulator__/oauth", ("POST",), set_sign_in),
     ("/__emulator__/state", ("GET",), dump),
