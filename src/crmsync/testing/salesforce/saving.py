@@ -64,7 +64,7 @@ def _not_writable(field: FieldDef) -> RowError:
 
 def defaults(definition: ObjectDef) -> Row:
     """Return the values of a new record before its request's are applied."""
-    return {name: entry.default for name, entry in definition.fields.items() if entry.default is not None}
+    return {**definition.defaults}
 
 
 def touch(now: datetime, by: str) -> Row:
@@ -93,8 +93,8 @@ def require(definition: ObjectDef, row: Row, changed: Mapping[str, Any] | None =
     """
     missing = tuple(
         name
-        for name, entry in definition.fields.items()
-        if entry.is_required and row.get(name) is None and (changed is None or name in changed)
+        for name in definition.required
+        if row.get(name) is None and (changed is None or name in changed)
     )
     if missing:
         raise RowError("REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(missing)}]", missing)
@@ -105,9 +105,8 @@ def require_unique(table: Table, row: Row, changed: Mapping[str, Any]) -> None:
 
     :raises RowError: DUPLICATE_VALUE, naming the other record's id.
     """
-    for name in changed:
-        field = table.definition.fields.get(name)
-        if field is None or not field.unique or row.get(name) is None:
+    for name in table.definition.unique:
+        if name not in changed or row.get(name) is None:
             continue
         for other in table.live_matching(name, row[name]):
             if other["Id"] != row["Id"]:
@@ -120,12 +119,12 @@ def require_references(tables: Mapping[str, Table], definition: ObjectDef, chang
 
     :raises RowError: INVALID_CROSS_REFERENCE_KEY or MALFORMED_ID.
     """
-    for name, value in changed.items():
-        entry = definition.fields.get(name)
-        if entry is None:
+    for name in definition.references:
+        value, entry = changed.get(name), definition.fields[name]
+        if value is None:
             continue
         known = [tables[target] for target in entry.references if target in tables]
-        if value is None or not known or len(known) < len(entry.references):
+        if len(known) < len(entry.references):
             continue
         if not any(value.startswith(table.definition.key_prefix) for table in known):
             raise RowError("FIELD_INTEGRITY_EXCEPTION", f"{entry.label}: id value of incorrect type: {value}", (name,))

@@ -167,6 +167,28 @@ class ObjectDef:
         """Return the field of this name in any letter case, as every Salesforce API takes it."""
         return self.fields.get(name) or self._by_lower_name.get(name.lower())
 
+    # Every save asks these, so they are found once.
+
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        """The names of the fields that a create must give."""
+        return tuple(name for name, entry in self.fields.items() if entry.is_required)
+
+    @cached_property
+    def unique(self) -> tuple[str, ...]:
+        """The names of the fields whose value only one record may hold."""
+        return tuple(name for name, entry in self.fields.items() if entry.unique)
+
+    @cached_property
+    def references(self) -> tuple[str, ...]:
+        """The names of the fields that hold another record's id."""
+        return tuple(name for name, entry in self.fields.items() if entry.references)
+
+    @cached_property
+    def defaults(self) -> Mapping[str, Any]:
+        """The values of a new record before its request's are applied."""
+        return {name: entry.default for name, entry in self.fields.items() if entry.default is not None}
+
     @cached_property
     def by_relationship(self) -> dict[str, FieldDef]:
         """Reference fields by the lower-case name of their parent relationship."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import lru_cache
 
 _DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
 _DATETIME = re.compile(
@@ -20,6 +21,12 @@ LAST_YEAR = 4000
 
 def stamp(moment: datetime) -> str:
     """Return the API's text for an aware datetime. The fraction of the second is dropped, as Salesforce drops it."""
+    return _stamp(moment.replace(microsecond=0))
+
+
+@lru_cache(maxsize=64)
+def _stamp(moment: datetime) -> str:
+    # Rows saved in one second share the text.
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
 
 
