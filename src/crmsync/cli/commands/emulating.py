@@ -32,10 +32,17 @@ def emulator(
         Path | None, typer.Option("--state", help="Keep the org in this file between starts.", metavar="FILE")
     ] = None,
     latency: Annotated[float, typer.Option("--latency", min=0, help="Seconds that every call takes longer.")] = 0.0,
+    bulk_seconds: Annotated[
+        float, typer.Option("--bulk-seconds", min=0, help="Seconds that every bulk job takes.")
+    ] = 0.0,
+    bulk_seconds_per_record: Annotated[
+        float, typer.Option("--bulk-seconds-per-record", min=0, help="Seconds longer for each record of a bulk job.")
+    ] = 0.0,
     format_: FormatOption = Format.HUMAN,
 ) -> int:
     """Run a Salesforce emulator to try things on, until Ctrl-C."""
     arguments = ["--host", host, "--port", str(port), "--latency", str(latency)]
+    arguments += ["--bulk-seconds", str(bulk_seconds), "--bulk-seconds-per-record", str(bulk_seconds_per_record)]
     arguments += ["--state", str(state)] if state else []
     output = Output(format_)
     try:

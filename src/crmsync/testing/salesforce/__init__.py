@@ -36,6 +36,11 @@ Control API (``create_app(org, control=True)``; JSON objects in and out). Whoeve
                                          "after_commit": false, "method": "PATCH", "path": "composite"}, "drop": {…},
                                          "late": 5, "reject": {"object": "Contact", "field": "Email", "equals": "…",
                                          "code": "UNABLE_TO_LOCK_ROW", "message": "…", "times": 1}}
+    POST /__emulator__/bulk             {"seconds": 2, "seconds_per_record": 0.001, "hard_delete": true,
+                                         "max_upload_bytes": …, "batches_a_day": …, "query_jobs_a_day": …,
+                                         "page_records": …, "slow": {"seconds": 60, "times": 1},
+                                         "fail": {"after_records": 100, "message": "…"},
+                                         "abort": {"after_records": 0}, "lock_chunks": 1}
     POST /__emulator__/oauth            {"apps": [{"client_id": "…", "callback_urls": ["http://localhost:8090/cb"], …}],
                                          "auto_approve_as": "api.user@emulator.example", "session_seconds": 900,
                                          "expire_sessions": true, "allow_password_flow": true,
@@ -52,6 +57,8 @@ _EXTRA_PACKAGES = ("starlette", "lark", "uvicorn", "jwt", "defusedxml")
 
 try:
     from crmsync.testing.salesforce.app import create_app
+    from crmsync.testing.salesforce.bulk.faults import BulkFaults
+    from crmsync.testing.salesforce.bulk.jobs import BulkOptions
     from crmsync.testing.salesforce.conversion import Conversion, Converted
     from crmsync.testing.salesforce.errors import CallError, RowError
     from crmsync.testing.salesforce.faults import (
@@ -100,6 +107,8 @@ __all__ = [
     "OTHER_USER_ID",
     "PLATFORM_CLI",
     "AuthorizationServer",
+    "BulkFaults",
+    "BulkOptions",
     "CallError",
     "ConnectionDroppedError",
     "Conversion",

@@ -19,6 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
         external_id_field=not options.no_external_id,
         hide_opt_out=options.hide_opt_out,
         daily_limit=options.daily_limit,
+        bulk_seconds=options.bulk_seconds,
+        bulk_seconds_per_record=options.bulk_seconds_per_record,
     )
     org.faults.latency = options.latency
     try:
@@ -53,6 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--daily-limit", type=int, default=100_000, metavar="CALLS")
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="for each call")
+    parser.add_argument("--bulk-seconds", type=float, default=0.0, metavar="SECONDS", help="that a bulk job takes")
+    parser.add_argument(
+        "--bulk-seconds-per-record", type=float, default=0.0, metavar="SECONDS", help="longer for each of its records"
+    )
     parser.add_argument("--no-control", action="store_true", help="do not serve /__emulator__/")
     parser.add_argument("--no-external-id", action="store_true", help="an org without MarkMail_Id__c")
     parser.add_argument("--hide-opt-out", action="store_true", help="an org whose HasOptedOutOfEmail is hidden")

@@ -92,9 +92,7 @@ def require(definition: ObjectDef, row: Row, changed: Mapping[str, Any] | None =
     :raises RowError: REQUIRED_FIELD_MISSING, naming all of them.
     """
     missing = tuple(
-        name
-        for name in definition.required
-        if row.get(name) is None and (changed is None or name in changed)
+        name for name in definition.required if row.get(name) is None and (changed is None or name in changed)
     )
     if missing:
         raise RowError("REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(missing)}]", missing)

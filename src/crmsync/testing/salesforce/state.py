@@ -1,4 +1,4 @@
-"""The org's records and its sign-in as a JSON document, and the file that keeps them between starts."""
+"""The org's records, its sign-in and its bulk jobs as a JSON document, and the file that keeps them between starts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from crmsync.testing.salesforce.bulk import saved_state as bulk_state
 from crmsync.testing.salesforce.times import parse_datetime, stamp
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ FORMAT: Final = 1
 
 
 def dump_state(org: SalesforceOrg) -> dict[str, Any]:
-    """Return records, serial numbers, counters and sign-in of an org. Late rows are taken as committed."""
+    """Return records, serial numbers, counters, sign-in and jobs of an org. Late rows are taken as committed."""
     with org.lock:
         return {
             "format": FORMAT,
@@ -27,6 +28,7 @@ def dump_state(org: SalesforceOrg) -> dict[str, Any]:
             "api_calls": org.api_calls,
             "delete_log_start": {name: stamp(moment) for name, moment in org.delete_log_start.items()},
             "oauth": org.oauth.dump(),
+            "bulk": bulk_state.dump(org.bulk),
             "objects": {
                 name: {"serial": table.serial, "rows": list(table.all_newest())} for name, table in org.tables.items()
             },
@@ -41,6 +43,8 @@ def load_state(org: SalesforceOrg, state: Mapping[str, Any]) -> None:
     if state.get("format") != FORMAT or not isinstance(state.get("objects"), dict):
         raise ValueError("not a state of this emulator")
     with org.lock:
+        if "bulk" in state:
+            bulk_state.load(org.bulk, state["bulk"], org.tables)
         if "oauth" in state:
             org.oauth.load(state["oauth"])
         for name, saved in state["objects"].items():

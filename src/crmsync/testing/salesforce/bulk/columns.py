@@ -8,6 +8,7 @@ or a parent by one of its indexed fields. A header cell in another letter case t
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -18,6 +19,7 @@ from crmsync.testing.salesforce.bulk.csv_text import UnreadableCsvError
 from crmsync.testing.salesforce.errors import RowError
 from crmsync.testing.salesforce.ids import canonical_id
 from crmsync.testing.salesforce.schema import ID_TYPES, NUMBER_TYPES
+from crmsync.testing.salesforce.times import parse_date, parse_datetime
 
 if TYPE_CHECKING:
     from crmsync.testing.salesforce.schema import FieldDef, ObjectDef
@@ -99,45 +101,56 @@ def _finder(table: Table, field: FieldDef) -> Convert:
 
 def _converter(field: FieldDef) -> Convert | None:
     """Return how a text becomes what the field's parser takes; ``None`` where the text is that already."""
-    if field.type in NUMBER_TYPES:
-        return _number(field)
-    if field.type == "boolean":
-        return _boolean(field)
-    if field.type == "date":
-        return _without_zone
-    if field.type in ID_TYPES:
-        return str.strip
-    return None
+    reader = _READERS.get(field.type)
+    if reader is None:
+        return None
 
-
-def _refused(field: FieldDef, text: str) -> RowError:
-    message = f"{field.label}: value not of required type: {text}"
-    return RowError("INVALID_TYPE_ON_FIELD_IN_RECORD", message, (field.name,))
-
-
-def _number(field: FieldDef) -> Convert:
-    def convert(text: str) -> float:
-        try:
-            return float(text)
-        except ValueError:
-            raise _refused(field, text) from None
+    def convert(text: str) -> Any:
+        value = reader(text)
+        if value is None:
+            message = f"{field.label}: value not of required type: {text}"
+            raise RowError("INVALID_TYPE_ON_FIELD_IN_RECORD", message, (field.name,))
+        return value
 
     return convert
 
 
-def _boolean(field: FieldDef) -> Convert:
-    def convert(text: str) -> bool:
-        known = _BOOLEANS.get(text.strip().lower())
-        if known is None:
-            raise _refused(field, text)
-        return known
-
-    return convert
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
-def _without_zone(text: str) -> str:
+def _whole(text: str) -> float | None:
+    number = _number(text)
+    return number if number is not None and number.is_integer() else None
+
+
+def _boolean(text: str) -> bool | None:
+    return _BOOLEANS.get(text.strip().lower())
+
+
+def _date(text: str) -> str | None:
     match = _DATE_WITH_ZONE.fullmatch(text)
-    return match[1] if match else text
+    day = match[1] if match else text
+    return day if parse_date(day) or parse_datetime(day) else None
+
+
+def _datetime(text: str) -> str | None:
+    return text if parse_datetime(text) else None
+
+
+#: How the text of a type is read; ``None`` from it is a text that is not of the type.
+_READERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    **dict.fromkeys(NUMBER_TYPES, _number),
+    **dict.fromkeys(ID_TYPES, str.strip),
+    "int": _whole,
+    "boolean": _boolean,
+    "date": _date,
+    "datetime": _datetime,
+}
 
 
 def values_of(columns: Sequence[Column], row: Sequence[str]) -> dict[str, Any]:

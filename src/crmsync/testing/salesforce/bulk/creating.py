@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from crmsync.testing.salesforce.bulk import jobs
 from crmsync.testing.salesforce.bulk.csv_text import DELIMITERS, LINE_ENDINGS, Dialect
-from crmsync.testing.salesforce.bulk.jobs import IngestJob, QueryJob, bad_property, invalid_job
+from crmsync.testing.salesforce.bulk.jobs import IngestJob, QueryJob
 from crmsync.testing.salesforce.bulk.query import require_bulk_soql, take_snapshot
+from crmsync.testing.salesforce.bulk.refusals import bad_property, named_refusal, refusal
 from crmsync.testing.salesforce.errors import CallError
 
 if TYPE_CHECKING:
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 #: "Create a Job": what a multipart request can bring.
 MAX_MULTIPART_CHARACTERS: Final = 100_000
 NO_HARD_DELETE: Final = (
-    "FeatureNotEnabled : hardDelete operation requires special user profile permission, please contact your system"
-    " administrator"
+    "hardDelete operation requires special user profile permission, please contact your system administrator"
 )
 
 
@@ -38,7 +38,7 @@ def new_ingest_job(call: Call) -> IngestJob:
     operation = _chosen(body, "operation", jobs.INGEST_OPERATIONS)
     definition = _object(call, str(body.get("object") or ""))
     if operation == "hardDelete" and not bulk.options.hard_delete:
-        raise CallError(400, "FEATURENOTENABLED", NO_HARD_DELETE, code_first=True)
+        raise named_refusal("FeatureNotEnabled", NO_HARD_DELETE)
     job = IngestJob(
         id=bulk.next_id(),
         operation=operation,
@@ -73,7 +73,7 @@ def new_query_job(call: Call) -> QueryJob:
     used, limit = bulk.query_jobs_used(now), bulk.options.query_jobs_a_day
     if used >= limit:
         message = f"Max bulk v2 query jobs ({limit}) per 24 hrs has been reached ({used})"
-        raise CallError(400, "LIMIT_EXCEEDED", message, code_first=True)
+        raise refusal("LIMIT_EXCEEDED", message)
     job = QueryJob(
         id=bulk.next_id(),
         operation=operation,
@@ -105,12 +105,12 @@ def _parts(kind: str, body: bytes) -> tuple[dict[str, Any], bytes]:
         content = parts["content"]
     except (KeyError, ValueError):
         message_text = "The multipart request needs the parts 'job', in JSON, and 'content'"
-        raise CallError(400, "BULK_API_ERROR", message_text, code_first=True) from None
+        raise refusal("BULK_API_ERROR", message_text) from None
     if not isinstance(job, dict):
         raise CallError(400, "JSON_PARSER_ERROR", "The part 'job' must be an object at [line:1, column:1]")
     if len(content.decode("utf-8", "replace")) > MAX_MULTIPART_CHARACTERS:
         message_text = f"The content of a multipart request is limited to {MAX_MULTIPART_CHARACTERS} characters"
-        raise CallError(400, "BULK_API_ERROR", message_text, code_first=True)
+        raise refusal("BULK_API_ERROR", message_text)
     return job, content
 
 
@@ -118,10 +118,9 @@ def _object(call: Call, name: str) -> ObjectDef:
     try:
         definition = call.org.table(name).definition
     except KeyError:
-        raise invalid_job(f"Unable to find object: {name}") from None
+        raise named_refusal("InvalidJob", f"Unable to find object: {name}") from None
     if not definition.createable:
-        message = f"InvalidEntity : Entity '{definition.name}' is not supported by the Bulk API."
-        raise CallError(400, "INVALIDENTITY", message, code_first=True)
+        raise named_refusal("InvalidEntity", f"Entity '{definition.name}' is not supported by the Bulk API.")
     return definition
 
 
@@ -129,7 +128,9 @@ def _external_id_field(definition: ObjectDef, body: Mapping[str, Any]) -> str:
     name = str(body.get("externalIdFieldName") or "")
     field = definition.find(name)
     if field is None or not (field.external_id or field.name == "Id"):
-        raise invalid_job(f"Field name provided, {name} does not match an External ID for {definition.name}")
+        raise named_refusal(
+            "InvalidJob", f"Field name provided, {name} does not match an External ID for {definition.name}"
+        )
     return field.name
 
 

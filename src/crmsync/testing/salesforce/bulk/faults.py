@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from attrs import asdict, define, field, frozen
+from attrs import define, field, frozen
 
 FAILED_MESSAGE = "InternalServerError : Job failed due to an internal error"
 
@@ -17,10 +15,6 @@ class BulkFault:
     stop_after: int | None = None
     stop_state: str = "Failed"
     message: str | None = None
-
-    def as_state(self) -> dict[str, Any]:
-        """Return the fault as JSON values, for ``BulkFault(**…)``."""
-        return asdict(self)
 
 
 @define

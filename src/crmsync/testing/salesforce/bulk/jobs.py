@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import Factory, define, field, frozen
 
 from crmsync.testing.salesforce.bulk.csv_text import Dialect
-from crmsync.testing.salesforce.errors import CallError
+from crmsync.testing.salesforce.errors import not_found
 from crmsync.testing.salesforce.ids import canonical_id, make_id
-from crmsync.testing.salesforce.times import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,8 +42,6 @@ QUERY_OPERATIONS: Final = ("query", "queryAll")
 #: "Bulk API and Bulk API 2.0 Limits and Allocations": jobs in a final state are deleted after seven days.
 JOB_LIFE: Final = timedelta(days=7)
 DAY: Final = timedelta(days=1)
-#: The locator of a list of jobs, to which the place is added.
-LIST_LOCATOR: Final = make_id("01g", 750)
 
 
 @frozen(kw_only=True)
@@ -66,6 +63,10 @@ class BulkOptions:
     batches_a_day: int = 15_000
     query_jobs_a_day: int = 10_000
     page_records: int = 50_000
+
+    def takes(self, data: bytes) -> bool:
+        """Whether the data of an upload is small enough."""
+        return 4 * ceil(len(data) / 3) <= self.max_upload_bytes
 
 
 @define(kw_only=True)
@@ -207,7 +208,7 @@ class Jobs:
         """
         job = self.ingest.get(canonical_id(text) or "")
         if job is None:
-            raise unknown_job()
+            raise not_found()
         return job
 
     def find_query(self, text: str) -> QueryJob:
@@ -217,7 +218,7 @@ class Jobs:
         """
         job = self.query.get(canonical_id(text) or "")
         if job is None:
-            raise unknown_job()
+            raise not_found()
         return job
 
     def close(self, job: Job, now: datetime, fault: BulkFault | None) -> None:
@@ -248,96 +249,3 @@ def _used(log: list[tuple[datetime, int]], now: datetime) -> int:
     while log and now - log[0][0] >= DAY:
         log.pop(0)
     return sum(count for _, count in log)
-
-
-def unknown_job() -> CallError:
-    """The answer for the id of no job."""
-    return CallError(404, "NOT_FOUND", "The requested resource does not exist", code_first=True)
-
-
-def invalid_state(message: str) -> CallError:
-    """The refusal of what a job's state does not allow. 400: "Abort a Query Job" shows it."""
-    return CallError(400, "INVALIDJOBSTATE", message, code_first=True)
-
-
-def invalid_job(message: str) -> CallError:
-    """The refusal of a job that cannot be: its message repeats the code in its old form, as recorded."""
-    return CallError(400, "INVALIDJOB", f"InvalidJob : {message}", code_first=True)
-
-
-def bad_property(name: str, value: object) -> CallError:
-    """The refusal of a request's property."""
-    shown = "" if value is None else value
-    return CallError(400, "API_ERROR", f"Invalid value: '{shown}' supplied for property: '{name}'", code_first=True)
-
-
-def within_upload_limit(options: BulkOptions, data: bytes) -> bytes:
-    """Return the data of an upload.
-
-    :raises CallError: 413, it is too large once Salesforce has put it into base64 ("Upload Job Data" gives the limit,
-        no answer).
-    """
-    if 4 * ceil(len(data) / 3) > options.max_upload_bytes:
-        message = f"Job data is limited to {options.max_upload_bytes} bytes of base64 encoded content"
-        raise CallError(413, "EXCEEDEDQUOTA", f"ExceededQuota : {message}", code_first=True)
-    return data
-
-
-def short_info(job: Job) -> dict[str, Any]:
-    """Return the form in which creating, closing and aborting a job answer."""
-    info: dict[str, Any] = {
-        "id": job.id,
-        "operation": job.operation,
-        "object": job.object_name,
-        "createdById": job.created_by,
-        "createdDate": stamp(job.created_at),
-        "systemModstamp": stamp(job.modified_at),
-        "state": job.state,
-    }
-    if isinstance(job, IngestJob):
-        if job.external_id_field is not None:
-            info["externalIdFieldName"] = job.external_id_field
-        if job.assignment_rule_id is not None:
-            info["assignmentRuleId"] = job.assignment_rule_id
-    # apiVersion is a JSON number with its fraction, 47.0, in recorded answers, though the documentation says string.
-    return {**info, "concurrencyMode": "Parallel", "contentType": "CSV", "apiVersion": float(job.version)}
-
-
-def created_info(job: Job) -> dict[str, Any]:
-    """Return the form in which creating a job answers: the short one and how to upload."""
-    return {**short_info(job), **_upload_info(job)}
-
-
-def listed_info(job: Job) -> dict[str, Any]:
-    """Return the form in a list of jobs."""
-    kind = "V2Ingest" if isinstance(job, IngestJob) else "V2Query"
-    return {**short_info(job), "jobType": kind, **_upload_info(job)}
-
-
-def full_info(job: Job) -> dict[str, Any]:
-    """Return the form in which a single job is read."""
-    info = listed_info(job)
-    # Milliseconds; the emulator has no triggers in Apex.
-    worked = 0
-    if job.closed_at is not None:
-        worked = int(((job.finished_at or job.modified_at) - job.closed_at).total_seconds() * 1000)
-    info |= {"numberRecordsProcessed": job.processed}
-    if isinstance(job, IngestJob):
-        info |= {"numberRecordsFailed": job.failed}
-    info |= {"retries": 0, "totalProcessingTime": worked}
-    if isinstance(job, IngestJob):
-        info |= {"apiActiveProcessingTime": worked, "apexProcessingTime": 0}
-    else:
-        info["isPkChunkingSupported"] = True
-    if job.error_message is not None:
-        info["errorMessage"] = job.error_message
-    return info
-
-
-def _upload_info(job: Job) -> dict[str, Any]:
-    dialect = job.dialect
-    info: dict[str, Any] = {"lineEnding": dialect.line_ending, "columnDelimiter": dialect.column_delimiter}
-    if isinstance(job, IngestJob) and job.state == OPEN:
-        # Without a slash in front, as recorded; clients join it to the instance's URL.
-        return {"contentUrl": f"services/data/v{job.version}/jobs/ingest/{job.id}/batches", **info}
-    return info

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from crmsync.testing.salesforce.bulk import jobs
-from crmsync.testing.salesforce.errors import CallError
+from crmsync.testing.salesforce.bulk.refusals import refusal
 from crmsync.testing.salesforce.soql import syntax
 from crmsync.testing.salesforce.soql.evaluation import run
 from crmsync.testing.salesforce.soql.parsing import parse
@@ -49,15 +49,10 @@ def require_bulk_soql(text: str) -> None:
     """
     bare = _STRING.sub("''", text)
     if _has_nested_query(bare):
-        raise refused(_NESTED)
+        raise refusal("API_ERROR", _NESTED)
     for pattern, message in _REFUSED:
         if pattern.search(bare):
-            raise refused(message)
-
-
-def refused(message: str) -> CallError:
-    """The refusal of a query."""
-    return CallError(400, "API_ERROR", message, code_first=True)
+            raise refusal("API_ERROR", message)
 
 
 def _has_nested_query(bare: str) -> bool:
@@ -100,7 +95,7 @@ def _columns(resolver: Resolver) -> list[tuple[str, Callable[[Row], str]]]:
         assert isinstance(path, syntax.Path)
         field, read = resolver.resolve(path)
         if field.type in ("address", "location"):
-            raise refused(_COMPOUND)
+            raise refusal("API_ERROR", _COMPOUND)
         *parents, _ = resolver.names(path)
         columns.append((".".join([*_relationships(resolver, path, parents), field.name]), _reader(field, read)))
     return columns

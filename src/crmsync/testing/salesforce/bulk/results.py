@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 
 from crmsync.testing.salesforce.bulk.csv_text import UnreadableCsvError
-from crmsync.testing.salesforce.errors import CallError
+from crmsync.testing.salesforce.bulk.refusals import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,5 +97,5 @@ def place_of(job: QueryJob, locator: str | None) -> int:
         except (binascii.Error, ValueError):
             text = ""
     if not text.isdecimal() or int(text) > len(job.rows):
-        raise CallError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
+        raise refusal("INVALID_QUERY_LOCATOR", "invalid query locator")
     return int(text)

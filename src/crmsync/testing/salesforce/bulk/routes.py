@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from crmsync.testing.salesforce.bulk import jobs, results
+from crmsync.testing.salesforce.bulk import info, jobs, results
 from crmsync.testing.salesforce.bulk.creating import new_ingest_job, new_query_job
-from crmsync.testing.salesforce.errors import CallError, not_found
+from crmsync.testing.salesforce.bulk.refusals import bad_property, named_refusal, refusal, wrong_state
+from crmsync.testing.salesforce.errors import not_found
+from crmsync.testing.salesforce.ids import make_id
 from crmsync.testing.salesforce.routes.call import Call, Reply, RouteTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from crmsync.testing.salesforce.bulk.jobs import IngestJob, Job, QueryJob
+    from crmsync.testing.salesforce.errors import CallError
 
 FIRST_INGEST_VERSION: Final = 41.0
 FIRST_QUERY_VERSION: Final = 47.0
 FIRST_VERSION_WITH_RESULT_PAGES: Final = 58.0
 LISTED_JOBS: Final = 1_000
 PARALLEL_PAGES: Final = 5
+#: The locator of a list of jobs, to which the place is added.
+LIST_LOCATOR: Final = make_id("01g", 750)
 CSV: Final = "text/csv"
 
 
@@ -26,32 +31,39 @@ def create_ingest(call: Call) -> Reply:
     """Create a job. In a multipart request that brings its data, the job is closed at once."""
     _require_version(call, FIRST_INGEST_VERSION)
     job = new_ingest_job(call)
-    return Reply(jobs.created_info(job))
+    return Reply(info.created_info(job))
 
 
 def list_ingest(call: Call) -> Reply:
     """List the ingest jobs."""
     _require_version(call, FIRST_INGEST_VERSION)
-    return _listed(call, "ingest", call.org.bulk.ingest.values(), "V2Ingest")
+    bulk = call.org.bulk
+    bulk.forget_old(call.org.now())
+    return _listed(call, "ingest", bulk.ingest.values(), "V2Ingest")
 
 
 def read_ingest(call: Call) -> Reply:
     """Tell how a job stands."""
-    return Reply(jobs.full_info(_ingest(call)))
+    return Reply(info.full_info(_ingest(call)))
 
 
 def upload(call: Call) -> Reply:
     """Take the data of an open job, once: 201."""
     job = _ingest(call)
     if job.state != jobs.OPEN:
-        raise jobs.invalid_state(f"InvalidJobState : Job must be in state Open to take data, it is {job.state}")
+        raise named_refusal("InvalidJobState", f"Job must be in state Open to take data, it is {job.state}")
     if job.data is not None:
         message = (
             f"Found multipe contents for job: <{job.id[:15]}>, please 'Close' / 'Abort' / 'Delete' the current Job"
             " then create a new Job and make sure you only do 'PUT' once on a given Job."
         )
-        raise CallError(400, "BULK_API_ERROR", message, code_first=True)
-    job.data = jobs.within_upload_limit(call.org.bulk.options, call.body)
+        raise refusal("BULK_API_ERROR", message)
+    if not call.org.bulk.options.takes(call.body):
+        # "Upload Job Data" gives the limit, but no answer.
+        limit = call.org.bulk.options.max_upload_bytes
+        message = f"Job data is limited to {limit} bytes of base64 encoded content"
+        raise named_refusal("ExceededQuota", message, status=413)
+    job.data = call.body
     return Reply(status=201)
 
 
@@ -66,8 +78,8 @@ def close_or_abort_ingest(call: Call) -> Reply:
     elif wanted == jobs.ABORTED:
         _abort(call, job)
     else:
-        raise jobs.bad_property("state", wanted)
-    return Reply(jobs.short_info(job))
+        raise bad_property("state", wanted)
+    return Reply(info.short_info(job))
 
 
 def delete_ingest(call: Call) -> Reply:
@@ -75,7 +87,7 @@ def delete_ingest(call: Call) -> Reply:
     job = _ingest(call)
     # "Delete a Job": UploadComplete, JobComplete, Aborted or Failed.
     if job.state in (jobs.OPEN, jobs.IN_PROGRESS):
-        raise jobs.invalid_state(f"InvalidJobState : Deleting a Job in state {job.state} not allowed")
+        raise named_refusal("InvalidJobState", f"Deleting a Job in state {job.state} not allowed")
     del call.org.bulk.ingest[job.id]
     return Reply(status=204)
 
@@ -94,20 +106,21 @@ def ingest_results(call: Call) -> Reply:
     if make is None:
         raise not_found()
     if not job.is_final:
-        raise jobs.invalid_state(f"InvalidJobState : Job has no results yet, its state is {job.state}")
+        raise named_refusal("InvalidJobState", f"Job has no results yet, its state is {job.state}")
     return Reply(make(job), media_type=CSV)
 
 
 def create_query(call: Call) -> Reply:
     """Create a query job, which is closed from the start."""
     _require_version(call, FIRST_QUERY_VERSION)
-    return Reply(jobs.created_info(new_query_job(call)))
+    return Reply(info.created_info(new_query_job(call)))
 
 
 def list_query(call: Call) -> Reply:
     """List the query jobs, or with ``jobType=V2Ingest`` the others."""
     _require_version(call, FIRST_QUERY_VERSION)
     bulk = call.org.bulk
+    bulk.forget_old(call.org.now())
     if call.query.get("jobType") == "V2Ingest":
         return _listed(call, "query", bulk.ingest.values(), "V2Ingest")
     return _listed(call, "query", bulk.query.values(), "V2Query")
@@ -115,7 +128,7 @@ def list_query(call: Call) -> Reply:
 
 def read_query(call: Call) -> Reply:
     """Tell how a job stands."""
-    return Reply(jobs.full_info(_query(call)))
+    return Reply(info.full_info(_query(call)))
 
 
 def abort_query(call: Call) -> Reply:
@@ -123,16 +136,16 @@ def abort_query(call: Call) -> Reply:
     job = _query(call)
     wanted = call.json_object().get("state")
     if wanted != jobs.ABORTED:
-        raise jobs.bad_property("state", wanted)
+        raise bad_property("state", wanted)
     _abort(call, job)
-    return Reply(jobs.short_info(job))
+    return Reply(info.short_info(job))
 
 
 def delete_query(call: Call) -> Reply:
     """Forget a job that is over: 204."""
     job = _query(call)
     if not job.is_final:
-        raise jobs.invalid_state(f"InvalidJobState : Deleting a Job in state {job.state} not allowed")
+        raise named_refusal("InvalidJobState", f"Deleting a Job in state {job.state} not allowed")
     del call.org.bulk.query[job.id]
     return Reply(status=204)
 
@@ -169,11 +182,13 @@ def _require_version(call: Call, first: float) -> None:
 
 def _ingest(call: Call) -> IngestJob:
     _require_version(call, FIRST_INGEST_VERSION)
+    call.org.bulk.forget_old(call.org.now())
     return call.org.bulk.find_ingest(call.params["job"])
 
 
 def _query(call: Call) -> QueryJob:
     _require_version(call, FIRST_QUERY_VERSION)
+    call.org.bulk.forget_old(call.org.now())
     return call.org.bulk.find_query(call.params["job"])
 
 
@@ -181,15 +196,14 @@ def _complete_query(call: Call) -> QueryJob:
     job = _query(call)
     if job.version != call.version:
         # "Get Results for a Query Job" names the status, not the code.
-        message = f"InvalidVersion : The job was created with API version {job.version}"
-        raise CallError(409, "INVALIDVERSION", message, code_first=True)
+        raise named_refusal("InvalidVersion", f"The job was created with API version {job.version}", status=409)
     if job.state != jobs.JOB_COMPLETE:
         # As "Get Results for a Query Job" showed it for v48.0; later editions do not show the body.
         message = (
             "can only download query results of successfully completed bulk job with status: JOB_COMPLETE. Current"
             f" status: {jobs.UPPER_STATES[job.state]}"
         )
-        raise CallError(412, "JOB_NOT_COMPLETE", message, code_first=True)
+        raise refusal("JOB_NOT_COMPLETE", message, status=412)
     return job
 
 
@@ -198,7 +212,7 @@ def _page_size(call: Call) -> int:
     if text is None:
         return call.org.bulk.options.page_records
     if not text.isdecimal() or int(text) < 1:
-        raise jobs.bad_property("maxRecords", text)
+        raise bad_property("maxRecords", text)
     return int(text)
 
 
@@ -210,7 +224,7 @@ def _abort(call: Call, job: Job) -> None:
 
 def _already(verb: str, job: Job) -> CallError:
     done = {jobs.JOB_COMPLETE: "Completed", jobs.UPLOAD_COMPLETE: "Closed", jobs.IN_PROGRESS: "Closed"}
-    return jobs.invalid_state(f"{verb} already {done.get(job.state, job.state)} Job not allowed")
+    return wrong_state(f"{verb} already {done.get(job.state, job.state)} Job not allowed")
 
 
 def _listed(call: Call, kind: str, found: Iterable[Job], job_type: str) -> Reply:
@@ -220,8 +234,8 @@ def _listed(call: Call, kind: str, found: Iterable[Job], job_type: str) -> Reply
     start = _list_place(query.get("queryLocator"))
     stop = start + LISTED_JOBS
     done = stop >= len(wanted)
-    url = None if done else f"{call.data_root}/jobs/{kind}?queryLocator={jobs.LIST_LOCATOR}-{stop}"
-    body: dict[str, Any] = {"done": done, "records": [jobs.listed_info(job) for job in wanted[start:stop]]}
+    url = None if done else f"{call.data_root}/jobs/{kind}?queryLocator={LIST_LOCATOR}-{stop}"
+    body: dict[str, Any] = {"done": done, "records": [info.listed_info(job) for job in wanted[start:stop]]}
     return Reply({**body, "nextRecordsUrl": url})
 
 
@@ -229,8 +243,8 @@ def _list_place(locator: str | None) -> int:
     if locator is None:
         return 0
     head, _, place = locator.rpartition("-")
-    if head != jobs.LIST_LOCATOR or not place.isdecimal():
-        raise CallError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
+    if head != LIST_LOCATOR or not place.isdecimal():
+        raise refusal("INVALID_QUERY_LOCATOR", "invalid query locator")
     return int(place)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from crmsync.testing.salesforce.bulk.control import set_bulk
 from crmsync.testing.salesforce.conversion import Conversion
 from crmsync.testing.salesforce.faults import row_fault
 from crmsync.testing.salesforce.oauth.control import set_sign_in
@@ -151,6 +152,7 @@ ROUTES: Final[tuple[tuple[str, tuple[str, ...], Act], ...]] = (
     ("/__emulator__/records/merge", ("POST",), merge_records),
     ("/__emulator__/records/convert", ("POST",), convert_lead),
     ("/__emulator__/faults", ("POST",), set_faults),
+    ("/__emulator__/bulk", ("POST",), set_bulk),
     ("/__emulator__/oauth", ("POST",), set_sign_in),
     ("/__emulator__/state", ("GET",), dump),
     ("/__emulator__/state", ("PUT",), load),

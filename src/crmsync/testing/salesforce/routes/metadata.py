@@ -27,7 +27,7 @@ def versions(newest: int) -> list[dict[str, str]]:
 
 def resources(call: Call) -> Reply:
     """List the resources of a version."""
-    names = ("sobjects", "query", "queryAll", "limits", "composite")
+    names = ("sobjects", "query", "queryAll", "limits", "composite", "jobs")
     body = {name: f"{call.data_root}/{name}" for name in names}
     return Reply({**body, "identity": f"{call.base_url}/id/{call.org.org_id}/{call.user_id}"})
 
@@ -65,11 +65,14 @@ def _http_date(text: str) -> Any:
 
 
 def limits(call: Call) -> Reply:
-    """Return the org's limits: the API calls are real, the others those of an untouched Developer Edition."""
-    used = call.org.api_calls
+    """Return the org's limits: API calls and bulk jobs are counted, the others as in an untouched Developer Edition."""
+    bulk, now = call.org.bulk, call.org.now()
+    counted = {
+        "DailyApiRequests": (call.org.daily_limit, call.org.api_calls),
+        "DailyBulkApiBatches": (bulk.options.batches_a_day, bulk.batches_used(now)),
+        "DailyBulkV2QueryJobs": (bulk.options.query_jobs_a_day, bulk.query_jobs_used(now)),
+    }
     untouched = {
-        "DailyBulkApiBatches": 15_000,
-        "DailyBulkV2QueryJobs": 10_000,
         "DailyBulkV2QueryFileStorageMB": 976_562,
         "DailyAsyncApexExecutions": 250_000,
         "DataStorageMB": 5,
@@ -77,7 +80,7 @@ def limits(call: Call) -> Reply:
         "SingleEmail": 15,
         "MassEmail": 10,
     }
-    body = {"DailyApiRequests": {"Max": call.org.daily_limit, "Remaining": max(call.org.daily_limit - used, 0)}}
+    body = {name: {"Max": limit, "Remaining": max(limit - used, 0)} for name, (limit, used) in counted.items()}
     body |= {name: {"Max": number, "Remaining": number} for name, number in untouched.items()}
     return Reply(dict(sorted(body.items())))
 
