@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from crmsync.testing.salesforce.bulk import jobs
 from crmsync.testing.salesforce.bulk.csv_text import DELIMITERS, LINE_ENDINGS, Dialect
 from crmsync.testing.salesforce.bulk.jobs import IngestJob, QueryJob
-from crmsync.testing.salesforce.bulk.query import require_bulk_soql, take_snapshot
+from crmsync.testing.salesforce.bulk.query import take_snapshot
 from crmsync.testing.salesforce.bulk.refusals import bad_property, named_refusal, refusal
 from crmsync.testing.salesforce.errors import CallError
 
@@ -69,7 +69,6 @@ def new_query_job(call: Call) -> QueryJob:
     text = body.get("query")
     if not isinstance(text, str) or not text.strip():
         raise bad_property("query", text)
-    require_bulk_soql(text)
     used, limit = bulk.query_jobs_used(now), bulk.options.query_jobs_a_day
     if used >= limit:
         message = f"Max bulk v2 query jobs ({limit}) per 24 hrs has been reached ({used})"

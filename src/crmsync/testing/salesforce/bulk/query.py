@@ -21,54 +21,43 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from crmsync.testing.salesforce.bulk.jobs import QueryJob
+    from crmsync.testing.salesforce.errors import CallError
     from crmsync.testing.salesforce.org import SalesforceOrg
     from crmsync.testing.salesforce.schema import FieldDef
     from crmsync.testing.salesforce.store import Row
 
 #: "Get Results for a Query Job": from this version on columns come as they were selected, before in alphabetical order.
 FIRST_VERSION_IN_SELECT_ORDER: Final = 50.0
-_STRING: Final = re.compile(r"'(?:\\.|[^'\\])*'", re.DOTALL)
 _COMPOUND: Final = "Selecting compound data not supported in Bulk Query"
-_REFUSED: Final = (
-    (re.compile(r"\bTYPEOF\b", re.IGNORECASE), "TYPEOF clause not supported in Bulk V2 Query"),
-    (re.compile(r"\bGROUP\s+BY\b", re.IGNORECASE), "GROUP BY clause not supported in Bulk V2 Query"),
-    (re.compile(r"\bOFFSET\s+\d", re.IGNORECASE), "OFFSET clause not supported in Bulk V2 Query"),
-    (re.compile(r"\bFIELDS\s*\(", re.IGNORECASE), _COMPOUND),
-    (
-        re.compile(r"\b(?:COUNT|COUNT_DISTINCT|SUM|AVG|MIN|MAX)\s*\(", re.IGNORECASE),
-        "Aggregate functions not supported in Bulk V2 Query",
-    ),
-)
 _NESTED: Final = "Aggregate Relationships not supported in Bulk V2 Query with CSV content type"
+_TYPEOF: Final = re.compile(r"\s*SELECT\b[^']*\bTYPEOF\b", re.IGNORECASE)
 
 
-def require_bulk_soql(text: str) -> None:
-    """Refuse SOQL that a query job does not take, whether or not it is well-formed.
+def parse_bulk_soql(text: str) -> syntax.Query:
+    """Return the syntax tree of a query that a query job takes.
 
-    :raises CallError: API_ERROR.
+    :raises CallError: API_ERROR for what is only fit for the REST API; else as any query is refused.
     """
-    bare = _STRING.sub("''", text)
-    if _has_nested_query(bare):
-        raise refusal("API_ERROR", _NESTED)
-    for pattern, message in _REFUSED:
-        if pattern.search(bare):
-            raise refusal("API_ERROR", message)
+    # The grammar has no TYPEOF at all.
+    if _TYPEOF.match(text):
+        raise _unfit("TYPEOF clause")
+    query = parse(text)
+    for item in query.select:
+        if isinstance(item, syntax.Children):
+            raise refusal("API_ERROR", _NESTED)
+        if isinstance(item, syntax.FieldsOf):
+            raise refusal("API_ERROR", _COMPOUND)
+        if isinstance(item, (syntax.Aggregate, syntax.CountAll)):
+            raise _unfit("Aggregate functions")
+    if query.group:
+        raise _unfit("GROUP BY clause")
+    if query.offset:
+        raise _unfit("OFFSET clause")
+    return query
 
 
-def _has_nested_query(bare: str) -> bool:
-    """Whether there is a query in the SELECT list; in WHERE it is a semi-join, which is fine."""
-    depth = 0
-    for match in re.finditer(r"\(|\)|\bFROM\b|\bSELECT\b", bare, re.IGNORECASE):
-        token = match[0].upper()
-        if token == "(":
-            depth += 1
-        elif token == ")":
-            depth -= 1
-        elif token == "FROM" and depth == 0:
-            return False
-        elif token == "SELECT" and depth:
-            return True
-    return False
+def _unfit(what: str) -> CallError:
+    return refusal("API_ERROR", f"{what} not supported in Bulk V2 Query")
 
 
 def take_snapshot(org: SalesforceOrg, job: QueryJob, now: datetime) -> None:
@@ -76,7 +65,7 @@ def take_snapshot(org: SalesforceOrg, job: QueryJob, now: datetime) -> None:
 
     :raises CallError: as Salesforce refuses the query.
     """
-    query = parse(job.query)
+    query = parse_bulk_soql(job.query)
     result = run(job.query, org.tables, version=job.version, now=now, include_deleted=job.operation == "queryAll")
     table = org.table(query.object_name)
     columns = _columns(Resolver(query, table, org.tables))
@@ -91,8 +80,9 @@ def take_snapshot(org: SalesforceOrg, job: QueryJob, now: datetime) -> None:
 
 def _columns(resolver: Resolver) -> list[tuple[str, Callable[[Row], str]]]:
     columns: list[tuple[str, Callable[[Row], str]]] = []
-    for path in resolver.query.select:
-        assert isinstance(path, syntax.Path)
+    for item in resolver.query.select:
+        assert isinstance(item, (syntax.Path, syntax.Aliased))
+        path = item if isinstance(item, syntax.Path) else item.path
         field, read = resolver.resolve(path)
         if field.type in ("address", "location"):
             raise refusal("API_ERROR", _COMPOUND)
