@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,14 +14,15 @@ from starlette.routing import Route
 
 from crmsync.testing.salesforce.bulk import routes as bulk_routes
 from crmsync.testing.salesforce.bulk.settling import settle
+from crmsync.testing.salesforce.composition import routes as composition_routes
 from crmsync.testing.salesforce.errors import CallError, RowError, not_found
 from crmsync.testing.salesforce.gateway import Gateway
 from crmsync.testing.salesforce.oauth import authorize, identity, soap, token
 from crmsync.testing.salesforce.oauth.call import OAuthCall, form_of
 from crmsync.testing.salesforce.oauth.errors import OAuthError
-from crmsync.testing.salesforce.org import MultipleMatchesError, SalesforceOrg
-from crmsync.testing.salesforce.rendering import attributes
+from crmsync.testing.salesforce.org import SalesforceOrg
 from crmsync.testing.salesforce.routes import changes, collections, metadata, query, rows
+from crmsync.testing.salesforce.routes.answering import answer, handler_for, live_version, refused
 from crmsync.testing.salesforce.routes.call import Call, Handler, Reply
 from crmsync.testing.salesforce.routes.control import ROUTES as CONTROL_ROUTES
 
@@ -34,10 +34,17 @@ if TYPE_CHECKING:
     from crmsync.testing.salesforce.oauth.call import Handler as OAuthHandler
 
 _METHODS: Final = ("GET", "POST", "PATCH", "PUT", "DELETE")
-_VERSION: Final = re.compile(r"(\d{1,3})\.0")
 _JSON: Final = "application/json;charset=UTF-8"
 # The order matters: fixed names come before the templates that would swallow them.
-_TABLES: Final = (metadata.ROUTES, changes.ROUTES, query.ROUTES, bulk_routes.ROUTES, collections.ROUTES, rows.ROUTES)
+_TABLES: Final = (
+    metadata.ROUTES,
+    changes.ROUTES,
+    query.ROUTES,
+    bulk_routes.ROUTES,
+    composition_routes.ROUTES,
+    collections.ROUTES,
+    rows.ROUTES,
+)
 _OAUTH_TABLES: Final = (authorize.ROUTES, token.ROUTES, identity.ROUTES, soap.ROUTES)
 
 
@@ -80,9 +87,7 @@ async def _data(org: SalesforceOrg, template: str, handlers: Mapping[str, Handle
             settle(org)
             reply = _answer(org, template, handlers, request, body)
         except CallError as error:
-            reply = Reply(error.as_body(), status=error.status, headers=error.headers)
-        except RowError as error:
-            reply = Reply(error.as_body(), status=error.status)
+            reply = refused(error)
         used = f"api-usage={org.api_calls}/{org.daily_limit}"
     # Recorded traffic of real orgs has no usage header on a 401.
     headers = reply.headers if reply.status == 401 else {**reply.headers, "Sforce-Limit-Info": used}
@@ -95,13 +100,9 @@ def _answer(org: SalesforceOrg, template: str, handlers: Mapping[str, Handler], 
         raise CallError(401, "INVALID_SESSION_ID", "Session expired or invalid")
     if not {"api", "full"} & set(session.scopes):
         raise CallError(401, "INVALID_SESSION_ID", "This session is not valid for use with the REST API")
-    version = _version(org, request.path_params["version"])
+    version = live_version(org, request.path_params["version"])
     method = "GET" if request.method == "HEAD" else request.method
-    handler = handlers.get(method)
-    if handler is None:
-        allowed = ",".join(handlers)
-        message = f"HTTP Method '{method}' not allowed. Allowed are {allowed}"
-        raise CallError(405, "METHOD_NOT_ALLOWED", message, code_first=True, headers={"Allow": allowed})
+    handler = handler_for(handlers, method)
     if not org.spend_call(f"{method} {template or '/'}"):
         raise CallError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
     call = Call(
@@ -115,20 +116,7 @@ def _answer(org: SalesforceOrg, template: str, handlers: Mapping[str, Handler], 
         headers=request.headers,
         body=body,
     )
-    try:
-        return handler(call)
-    except MultipleMatchesError as error:
-        definition = call.table().definition
-        return Reply([attributes(definition, found, version)["url"] for found in error.ids], status=300)
-
-
-def _version(org: SalesforceOrg, text: str) -> str:
-    match = _VERSION.fullmatch(text)
-    if match is None or int(match[1]) > org.max_version:
-        raise not_found()
-    if int(match[1]) < metadata.FIRST_LIVE_VERSION:
-        raise CallError(410, "GONE", f"The requested API version v{text} is retired", code_first=True)
-    return text
+    return answer(handler, call)
 
 
 def _unknown(_: Call) -> Reply:

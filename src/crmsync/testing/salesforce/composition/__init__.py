@@ -1,0 +1,1 @@
+"""Requests made of requests: Composite, Composite Batch, Composite Graph and sObject Tree."""
