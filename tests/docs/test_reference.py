@@ -17,8 +17,9 @@ from crmsync.cli.config import ConfigFile, IntegrationSection, VaultSection, loa
 from crmsync.cli.exits import ExitCode
 from crmsync.models.mappings import FieldMapping, MatchKeys, ObjectMapping
 from crmsync.models.runs import RunOptions
+from crmsync.providers.salesforce.credentials import SalesforceCredentials
 from crmsync.providers.salesforce.errors import call_error, row_error
-from crmsync.providers.salesforce.settings import SalesforceCredentials, SalesforceSettings
+from crmsync.providers.salesforce.settings import SalesforceSettings
 from crmsync.providers.salesforce.sf.options import SfOptions
 from crmsync.storage.csv_records import open_records
 from crmsync.storage.sql.tables import metadata

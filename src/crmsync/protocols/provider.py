@@ -94,6 +94,18 @@ class CRMProvider(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsRevocation(Protocol):
+    """A provider that can end its own credentials at the CRM."""
+
+    async def revoke(self) -> bool:
+        """Make the CRM refuse what this connection signs in with, from now on; False if nothing is ours to end.
+
+        :raises ProviderError: the CRM could not be asked, or refused.
+        """
+        ...
+
+
 class CredentialStore(Protocol):
     """The credentials of one integration, as they are kept. A provider that renews a secret saves it here."""
 

@@ -15,12 +15,13 @@ from crmsync.protocols.provider import ProviderContext
 try:
     import httpx2
 
-    from crmsync.providers.salesforce.auth import AccessToken
-    from crmsync.providers.salesforce.client import open_client
+    from crmsync.providers.salesforce.auth import TokenEndpoint
+    from crmsync.providers.salesforce.authorizing import authorizer
+    from crmsync.providers.salesforce.client import SalesforceClient, open_http
+    from crmsync.providers.salesforce.credentials import read_connection
     from crmsync.providers.salesforce.provider import CONTACT_FIELDS, SalesforceProvider
-    from crmsync.providers.salesforce.settings import read_credentials, read_settings
 except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] in ("httpx2", "stamina"):
+    if (error.name or "").partition(".")[0] in ("httpx2", "jwt", "stamina"):
         raise MissingExtraError("the Salesforce provider", "salesforce") from error
     raise
 
@@ -45,10 +46,10 @@ class SalesforceProviderFactory:
 
         :raises ConfigurationError: a setting or credential is missing, unknown or unusable, all of them at once.
         """
-        checked = read_settings(settings)
-        auth = AccessToken(read_credentials(credentials).access_token)
-        async with open_client(checked, auth, context, self._transport) as client:
-            yield SalesforceProvider(client)
+        checked, secrets, way = read_connection(settings, credentials)
+        async with open_http(checked, self._transport) as http:
+            auth = authorizer(way, secrets, TokenEndpoint(http, checked), context)
+            yield SalesforceProvider(SalesforceClient(checked, auth, context, http))
 
 
 __all__ = ["SalesforceProvider", "SalesforceProviderFactory"]

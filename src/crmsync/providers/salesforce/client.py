@@ -29,6 +29,7 @@ from crmsync.protocols.runtime import Clock
 from crmsync.providers.salesforce.auth import Authorizer
 from crmsync.providers.salesforce.errors import call_error
 from crmsync.providers.salesforce.limits import ApiUsage, parse_limit_info
+from crmsync.providers.salesforce.oauth import Access
 from crmsync.providers.salesforce.settings import SalesforceSettings
 
 NEWEST_VERSION: Final = 68
@@ -157,7 +158,7 @@ class SalesforceClient:
         request = _Request(method, path, params, content, repeatable, content_type)
 
         async def attempt() -> Answer:
-            return await self._authorised(lambda header: self._once(request, header))
+            return await self._authorised(lambda access: self._once(request, access))
 
         return await self._again(attempt, prepaid=prepaid)
 
@@ -176,7 +177,7 @@ class SalesforceClient:
         request = _Request("GET", path, params, None, repeatable=True)
 
         async def attempt() -> T:
-            return await self._authorised(lambda header: self._streamed(request, header, consume))
+            return await self._authorised(lambda access: self._streamed(request, access, consume))
 
         return await self._again(attempt, prepaid=False)
 
@@ -197,6 +198,13 @@ class SalesforceClient:
                 return await attempt_once()
         raise AssertionError("unreachable")
 
+    async def revoke(self) -> bool:
+        """End the connection's tokens at the CRM; False if there is none that is ours to end.
+
+        :raises ProviderError: the CRM could not be asked, or refused.
+        """
+        return await self._auth.revoke()
+
     async def spend(self, calls: int) -> None:
         """Take the calls of several requests from the budget at once, for `call` with ``prepaid``."""
         await self._context.budget.spend(calls)
@@ -208,36 +216,41 @@ class SalesforceClient:
             return error.retry_after if error.retry_after <= self.settings.retry_wait_max else False
         return True
 
-    async def _authorised(self, send: Callable[[str], Awaitable[T]]) -> T:
-        header = await self._auth.header()
+    async def _authorised(self, send: Callable[[Access], Awaitable[T]]) -> T:
+        access = await self._auth.access()
         try:
-            return await send(header)
+            return await send(access)
         except AuthenticationError:
-            if not await self._auth.renew(header):
+            if not await self._auth.renew(access):
                 raise
         await self._context.budget.spend(1)
-        return await send(await self._auth.header())
+        return await send(await self._auth.access())
 
-    async def _once(self, request: _Request, authorization: str) -> Answer:
-        headers = {"Authorization": authorization, "Accept": "application/json"}
+    async def _once(self, request: _Request, access: Access) -> Answer:
+        headers = {"Authorization": access.header, "Accept": "application/json"}
         if request.content is not None:
             headers["Content-Type"] = request.content_type
         content = request.content() if callable(request.content) else request.content
         with self._reaching(request):
             response = await self._http.request(
-                request.method, request.path, params=request.params, content=content, headers=headers
+                request.method,
+                access.instance_url + request.path,
+                params=request.params,
+                content=content,
+                headers=headers,
             )
         return self._answer(request, response)
 
     async def _streamed(
         self,
         request: _Request,
-        authorization: str,
+        access: Access,
         consume: Callable[[Mapping[str, str], AsyncIterator[bytes]], Awaitable[T]],
     ) -> T:
-        headers = {"Authorization": authorization, "Accept": "text/csv"}
+        headers = {"Authorization": access.header, "Accept": "text/csv"}
+        url = access.instance_url + request.path
         with self._reaching(request):
-            async with self._http.stream("GET", request.path, params=request.params, headers=headers) as response:
+            async with self._http.stream("GET", url, params=request.params, headers=headers) as response:
                 if response.status_code in _OK:
                     self._observe(response.headers.get("Sforce-Limit-Info", ""))
                     return await consume(response.headers, response.aiter_bytes())
@@ -320,22 +333,18 @@ _HIDE_QUERIES = _HideQueries()
 
 
 @asynccontextmanager
-async def open_client(
-    settings: SalesforceSettings,
-    auth: Authorizer,
-    context: ProviderContext,
-    transport: httpx2.AsyncBaseTransport | None = None,
-) -> AsyncIterator[SalesforceClient]:
-    """Open a connection; ``transport`` replaces the network, for tests."""
+async def open_http(
+    settings: SalesforceSettings, transport: httpx2.AsyncBaseTransport | None = None
+) -> AsyncIterator[httpx2.AsyncClient]:
+    """Open the HTTP client of a connection; ``transport`` replaces the network, for tests."""
     logging.getLogger("httpx2").addFilter(_HIDE_QUERIES)
     async with httpx2.AsyncClient(
-        base_url=settings.instance_url,
         timeout=settings.timeout,
         follow_redirects=False,
         transport=transport,
         limits=httpx2.Limits(max_connections=10),
     ) as http:
-        yield SalesforceClient(settings, auth, context, http)
+        yield http
 
 
 def _date(header: str | None, default: datetime) -> datetime:

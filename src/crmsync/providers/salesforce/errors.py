@@ -112,6 +112,8 @@ _REMEDIES: Mapping[str, str] = {
     "STORAGE_LIMIT_EXCEEDED": "the org's data storage is full",
     "INVALID_FIELD_FOR_INSERT_UPDATE": "make the field editable for the user, or stop mapping it to the CRM",
 }
+_BAD_TOKEN: Final = b"Bad_OAuth_Token"
+"""What the identity resources answer, with a 403, where the others say 401 INVALID_SESSION_ID ("Identity URLs")."""
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,79}")
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,254}")
 _ID_IN_TEXT = re.compile(r"\b[A-Za-z0-9]{15}(?:[A-Z0-5]{3})?\b")
@@ -141,6 +143,8 @@ def call_error(status: int, body: bytes, retry_after: float | None = None) -> CR
     code, message = _code_and_message(body)
     what = f"Salesforce answered {status}{f' {code}' if code else ''}"
     kind = _BY_CODE.get(code.upper()) or _by_status(status)
+    if body.strip() == _BAD_TOKEN:
+        kind = AuthenticationError
     if status >= 500:  # noqa: PLR2004
         kind = UnavailableError
     return _call_error(kind, what, message, retry_after)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import anyio
 
-from crmsync.errors import AccessDeniedError, AuthenticationError, ConfigurationError, SchemaChangedError
+from crmsync.errors import ConfigurationError, SchemaChangedError
 from crmsync.models.campaigns import CRMCampaign, EmailActivity
 from crmsync.models.contacts import CRMList
 from crmsync.models.mappings import ConflictPolicy, ObjectMapping, two_way
@@ -88,6 +88,10 @@ class SalesforceProvider(ContactVerbs):
             warnings=tuple(warnings),
         )
 
+    async def revoke(self) -> bool:
+        """See `SupportsRevocation`."""
+        return await self._client.revoke()
+
     async def sync_campaign(self, campaign: CRMCampaign) -> CRMSyncResult:
         """:raises ConfigurationError: not offered by this version."""
         raise _not_offered("campaigns")
@@ -121,11 +125,7 @@ class SalesforceProvider(ContactVerbs):
         """Who the token belongs to ("UserInfo Endpoint", Identity URLs); read once a connection."""
         async with self._lock:
             if self._user is None:
-                try:
-                    answer = await self._client.send("GET", "/services/oauth2/userinfo", repeatable=True)
-                except AccessDeniedError:
-                    # This resource answers 403 Bad_OAuth_Token where the others say 401 INVALID_SESSION_ID.
-                    raise AuthenticationError("Salesforce refused the access token") from None
+                answer = await self._client.send("GET", "/services/oauth2/userinfo", repeatable=True)
                 self._user = answer.body if isinstance(answer.body, Mapping) else {}
             return self._user
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from crmsync.errors import ConfigurationError
 from crmsync.providers.salesforce.sf.options import SfOptions
@@ -38,12 +38,14 @@ class ChannelName(enum.StrEnum):
 class SalesforceSettings(BaseModel):
     """The settings of one connection.
 
-    ``instance_url`` is the org's My Domain (``https://acme.my.salesforce.com``). A host outside Salesforce's own
-    domains must stand in ``allowed_hosts`` (``host`` or ``host:port``), so that a mistyped URL does not send the
-    token to a stranger; plain http is for loopback only, with ``allow_insecure_loopback`` or by name in
-    ``allowed_hosts``. ``api_version`` None takes the newest that both the org and this library know. Times are in
-    seconds. ``look_back_seconds`` is how far before its position every pass reads again, for transactions that commit
-    late. ``safety_seconds`` is subtracted from the server's clock for the delay between a query and its answer.
+    ``instance_url`` is the org's My Domain (``https://acme.my.salesforce.com``), where crmsync signs in; calls go to
+    the address that the sign-in answers with. It may be left out where the login of ``sf.org`` is borrowed. A host
+    outside Salesforce's own domains must stand in ``allowed_hosts`` (``host`` or ``host:port``), so that a mistyped URL
+    does not send the token to a stranger; plain http is for loopback only, with ``allow_insecure_loopback`` or by name
+    in ``allowed_hosts``. ``jwt_audience`` None is what Salesforce documents for the domain. ``api_version`` None takes
+    the newest that both the org and this library know. Times are in seconds. ``look_back_seconds`` is how far before
+    its position every pass reads again, for transactions that commit late. ``safety_seconds`` is subtracted from the
+    server's clock for the delay between a query and its answer.
     ``sf`` is for what goes through the Salesforce CLI.
     ``channel`` is how records are written: ``auto`` chooses by size, speed and calls left. ``bulk_wait_seconds`` is how
     long a bulk job may take before it is aborted.
@@ -51,7 +53,8 @@ class SalesforceSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    instance_url: str
+    instance_url: str | None = None
+    jwt_audience: str | None = Field(default=None, min_length=1)
     api_version: str | None = Field(default=None, pattern=r"^\d{2,3}\.0$")
     external_id_field: str = Field(default="MarkMail_Id__c", pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
     timeout: float = Field(default=60.0, gt=0)
@@ -67,28 +70,38 @@ class SalesforceSettings(BaseModel):
 
     @field_validator("instance_url")
     @classmethod
-    def _is_an_origin(cls, value: str) -> str:
-        parts = urlsplit(value.strip())
-        if parts.scheme not in ("https", "http") or not parts.hostname or "@" in parts.netloc:
-            raise ValueError("must be an https URL of the org, without a user name")
-        if parts.path not in ("", "/") or parts.query or parts.fragment:
-            raise ValueError("must end after the host name")
-        return f"{parts.scheme}://{_netloc(parts)}"
+    def _is_an_origin(cls, value: str | None) -> str | None:
+        return value if value is None else origin_of(value)
 
     @model_validator(mode="after")
     def _is_trusted(self) -> SalesforceSettings:
-        parts = urlsplit(self.instance_url)
+        if self.instance_url is None and self.sf.org is None:
+            raise ValueError("instance_url: missing")
+        if self.instance_url is not None:
+            try:
+                self.trusted(self.instance_url)
+            except ValueError as error:
+                raise ValueError(f"instance_url: {error}") from None
+        return self
+
+    def trusted(self, url: str) -> str:
+        """The origin of a URL that a token may be sent to.
+
+        :raises ValueError: it is no origin, or these settings do not trust its host; the message does not name it.
+        """
+        origin = origin_of(url)
+        parts = urlsplit(origin)
         host = parts.hostname or ""
         listed = {entry.strip().lower() for entry in self.allowed_hosts} & {host, _netloc(parts)}
         loopback = _is_loopback(host)
         if not listed and not (loopback and self.allow_insecure_loopback) and not _is_salesforce(host):
             raise ValueError(
-                "instance_url: the host is none of Salesforce's; if it is right, add it to allowed_hosts"
+                "the host is none of Salesforce's; if it is right, add it to allowed_hosts"
                 " (for the emulator: allow_insecure_loopback = true)"
             )
         if parts.scheme != "https" and not loopback:
-            raise ValueError("instance_url: a token is only sent over https")
-        return self
+            raise ValueError("a token is only sent over https")
+        return origin
 
     @property
     def look_back(self) -> timedelta:
@@ -96,20 +109,17 @@ class SalesforceSettings(BaseModel):
         return timedelta(seconds=self.look_back_seconds)
 
 
-class SalesforceCredentials(BaseModel):
-    """The secrets of one connection."""
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a URL that has nothing else.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    access_token: SecretStr
-
-    @field_validator("access_token")
-    @classmethod
-    def _is_a_header_value(cls, value: SecretStr) -> SecretStr:
-        token = value.get_secret_value().strip()
-        if not token or not token.isascii() or not token.isprintable() or " " in token:
-            raise ValueError("must be a session id or access token: printable ASCII without spaces")
-        return SecretStr(token)
+    :raises ValueError: it has more, or is none.
+    """
+    parts = urlsplit(url.strip())
+    if parts.scheme not in ("https", "http") or not parts.hostname or "@" in parts.netloc:
+        raise ValueError("must be an https URL of the org, without a user name")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError("must end after the host name")
+    return f"{parts.scheme}://{_netloc(parts)}"
 
 
 def read_settings(settings: Mapping[str, Any]) -> SalesforceSettings:
@@ -120,21 +130,11 @@ def read_settings(settings: Mapping[str, Any]) -> SalesforceSettings:
     try:
         return SalesforceSettings.model_validate(dict(settings))
     except ValidationError as error:
-        raise ConfigurationError(_faults("settings", error, SalesforceSettings)) from None
+        raise ConfigurationError(f"Salesforce settings: {'; '.join(faults_of(error, SalesforceSettings))}") from None
 
 
-def read_credentials(credentials: Mapping[str, SecretStr]) -> SalesforceCredentials:
-    """Check credentials.
-
-    :raises ConfigurationError: names every credential at fault, never a value.
-    """
-    try:
-        return SalesforceCredentials.model_validate(dict(credentials))
-    except ValidationError as error:
-        raise ConfigurationError(_faults("credentials", error, SalesforceCredentials)) from None
-
-
-def _faults(what: str, error: ValidationError, model: type[BaseModel]) -> str:
+def faults_of(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """What is wrong with each field, without any value."""
     lines = []
     for fault in error.errors(include_input=False, include_url=False):
         name = ".".join(str(part) for part in fault["loc"])
@@ -145,7 +145,7 @@ def _faults(what: str, error: ValidationError, model: type[BaseModel]) -> str:
         else:
             text = fault["msg"].removeprefix("Value error, ")
             lines.append(f"{name}: {text}" if name else text)
-    return f"Salesforce {what}: " + "; ".join(lines)
+    return lines
 
 
 def _netloc(parts: SplitResult) -> str:

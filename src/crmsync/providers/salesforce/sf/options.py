@@ -19,7 +19,7 @@ class SfOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     command: tuple[str, ...] = ("sf",)
-    org: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.@+-]+$", max_length=255)
+    org: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.@+][A-Za-z0-9_.@+-]*$", max_length=255)
     home: Path | None = None
     time_limit: float = Field(default=120.0, gt=0)
 

@@ -1,0 +1,256 @@
+"""OAuth 2.0 as Salesforce speaks it, without I/O: requests for tokens, and what their answers mean.
+
+"OAuth Authorization Flows" and "OAuth 2.0 Refresh Token Flow for Renewed Sessions" (Salesforce Help) describe requests
+and answers. Descriptions in refusals may quote what was sent, so none is passed on as it came.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import attrs
+import jwt
+from pydantic import SecretStr
+
+from crmsync.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    CRMError,
+    RateLimitedError,
+    UnavailableError,
+    UnexpectedResponseError,
+)
+from crmsync.providers.salesforce.settings import SalesforceSettings
+
+TOKEN_PATH: Final = "/services/oauth2/token"  # noqa: S105 - a path
+REVOKE_PATH: Final = "/services/oauth2/revoke"
+SIGN_IN_AGAIN: Final = "sign in again with `crmsync connect salesforce`"
+
+_ASSERTION_LIFETIME: Final = timedelta(minutes=2)
+"""An assertion may be good for 3 minutes ("OAuth 2.0 JWT Bearer Flow"); one is left for clocks that differ."""
+_PRODUCTION: Final = "https://login.salesforce.com"
+_SANDBOX: Final = "https://test.salesforce.com"
+
+
+@attrs.frozen(slots=True)
+class Access:
+    """An access token, and the address of the org that takes it."""
+
+    token: SecretStr
+    instance_url: str
+
+    @property
+    def header(self) -> str:
+        """The value of ``Authorization``."""
+        return f"Bearer {self.token.get_secret_value()}"
+
+
+@attrs.frozen(slots=True)
+class TokenAnswer:
+    """A successful answer. ``refresh_token`` is there after a first sign-in, or when the app rotates it."""
+
+    access: Access
+    refresh_token: SecretStr | None
+    scopes: tuple[str, ...]
+
+
+@attrs.frozen(slots=True)
+class FormRequest:
+    """A POST of a form. It holds secrets, so its ``repr`` shows the URL only."""
+
+    url: str
+    form: Mapping[str, str] = attrs.field(repr=False)
+
+
+class GrantRefusedError(AuthenticationError):
+    """What was to be exchanged for a token (``invalid_grant``) is expired, used, revoked or not approved."""
+
+
+def refresh(origin: str, held: Mapping[str, SecretStr]) -> FormRequest:
+    """Renew by refresh token. A public client has no secret and sends none."""
+    form = {"grant_type": "refresh_token", **_named(held, ("refresh_token", "client_id", "client_secret"))}
+    return FormRequest(origin + TOKEN_PATH, form)
+
+
+def client_credentials(origin: str, held: Mapping[str, SecretStr]) -> FormRequest:
+    """Sign in as the user that the app runs as."""
+    form = {"grant_type": "client_credentials", **_named(held, ("client_id", "client_secret"))}
+    return FormRequest(origin + TOKEN_PATH, form)
+
+
+def jwt_bearer(origin: str, held: Mapping[str, SecretStr], pem: str, *, audience: str, now: datetime) -> FormRequest:
+    """Sign in as a user who is approved for the app, by an assertion signed with the app's key.
+
+    :raises ConfigurationError: the key is no unencrypted RSA key in PEM.
+    """
+    claims = {
+        "iss": held["client_id"].get_secret_value(),
+        "sub": held["username"].get_secret_value(),
+        "aud": audience,
+        "exp": int((now + _ASSERTION_LIFETIME).timestamp()),
+    }
+    try:
+        assertion = jwt.encode(claims, pem, algorithm="RS256")
+    except (ValueError, TypeError, jwt.PyJWTError):
+        raise ConfigurationError("private_key: is no unencrypted RSA private key in PEM") from None
+    form = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": assertion}
+    return FormRequest(origin + TOKEN_PATH, form)
+
+
+def authorization_code(
+    origin: str, held: Mapping[str, SecretStr], *, code: str, redirect_uri: str, verifier: str
+) -> FormRequest:
+    """Exchange the code that the browser brought back. A confidential client sends the verifier and its secret."""
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": redirect_uri,
+        "code_verifier": verifier,
+        **_named(held, ("client_id", "client_secret")),
+    }
+    return FormRequest(origin + TOKEN_PATH, form)
+
+
+def revocation(origin: str, token: SecretStr) -> FormRequest:
+    """End a token; a refresh token takes its access tokens with it ("Revoke OAuth Tokens", Salesforce Help)."""
+    return FormRequest(origin + REVOKE_PATH, {"token": token.get_secret_value()})
+
+
+def audience_of(settings: SalesforceSettings) -> str:
+    """Whom an assertion is for: ``login`` or ``test`` by the org's domain; another server's own address."""
+    if settings.jwt_audience is not None:
+        return settings.jwt_audience
+    origin = settings.instance_url or _PRODUCTION
+    host = urlsplit(origin).hostname or ""
+    if ".sandbox." in host or host.startswith("test."):
+        return _SANDBOX
+    if host.endswith((".salesforce.com", ".force.com")):
+        return _PRODUCTION
+    return origin
+
+
+def read_answer(status: int, body: bytes, settings: SalesforceSettings) -> TokenAnswer:
+    """What the token endpoint answered.
+
+    :raises GrantRefusedError: see there. :raises AuthenticationError: the app or the user is refused.
+    :raises ConfigurationError: the app is not set up for this, or the org's address is not to be trusted.
+    :raises TransientError: try again later. :raises UnexpectedResponseError: it is no answer of OAuth's.
+    """
+    parsed = _parsed(body)
+    if status != 200:  # noqa: PLR2004
+        raise _refusal(status, parsed)
+    token, instance_url = parsed.get("access_token"), parsed.get("instance_url")
+    if not isinstance(token, str) or not isinstance(instance_url, str) or not _is_header_value(token):
+        raise UnexpectedResponseError("Salesforce's answer to a sign-in has no access token or no address")
+    renewed = parsed.get("refresh_token")
+    return TokenAnswer(
+        Access(SecretStr(token), trusted_address(instance_url, settings)),
+        SecretStr(renewed) if isinstance(renewed, str) and renewed else None,
+        tuple(str(parsed.get("scope") or "").split()),
+    )
+
+
+def trusted_address(url: str, settings: SalesforceSettings) -> str:
+    """The org's address as the sign-in tells it, if a token may be sent there.
+
+    :raises ConfigurationError: it may not.
+    """
+    try:
+        return settings.trusted(url)
+    except ValueError as error:
+        raise ConfigurationError(f"the org's address in the answer to the sign-in: {error}") from None
+
+
+def read_revocation(status: int, body: bytes) -> None:
+    """:raises CRMError: the token is not revoked. One that is dead already counts as revoked."""
+    parsed = _parsed(body)
+    if status != 200 and parsed.get("error") != "invalid_token":  # noqa: PLR2004
+        raise _refusal(status, parsed)
+
+
+_GRANT_ADVICE: Final[Sequence[tuple[str, str]]] = (
+    # pozil/pub-sub-api-node-client, issue 58, has both texts of the client credentials flow.
+    (
+        "request not supported on this domain",
+        "the client credentials flow works on the org's My Domain only: set instance_url to it, not to login or test",
+    ),
+    (
+        "no client credentials user enabled",
+        "set the user to run as in the External Client App's policies (Client Credentials Flow, Run As)",
+    ),
+    (
+        "hasn't approved this consumer",
+        "pre-authorize the user: in the app's policies, Admin approved users, and a permission set that the user has",
+    ),
+    ("not admin approved", "give the user a permission set or profile that the app's policies name"),
+    ("audience is invalid", "the assertion is for another org: correct instance_url or jwt_audience"),
+    ("invalid assertion", "the app has no certificate for this private_key, or this machine's clock is wrong"),
+    ("code verifier", "the sign-in was not finished by the one who began it; begin it again"),
+    ("authorization code", "the code is used up or older than 15 minutes; begin the sign-in again"),
+    ("ip restricted", "the app or the user's profile does not let this machine's address in"),
+    ("token", f"the refresh token is expired, revoked or replaced by a newer one; {SIGN_IN_AGAIN}"),
+)
+_APP_ADVICE: Final[Mapping[str, str]] = {
+    "invalid_client_id": "the org knows no app with this client_id (a new one takes some minutes to be known)",
+    "invalid_client": "the client_secret is wrong, missing, or sent for a public app, which has none",
+    "inactive_user": "the user is not active",
+    "inactive_org": "the org is locked, closed or suspended",
+    "access_denied": "the user, or the app's policies, did not allow it",
+}
+_SETUP_ADVICE: Final[Mapping[str, str]] = {
+    "unsupported_grant_type": "the flow is not enabled for the app",
+    "unauthorized_client": "the flow is not enabled for the app",
+    "redirect_uri_mismatch": "the app's Callback URL must be the redirect address, port included",
+    "redirect_uri_missing": "the app's Callback URL must be the redirect address, port included",
+    "invalid_scope": "the app does not offer the scopes that were asked for",
+    "unsupported_response_type": "the web server flow is not enabled for the app",
+    "invalid_request": "the app asks for something that the request lacks",
+}
+
+
+def refusal_of(code: str, description: str) -> CRMError:
+    """The error of an OAuth refusal, by its code and its description."""
+    if code == "invalid_grant":
+        text = description.casefold()
+        advice = next((advice for part, advice in _GRANT_ADVICE if part in text), SIGN_IN_AGAIN)
+        return GrantRefusedError(f"Salesforce refused the sign-in: {advice}")
+    if code in _APP_ADVICE:
+        return AuthenticationError(f"Salesforce refused the sign-in: {_APP_ADVICE[code]}")
+    if code in _SETUP_ADVICE:
+        return ConfigurationError(f"Salesforce cannot do this sign-in: {_SETUP_ADVICE[code]} ({code})")
+    if code == "rate_limit_exceeded":
+        return RateLimitedError("Salesforce refused the sign-in: too many in an hour")
+    return AuthenticationError("Salesforce refused the sign-in")
+
+
+def _refusal(status: int, parsed: Mapping[str, Any]) -> CRMError:
+    code = parsed.get("error")
+    if status >= 500 or code in ("server_error", "unknown_error", "temporarily_unavailable"):  # noqa: PLR2004
+        return UnavailableError(f"Salesforce could not sign in now: it answered {status}")
+    if status == 429:  # noqa: PLR2004
+        return RateLimitedError("Salesforce refused the sign-in: too many in an hour")
+    if 300 <= status < 400:  # noqa: PLR2004
+        return ConfigurationError("Salesforce sends the sign-in elsewhere: set instance_url to the org's My Domain")
+    if not isinstance(code, str):
+        return UnexpectedResponseError(f"Salesforce answered a sign-in with {status} and no reason")
+    return refusal_of(code, str(parsed.get("error_description") or ""))
+
+
+def _parsed(body: bytes) -> Mapping[str, Any]:
+    try:
+        parsed = json.loads(body)
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _named(held: Mapping[str, SecretStr], names: Sequence[str]) -> dict[str, str]:
+    return {name: held[name].get_secret_value() for name in names if name in held}
+
+
+def _is_header_value(token: str) -> bool:
+    return token.isascii() and token.isprintable() and " " not in token
