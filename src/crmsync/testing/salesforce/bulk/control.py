@@ -28,7 +28,7 @@ def set_bulk(org: SalesforceOrg, body: Mapping[str, Any]) -> dict[str, Any]:
     }
     wanted = {name: values.pop(name) for name in acts if name in values}
     locked = int(values.pop("lock_chunks", 0))
-    org.bulk.options = attrs.evolve(org.bulk.options, **values)
+    org.bulk.set_options(**values)
     for name, arguments in wanted.items():
         acts[name](**arguments)
     faults.lock_chunks(locked)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import Factory, define, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
 from crmsync.testing.salesforce.bulk.csv_text import Dialect
 from crmsync.testing.salesforce.errors import not_found
@@ -130,7 +130,8 @@ class Job:
         spare = (now - self.closed_at).total_seconds() - self._fixed_seconds(options)
         if spare < 0:
             return 0
-        return spare / options.seconds_per_record if options.seconds_per_record else float("inf")
+        # Rounded, lest a record's last microsecond is lost in the division.
+        return round(spare / options.seconds_per_record, 6) if options.seconds_per_record else float("inf")
 
     def is_started(self, now: datetime, options: BulkOptions) -> bool:
         """Whether the job has left the queue."""
@@ -195,6 +196,13 @@ class Jobs:
     query_jobs: list[tuple[datetime, int]] = Factory(list)
     #: Ids of jobs that time moves on.
     waiting: list[str] = Factory(list)
+
+    def set_options(self, **changes: Any) -> None:
+        """Change some of the options.
+
+        :raises TypeError: there is no such option.
+        """
+        self.options = evolve(self.options, **changes)
 
     def next_id(self) -> str:
         """Return the id of a new job."""

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
 import pytest
+
+from crmsync.testing.salesforce import SalesforceOrg
+from crmsync.testing.salesforce.transport import InProcessTransport
 
 DATA = "/services/data/v68.0"
 Rows = list[dict[str, str]]
@@ -88,6 +93,15 @@ class BulkClient:
 def rows(text: str) -> Rows:
     """Return CSV with commas as dicts."""
     return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+@asynccontextmanager
+async def bulk_client(org: SalesforceOrg) -> AsyncIterator[BulkClient]:
+    """Open a client of an org."""
+    headers = {"Authorization": f"Bearer {org.access_token}"}
+    transport = InProcessTransport(org, control=True)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://org.example", headers=headers) as client:
+        yield BulkClient(client)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import csv
 import io
 from typing import Any
 
-import attrs
 import httpx2
 import pytest
 
@@ -131,7 +130,7 @@ async def test_queryall_finds_deleted_records_too(bulk: BulkClient, org: Salesfo
 async def test_the_result_is_that_of_the_jobs_beginning(
     bulk: BulkClient, org: SalesforceOrg, clock: StandingClock, people: list[str]
 ) -> None:
-    org.bulk.options = attrs.evolve(org.bulk.options, seconds=10)
+    org.bulk.set_options(seconds=10)
     job = await bulk.query("SELECT LastName FROM Contact ORDER BY LastName")
     org.update("Contact", people[0], {"LastName": "Later"})
     org.delete("Contact", people[1])
@@ -143,7 +142,7 @@ async def test_the_result_is_that_of_the_jobs_beginning(
 async def test_result_pages_give_five_urls_at_a_time_whose_pages_make_the_whole(
     bulk: BulkClient, client: httpx2.AsyncClient, org: SalesforceOrg
 ) -> None:
-    org.bulk.options = attrs.evolve(org.bulk.options, page_records=1)
+    org.bulk.set_options(page_records=1)
     job = await bulk.query("SELECT LastName FROM Contact ORDER BY LastName")
     await bulk.info(job, "query")
     first = (await client.get(f"{DATA}/jobs/query/{job}/resultPages")).json()
@@ -172,7 +171,7 @@ async def test_results_of_another_version_are_refused(bulk: BulkClient, client: 
 
 
 async def test_results_of_a_job_at_work_are_refused(bulk: BulkClient, org: SalesforceOrg) -> None:
-    org.bulk.options = attrs.evolve(org.bulk.options, seconds=10)
+    org.bulk.set_options(seconds=10)
     response = await bulk.results(await bulk.query("SELECT Id FROM Contact"))
     assert response.status_code == 412
     assert response.json()[0]["errorCode"] == "JOB_NOT_COMPLETE"
@@ -245,7 +244,7 @@ async def test_a_semi_join_and_text_that_looks_like_a_clause_are_fine(bulk: Bulk
 async def test_a_job_is_aborted_while_it_is_at_work_and_deleted_after(
     bulk: BulkClient, client: httpx2.AsyncClient, org: SalesforceOrg
 ) -> None:
-    org.bulk.options = attrs.evolve(org.bulk.options, seconds=10)
+    org.bulk.set_options(seconds=10)
     job = await bulk.query("SELECT Id FROM Contact")
     url = f"{DATA}/jobs/query/{job}"
     assert (await client.delete(url)).status_code == 400
