@@ -7,8 +7,8 @@
         AmbiguousProviderError     two installed distributions claim one name
         MissingExtraError          also an ImportError; the message is the pip line that mends it
       ProviderError
-        TransientError             trying again later can succeed; the only kind that is retried
-          RateLimitedError         .retry_after seconds, if the CRM said
+        TransientError             .retry_after seconds, if the CRM said; the only kind that is retried
+          RateLimitedError         too many calls at once, or in a day
           UnavailableError         no answer, or a 5xx one
         AuthenticationError        the credential is refused
         AccessDeniedError          the credential is good, the permission is missing
@@ -96,15 +96,15 @@ class ProviderError(CRMError):
 
 
 class TransientError(ProviderError):
-    """The same request may succeed later."""
-
-
-class RateLimitedError(TransientError):
-    """The store asks to slow down. ``retry_after`` is in seconds, ``None`` if it did not say."""
+    """The same request may succeed later. ``retry_after`` is in seconds, ``None`` if the store did not say."""
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class RateLimitedError(TransientError):
+    """The store asks to slow down."""
 
 
 class UnavailableError(TransientError):

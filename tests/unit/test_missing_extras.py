@@ -52,6 +52,6 @@ def test_the_command_line_without_its_packages_says_so_and_ends_with_2() -> None
 
 
 def test_the_core_needs_no_extra() -> None:
-    extras = ["alembic", "faker", "httpx2", "lark", "psycopg", "rich", "sqlalchemy", "stamina", "starlette", "typer"]
+    extras = ["alembic", "faker", "httpx2", "lark", "psycopg", "rich", "sqlalchemy", "starlette", "tenacity", "typer"]
     done = without(extras, "import crmsync; print([getattr(crmsync, name) for name in crmsync.__all__])")
     assert done.returncode == 0, done.stderr

@@ -21,7 +21,7 @@ try:
     from crmsync.providers.salesforce.credentials import read_connection
     from crmsync.providers.salesforce.provider import CONTACT_FIELDS, SalesforceProvider
 except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] in ("httpx2", "jwt", "stamina"):
+    if (error.name or "").partition(".")[0] in ("httpx2", "jwt", "tenacity"):
         raise MissingExtraError("the Salesforce provider", "salesforce") from error
     raise
 

@@ -1,41 +1,38 @@
-"""One connection to an org's REST API: budget, token, retries, errors, the server's clock."""
+"""One connection to an org's REST API: budget, token, version, retries, errors, the server's clock."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
-from decimal import Decimal
 from email.utils import parsedate_to_datetime
+from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias, TypeVar
 
 import anyio
 import attrs
 import httpx2
-import stamina
 
 from crmsync.errors import (
     AuthenticationError,
     ConfigurationError,
-    RateLimitedError,
-    TransientError,
+    CRMError,
+    SchemaChangedError,
     UnavailableError,
     UnexpectedResponseError,
 )
 from crmsync.protocols.provider import ProviderContext
 from crmsync.protocols.runtime import Clock
+from crmsync.providers.salesforce import bodies, versions
 from crmsync.providers.salesforce.auth import Authorizer
+from crmsync.providers.salesforce.backoff import BackOff, LostAnswerError, retry_after
 from crmsync.providers.salesforce.errors import call_error
-from crmsync.providers.salesforce.limits import ApiUsage, parse_limit_info
+from crmsync.providers.salesforce.flight import Flight
+from crmsync.providers.salesforce.limits import ApiUsage, parse_limit_info, tightest
 from crmsync.providers.salesforce.oauth import Access
 from crmsync.providers.salesforce.settings import SalesforceSettings
-
-NEWEST_VERSION: Final = 68
-"""Winter '27, the newest API version that this library was written for."""
-OLDEST_VERSION: Final = 46
-"""The first with collection upserts, and with the answers to an upsert that we rely on."""
 
 T = TypeVar("T")
 
@@ -45,6 +42,12 @@ Content: TypeAlias = bytes | Callable[[], AsyncIterator[bytes]]
 _JSON: Final = "application/json; charset=utf-8"
 _VERSION: Final = "api_version"
 _OK = frozenset({200, 201, 202, 204})
+_DOWNLOADS: Final = 6
+"""Connections for downloads, which are not counted among the calls: they may wait for one another."""
+_NO_SUCH_URL = frozenset({404, 410})
+
+HEADERS: Final = {"User-Agent": f"crmsync/{version('crmsync')}", "Sforce-Call-Options": "client=crmsync"}
+"""Of every request. The client's name comes back in the origin of change events, so that our own can be told."""
 
 
 @attrs.frozen(slots=True)
@@ -68,18 +71,53 @@ class SalesforceClient:
         self._http = http
         self._version = settings.api_version
         self._version_lock = anyio.Lock()
+        self._version_checked = False
         self._ahead = timedelta(0)
+        self._flight = Flight(settings.concurrent_calls)
+        self._back_off = BackOff(
+            context.clock,
+            attempts=context.retry_attempts,
+            first=settings.retry_wait,
+            longest=settings.retry_wait_max,
+        )
 
     async def version(self) -> str:
         """The API version in use, such as ``68.0``: the newest that the org and this library both know.
 
-        :raises ConfigurationError: the org is too old, or lacks the version that the settings ask for.
+        :raises ConfigurationError: they have none in common.
         """
         async with self._version_lock:
             if self._version is None:
-                self._version = self._context.memory.get(_VERSION) or await self._negotiate()
-                self._context.memory[_VERSION] = self._version
+                self._version = self._context.memory.get(_VERSION) or await self._negotiated()
             return self._version
+
+    async def _negotiated(self) -> str:
+        chosen = versions.newest_of_both(await self._offered())
+        self._context.memory[_VERSION] = chosen
+        self._version_checked = True
+        return chosen
+
+    async def _offered(self) -> list[int]:
+        try:
+            answer = await self.send("GET", "/services/data", repeatable=True)
+        except SchemaChangedError:
+            raise ConfigurationError("there is no Salesforce org at instance_url: it lists no API versions") from None
+        return versions.offered(answer.body)
+
+    async def _changed_version(self, used: str) -> bool:
+        """Whether the org no longer knows the version just used, and another one is in use now; asked once.
+
+        :raises ConfigurationError: the settings ask for a version that the org does not offer.
+        """
+        async with self._version_lock:
+            if self._version_checked:
+                return self._version != used
+            if self.settings.api_version is not None:
+                self._version_checked = True
+                versions.check_configured(used, await self._offered())
+                return False
+            self._version = await self._negotiated()
+            return self._version != used
 
     def remembered(self, name: str) -> str | None:
         """What an earlier connection found out."""
@@ -93,17 +131,7 @@ class SalesforceClient:
         """Find out anew what an earlier connection remembered."""
         self._context.memory.clear()
         self._version = self.settings.api_version
-
-    async def _negotiate(self) -> str:
-        answer = await self.send("GET", "/services/data", repeatable=True)
-        try:
-            offered = [int(str(entry["version"]).partition(".")[0]) for entry in answer.body]
-            chosen = max(version for version in offered if version <= NEWEST_VERSION)
-        except (KeyError, TypeError, ValueError) as error:
-            raise UnexpectedResponseError("Salesforce's list of API versions is not as documented") from error
-        if chosen < OLDEST_VERSION:
-            raise ConfigurationError(f"the org offers API version {chosen}.0 at most; {OLDEST_VERSION}.0 is needed")
-        return f"{chosen}.0"
+        self._version_checked = False
 
     @property
     def clock(self) -> Clock:
@@ -122,20 +150,24 @@ class SalesforceClient:
         params: Mapping[str, str] | None = None,
         content: Content | None = None,
         content_type: str = _JSON,
+        headers: Mapping[str, str] = MappingProxyType({}),
         repeatable: bool = True,
         prepaid: bool = False,
     ) -> Answer:
-        """Send a request to ``/services/data/vXX.X`` + ``path``. See `send`."""
-        prefix = f"/services/data/v{await self.version()}"
-        return await self.send(
-            method,
-            prefix + path,
-            params=params,
-            content=content,
-            content_type=content_type,
-            repeatable=repeatable,
-            prepaid=prepaid,
-        )
+        """Send a request to ``/services/data/vXX.X`` + ``path``. See `send`.
+
+        A URL that is not there may only mean that the version, remembered from an earlier connection, is not: then the
+        request, which did nothing, is sent again with one that is.
+        """
+        used = await self.version()
+        request = _Request(method, f"/services/data/v{used}{path}", params, content, repeatable, content_type, headers)
+        try:
+            return await self._sent(request, prepaid=prepaid)
+        except _NoSuchUrlError as missing:
+            if not await self._changed_version(used):
+                raise missing.error from None
+        moved = attrs.evolve(request, path=f"/services/data/v{await self.version()}{path}")
+        return await self._named(self._sent(moved))
 
     async def send(
         self,
@@ -156,11 +188,19 @@ class SalesforceClient:
         :raises BudgetExceededError: nothing was sent.
         """
         request = _Request(method, path, params, content, repeatable, content_type)
+        return await self._named(self._sent(request, prepaid=prepaid))
 
+    async def _sent(self, request: _Request, *, prepaid: bool = False) -> Answer:
         async def attempt() -> Answer:
             return await self._authorised(lambda access: self._once(request, access))
 
         return await self._again(attempt, prepaid=prepaid)
+
+    async def _named(self, sending: Awaitable[T]) -> T:
+        try:
+            return await sending
+        except _NoSuchUrlError as missing:
+            raise missing.error from None
 
     async def download(
         self,
@@ -179,24 +219,19 @@ class SalesforceClient:
         async def attempt() -> T:
             return await self._authorised(lambda access: self._streamed(request, access, consume))
 
-        return await self._again(attempt, prepaid=False)
+        return await self._named(self._again(attempt, prepaid=False))
 
     async def _again(self, attempt_once: Callable[[], Awaitable[T]], *, prepaid: bool) -> T:
-        first = prepaid
-        async for attempt in stamina.retry_context(
-            on=self._wait,
-            attempts=self._context.retry_attempts,
-            timeout=None,
-            wait_initial=self.settings.retry_wait,
-            wait_max=self.settings.retry_wait_max,
-            wait_jitter=self.settings.retry_wait,
-        ):
-            with attempt:
-                if not first:
-                    await self._context.budget.spend(1)
-                first = False
-                return await attempt_once()
-        raise AssertionError("unreachable")
+        paid = prepaid
+
+        async def attempt() -> T:
+            nonlocal paid
+            if not paid:
+                await self._context.budget.spend(1)
+            paid = False
+            return await attempt_once()
+
+        return await self._back_off.run(attempt)
 
     async def revoke(self) -> bool:
         """End the connection's tokens at the CRM; False if there is none that is ours to end.
@@ -209,13 +244,6 @@ class SalesforceClient:
         """Take the calls of several requests from the budget at once, for `call` with ``prepaid``."""
         await self._context.budget.spend(calls)
 
-    def _wait(self, error: Exception) -> bool | float:
-        if not isinstance(error, TransientError) or isinstance(error, LostAnswerError):
-            return False
-        if isinstance(error, RateLimitedError) and error.retry_after is not None:
-            return error.retry_after if error.retry_after <= self.settings.retry_wait_max else False
-        return True
-
     async def _authorised(self, send: Callable[[Access], Awaitable[T]]) -> T:
         access = await self._auth.access()
         try:
@@ -227,19 +255,20 @@ class SalesforceClient:
         return await send(await self._auth.access())
 
     async def _once(self, request: _Request, access: Access) -> Answer:
-        headers = {"Authorization": access.header, "Accept": "application/json"}
+        headers = {"Authorization": access.header, "Accept": "application/json", **request.headers}
         if request.content is not None:
             headers["Content-Type"] = request.content_type
         content = request.content() if callable(request.content) else request.content
-        with self._reaching(request):
-            response = await self._http.request(
-                request.method,
-                access.instance_url + request.path,
-                params=request.params,
-                content=content,
-                headers=headers,
-            )
-        return self._answer(request, response)
+        limit = self.settings.max_answer_mb << 20
+        async with self._flight.slot():
+            with self._reaching(request):
+                url = access.instance_url + request.path
+                async with self._http.stream(
+                    request.method, url, params=request.params, content=content, headers=headers
+                ) as response:
+                    if response.status_code not in _OK:
+                        raise await self._failure(request, response)
+                    return self._answer(response, await bodies.read(response, limit))
 
     async def _streamed(
         self,
@@ -254,9 +283,7 @@ class SalesforceClient:
                 if response.status_code in _OK:
                     self._observe(response.headers.get("Sforce-Limit-Info", ""))
                     return await consume(response.headers, response.aiter_bytes())
-                await response.aread()
-        self._answer(request, response)
-        raise UnexpectedResponseError("Salesforce answered a download with nothing to read")
+                raise await self._failure(request, response)
 
     @contextmanager
     def _reaching(self, request: _Request) -> Iterator[None]:
@@ -269,39 +296,49 @@ class SalesforceClient:
         except (httpx2.HTTPError, OSError):
             raise self._lost(request, "the connection to Salesforce broke") from None
 
-    def _answer(self, request: _Request, response: httpx2.Response) -> Answer:
+    def _answer(self, response: httpx2.Response, content: bytes) -> Answer:
+        self._observe(response.headers.get("Sforce-Limit-Info", ""))
+        try:
+            body = bodies.parse(content)
+        except ValueError:
+            raise UnexpectedResponseError(
+                f"Salesforce answered {response.status_code} with something that is no JSON"
+            ) from None
+        now = self._context.clock.now()
+        at = _date(response.headers.get("Date"), now)
+        self._ahead = at - now
+        return Answer(body, at)
+
+    async def _failure(self, request: _Request, response: httpx2.Response) -> Exception:
         self._observe(response.headers.get("Sforce-Limit-Info", ""))
         status = response.status_code
-        if status in _OK:
-            try:
-                body = json.loads(response.content, parse_float=Decimal) if response.content.strip() else None
-            except ValueError:
-                raise UnexpectedResponseError(f"Salesforce answered {status} with something that is no JSON") from None
-            now = self._context.clock.now()
-            at = _date(response.headers.get("Date"), now)
-            self._ahead = at - now
-            return Answer(body, at)
         if response.is_redirect:
-            raise ConfigurationError(
+            return ConfigurationError(
                 f"Salesforce answered {status} and sends elsewhere; the token does not follow: correct instance_url"
             )
-        error = call_error(status, response.content, _seconds(response.headers.get("Retry-After")))
+        at = _date(response.headers.get("Date"), self._context.clock.now())
+        wait = retry_after(response.headers.get("Retry-After"), at)
+        error = call_error(status, await bodies.read_error(response), wait)
         if isinstance(error, UnavailableError):
-            raise self._lost(request, error.message)
-        raise error
+            return self._lost(request, error.message, wait)
+        return _NoSuchUrlError(error) if status in _NO_SUCH_URL else error
 
-    def _lost(self, request: _Request, message: str) -> UnavailableError:
-        return UnavailableError(message) if request.repeatable else LostAnswerError(message)
+    def _lost(self, request: _Request, message: str, wait: float | None = None) -> UnavailableError:
+        return (UnavailableError if request.repeatable else LostAnswerError)(message, retry_after=wait)
 
     def _observe(self, header: str) -> None:
-        usage = parse_limit_info(header).get("api-usage")
+        usage = tightest(parse_limit_info(header))
         if usage:
             self.usage = usage
             self._context.budget.observe(usage.used, usage.limit)
 
 
-class LostAnswerError(UnavailableError):
-    """Nobody knows whether the request took effect, and it must not be sent again blindly."""
+class _NoSuchUrlError(Exception):
+    """The org has nothing at a URL: what was asked for, or the whole API version."""
+
+    def __init__(self, error: CRMError) -> None:
+        super().__init__(error.message)
+        self.error = error
 
 
 @attrs.frozen(slots=True)
@@ -312,6 +349,7 @@ class _Request:
     content: Content | None = attrs.field(repr=False)
     repeatable: bool
     content_type: str = _JSON
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class _HideQueries(logging.Filter):
@@ -339,10 +377,11 @@ async def open_http(
     """Open the HTTP client of a connection; ``transport`` replaces the network, for tests."""
     logging.getLogger("httpx2").addFilter(_HIDE_QUERIES)
     async with httpx2.AsyncClient(
+        headers=HEADERS,
         timeout=settings.timeout,
         follow_redirects=False,
         transport=transport,
-        limits=httpx2.Limits(max_connections=10),
+        limits=httpx2.Limits(max_connections=settings.concurrent_calls + _DOWNLOADS),
     ) as http:
         yield http
 
@@ -353,12 +392,3 @@ def _date(header: str | None, default: datetime) -> datetime:
     except ValueError:
         return default
     return moment if moment.tzinfo else default
-
-
-def _seconds(header: str | None) -> float | None:
-    """Seconds of ``Retry-After``; its date form is rare and counts as not given."""
-    try:
-        seconds = float(header or "")
-    except ValueError:
-        return None
-    return seconds if timedelta(0) <= timedelta(seconds=seconds) else None

@@ -8,7 +8,6 @@ the query, so none of them is passed on as it came.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -25,9 +24,11 @@ from crmsync.errors import (
     RateLimitedError,
     RejectedError,
     SchemaChangedError,
+    TransientError,
     UnavailableError,
     UnexpectedResponseError,
 )
+from crmsync.providers.salesforce import bodies
 from crmsync.providers.salesforce.ids import full_id
 
 DAILY_LIMIT_WAIT: Final = 3600.0
@@ -178,6 +179,8 @@ def _call_error(kind: type[CRMError], what: str, message: str, retry_after: floa
         column = _COLUMN.search(message)
         detail = f"no field {column[1]}" if column else "an object or field is gone, or hidden from the user"
         return SchemaChangedError(f"{what}: {detail}")
+    if issubclass(kind, TransientError):
+        return kind(what, retry_after=retry_after)
     if issubclass(kind, ProviderError):
         return kind(what)
     return UnexpectedResponseError(what)
@@ -250,8 +253,9 @@ def _existing_id(error: Mapping[str, Any], message: str) -> str | None:
 
 def _rate_limited(what: str, message: str, retry_after: float | None) -> RateLimitedError:
     # "TotalRequests Limit exceeded." is the day's allowance; "ConcurrentRequests ..." passes within seconds.
-    if retry_after is None and "TotalRequests" in message:
-        return RateLimitedError(f"{what}: the org's API calls of 24 hours are used up", retry_after=DAILY_LIMIT_WAIT)
+    if "TotalRequests" in message:
+        wait = DAILY_LIMIT_WAIT if retry_after is None else retry_after
+        return RateLimitedError(f"{what}: the org's API calls of 24 hours are used up", retry_after=wait)
     return RateLimitedError(f"{what}: too many calls at once", retry_after=retry_after)
 
 
@@ -268,7 +272,7 @@ def _by_status(status: int) -> type[CRMError]:
 
 def _code_and_message(body: bytes) -> tuple[str, str]:
     try:
-        parsed = json.loads(body)
+        parsed = bodies.parse(body)
     except ValueError:
         return "", ""
     first = parsed[0] if isinstance(parsed, list) and parsed else parsed

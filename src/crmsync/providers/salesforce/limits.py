@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import attrs
 
-_ENTRY = re.compile(r"\s*([a-z][a-z-]*)\s*=\s*(\d+)/(\d+)(?:\(appName=([^)]*)\))?\s*")
+_ENTRY = re.compile(r"\s*([a-z][a-z-]*)\s*=\s*(\d{1,15})/(\d{1,15})(?:\(appName=([^)]*)\))?\s*")
 
 
 @attrs.frozen(slots=True)
@@ -26,3 +27,9 @@ def parse_limit_info(header: str) -> dict[str, ApiUsage]:
     """
     found = (_ENTRY.fullmatch(part) for part in header.split(";"))
     return {match[1]: ApiUsage(int(match[2]), int(match[3]), match[4]) for match in found if match}
+
+
+def tightest(usages: Mapping[str, ApiUsage]) -> ApiUsage | None:
+    """Of the org's count and that of our own app, if it has one, the one of which less is left."""
+    counted = [usages[key] for key in ("api-usage", "per-app-api-usage") if key in usages and usages[key].limit]
+    return max(counted, key=lambda usage: usage.used / usage.limit, default=None)

@@ -45,7 +45,9 @@ class SalesforceSettings(BaseModel):
     in ``allowed_hosts``. ``jwt_audience`` None is what Salesforce documents for the domain. ``api_version`` None takes
     the newest that both the org and this library know. Times are in seconds. ``look_back_seconds`` is how far before
     its position every pass reads again, for transactions that commit late. ``safety_seconds`` is subtracted from the
-    server's clock for the delay between a query and its answer.
+    server's clock for the delay between a query and its answer. ``concurrent_calls`` is how many may be on their way at
+    once; while the org is busy they are fewer. ``allow_duplicates`` saves records against the org's duplicate rules
+    where these only warn.
     ``sf`` is for what goes through the Salesforce CLI.
     ``channel`` is how records are written: ``auto`` chooses by size, speed and calls left. ``bulk_wait_seconds`` is how
     long a bulk job may take before it is aborted.
@@ -62,6 +64,9 @@ class SalesforceSettings(BaseModel):
     safety_seconds: int = Field(default=5, ge=0)
     channel: ChannelName = ChannelName.AUTO
     bulk_wait_seconds: float = Field(default=3600.0, gt=0)
+    concurrent_calls: int = Field(default=10, ge=1, le=25)
+    max_answer_mb: int = Field(default=128, ge=1)
+    allow_duplicates: bool = False
     retry_wait: float = Field(default=0.5, ge=0)
     retry_wait_max: float = Field(default=60.0, ge=0)
     allowed_hosts: tuple[str, ...] = ()
@@ -102,6 +107,11 @@ class SalesforceSettings(BaseModel):
         if parts.scheme != "https" and not loopback:
             raise ValueError("a token is only sent over https")
         return origin
+
+    @property
+    def saving_headers(self) -> Mapping[str, str]:
+        """What goes with every call that saves records ("Duplicate Rule Header", REST API Developer Guide)."""
+        return {"Sforce-Duplicate-Rule-Header": "allowSave=true"} if self.allow_duplicates else {}
 
     @property
     def look_back(self) -> timedelta:

@@ -13,7 +13,8 @@ from typing import Any, Final
 import anyio
 
 from crmsync.errors import CRMError, UnexpectedResponseError
-from crmsync.providers.salesforce.client import LostAnswerError, SalesforceClient
+from crmsync.providers.salesforce.backoff import LostAnswerError
+from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.errors import is_malformed
 from crmsync.providers.salesforce.values import encode_rows
 from crmsync.providers.salesforce.writing.outcomes import Sent, of_result
@@ -131,12 +132,13 @@ class CollectionsChannel:
             return {"method": "DELETE", "path": "/composite/sobjects", "params": params}
         attributes = {"attributes": {"type": self._object}}
         content = encode_rows(({**attributes, **row.values} for row in rows), allOrNone=False)
+        body = {"content": content, "headers": self._client.settings.saving_headers}
         if verb is Verb.UPSERT:
             path = f"/composite/sobjects/{self._object}/{self._key_field}"
-            return {"method": "PATCH", "path": path, "content": content}
+            return {"method": "PATCH", "path": path, **body}
         if verb is Verb.UPDATE:
-            return {"method": "PATCH", "path": "/composite/sobjects", "content": content}
-        return {"method": "POST", "path": "/composite/sobjects", "content": content, "repeatable": False}
+            return {"method": "PATCH", "path": "/composite/sobjects", **body}
+        return {"method": "POST", "path": "/composite/sobjects", **body, "repeatable": False}
 
 
 def _is_locked(result: Any) -> bool:

@@ -1,0 +1,74 @@
+"""When a call is sent again, and after how long.
+
+Retrying is tenacity's, which waits by the clock that it is given; stamina, its wrapper, waits by the event loop's own
+time alone, so no fake clock could drive it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+import tenacity
+
+from crmsync.errors import TransientError, UnavailableError
+from crmsync.protocols.runtime import Clock
+
+T = TypeVar("T")
+
+
+class LostAnswerError(UnavailableError):
+    """Nobody knows whether the request took effect, and it must not be sent again blindly."""
+
+
+class BackOff:
+    """Repeats what failed for a passing reason, waiting longer each time.
+
+    Waits double from ``first`` to ``longest`` seconds, each with up to ``first`` seconds of jitter. What the server
+    asks for is waited for instead; if that is longer than ``longest``, the error is raised at once.
+    """
+
+    def __init__(self, clock: Clock, *, attempts: int, first: float, longest: float) -> None:
+        self._clock = clock
+        self._attempts = attempts
+        self._longest = longest
+        self._doubling = tenacity.wait_exponential(multiplier=first, max=longest) + tenacity.wait_random(0, first)
+
+    async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Call it until it succeeds, fails for good, or was called often enough."""
+        retrying = tenacity.AsyncRetrying(
+            sleep=self._clock.sleep,
+            retry=tenacity.retry_if_exception(self._is_passing),
+            stop=tenacity.stop_after_attempt(self._attempts),
+            wait=self._seconds,
+            reraise=True,
+        )
+        return await retrying(attempt)
+
+    def _is_passing(self, error: BaseException) -> bool:
+        if not isinstance(error, TransientError) or isinstance(error, LostAnswerError):
+            return False
+        return error.retry_after is None or error.retry_after <= self._longest
+
+    def _seconds(self, state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, TransientError) else None
+        return self._doubling(state) if asked is None else asked
+
+
+def retry_after(header: str | None, now: datetime) -> float | None:
+    """Seconds of a ``Retry-After`` header in either form (RFC 9110, 10.2.3); None if it is absent or unreadable.
+
+    ``now`` is the server's time, which a date is meant by.
+    """
+    text = (header or "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())
