@@ -32,6 +32,12 @@ Control API (``create_app(org, control=True)``; JSON objects in and out). Whoeve
     POST /__emulator__/records/undelete {"object": "Contact", "ids": ["003…"]}
     POST /__emulator__/records/merge    {"object": "Contact", "master": "003…", "losers": ["003…"], "values": {}}
     POST /__emulator__/records/convert  {"lead": "00Q…", "account_id": null, "contact_id": null, "custom": {}}
+    POST /__emulator__/rules            {"clear": true, "validation": [{"rule": "required", "object": "Contact",
+                                         "field": "Email"}], "duplicates": [{"object": "Contact", "fields": ["Email"],
+                                         "allow": true}], "triggers": [{"object": "Contact", "field": "LastName",
+                                         "do": "truncate", "length": 20}]}
+    POST /__emulator__/permissions      {"user": "005…", "hidden": ["Contact.Email"], "read_only": [],
+                                         "objects": {"Campaign": "r"}}
     POST /__emulator__/faults           {"clear": true, "latency": 0.12, "fail": {"times": 2, "status": 503,
                                          "after_commit": false, "method": "PATCH", "path": "composite"}, "drop": {…},
                                          "late": 5, "reject": {"object": "Contact", "field": "Email", "equals": "…",
@@ -85,7 +91,17 @@ try:
         SalesforceOrg,
         Upserted,
     )
+    from crmsync.testing.salesforce.permissions import Profile
     from crmsync.testing.salesforce.process import EmulatorProcess, emulator_process
+    from crmsync.testing.salesforce.rules import (
+        DuplicateRule,
+        DuplicatesError,
+        Rules,
+        ValidationRule,
+        matches,
+        named_trigger,
+        required_when,
+    )
     from crmsync.testing.salesforce.schema import FieldDef, PicklistValue, custom_field
     from crmsync.testing.salesforce.seeding import API_USER_ID, API_USERNAME, OTHER_USER_ID
     from crmsync.testing.salesforce.server import EmulatorServer, RunningEmulator, running_emulator, serve
@@ -113,6 +129,8 @@ __all__ = [
     "ConnectionDroppedError",
     "Conversion",
     "Converted",
+    "DuplicateRule",
+    "DuplicatesError",
     "EmulatorProcess",
     "EmulatorServer",
     "Faults",
@@ -120,10 +138,13 @@ __all__ = [
     "MultipleMatchesError",
     "OAuthApp",
     "PicklistValue",
+    "Profile",
     "RowError",
+    "Rules",
     "RunningEmulator",
     "SalesforceOrg",
     "Upserted",
+    "ValidationRule",
     "canonical_id",
     "create_app",
     "custom_field",
@@ -132,6 +153,9 @@ __all__ = [
     "load_file",
     "load_state",
     "make_id",
+    "matches",
+    "named_trigger",
+    "required_when",
     "row_fault",
     "row_lock",
     "running_emulator",

@@ -187,7 +187,7 @@ def _head(definition: ObjectDef) -> dict[str, Any]:
         "searchable": True,
         "triggerable": True,
         "undeletable": definition.undeletable,
-        "updateable": True,
+        "updateable": definition.updateable,
     }
 
 

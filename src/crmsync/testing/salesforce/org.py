@@ -21,7 +21,9 @@ from crmsync.testing.salesforce.faults import Faults
 from crmsync.testing.salesforce.ids import canonical_id, make_id
 from crmsync.testing.salesforce.oauth.apps import OAuthApp
 from crmsync.testing.salesforce.oauth.authorization_server import new_server
+from crmsync.testing.salesforce.permissions import Permissions
 from crmsync.testing.salesforce.rendering import render
+from crmsync.testing.salesforce.rules import Rules
 from crmsync.testing.salesforce.schema import FieldDef, org_objects
 from crmsync.testing.salesforce.seeding import API_USER_ID, OTHER_USER_ID, seed_system_records
 from crmsync.testing.salesforce.store import Table
@@ -30,7 +32,8 @@ from crmsync.testing.salesforce.writing import Writer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from crmsync.testing.salesforce.saving import Trigger
+    from crmsync.testing.salesforce.permissions import Profile
+    from crmsync.testing.salesforce.rules import Trigger
 
 ORG_ID: Final = make_id("00D", 1)
 #: Replication feeds reach back to an org's birth, so a new emulator's org is not newborn.
@@ -73,6 +76,8 @@ class SalesforceOrg:
     :param users: further users' ids by their tokens.
     :param apps: External Client Apps besides the built-in ones; ``oauth`` has everything about sign-in.
     :param custom_fields: further fields by object.
+    :param rules: validation rules, duplicate rules and triggers of the admin's; none by default.
+    :param profiles: what users may see and do, by their ids; everything by default.
     :param max_version: the newest API version offered.
     :param bulk_seconds: how long a bulk job takes, by the clock, from the end of its upload on.
     :param bulk_seconds_per_record: how much longer for each of its records. With both at 0 the first poll finds a job
@@ -91,6 +96,8 @@ class SalesforceOrg:
         users: Mapping[str, str] | None = None,
         apps: Iterable[OAuthApp] = (),
         custom_fields: Mapping[str, Iterable[FieldDef]] | None = None,
+        rules: Rules | None = None,
+        profiles: Mapping[str, Profile] | None = None,
         max_version: int = 68,
         bulk_seconds: float = 0.0,
         bulk_seconds_per_record: float = 0.0,
@@ -116,14 +123,20 @@ class SalesforceOrg:
                 custom_fields or {}, external_id_field=external_id_field, hide_opt_out=hide_opt_out
             ).items()
         }
-        self.writer = Writer(self.tables, self.clock, self.faults)
+        self.rules = rules or Rules()
+        self.permissions = Permissions(self.tables)
+        self.writer = Writer(self.tables, self.clock, self.faults, self.rules, self.permissions)
         self.started = self.now()
+        self.described = self.started
         self.created = self.started - ORG_AGE
         self.delete_log_start: dict[str, datetime] = {}
         further_users = users or {}
         seed_system_records(self, further_users.values())
         for token, holder in {access_token: user_id, **further_users}.items():
             self.oauth.add_session(token, holder, self.started)
+
+        for user, profile in (profiles or {}).items():
+            self.permissions.grant(user, profile)
 
     # Time
 
@@ -269,12 +282,23 @@ class SalesforceOrg:
 
     # Behaviour
 
-    def on_save(self, object_name: str, field_name: str, rewrite: Trigger) -> None:
+    def on_save(self, object_name: str, field_name: str, rewrite: Trigger | str, *, length: int | None = None) -> None:
         """Rewrite a field's value on every save, as a lossy trigger does: cut it, change its case, round it.
 
-        ``rewrite`` gets the stored form, never ``None``, and runs before the length is checked.
+        :param rewrite: gets the stored form, never ``None``, and runs before the length is checked; or the name of a
+            common trigger: see :func:`crmsync.testing.salesforce.rules.named_trigger`.
         """
-        self.writer.triggers.setdefault(self.table(object_name).name, {})[field_name] = rewrite
+        with self.lock:
+            self.rules.rewrite(self.table(object_name).name, field_name, rewrite, length=length)
+
+    def set_profile(self, user_id: str, profile: Profile | None) -> None:
+        """Set what a user may see and do; ``None`` is everything.
+
+        :raises ValueError: the profile names what the org has not.
+        """
+        with self.lock:
+            self.permissions.grant(user_id, profile)
+            self.described = self.now()
 
     def spend_call(self, endpoint: str) -> bool:
         """Count an API call and return whether the daily limit allows it."""

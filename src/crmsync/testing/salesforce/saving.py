@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from crmsync.testing.salesforce.errors import RowError
 from crmsync.testing.salesforce.times import stamp
@@ -13,11 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from crmsync.testing.salesforce.rules import Trigger
     from crmsync.testing.salesforce.schema import FieldDef, ObjectDef
     from crmsync.testing.salesforce.store import Row, Table
-
-#: Rewrites the stored form of one field's value on every save that gives one.
-Trigger: TypeAlias = Callable[[Any], Any]
 
 
 def changes(

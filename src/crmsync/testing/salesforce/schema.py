@@ -152,6 +152,7 @@ class ObjectDef:
     key_prefix: str
     fields: Mapping[str, FieldDef]
     createable: bool = True
+    updateable: bool = True
     deletable: bool = True
     undeletable: bool = True
     mergeable: bool = False

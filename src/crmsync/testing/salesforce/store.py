@@ -7,6 +7,7 @@ a query cursor that holds rows holds a snapshot, and a rollback is putting the o
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from copy import copy
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import define, field, frozen
@@ -68,6 +69,12 @@ class Table:
     def name(self) -> str:
         """The object's name."""
         return self.definition.name
+
+    def seen_as(self, definition: ObjectDef) -> Table:
+        """Return the same rows under another definition of the object. It is for reading."""
+        view = copy(self)
+        view.definition = definition
+        return view
 
     def newest(self, record_id: str) -> Row | None:
         """Return the last saved row, visible or not: what a writer must build on."""

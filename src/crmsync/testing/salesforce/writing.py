@@ -13,6 +13,7 @@ from crmsync.testing.salesforce.behaviours import BEHAVIOURS, PLAIN
 from crmsync.testing.salesforce.behaviours.behaviour import Save
 from crmsync.testing.salesforce.errors import RowError
 from crmsync.testing.salesforce.ids import canonical_id, make_id
+from crmsync.testing.salesforce.rules import SaveOptions
 from crmsync.testing.salesforce.store import DELETED_DATE, DELETED_WITH, Row, Saved, Table
 from crmsync.testing.salesforce.times import stamp
 
@@ -22,26 +23,36 @@ if TYPE_CHECKING:
     from crmsync.testing.salesforce.behaviours.behaviour import Behaviour
     from crmsync.testing.salesforce.clock import Clock
     from crmsync.testing.salesforce.faults import Faults
+    from crmsync.testing.salesforce.permissions import Permissions
+    from crmsync.testing.salesforce.rules import Rules
+    from crmsync.testing.salesforce.schema import ObjectDef
 
 
 @define
 class Writer:
-    """Changes the rows of an org's tables by Salesforce's rules. Its caller holds the org's lock."""
+    """Changes the rows of an org's tables by Salesforce's rules. Its caller holds the org's lock.
+
+    ``options`` are those of the call at hand.
+    """
 
     tables: Mapping[str, Table]
     clock: Clock
     faults: Faults
-    triggers: dict[str, dict[str, saving.Trigger]] = field(factory=dict)
+    rules: Rules
+    permissions: Permissions
+    options: SaveOptions = field(factory=SaveOptions)
     _undo: list[tuple[Table, str, Saved]] | None = None
 
-    def create(self, table: Table, values: Mapping[str, Any], by: str) -> str:
+    def create(self, table: Table, values: Mapping[str, Any], by: str, *, as_system: bool = False) -> str:
         """Create a record and return its id.
 
+        :param as_system: whether the org itself does it, past the user's permissions.
         :raises RowError: as Salesforce would refuse it.
         """
-        if not table.definition.createable:
+        definition = table.definition if as_system else self._seen(table, by)
+        if not definition.createable:
             raise RowError("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", f"entity type cannot be inserted: {table.name}")
-        changed = self._changes(table, values, creating=True)
+        changed = self._changes(definition, values, creating=True)
         changed = {name: value for name, value in changed.items() if value is not None}
         now = self.clock.now()
         row = saving.applied({**saving.defaults(table.definition), **self._birth(table, now, by)}, changed)
@@ -54,7 +65,10 @@ class Writer:
         :raises RowError: as Salesforce would refuse it.
         """
         before = self.existing(table, record_id)
-        changed = self._changes(table, values, creating=False)
+        definition = self._seen(table, by)
+        if not definition.updateable:
+            raise RowError("INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id")
+        changed = self._changes(definition, values, creating=False)
         self.change(table, before, changed, by)
 
     def change(self, table: Table, before: Row, changed: Mapping[str, Any], by: str) -> None:
@@ -69,6 +83,8 @@ class Writer:
         :raises RowError: the id is unknown or already there, or the record may not go.
         """
         row = self.existing(table, record_id)
+        if not self._seen(table, by).deletable:
+            raise RowError("INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id")
         if refusal := self.faults.refusal(table.name, {**row, "IsDeleted": True}):
             raise refusal
         behaviour_of(table).deleting(self, row)
@@ -144,6 +160,15 @@ class Writer:
         table.put(row, visible_at=now + timedelta(seconds=delay) if delay else None)
 
     @contextmanager
+    def using(self, options: SaveOptions) -> Iterator[None]:
+        """Save by the options of a call in the block."""
+        outer, self.options = self.options, options
+        try:
+            yield
+        finally:
+            self.options = outer
+
+    @contextmanager
     def transaction(self) -> Iterator[None]:
         """Undo every change of the block if it raises."""
         outer, self._undo = self._undo, []
@@ -159,8 +184,15 @@ class Writer:
         finally:
             self._undo = outer
 
-    def _changes(self, table: Table, values: Mapping[str, Any], *, creating: bool) -> dict[str, Any]:
-        return saving.changes(table.definition, values, self.triggers.get(table.name, {}), creating=creating)
+    def _seen(self, table: Table, by: str) -> ObjectDef:
+        seen = self.permissions.tables_of(by).get(table.name)
+        if seen is None:
+            raise RowError("INVALID_TYPE", f"sObject type '{table.name}' is not supported.")
+        return seen.definition
+
+    def _changes(self, definition: ObjectDef, values: Mapping[str, Any], *, creating: bool) -> dict[str, Any]:
+        triggers = self.rules.triggers.get(definition.name, {})
+        return saving.changes(definition, values, triggers, creating=creating)
 
     def _birth(self, table: Table, now: datetime, by: str) -> Row:
         row: Row = {
@@ -182,6 +214,7 @@ class Writer:
         if refusal := self.faults.refusal(table.name, row):
             raise refusal
         saving.require_unique(table, row, save.changed)
+        self.rules.check(table, row, self.options, creating=save.before is None)
         with self.transaction():
             self.put(table, row, save.now)
             behaviour.saved(self, save)

@@ -86,7 +86,7 @@ class EmailMessages(Behaviour):
             return
         self._relate(writer, save)
         if save.row["Status"] != _DRAFT and "ActivityId" not in save.row:
-            task = writer.create(writer.tables["Task"], self._task(writer, save), save.by)
+            task = writer.create(writer.tables["Task"], self._task(writer, save), save.by, as_system=True)
             writer.put(save.table, {**save.row, "ActivityId": task}, save.now)
 
     @staticmethod
@@ -100,7 +100,7 @@ class EmailMessages(Behaviour):
                     writer.delete(relations, old["Id"], save.by)
             for person in save.changed[name] or ():
                 given = {"EmailMessageId": save.row["Id"], "RelationId": person, "RelationType": kind}
-                writer.create(relations, given, save.by)
+                writer.create(relations, given, save.by, as_system=True)
 
     @staticmethod
     def _task(writer: Writer, save: Save) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class Campaigns(Behaviour):
         if save.before is None:
             for values in _FIRST_STATUSES:
                 given = {"CampaignId": save.row["Id"], **values}
-                writer.create(writer.tables["CampaignMemberStatus"], given, save.by)
+                writer.create(writer.tables["CampaignMemberStatus"], given, save.by, as_system=True)
 
 
 class MemberStatuses(Behaviour):

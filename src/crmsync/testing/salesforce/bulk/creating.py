@@ -114,10 +114,10 @@ def _parts(kind: str, body: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def _object(call: Call, name: str) -> ObjectDef:
-    try:
-        definition = call.org.table(name).definition
-    except KeyError:
-        raise named_refusal("InvalidJob", f"Unable to find object: {name}") from None
+    table = call.find_table(name)
+    if table is None:
+        raise named_refusal("InvalidJob", f"Unable to find object: {name}")
+    definition = table.definition
     if not definition.createable:
         raise named_refusal("InvalidEntity", f"Entity '{definition.name}' is not supported by the Bulk API.")
     return definition

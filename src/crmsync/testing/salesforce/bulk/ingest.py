@@ -89,7 +89,8 @@ def _open(org: SalesforceOrg, job: IngestJob) -> Reading:
         raise UnreadableCsvError(NO_DATA)
     if job.operation in ("delete", "hardDelete") and [cell.lower() for cell in header] != ["id"]:
         raise UnreadableCsvError(f"InvalidBatch : The '{job.operation}' batch must contain only ids")
-    columns = read_header(header, org.tables[job.object_name].definition, org.tables)
+    tables = org.permissions.tables_of(job.created_by)
+    columns = read_header(header, tables[job.object_name].definition, tables)
     return Reading(header=header, columns=columns, rows=rows)
 
 

@@ -15,6 +15,7 @@ from crmsync.testing.salesforce.soql import syntax
 from crmsync.testing.salesforce.soql.evaluation import run
 from crmsync.testing.salesforce.soql.parsing import parse
 from crmsync.testing.salesforce.soql.resolving import Resolver
+from crmsync.testing.salesforce.soql.selection import table_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,9 +67,10 @@ def take_snapshot(org: SalesforceOrg, job: QueryJob, now: datetime) -> None:
     :raises CallError: as Salesforce refuses the query.
     """
     query = parse_bulk_soql(job.query)
-    result = run(job.query, org.tables, version=job.version, now=now, include_deleted=job.operation == "queryAll")
-    table = org.table(query.object_name)
-    columns = _columns(Resolver(query, table, org.tables))
+    tables = org.permissions.tables_of(job.created_by)
+    result = run(job.query, tables, version=job.version, now=now, include_deleted=job.operation == "queryAll")
+    table = table_of(query, tables)
+    columns = _columns(Resolver(query, table, tables))
     if float(job.version) < FIRST_VERSION_IN_SELECT_ORDER:
         columns.sort(key=lambda column: column[0].lower())
     dialect = job.dialect

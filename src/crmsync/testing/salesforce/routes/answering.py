@@ -9,13 +9,15 @@ from crmsync.testing.salesforce.errors import CallError, RowError, not_found
 from crmsync.testing.salesforce.org import MultipleMatchesError
 from crmsync.testing.salesforce.rendering import attributes
 from crmsync.testing.salesforce.routes import metadata
-from crmsync.testing.salesforce.routes.call import Call, Handler, Reply
+from crmsync.testing.salesforce.routes.call import Call, Handler, Reply, truth
+from crmsync.testing.salesforce.rules import SaveOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from crmsync.testing.salesforce.org import SalesforceOrg
 
+_DUPLICATE_RULE: Final = "sforce-duplicate-rule-header"
 _VERSION: Final = re.compile(r"(\d{1,3})\.0")
 
 
@@ -48,12 +50,26 @@ def handler_for(handlers: Mapping[str, Handler], method: str) -> Handler:
 def answer(handler: Handler, call: Call) -> Reply:
     """Return what a handler answers, failures too."""
     try:
-        return handler(call)
+        with call.org.writer.using(_save_options(call)):
+            return handler(call)
     except MultipleMatchesError as error:
         definition = call.table().definition
         return Reply([attributes(definition, found, call.version)["url"] for found in error.ids], status=300)
     except (CallError, RowError) as error:
         return refused(error)
+
+
+def _save_options(call: Call) -> SaveOptions:
+    """Return what ``Sforce-Duplicate-Rule-Header`` asks for, such as ``allowSave=true; includeRecordDetails=true``."""
+    given = {
+        name.strip().lower(): truth(value.strip())
+        for name, _, value in (part.partition("=") for part in call.headers.get(_DUPLICATE_RULE, "").split(";"))
+    }
+    return SaveOptions(
+        allow_duplicates=given.get("allowsave", False),
+        include_record_details=given.get("includerecorddetails", False),
+        version=call.version,
+    )
 
 
 def refused(error: CallError | RowError) -> Reply:

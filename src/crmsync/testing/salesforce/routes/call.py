@@ -34,15 +34,24 @@ class Call:
         """The path of the call's API version."""
         return f"/services/data/v{self.version}"
 
+    @property
+    def tables(self) -> Mapping[str, Table]:
+        """The tables of the org as the user sees them."""
+        return self.org.permissions.tables_of(self.user_id)
+
+    def find_table(self, object_name: str) -> Table | None:
+        """Return the table of an object, whose name may be in any letter case, as the user sees it."""
+        wanted = object_name.lower()
+        return next((table for name, table in self.tables.items() if name.lower() == wanted), None)
+
     def table(self) -> Table:
         """Return the rows of the URL's object, as readers see them now.
 
-        :raises CallError: the org has no such object.
+        :raises CallError: the user sees no such object.
         """
-        try:
-            table = self.org.table(self.params["object"])
-        except KeyError:
-            raise not_found() from None
+        table = self.find_table(self.params["object"])
+        if table is None:
+            raise not_found()
         table.settle(self.org.now())
         return table
 

@@ -49,7 +49,7 @@ def update(call: Call) -> Reply:
         record_id = _pop_id(dict(record))
         if not record_id:
             raise RowError("MISSING_ARGUMENT", "Id not specified in an update call", ("Id",))
-        known = _checked_id(call.org.tables[name], record_id)
+        known = _checked_id(call.tables[name], record_id)
         call.org.update(name, known, _without_id(record), by=call.user_id)
         return _success(known)
 
@@ -105,8 +105,8 @@ def delete(call: Call) -> Reply:
 
     def remove(record_id: str) -> dict[str, Any]:
         known = canonical_id(record_id)
-        table = next((t for t in call.org.tables.values() if record_id.startswith(t.definition.key_prefix)), None)
-        if known is None or table is None or not table.definition.deletable:
+        table = next((t for t in call.tables.values() if record_id.startswith(t.definition.key_prefix)), None)
+        if known is None or table is None or not call.org.tables[table.name].definition.deletable:
             raise RowError("MALFORMED_ID", f"bad id {record_id}")
         call.org.delete(table.definition.name, known, by=call.user_id)
         return _success(known)
@@ -171,11 +171,11 @@ def _type_of(record: dict[str, Any]) -> str:
 
 def _object_name(call: Call, record: dict[str, Any]) -> str:
     name = _type_of(record)
-    try:
-        return call.org.table(name).definition.name
-    except KeyError:
+    table = call.find_table(name)
+    if table is None:
         message = f"sObject type '{name}' is not supported." if name else "The record needs attributes.type."
-        raise CallError(400, "INVALID_TYPE", message) from None
+        raise CallError(400, "INVALID_TYPE", message)
+    return table.name
 
 
 def _pop_id(record: dict[str, Any]) -> str | None:

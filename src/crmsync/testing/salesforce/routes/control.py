@@ -9,6 +9,7 @@ from crmsync.testing.salesforce.bulk.control import set_bulk
 from crmsync.testing.salesforce.conversion import Conversion
 from crmsync.testing.salesforce.faults import row_fault
 from crmsync.testing.salesforce.oauth.control import set_sign_in
+from crmsync.testing.salesforce.routes.control_rules import set_permissions, set_rules
 from crmsync.testing.salesforce.seeding import OTHER_USER_ID
 from crmsync.testing.salesforce.state import dump_state, load_state, save_file
 from crmsync.testing.salesforce.times import stamp
@@ -153,6 +154,8 @@ ROUTES: Final[tuple[tuple[str, tuple[str, ...], Act], ...]] = (
     ("/__emulator__/records/convert", ("POST",), convert_lead),
     ("/__emulator__/faults", ("POST",), set_faults),
     ("/__emulator__/bulk", ("POST",), set_bulk),
+    ("/__emulator__/rules", ("POST",), set_rules),
+    ("/__emulator__/permissions", ("POST",), set_permissions),
     ("/__emulator__/oauth", ("POST",), set_sign_in),
     ("/__emulator__/state", ("GET",), dump),
     ("/__emulator__/state", ("PUT",), load),

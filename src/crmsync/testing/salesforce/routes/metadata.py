@@ -34,7 +34,7 @@ def resources(call: Call) -> Reply:
 
 def describe_global(call: Call) -> Reply:
     """List the objects."""
-    objects = [summarize_object(table.definition, data_root=call.data_root) for table in call.org.tables.values()]
+    objects = [summarize_object(table.definition, data_root=call.data_root) for table in call.tables.values()]
     return Reply({"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": objects})
 
 
@@ -47,12 +47,12 @@ def basic_information(call: Call) -> Reply:
 def describe(call: Call) -> Reply:
     """Return an object's describe, or 304 where it has not changed since ``If-Modified-Since``."""
     definition = call.table().definition
-    changed = call.org.started.replace(microsecond=0)
+    changed = call.org.described.replace(microsecond=0)
     headers = {"Last-Modified": format_datetime(changed, usegmt=True)}
     since = call.headers.get("if-modified-since")
     if since is not None and changed <= _http_date(since):
         return Reply(status=304, headers=headers)
-    objects = {name: table.definition for name, table in call.org.tables.items()}
+    objects = {name: table.definition for name, table in call.tables.items()}
     body = describe_object(definition, objects, data_root=call.data_root, instance_url=call.base_url)
     return Reply(body, headers=headers)
 
@@ -88,7 +88,7 @@ def limits(call: Call) -> Reply:
 def record_count(call: Call) -> Reply:
     """Count the records outside the recycle bin, of all objects or those of ``?sObjects=``."""
     names = [name.strip() for name in call.query.get("sObjects", "").split(",") if name.strip()]
-    tables = call.org.tables if not names else {n: t for n, t in call.org.tables.items() if n in names}
+    tables = call.tables if not names else {n: t for n, t in call.tables.items() if n in names}
     now = call.org.now()
     counts: list[dict[str, Any]] = []
     for name, table in tables.items():

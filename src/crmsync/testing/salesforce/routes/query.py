@@ -31,9 +31,7 @@ def _run(call: Call, *, include_deleted: bool) -> Reply:
     if text is None:
         raise CallError(400, "MALFORMED_QUERY", "The query parameter 'q' is required")
     org = call.org
-    for table in org.tables.values():
-        table.settle(org.now())
-    result = run(text, org.tables, version=call.version, now=org.now(), include_deleted=include_deleted)
+    result = run(text, call.tables, version=call.version, now=org.now(), include_deleted=include_deleted)
     if truth(call.query.get("columns", "")):
         return Reply(_columns(result))
     size = batch_size(call)
