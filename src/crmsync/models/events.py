@@ -40,6 +40,17 @@ class BatchWritten:
 
 
 @attrs.frozen(slots=True)
+class JobProgressed:
+    """A job at the CRM was looked at: so many of its records are done."""
+
+    integration_id: str
+    entity_type: str
+    job_id: str
+    processed: int
+    records: int
+
+
+@attrs.frozen(slots=True)
 class PageAcknowledged:
     """A page's writes, shadows and cursor were stored in one transaction; ``records`` of it are dealt with."""
 
@@ -76,4 +87,13 @@ class RunFinished:
     report: RunReport
 
 
-SyncEvent = RunStarted | PageRead | BatchWritten | PageAcknowledged | RecordRejected | RetryScheduled | RunFinished
+SyncEvent = (
+    RunStarted
+    | PageRead
+    | BatchWritten
+    | JobProgressed
+    | PageAcknowledged
+    | RecordRejected
+    | RetryScheduled
+    | RunFinished
+)

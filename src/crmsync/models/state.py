@@ -103,6 +103,20 @@ class JournalEntry:
     started_at: datetime | None = None
 
 
+@attrs.frozen(slots=True)
+class RemoteJob:
+    """A job at the CRM that takes many records at once and goes on when our process does not.
+
+    ``job_id`` is the CRM's, ``object_name`` the CRM's object, ``operation`` the CRM's word for what the job does.
+    """
+
+    job_id: str
+    object_name: str
+    operation: str
+    records: int
+    started_at: datetime
+
+
 class ConflictStatus(enum.StrEnum):
     """Whether a conflict waits, was decided by a person, or was settled by its policy."""
 

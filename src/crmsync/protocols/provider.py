@@ -15,8 +15,9 @@ from crmsync.models.contacts import CRMContact, CRMList
 from crmsync.models.mappings import FieldMapping, ObjectMapping
 from crmsync.models.results import BulkSyncResult, ConnectionReport, CRMFeature, CRMSyncResult
 from crmsync.models.schema import CustomField
+from crmsync.models.state import RemoteJob
 from crmsync.protocols.records import RecordStore
-from crmsync.protocols.runtime import CallBudget, Clock
+from crmsync.protocols.runtime import CallBudget, Clock, JobLog
 
 
 @runtime_checkable
@@ -151,13 +152,32 @@ class UnkeptCredentials:
             yield
 
 
+class UnkeptJobs:
+    """A `JobLog` in memory, for providers that are opened outside a run: no later run asks for the jobs."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, RemoteJob] = {}
+
+    async def add(self, job: RemoteJob) -> None:
+        self._held[job.job_id] = job
+
+    async def remove(self, job_id: str) -> None:
+        self._held.pop(job_id, None)
+
+    async def unfinished(self) -> Sequence[RemoteJob]:
+        return list(self._held.values())
+
+    def progressed(self, job: RemoteJob, processed: int) -> None:
+        """Nobody watches."""
+
+
 @attrs.frozen(slots=True)
 class ProviderContext:
     """What the owner lends to a provider while it is open.
 
     ``memory`` is what the provider found out and need not ask again when it is next opened (a negotiated version, whose
     token it is). It is stored in clear: no secret belongs there. It may be emptied at any time. Secrets that the
-    provider renews go to ``credentials``.
+    provider renews go to ``credentials``. Jobs that outlive the process are noted in ``jobs``.
     """
 
     clock: Clock
@@ -165,6 +185,7 @@ class ProviderContext:
     retry_attempts: int = 5
     memory: dict[str, str] = attrs.field(factory=dict)
     credentials: CredentialStore = attrs.field(factory=UnkeptCredentials)
+    jobs: JobLog = attrs.field(factory=UnkeptJobs)
 
 
 @runtime_checkable

@@ -74,3 +74,17 @@ class SupportsProblems(Protocol):
     def problems(self) -> tuple[Problem, ...]:
         """What was wrong with which of them when the side was last read. They are in no page; they are not deleted."""
         ...
+
+
+@runtime_checkable
+class SupportsJobs(Protocol):
+    """A `RecordStore` whose writes may go through jobs that outlive the process (see `JobLog`)."""
+
+    async def settle_jobs(self) -> None:
+        """Bring the jobs that an earlier process left behind to an end: what had begun is waited for, the rest aborted.
+
+        Called at the start of a run, before the journal is settled: afterwards nothing is on its way any more.
+
+        :raises TransientError: one does not end; try again later.
+        """
+        ...

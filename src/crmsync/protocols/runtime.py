@@ -1,9 +1,12 @@
-"""What a running engine lends to the parts it drives: the time, and the budget of API calls."""
+"""What a running engine lends to the parts it drives: the time, the budget of API calls, the log of remote jobs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
+
+from crmsync.models.state import RemoteJob
 
 
 class Clock(Protocol):
@@ -35,4 +38,24 @@ class CallBudget(Protocol):
 
     def observe(self, used: int, limit: int) -> None:
         """Note what the CRM says of its own allowance (calls used and allowed in its window)."""
+        ...
+
+
+class JobLog(Protocol):
+    """The jobs at the CRM that are not known to be over, of one object of one integration; it outlives the process."""
+
+    async def add(self, job: RemoteJob) -> None:
+        """Note a job before it is given anything to do."""
+        ...
+
+    async def remove(self, job_id: str) -> None:
+        """Forget a job that is over; does nothing if it is not noted."""
+        ...
+
+    async def unfinished(self) -> Sequence[RemoteJob]:
+        """The jobs that were added and not removed, in that order."""
+        ...
+
+    def progressed(self, job: RemoteJob, processed: int) -> None:
+        """Tell whoever watches how many of a job's records are done."""
         ...

@@ -24,14 +24,16 @@ from crmsync.errors import (
     UnexpectedResponseError,
 )
 from crmsync.protocols.provider import ProviderContext
-from crmsync.protocols.runtime import Clock
+from crmsync.protocols.runtime import Clock, JobLog
 from crmsync.providers.salesforce import bodies, versions
 from crmsync.providers.salesforce.auth import Authorizer
 from crmsync.providers.salesforce.backoff import BackOff, LostAnswerError, retry_after
 from crmsync.providers.salesforce.errors import call_error
 from crmsync.providers.salesforce.flight import Flight
-from crmsync.providers.salesforce.limits import ApiUsage, parse_limit_info, tightest
+from crmsync.providers.salesforce.limits import Allowance, ApiUsage, parse_limit_info, tightest
 from crmsync.providers.salesforce.oauth import Access
+from crmsync.providers.salesforce.pace import MEMORY as PACE
+from crmsync.providers.salesforce.pace import Pace
 from crmsync.providers.salesforce.settings import SalesforceSettings
 
 T = TypeVar("T")
@@ -73,6 +75,7 @@ class SalesforceClient:
         self._version_lock = anyio.Lock()
         self._version_checked = False
         self._ahead = timedelta(0)
+        self.pace = Pace.decode(context.memory.get(PACE))
         self._flight = Flight(settings.concurrent_calls)
         self._back_off = BackOff(
             context.clock,
@@ -137,6 +140,23 @@ class SalesforceClient:
     def clock(self) -> Clock:
         """The owner's time, for waits between calls."""
         return self._context.clock
+
+    @property
+    def jobs(self) -> JobLog:
+        """The owner's log of jobs that outlive the process."""
+        return self._context.jobs
+
+    @property
+    def allowance(self) -> Allowance:
+        """The calls that are left, as far as somebody said."""
+        usage = self.usage
+        return Allowance(usage.limit - usage.used, usage.limit) if usage else Allowance()
+
+    def keep_pace(self, pace: Pace) -> None:
+        """Go by a new measurement, and remember it for the next connection if it says something new."""
+        self.pace = pace
+        if pace.differs(Pace.decode(self._context.memory.get(PACE))):
+            self._context.memory[PACE] = pace.encode()
 
     def server_now(self) -> datetime:
         """The server's time, by the last answer's difference from ours."""
@@ -261,6 +281,7 @@ class SalesforceClient:
         content = request.content() if callable(request.content) else request.content
         limit = self.settings.max_answer_mb << 20
         async with self._flight.slot():
+            began = self._context.clock.now()
             with self._reaching(request):
                 url = access.instance_url + request.path
                 async with self._http.stream(
@@ -268,7 +289,10 @@ class SalesforceClient:
                 ) as response:
                     if response.status_code not in _OK:
                         raise await self._failure(request, response)
-                    return self._answer(response, await bodies.read(response, limit))
+                    answer = self._answer(response, await bodies.read(response, limit))
+        if content is None:
+            self.keep_pace(self.pace.with_call((self._context.clock.now() - began).total_seconds()))
+        return answer
 
     async def _streamed(
         self,
@@ -278,12 +302,13 @@ class SalesforceClient:
     ) -> T:
         headers = {"Authorization": access.header, "Accept": "text/csv"}
         url = access.instance_url + request.path
-        with self._reaching(request):
-            async with self._http.stream("GET", url, params=request.params, headers=headers) as response:
-                if response.status_code in _OK:
+        async with self._flight.slot():
+            with self._reaching(request):
+                async with self._http.stream("GET", url, params=request.params, headers=headers) as response:
+                    if response.status_code not in _OK:
+                        raise await self._failure(request, response)
                     self._observe(response.headers.get("Sforce-Limit-Info", ""))
                     return await consume(response.headers, response.aiter_bytes())
-                raise await self._failure(request, response)
 
     @contextmanager
     def _reaching(self, request: _Request) -> Iterator[None]:

@@ -33,3 +33,18 @@ def tightest(usages: Mapping[str, ApiUsage]) -> ApiUsage | None:
     """Of the org's count and that of our own app, if it has one, the one of which less is left."""
     counted = [usages[key] for key in ("api-usage", "per-app-api-usage") if key in usages and usages[key].limit]
     return max(counted, key=lambda usage: usage.used / usage.limit, default=None)
+
+
+@attrs.frozen(slots=True)
+class Allowance:
+    """Calls that may still be made, and of how many; None: nobody said."""
+
+    left: int | None = None
+    limit: int | None = None
+
+    @property
+    def share(self) -> float:
+        """The part that is left."""
+        if self.left is None or not self.limit:
+            return 1.0
+        return min(1.0, max(self.left / self.limit, 0.01))

@@ -12,6 +12,7 @@ from crmsync.errors import CRMError, SchemaChangedError
 from crmsync.models.records import ChangePage, Operation, OperationKind, Outcome, OutcomeStatus, Record, StoreLimits
 from crmsync.models.schema import ObjectSchema
 from crmsync.providers.salesforce import retrieving
+from crmsync.providers.salesforce.bulk.following import settle
 from crmsync.providers.salesforce.changes import ChangeReader
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.cursor import Cursor
@@ -19,8 +20,10 @@ from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.rows import RowReader
 from crmsync.providers.salesforce.schema import SObject
 from crmsync.providers.salesforce.writing import Writer
+from crmsync.providers.salesforce.writing.bulk import BulkChannel
 from crmsync.providers.salesforce.writing.collections import CollectionsChannel
 from crmsync.providers.salesforce.writing.reconciling import Reconciler
+from crmsync.providers.salesforce.writing.writer import LARGE
 
 MAX_PAGE = 2000
 """The largest batch of a query ("Change the Batch Size in Queries", SOQL and SOSL Reference)."""
@@ -29,8 +32,9 @@ MAX_PAGE = 2000
 class SalesforceRecordStore:
     """The records of one object.
 
-    `write` takes 2,000 operations, sends them 200 a call and reads back what was stored in one call. Fields that the
-    user cannot see are left out of records.
+    `write` takes 10,000 operations, sends them 200 a call or through a bulk job, and reads back what was stored, 2,000
+    records a call. Its limits say how many make a good batch at present. Fields that the user cannot see are left out
+    of records.
     """
 
     def __init__(
@@ -47,7 +51,8 @@ class SalesforceRecordStore:
         self._key_field = field if sobject.external_key(field) else None
         reconciler = Reconciler(client, sobject, user_id)
         collections = CollectionsChannel(client, sobject.schema.name, self._key_field, limiter, reconciler)
-        self._writer = Writer(sobject, self._key_field, collections)
+        bulk = BulkChannel(client, sobject.schema.name, self._key_field)
+        self._writer = Writer(client, sobject, self._key_field, collections, bulk)
 
     def __repr__(self) -> str:
         return f"<SalesforceRecordStore {self.name!r}>"
@@ -59,7 +64,7 @@ class SalesforceRecordStore:
     @property
     def limits(self) -> StoreLimits:
         return StoreLimits(
-            write_batch=2000,
+            write_batch=self._writer.batch,
             concurrent_writes=2,
             read_page=MAX_PAGE,
             find_batch=10_000,
@@ -97,9 +102,12 @@ class SalesforceRecordStore:
         return await retrieving.find(self._client, await self._reader(), self._key_field, keys, fields)
 
     async def write(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
-        if len(operations) > self.limits.write_batch:
-            raise ValueError(f"{len(operations)} operations in one write; this store takes {self.limits.write_batch}")
+        if len(operations) > LARGE:
+            raise ValueError(f"{len(operations)} operations in one write; this store takes {LARGE}")
         return await self._with_stored(operations, await self._writer.write(operations))
+
+    async def settle_jobs(self) -> None:
+        await settle(self._client)
 
     async def _with_stored(self, operations: Sequence[Operation], outcomes: list[Outcome]) -> list[Outcome]:
         """Add what was stored, where nobody else wrote since.

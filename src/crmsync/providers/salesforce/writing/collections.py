@@ -84,9 +84,11 @@ class CollectionsChannel:
         self, verb: Verb, rows: Sequence[Row], sent: Sent, *, prepaid: bool = False, resends: bool = True
     ) -> list[Row]:
         """Send rows in one call and note their answers; the rows that met a lock. Never raises a `CRMError`."""
-        began = self._client.server_now()
+        began, before = self._client.server_now(), self._client.clock.now()
         try:
             results = await self._results(verb, rows, prepaid=prepaid)
+            taken = self._client.clock.now() - before
+            self._client.keep_pace(self._client.pace.with_collection(taken.total_seconds(), len(rows)))
         except LostAnswerError:
             resend = partial(self._call, verb, resends=False) if resends else None
             await self._reconciler.settle(rows, began, sent, resend)

@@ -36,7 +36,9 @@ class Sent:
             self.failures[row.position] = error
 
     def add(self, other: Sent) -> None:
-        """Take over another's answers."""
+        """Take over another's later answers."""
+        for position in other.outcomes:
+            self.failures.pop(position, None)
         self.outcomes.update(other.outcomes)
         self.failures.update(other.failures)
 

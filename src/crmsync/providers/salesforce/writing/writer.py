@@ -2,34 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
+import anyio
+
+from crmsync.errors import CRMError
 from crmsync.models.records import Operation, Outcome
+from crmsync.providers.salesforce.bulk.csv_text import carries
+from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.schema import SObject
+from crmsync.providers.salesforce.settings import ChannelName
+from crmsync.providers.salesforce.writing.bulk import BulkChannel
+from crmsync.providers.salesforce.writing.choice import Choice, choose
 from crmsync.providers.salesforce.writing.collections import CollectionsChannel
-from crmsync.providers.salesforce.writing.outcomes import Sent
-from crmsync.providers.salesforce.writing.rows import plan_writes
+from crmsync.providers.salesforce.writing.outcomes import Channel, Sent
+from crmsync.providers.salesforce.writing.rows import Row, Verb, plan_writes
+
+LARGE: Final = 10_000
+"""Operations of the largest write: as many as Salesforce puts into one batch of a bulk job."""
+MODERATE: Final = 2_000
 
 
 class Writer:
     """Writes the records of one object."""
 
-    def __init__(self, sobject: SObject, key_field: str | None, collections: CollectionsChannel) -> None:
+    def __init__(
+        self,
+        client: SalesforceClient,
+        sobject: SObject,
+        key_field: str | None,
+        collections: CollectionsChannel,
+        bulk: BulkChannel,
+    ) -> None:
+        self._client = client
         self._sobject = sobject
         self._key_field = key_field
         self._collections = collections
+        self._bulk = bulk
+
+    @property
+    def batch(self) -> int:
+        """Operations that make a good write at present: many where they would go through a bulk job."""
+        return LARGE if self.choice(LARGE).channel is ChannelName.BULK else MODERATE
+
+    def choice(self, rows: int) -> Choice:
+        """The channel for so many rows at present."""
+        client = self._client
+        return choose(rows, client.pace, client.allowance, wanted=client.settings.channel, bulk_works=self._bulk.works)
 
     async def write(self, operations: Sequence[Operation]) -> list[Outcome]:
         """One outcome for each operation, in order.
 
         :raises BudgetExceededError: before anything was sent.
-        :raises ProviderError: every call failed as a whole.
+        :raises ProviderError: every call failed as a whole, or a bulk job cannot be followed.
         """
         plan = plan_writes(operations, self._sobject, self._key_field)
         sent = Sent()
         for by_verb in plan.rounds:
-            for verb, rows in by_verb.items():
-                sent.add(await self._collections.send(verb, rows))
+            await self._round(by_verb, sent)
         sent.raise_if_nothing_arrived()
         outcomes = {**plan.outcomes, **sent.outcomes}
         return [outcomes[position] for position in range(len(operations))]
+
+    async def _round(self, by_verb: Mapping[Verb, Sequence[Row]], sent: Sent) -> None:
+        errors: list[CRMError] = []
+        async with anyio.create_task_group() as group:
+            for verb, rows in by_verb.items():
+                for channel, part in self._routes(verb, rows):
+                    group.start_soon(self._send, channel, verb, part, sent, errors)
+        if errors:
+            raise errors[0]
+
+    def _routes(self, verb: Verb, rows: Sequence[Row]) -> list[tuple[Channel, Sequence[Row]]]:
+        """The rows by channel. An insert has no key that its result could be told by: it never goes through a job."""
+        if not verb.repeatable or self.choice(len(rows)).channel is ChannelName.COLLECTIONS:
+            return [(self._collections, rows)]
+        fit = [row for row in rows if carries(row.values)]
+        unfit = [row for row in rows if not carries(row.values)]
+        routes: list[tuple[Channel, Sequence[Row]]] = [(self._bulk, fit), (self._collections, unfit)]
+        return [(channel, part) for channel, part in routes if part]
+
+    async def _send(
+        self, channel: Channel, verb: Verb, rows: Sequence[Row], sent: Sent, errors: list[CRMError]
+    ) -> None:
+        try:
+            answer = await channel.send(verb, rows)
+            sent.add(answer)
+            if channel is self._bulk and (left := self._left(rows, answer)):
+                sent.add(await self._collections.send(verb, left))
+        except CRMError as error:
+            errors.append(error)
+
+    def _left(self, rows: Sequence[Row], answer: Sent) -> list[Row]:
+        """Rows to send another way: those that a job lost sight of, and, unless it must be bulk, those it never got."""
+        refused = set(answer.failures) if not self._bulk.works and self._choosing else set[int]()
+        return [row for row in rows if row.position not in answer.outcomes or row.position in refused]
+
+    @property
+    def _choosing(self) -> bool:
+        return self._client.settings.channel is ChannelName.AUTO

@@ -1,0 +1,1 @@
+"""Bulk API 2.0: jobs that take and give records as CSV."""

@@ -1,0 +1,61 @@
+"""Following a job to its end, in this run or in the one after a crash."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from crmsync.errors import UnavailableError, UnexpectedResponseError
+from crmsync.models.state import RemoteJob
+from crmsync.providers.salesforce.bulk.jobs import OPEN, JobInfo, Jobs
+from crmsync.providers.salesforce.bulk.polling import Polls
+from crmsync.providers.salesforce.client import SalesforceClient
+
+
+async def follow(client: SalesforceClient, jobs: Jobs, job: RemoteJob, *, abort_late: bool) -> JobInfo:
+    """Wait until a closed job is over, asking seldom.
+
+    A job that takes longer than ``bulk_wait_seconds`` is aborted; what it has done until then stays done.
+
+    :raises UnavailableError: with ``abort_late`` False: it takes longer.
+    """
+    clock, began = client.clock, client.clock.now()
+    measured = client.pace.job_scale is not None
+    polls = Polls(job.records, client.pace.job_seconds(job.records) if measured else None)
+    wait = polls.first()
+    while True:
+        await clock.sleep(wait)
+        info = await jobs.info(job.job_id)
+        if info is None:
+            raise UnexpectedResponseError("a bulk job is gone before it was over")
+        client.jobs.progressed(job, info.processed)
+        waited = clock.now() - began
+        if info.is_final:
+            client.keep_pace(client.pace.with_job(waited.total_seconds(), job.records))
+            return info
+        if waited > timedelta(seconds=client.settings.bulk_wait_seconds):
+            if not abort_late:
+                raise UnavailableError("a bulk job of an earlier run is still at work")
+            await jobs.abort(job.job_id)
+            wait = polls.first()
+        else:
+            wait = polls.next(info.processed)
+
+
+async def settle(client: SalesforceClient) -> None:
+    """End what an earlier process left in the log of jobs: afterwards nothing of it is on its way any more.
+
+    An open job was given nothing to do, so it is aborted; one that was closed is waited for. What it wrote is then read
+    from the records like the effect of any write whose answer was lost.
+
+    :raises UnavailableError: one takes too long.
+    """
+    jobs = Jobs(client, "ingest")
+    for job in await client.jobs.unfinished():
+        info = await jobs.info(job.job_id)
+        if info is not None and info.state == OPEN:
+            await jobs.abort(job.job_id)
+            # Whoever created it may have closed it just before.
+            info = await jobs.info(job.job_id)
+        if info is not None and not info.is_final:
+            await follow(client, jobs, job, abort_late=False)
+        await client.jobs.remove(job.job_id)

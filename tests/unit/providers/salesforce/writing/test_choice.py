@@ -1,0 +1,80 @@
+"""Which channel writes a batch."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crmsync.providers.salesforce.limits import Allowance
+from crmsync.providers.salesforce.pace import Pace
+from crmsync.providers.salesforce.settings import ChannelName
+from crmsync.providers.salesforce.writing.choice import choose
+
+AUTO, COLLECTIONS, BULK = ChannelName.AUTO, ChannelName.COLLECTIONS, ChannelName.BULK
+PLENTY = Allowance(100_000, 100_000)
+
+
+def chosen(rows: int, pace: Pace = Pace(), allowance: Allowance = PLENTY) -> ChannelName:  # noqa: B008 - frozen
+    """What auto chooses."""
+    return choose(rows, pace, allowance, wanted=AUTO).channel
+
+
+def test_an_unknown_org_gets_a_bulk_job_from_a_few_thousand_rows_on() -> None:
+    assert [chosen(rows) for rows in (1, 200, 2_000, 4_000, 10_000)] == [*[COLLECTIONS] * 3, BULK, BULK]
+
+
+def test_an_org_with_120_ms_a_call_gets_a_bulk_job_for_10_000_rows() -> None:
+    pace = Pace(call=0.12)
+    assert [chosen(rows, pace) for rows in (2_000, 10_000)] == [COLLECTIONS, BULK]
+
+
+def test_an_org_that_answers_at_once_gets_collections() -> None:
+    assert chosen(10_000, Pace(call=0.005)) is COLLECTIONS
+
+
+def test_slow_jobs_make_collections_worth_it() -> None:
+    assert chosen(10_000, Pace(call=0.12, collection=0.6, job_scale=4.0)) is COLLECTIONS
+
+
+def test_calls_weigh_more_as_they_run_short() -> None:
+    pace = Pace(call=0.005)
+    assert [chosen(10_000, pace, Allowance(left, 100_000)) for left in (90_000, 20_000)] == [COLLECTIONS, BULK]
+
+
+def test_a_budget_that_collections_would_use_up_asks_for_a_job() -> None:
+    pace = Pace(call=0.005)
+    assert chosen(3_000, pace, Allowance(34, 100)) is BULK
+    assert chosen(200, pace, Allowance(5, 100)) is COLLECTIONS
+
+
+@pytest.mark.parametrize("wanted", [COLLECTIONS, BULK])
+@pytest.mark.parametrize("rows", [1, 100_000])
+def test_the_settings_can_force_a_channel(wanted: ChannelName, rows: int) -> None:
+    assert choose(rows, Pace(), PLENTY, wanted=wanted).channel is wanted
+
+
+def test_an_org_that_refused_a_job_gets_no_other() -> None:
+    choice = choose(100_000, Pace(), PLENTY, wanted=AUTO, bulk_works=False)
+    assert choice.channel is COLLECTIONS
+    assert "refused" in choice.reason
+
+
+@given(rows=st.integers(500, 200_000), left=st.integers(100, 100_000), more=st.integers(1, 100_000))
+def test_more_rows_never_turn_a_job_into_collections(rows: int, left: int, more: int) -> None:
+    allowance = Allowance(left, 100_000)
+    if chosen(rows, Pace(), allowance) is BULK:
+        assert chosen(rows + more, Pace(), allowance) is BULK
+
+
+def test_the_pace_is_kept_as_text_and_what_is_unreadable_is_unknown() -> None:
+    pace = Pace().with_call(0.1234).with_collection(0.56, 200).with_job(13.0, 10_000)
+    assert Pace.decode(pace.encode()) == Pace(call=0.12, collection=0.56, job_scale=1.0)
+    assert [Pace.decode(text) for text in (None, "", "[]", '{"x": 1}', '{"call": "y"}')] == [Pace()] * 5
+
+
+def test_the_pace_follows_measurements_and_stores_only_what_is_new() -> None:
+    pace = Pace(call=0.1)
+    assert not pace.with_call(0.11).differs(pace)
+    assert pace.with_call(1.0).differs(pace)
+    assert pace.with_collection(0.1, 10) == pace
