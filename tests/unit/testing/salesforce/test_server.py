@@ -104,6 +104,12 @@ def test_a_child_process_keeps_its_records_in_the_state_file_however_it_ends(tmp
         assert httpx2.get(f"{emulator.url}/__emulator__").json()["records"]["Contact"] == 1
 
 
+def test_a_child_process_is_told_how_long_bulk_jobs_take() -> None:
+    with emulator_process(("--bulk-seconds", "30", "--bulk-seconds-per-record", "0.5")) as emulator:
+        options = httpx2.post(f"{emulator.url}/__emulator__/bulk", json={}).json()
+    assert (options["seconds"], options["seconds_per_record"]) == (30, 0.5)
+
+
 def test_the_state_file_is_written_on_request(tmp_path: Path) -> None:
     path = tmp_path / "org.json"
     with emulator_process(("--state", str(path))) as emulator:
