@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import signal
@@ -43,6 +44,33 @@ def test_a_day_s_budget_of_calls_holds_over_runs_and_shows_in_the_status(sh: She
     calls = sh.run("status", "--format", "json").json["api_calls"]["acme"]
     assert (calls["taken"], calls["limit"], calls["org_used"]) == (4, 4, sh.emulator.org.api_calls)
     assert "4 API calls today of its budget of 4; the CRM counted" in sh.run("status").out
+
+
+@pytest.mark.parametrize("calls", [1, 3, 5])
+def test_case_25_a_rate_limit_is_not_reported_as_a_finished_sync(sh: Shell, calls: int) -> None:
+    """The org's calls of 24 hours are used up somewhere in a first run."""
+    sh.emulator.org.daily_limit = calls
+    stopped = sh.run("sync", "--format", "json")
+    assert stopped.code == 1
+    assert stopped.json["error"]["code"] == "rate_limited"
+    assert "24 hours are used up" in stopped.json["error"]["message"]
+    assert "run again after" in stopped.json["error"]["remedy"]
+    again = dt.datetime.fromisoformat(stopped.json["error"]["resumes_at"])
+    assert dt.timedelta(minutes=50) < again - dt.datetime.now(dt.UTC) < dt.timedelta(minutes=61)
+    logged = [log["error_details"]["report"]["status"] for log in sh.run("logs", "--format", "json").json["logs"]]
+    assert logged in ([], ["failed"])
+    counted = [number for endpoint, number in sh.emulator.org.calls.items() if "oauth2" not in endpoint]
+    assert sum(counted) <= calls + 2, "a day's limit is not run against again and again"
+    sh.emulator.org.daily_limit = 100_000
+    assert sh.run("sync").code == 0
+    assert len(sh.contacts()) == 4
+
+
+def test_a_busy_org_delays_a_run_and_does_not_end_it(sh: Shell) -> None:
+    busy = [{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "ConcurrentRequests Limit exceeded."}]
+    sh.emulator.org.faults.fail_next(3, status=403, body=busy)
+    assert sh.run("sync").code == 0
+    assert len(sh.contacts()) == 4
 
 
 def test_a_run_that_would_delete_too_much_stops_with_4_and_deletes_only_when_told(sh: Shell) -> None:
