@@ -1,0 +1,107 @@
+"""The Salesforce store over the emulator, against the one contract."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import date
+from typing import ClassVar
+
+import pytest
+from pydantic import SecretStr
+
+from crmsync.engine import RunBudget
+from crmsync.models.records import Fields
+from crmsync.protocols.provider import ProviderContext
+from crmsync.protocols.records import RecordStore
+from crmsync.providers.salesforce import SalesforceProviderFactory
+from crmsync.testing.records import RecordStoreContract, Subject
+from crmsync.testing.salesforce import DEFAULT_TOKEN, SalesforceOrg
+from crmsync.testing.salesforce.transport import InProcessTransport
+from crmsync.testing.world import FakeClock
+
+pytestmark = pytest.mark.anyio
+
+LOOK_BACK = 600
+BEFORE_THE_STORE = "003000000000"
+
+
+class BrowserUser:
+    """Another user of the org, who works in the browser. Time passes a second before each thing that they do."""
+
+    def __init__(self, org: SalesforceOrg, clock: FakeClock) -> None:
+        self._org = org
+        self._clock = clock
+
+    async def add(self, records: Sequence[Fields]) -> list[str]:
+        self._clock.tick(1)
+        return [self._org.create("Contact", _written(fields)) for fields in records]
+
+    async def add_late(self, fields: Fields) -> str:
+        self._clock.tick(-LOOK_BACK * 0.9)
+        added = self._org.create("Contact", _written(fields))
+        self._clock.tick(LOOK_BACK * 0.9)
+        return added
+
+    async def edit(self, record_id: str, fields: Fields) -> None:
+        self._clock.tick(1)
+        self._org.update("Contact", record_id, _written(fields))
+
+    async def remove(self, record_id: str) -> None:
+        self._clock.tick(1)
+        self._org.delete("Contact", record_id)
+
+    async def read(self, record_id: str, field: str) -> object:
+        row = self._org.get("Contact", record_id)
+        if row is None or row["IsDeleted"]:
+            raise KeyError(record_id)
+        return row[field]
+
+
+def _written(fields: Fields) -> dict[str, object]:
+    return {name: ";".join(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+
+
+class SalesforceContract(RecordStoreContract):
+    text_field = "LastName"
+    email_field = "Email"
+    typed_values: ClassVar[Mapping[str, Sequence[object]]] = {
+        "HasOptedOutOfEmail": (True, False),
+        "Birthdate": (date(1700, 1, 1), date(2024, 2, 29), date(4000, 12, 31)),
+        "MarkMail_Tags__c": (("a",), ("a", "b c")),
+    }
+    settings: ClassVar[Mapping[str, object]] = {}
+    external_id_field: ClassVar[bool] = True
+
+    def unknown_id(self, number: int) -> str:
+        return f"{BEFORE_THE_STORE}{number:03d}" if number < 1000 else f"00300000000{number}"
+
+    @pytest.fixture
+    async def subject(self) -> AsyncIterator[Subject]:
+        clock = FakeClock()
+        org = SalesforceOrg(clock=clock.now, external_id_field=self.external_id_field)
+        async with self.contacts(org, clock) as store, self.contacts(org, clock) as other:
+            yield Subject(store, BrowserUser(org, clock), other)
+
+    @asynccontextmanager
+    async def contacts(self, org: SalesforceOrg, clock: FakeClock) -> AsyncIterator[RecordStore]:
+        settings = {
+            "instance_url": "https://acme.my.salesforce.com",
+            "look_back_seconds": LOOK_BACK,
+            "retry_wait": 0,
+            **self.settings,
+        }
+        token = {"access_token": SecretStr(DEFAULT_TOKEN)}
+        context = ProviderContext(clock, RunBudget())
+        async with SalesforceProviderFactory(InProcessTransport(org)).open(settings, token, context) as provider:
+            yield await provider.records("Contact")
+
+
+class TestSalesforce(SalesforceContract):
+    """An org with the external id field."""
+
+
+class TestSalesforceWithoutExternalIds(SalesforceContract):
+    """An org that has not got the field."""
+
+    external_id_field = False
