@@ -139,7 +139,7 @@ class Table:
 
     def live_matching(self, name: str, value: str) -> list[Row]:
         """Return the newest rows outside the recycle bin, hidden ones too, whose indexed field has this value."""
-        return [row for row in self.newest_matching(name, value) if not row["IsDeleted"]]
+        return [row for row in self.newest_matching(name, value) if not row.get("IsDeleted")]
 
     def newest_matching(self, name: str, value: str) -> list[Row]:
         """Return the newest rows, hidden and deleted ones too, whose indexed field has this value."""

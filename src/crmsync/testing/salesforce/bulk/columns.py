@@ -71,8 +71,9 @@ def _parent_column(place: int, cell: str, definition: ObjectDef, tables: Mapping
     link = definition.by_relationship.get(relationship.lower())
     if link is None:
         raise _unknown(cell)
-    targets = [name for name in link.references if not object_name or name.lower() == object_name.lower()]
-    table = tables.get(targets[0]) if len(targets) == 1 else None
+    offered = [name for name in link.references if name in tables]
+    targets = [name for name in offered if not object_name or name.lower() == object_name.lower()]
+    table = tables[targets[0]] if len(targets) == 1 else None
     field = table.definition.find(field_name) if table else None
     if table is None or field is None or not (field.name == "Id" or table.is_indexed(field.name)):
         raise _unknown(cell)
@@ -86,7 +87,7 @@ def _finder(table: Table, field: FieldDef) -> Convert:
     def find(text: str) -> str:
         if field.name == "Id":
             return canonical_id(text) or text
-        found = table.live_matching(field.name, text)
+        found = table.live_matching(field.name, text.strip())
         if not found:
             message = f"Foreign key external ID: {text} not found for field {field.name} in entity {entity}"
             raise RowError("INVALID_FIELD", message)

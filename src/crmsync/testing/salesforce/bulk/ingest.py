@@ -35,31 +35,31 @@ OVER_QUOTA: Final = "ExceededQuota : ApiBatchItems Limit exceeded."
 
 def advance(org: SalesforceOrg, job: IngestJob, now: datetime) -> None:
     """Do the part of a closed job that is due by ``now``."""
-    options = org.bulk.options
-    if job.state == jobs.UPLOAD_COMPLETE and job.is_started(now, options):
-        _begin(org, job, now)
-    if job.state != jobs.IN_PROGRESS:
-        return
-    due, last = job.due_records(now, options), job.last_record(job.total)
+    try:
+        if job.state == jobs.UPLOAD_COMPLETE and job.is_started(now, org.bulk.options):
+            _begin(org, job, now)
+        if job.state == jobs.IN_PROGRESS:
+            _go_on(org, job, now)
+    except UnreadableCsvError as error:
+        job.move(jobs.FAILED, now, error_message=str(error))
+
+
+def _begin(org: SalesforceOrg, job: IngestJob, now: datetime) -> None:
+    reading = _open(org, job)
+    job.header, job.result_columns = reading.header, [reading.header[place] for place in reading.kept]
+    job.total = sum(1 for _ in reading.rows)
+    job.move(jobs.IN_PROGRESS, now)
+    _claim_batches(org, job, now)
+
+
+def _go_on(org: SalesforceOrg, job: IngestJob, now: datetime) -> None:
+    due, last = job.due_records(now, org.bulk.options), job.last_record(job.total)
     _work(org, job, last, due)
     if due < last:
         return
     job.end(job.total, now)
-    job.reading = None
     if job.processed == job.total:
         job.data = None
-
-
-def _begin(org: SalesforceOrg, job: IngestJob, now: datetime) -> None:
-    try:
-        reading = _open(org, job)
-        job.header, job.result_columns = reading.header, [reading.header[place] for place in reading.kept]
-        job.total = sum(1 for _ in reading.rows)
-    except UnreadableCsvError as error:
-        job.move(jobs.FAILED, now, error_message=str(error))
-        return
-    job.move(jobs.IN_PROGRESS, now)
-    _claim_batches(org, job, now)
 
 
 def _claim_batches(org: SalesforceOrg, job: IngestJob, now: datetime) -> None:

@@ -1,9 +1,9 @@
-"""The jobs of an org: their states, their numbers, and what the API tells of them."""
+"""The jobs of an org: what they are, how far they have come, and the options and allocations they share."""
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
-from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import Factory, define, evolve, field, frozen
@@ -66,7 +66,7 @@ class BulkOptions:
 
     def takes(self, data: bytes) -> bool:
         """Whether the data of an upload is small enough."""
-        return 4 * ceil(len(data) / 3) <= self.max_upload_bytes
+        return 4 * math.ceil(len(data) / 3) <= self.max_upload_bytes
 
 
 @define(kw_only=True)
@@ -89,7 +89,6 @@ class Job:
     closed_at: datetime | None = None
     finished_at: datetime | None = None
     processed: int = 0
-    failed: int = 0
     error_message: str | None = None
     fault: BulkFault | None = None
 
@@ -119,23 +118,20 @@ class Job:
         else:
             self.move(JOB_COMPLETE, now)
 
-    def queue_seconds(self, options: BulkOptions) -> float:
-        """Return for how long the job waits in the queue: the first half of its fixed time."""
-        return self._fixed_seconds(options) / 2
+    def is_started(self, now: datetime, options: BulkOptions) -> bool:
+        """Whether the job has left the queue: it waits there for the first half of its fixed time."""
+        return self._elapsed(now) >= self._fixed_seconds(options) / 2
 
     def due_records(self, now: datetime, options: BulkOptions) -> float:
         """Return how many records of the job can be done by ``now``: infinitely many if a record takes no time."""
-        if self.closed_at is None:
-            return 0
-        spare = (now - self.closed_at).total_seconds() - self._fixed_seconds(options)
+        spare = self._elapsed(now) - self._fixed_seconds(options)
         if spare < 0:
             return 0
         # Rounded, lest a record's last microsecond is lost in the division.
-        return round(spare / options.seconds_per_record, 6) if options.seconds_per_record else float("inf")
+        return round(spare / options.seconds_per_record, 6) if options.seconds_per_record else math.inf
 
-    def is_started(self, now: datetime, options: BulkOptions) -> bool:
-        """Whether the job has left the queue."""
-        return self.closed_at is not None and (now - self.closed_at).total_seconds() >= self.queue_seconds(options)
+    def _elapsed(self, now: datetime) -> float:
+        return -math.inf if self.closed_at is None else (now - self.closed_at).total_seconds()
 
     def _fixed_seconds(self, options: BulkOptions) -> float:
         return options.seconds + (self.fault.seconds if self.fault else 0.0)
@@ -170,6 +166,7 @@ class IngestJob(Job):
     header: list[str] = Factory(list)
     result_columns: list[str] = Factory(list)
     total: int = 0
+    failed: int = 0
     successes: list[str] = field(factory=list, repr=False)
     failures: list[str] = field(factory=list, repr=False)
     reading: Reading | None = field(default=None, repr=False, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crmsync.testing.salesforce.bulk import ingest, query
+from crmsync.testing.salesforce.bulk.jobs import IngestJob
 
 if TYPE_CHECKING:
     from crmsync.testing.salesforce.org import SalesforceOrg
@@ -17,13 +18,12 @@ def settle(org: SalesforceOrg) -> None:
         return
     now = org.now()
     for job_id in list(bulk.waiting):
-        if (job := bulk.ingest.get(job_id)) is not None:
+        job = bulk.ingest.get(job_id) or bulk.query.get(job_id)
+        if isinstance(job, IngestJob):
             ingest.advance(org, job, now)
-            is_over = job.is_final
-        elif (other := bulk.query.get(job_id)) is not None:
-            query.advance(org, other, now)
-            is_over = other.is_final
-        else:
-            is_over = True
-        if is_over:
+        elif job is not None:
+            query.advance(org, job, now)
+        if job is None or job.is_final:
             bulk.waiting.remove(job_id)
+        if isinstance(job, IngestJob) and job.is_final:
+            job.reading = None

@@ -253,3 +253,34 @@ async def test_rules_and_locks_refuse_single_rows(bulk: BulkClient, org: Salesfo
         "UNABLE_TO_LOCK_ROW:unable to obtain exclusive access to this record:--",
         "UNKNOWN_EXCEPTION:oops:--",
     ]
+
+
+async def test_a_parent_of_several_kinds_is_told_by_its_object(clock: StandingClock) -> None:
+    org = SalesforceOrg(clock=clock)
+    lead = org.create("Lead", {"LastName": "Lee", "Company": "Leeds", "MarkMail_Id__c": "m1"})
+    async with bulk_client(org) as bulk:
+        job = await bulk.start("insert", "Subject,Lead:Who.MarkMail_Id__c\nCall,m1\n", "Task")
+        await bulk.info(job)
+        assert [(row["Subject"], row["WhoId"]) for row in org.records("Task")] == [("Call", lead)]
+        assert (await bulk.successes(job))[0]["Lead:Who.MarkMail_Id__c"] == "m1"
+        unclear = await bulk.info(await bulk.start("insert", "Subject,Who.MarkMail_Id__c\nCall,m1\n", "Task"))
+        assert unclear["errorMessage"] == "InvalidBatch : Field name not found : Who.MarkMail_Id__c"
+
+
+async def test_an_owner_is_found_by_e_mail_as_in_the_documentations_sample(
+    bulk: BulkClient, org: SalesforceOrg
+) -> None:
+    owner = org.get("User", OTHER_USER_ID)
+    assert owner is not None
+    await bulk.info(await bulk.start("insert", f"LastName,Owner.Email\nJones,{owner['Email']}\n"))
+    assert [row["OwnerId"] for row in org.records("Contact")] == [OTHER_USER_ID]
+
+
+async def test_before_v53_a_refused_row_has_no_id(bulk: BulkClient, org: SalesforceOrg) -> None:
+    known = org.create("Contact", {"LastName": "Doe"})
+    base = "/services/data/v52.0/jobs/ingest"
+    job = (await bulk.http.post(base, json={"object": "Contact", "operation": "update"})).json()["id"]
+    await bulk.put(job, f"Id,LastName\n{known},#N/A\n")
+    await bulk.patch(job, "UploadComplete")
+    await bulk.info(job)
+    assert [(row["sf__Id"], row["Id"]) for row in await bulk.failures(job)] == [("", known)]
