@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 from pydantic import SecretStr
 
-from crmsync.engine import DayBudget, RunBudget, Runner, SystemClock
+from crmsync.engine import DayBudget, RunBudget, RunJobs, Runner, SystemClock
 from crmsync.errors import ConfigurationError, NotFoundError
 from crmsync.mapping import compile_mapping
 from crmsync.models.integrations import CallLimits, Integration
@@ -24,10 +24,10 @@ from crmsync.models.schema import ObjectSchema
 from crmsync.models.state import CallUsage, Conflict, ConflictStatus, LinkStatus, SyncLog
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.observers import Observer
-from crmsync.protocols.provider import CRMProvider, ProviderContext
+from crmsync.protocols.provider import CRMProvider, ProviderContext, UnkeptJobs
 from crmsync.protocols.records import RecordStore
 from crmsync.protocols.repository import SyncRepository
-from crmsync.protocols.runtime import Clock
+from crmsync.protocols.runtime import Clock, JobLog
 from crmsync.registry import STORAGE, Registry
 from crmsync.security.credential_store import SealedCredentialStore
 from crmsync.security.sealing import Secrets, masked, seal, unseal
@@ -282,12 +282,15 @@ class CRMSync:
                 await day.close()
 
     @asynccontextmanager
-    async def _connected(self, integration: Integration, budget: RunBudget) -> AsyncIterator[CRMProvider]:
+    async def _connected(
+        self, integration: Integration, budget: RunBudget, jobs: JobLog | None = None
+    ) -> AsyncIterator[CRMProvider]:
         factory = self._registry.provider(integration.provider)
         settings = integration.settings.get("provider", {})
         remembered = integration.settings.get("remembered", {})
         store = self._credential_store(integration.id)
-        context = ProviderContext(self._clock, budget, memory=dict(remembered), credentials=store)
+        jobs = jobs or UnkeptJobs()
+        context = ProviderContext(self._clock, budget, memory=dict(remembered), credentials=store, jobs=jobs)
         async with factory.open(settings, unseal(self._vault, integration).credentials, context) as provider:
             try:
                 yield provider
@@ -307,7 +310,9 @@ class CRMSync:
             raise ConfigurationError(msg)
         async with (
             self._budget(integration, options.max_calls) as budget,
-            self._connected(integration, budget) as provider,
+            self._connected(
+                integration, budget, RunJobs(self.repository, integration_id, object_name, self._observers)
+            ) as provider,
         ):
             remote = await provider.records(object_name)
             mapping, rule = await self._compiled(integration, object_name, local, remote)

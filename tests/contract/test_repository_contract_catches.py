@@ -23,6 +23,7 @@ from crmsync.models.state import (
     JournalEntry,
     Lease,
     Link,
+    RemoteJob,
     SyncLog,
 )
 from crmsync.protocols.repository import SyncRepository
@@ -311,6 +312,26 @@ class BelievesTheLastWord(MemoryRepository):
         await super().return_calls(integration_id, day, unused, allowance=allowance)
 
 
+class ListsEveryJob(MemoryRepository):
+    """Whatever the object."""
+
+    async def list_remote_jobs(self, integration_id: str, entity_type: str) -> list[RemoteJob]:
+        objects = self._integrations[integration_id].objects if integration_id in self._integrations else {}
+        return [job for state in objects.values() for job in state.jobs.values()]
+
+
+class ForgetsEveryJobWithOne(MemoryRepository):
+    async def remove_remote_job(self, integration_id: str, entity_type: str, job_id: str) -> None:
+        self._object(integration_id, entity_type).jobs.clear()
+
+
+class SortsJobs(MemoryRepository):
+    """By id, and not in the order in which they began."""
+
+    async def list_remote_jobs(self, integration_id: str, entity_type: str) -> list[RemoteJob]:
+        return sorted(await super().list_remote_jobs(integration_id, entity_type), key=lambda job: job.job_id)
+
+
 Promise = Callable[[RepositoryContract, SyncRepository], Awaitable[None]]
 
 BROKEN: list[tuple[type[MemoryRepository], Promise]] = [
@@ -351,6 +372,12 @@ BROKEN: list[tuple[type[MemoryRepository], Promise]] = [
     (CountsAllDaysTogether, RepositoryContract.test_what_is_reserved_is_counted_for_its_day_and_integration),
     (OwesCalls, RepositoryContract.test_more_than_was_taken_cannot_come_back),
     (BelievesTheLastWord, RepositoryContract.test_the_latest_word_of_the_crm_is_kept),
+    (ListsEveryJob, RepositoryContract.test_the_jobs_of_other_scopes_are_neither_seen_nor_touched),
+    (
+        ForgetsEveryJobWithOne,
+        RepositoryContract.test_a_job_that_is_over_is_gone_and_one_that_is_not_there_does_not_matter,
+    ),
+    (SortsJobs, RepositoryContract.test_jobs_are_listed_as_they_were_added_in_order),
     (FailsOnMany, RepositoryContract.test_thousands_of_links_are_stored_and_looked_up_at_once),
 ]
 

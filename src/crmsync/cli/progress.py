@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from crmsync.cli.output import plain
 from crmsync.models.events import (
     BatchWritten,
+    JobProgressed,
     PageRead,
     RetryScheduled,
     RunFinished,
@@ -63,6 +64,8 @@ class ProgressObserver:
                 self._advance(event.run_id, event.side, "reading", event.records, event.total)
             case BatchWritten():
                 self._advance(event.run_id, event.side, "writing", event.succeeded + event.failed, None)
+            case JobProgressed():
+                self._follow(event)
             case RetryScheduled():
                 text = f"{_SIDES[event.side]}: {event.reason}; trying again in {event.seconds:.0f} s ({event.attempt})"
                 self._progress.console.print(plain(text), style="yellow")
@@ -71,6 +74,16 @@ class ProgressObserver:
                     self._progress.update(bar, visible=False)
             case _:
                 pass
+
+    def _follow(self, event: JobProgressed) -> None:
+        """Move the bar of a bulk job; it is gone when the job is done."""
+        if self._progress is None:
+            return
+        place = (event.job_id, Side.REMOTE, "job")
+        if place not in self._bars:
+            self._bars[place] = self._progress.add_task("job at the CRM", total=event.records)
+        done = event.processed >= event.records
+        self._progress.update(self._bars[place], completed=event.processed, visible=not done)
 
     def _advance(self, run_id: str, side: Side, verb: str, count: int, total: int | None) -> None:
         if self._progress is None:

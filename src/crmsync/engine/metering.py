@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from crmsync.engine.tally import SideTally
 from crmsync.models.records import ChangePage, Operation, Outcome, Record, StoreLimits
 from crmsync.models.schema import ObjectSchema
-from crmsync.protocols.records import RecordStore
+from crmsync.protocols.records import RecordStore, SupportsJobs
 
 
 class MeteredStore:
@@ -67,6 +67,12 @@ class MeteredStore:
             return ()
         with self._measured():
             return await self._store.find_by_key(keys, fields=fields)
+
+    async def settle_jobs(self) -> None:
+        """The wrapped store's, if it has such jobs."""
+        if isinstance(self._store, SupportsJobs):
+            with self._measured():
+                await self._store.settle_jobs()
 
     async def write(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
         """The wrapped store's."""

@@ -1,4 +1,7 @@
-"""Read one side's pass page by page, the next page being fetched while this one is worked on."""
+"""Read one side's pass page by page, the next page being fetched while this one is worked on.
+
+Where a side writes more in one go than a page holds, pages are gathered up to that many records and dealt with as one.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import anyio
+import attrs
 from anyio.streams.memory import MemoryObjectSendStream
 
 from crmsync.engine.context import RunContext
@@ -31,7 +35,6 @@ async def read_pass(
                     if isinstance(page, CRMError):
                         raise page
                     ctx.tally.sides[side].read += len(page.records)
-                    ctx.notify(PageRead(ctx.run_id, side, len(page.records), page.total))
                     await handle(page)
 
 
@@ -40,15 +43,33 @@ async def _read_ahead(
 ) -> None:
     store, fields = ctx.store(side), ctx.fields(side)
     limit = ctx.options.page_size or store.limits.read_page
+    gathered: ChangePage | None = None
     with suppress(anyio.BrokenResourceError):  # the reader gave up; its own error is the one that matters
         async with send:
             while True:
                 try:
                     page = await store.changes(cursor, fields=fields, limit=limit)
                 except CRMError as error:
+                    if gathered is not None:
+                        await send.send(gathered)
                     await send.send(error)
                     return
-                await send.send(page)
+                ctx.notify(PageRead(ctx.run_id, side, len(page.records), page.total))
+                cursor = page.cursor
+                gathered = page if gathered is None else _joined(gathered, page)
+                if page.has_more and len(gathered.records) < _worth_writing(ctx):
+                    continue
+                await send.send(gathered)
                 if not page.has_more:
                     return
-                cursor = page.cursor
+                gathered = None
+
+
+def _worth_writing(ctx: RunContext) -> int:
+    """Records that make a good batch for the sides' writes: what a page is gathered up to."""
+    return ctx.options.page_size or max(ctx.store(side).limits.write_batch for side in Side)
+
+
+def _joined(page: ChangePage, following: ChangePage) -> ChangePage:
+    """Two pages of one pass as one."""
+    return attrs.evolve(following, records=page.records + following.records)

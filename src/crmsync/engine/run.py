@@ -41,6 +41,7 @@ async def run(ctx: RunContext) -> None:
     ctx.reached = ctx.cursors
     counts = await ctx.repository.count_links(ctx.integration_id, ctx.entity_type)
     ctx.had_links = any(counts.values())
+    await ctx.remote.settle_jobs()
     await recover(ctx)
     matcher = Matcher(ctx, first_load=ctx.cursors.local is None)
     await retry_unfinished(ctx, matcher)
@@ -187,6 +188,7 @@ async def apply(ctx: RunContext, planned: Sequence[PlannedRecord], cursors: Curs
     """Carry out exactly what a plan holds; records that changed since are left for the next run."""
     allowed = {record.fingerprint for record in planned}
     matcher = Matcher(ctx, first_load=False)
+    await ctx.remote.settle_jobs()
     await recover(ctx)
 
     def gate(_work: Work, digest: str) -> bool:

@@ -139,10 +139,11 @@ class Outcome:
 class StoreLimits:
     """What a side can take, as data.
 
-    ``write_batch``: operations per `write` call; ``concurrent_writes``: calls in flight; ``read_page``: records per
-    page; ``find_batch``: values per `find`. ``change_feed`` False: every pass is a full scan. ``accepts_ids``: a create
-    may choose the id. ``external_key``: creates with a key are idempotent. ``look_back`` is how far before its cursor
-    the side re-reads, for changes that become visible late. ``sends_calls``: reads and writes cost API calls.
+    ``write_batch``: operations per `write` call, up to which a run also gathers what it reads; it may change from one
+    moment to the next. ``concurrent_writes``: calls in flight; ``read_page``: records per page; ``find_batch``: values
+    per `find`. ``change_feed`` False: every pass is a full scan. ``accepts_ids``: a create may choose the id.
+    ``external_key``: creates with a key are idempotent. ``look_back`` is how far before its cursor the side re-reads,
+    for changes that become visible late.
     """
 
     write_batch: int = 200

@@ -20,6 +20,7 @@ from crmsync.models.state import (
     Lease,
     Link,
     LinkStatus,
+    RemoteJob,
     SyncLog,
 )
 
@@ -120,6 +121,21 @@ class SyncRepository(Protocol):
 
     async def list_journal(self, integration_id: str, entity_type: str) -> list[JournalEntry]:
         """What was about to be sent and never acknowledged, in the order it was added."""
+        ...
+
+    async def add_remote_job(self, integration_id: str, entity_type: str, job: RemoteJob) -> None:
+        """Note a job at the CRM before it is given anything to do; one with its ``job_id`` is replaced.
+
+        :raises NotFoundError: there is no such integration.
+        """
+        ...
+
+    async def list_remote_jobs(self, integration_id: str, entity_type: str) -> list[RemoteJob]:
+        """The jobs that are not known to be over, in the order they were first noted."""
+        ...
+
+    async def remove_remote_job(self, integration_id: str, entity_type: str, job_id: str) -> None:
+        """Forget a job that is over; does nothing if it is not noted."""
         ...
 
     async def acknowledge(self, lease: Lease, acknowledgement: Acknowledgement) -> None:

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from crmsync.models.integrations import Integration, MappingTemplate
-    from crmsync.models.state import Acknowledgement, Allowance, Conflict, JournalEntry, Lease, Link, SyncLog
+    from crmsync.models.state import (
+        Acknowledgement,
+        Allowance,
+        Conflict,
+        JournalEntry,
+        Lease,
+        Link,
+        RemoteJob,
+        SyncLog,
+    )
 
 ID_LENGTH = 64
 """Characters that the id of a record may have on either side."""
@@ -81,6 +90,11 @@ def settled_log(log: SyncLog, now: datetime) -> SyncLog:
         created_at=now if log.created_at is None else as_utc(log.created_at),
         error_details=json_copy(log.error_details),
     )
+
+
+def settled_job(job: RemoteJob) -> RemoteJob:
+    """A job with its time in UTC."""
+    return attrs.evolve(job, started_at=as_utc(job.started_at))
 
 
 def granted(taken: int, wanted: int, needed: int, limit: int | None) -> int:

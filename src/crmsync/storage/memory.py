@@ -19,6 +19,7 @@ from crmsync.models.state import (
     Lease,
     Link,
     LinkStatus,
+    RemoteJob,
     SyncLog,
 )
 from crmsync.storage import admission
@@ -51,6 +52,7 @@ class _ObjectState:
     fence: int = 0
     cursors: Cursors = attrs.field(factory=Cursors)
     journal: dict[str, JournalEntry] = attrs.field(factory=dict)
+    jobs: dict[str, RemoteJob] = attrs.field(factory=dict)
 
 
 @attrs.define(slots=True)
@@ -169,6 +171,19 @@ class MemoryRepository:
         """See `SyncRepository`."""
         entries = self._object(integration_id, entity_type).journal.values()
         return [attrs.evolve(entry, sent=dict(entry.sent)) for entry in entries]
+
+    async def add_remote_job(self, integration_id: str, entity_type: str, job: RemoteJob) -> None:
+        """See `SyncRepository`."""
+        jobs = self._state(integration_id).objects.setdefault(entity_type, _ObjectState()).jobs
+        jobs[job.job_id] = admission.settled_job(job)
+
+    async def list_remote_jobs(self, integration_id: str, entity_type: str) -> list[RemoteJob]:
+        """See `SyncRepository`."""
+        return list(self._object(integration_id, entity_type).jobs.values())
+
+    async def remove_remote_job(self, integration_id: str, entity_type: str, job_id: str) -> None:
+        """See `SyncRepository`."""
+        self._object(integration_id, entity_type).jobs.pop(job_id, None)
 
     async def acknowledge(self, lease: Lease, acknowledgement: Acknowledgement) -> None:
         """See `SyncRepository`."""

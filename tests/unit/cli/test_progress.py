@@ -8,7 +8,15 @@ import io
 from rich.console import Console
 
 from crmsync.cli.progress import ProgressObserver
-from crmsync.models.events import BatchWritten, PageAcknowledged, PageRead, RetryScheduled, RunFinished, RunStarted
+from crmsync.models.events import (
+    BatchWritten,
+    JobProgressed,
+    PageAcknowledged,
+    PageRead,
+    RetryScheduled,
+    RunFinished,
+    RunStarted,
+)
 from crmsync.models.records import Side
 from crmsync.models.runs import RunReport, RunStatus
 
@@ -26,6 +34,8 @@ EVENTS = (
     PageRead("r", Side.REMOTE, 20, 40),
     PageRead("r", Side.REMOTE, 20, None),
     BatchWritten("r", Side.LOCAL, 10, 1),
+    JobProgressed("acme", "Contact", "750A", 3_000, 9_000),
+    JobProgressed("acme", "Contact", "750B", 7, 7),
     PageAcknowledged("r", Side.LOCAL, 11),
     RetryScheduled("r", Side.REMOTE, 2, 3.0, "busy\x1b"),
 )
@@ -50,6 +60,8 @@ def test_reading_and_writing_have_a_bar_each_and_a_retry_is_told() -> None:
     assert "reading CRM" in text
     assert "40/40" in text
     assert "writing local" in text
+    assert "3000/9000" in text
+    assert "7/7" not in text
     assert "CRM: busy\\x1b; trying again in 3 s (2)" in text
 
 

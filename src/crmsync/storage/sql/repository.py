@@ -24,6 +24,7 @@ from crmsync.models.state import (
     Lease,
     Link,
     LinkStatus,
+    RemoteJob,
     SyncLog,
 )
 from crmsync.storage import admission
@@ -151,6 +152,21 @@ class SqlRepository:
         table = tables.journal
         query = sa.select(table).where(of_object(table, integration_id, entity_type)).order_by(table.c.id)
         return await self._select(query, rows.journal_of)
+
+    async def add_remote_job(self, integration_id: str, entity_type: str, job: RemoteJob) -> None:
+        row = rows.job_row(integration_id, entity_type, admission.settled_job(job))
+        keys = ("integration_id", "entity_type", "job_id")
+        await self._database.write(lambda connection: store(connection, tables.remote_jobs, keys, [row]))
+
+    async def list_remote_jobs(self, integration_id: str, entity_type: str) -> list[RemoteJob]:
+        table = tables.remote_jobs
+        query = sa.select(table).where(of_object(table, integration_id, entity_type)).order_by(table.c.id)
+        return await self._select(query, rows.job_of)
+
+    async def remove_remote_job(self, integration_id: str, entity_type: str, job_id: str) -> None:
+        table = tables.remote_jobs
+        statement = sa.delete(table).where(of_object(table, integration_id, entity_type), table.c.job_id == job_id)
+        await self._database.write(lambda connection: connection.execute(statement))
 
     async def acknowledge(self, lease: Lease, acknowledgement: Acknowledgement) -> None:
         now = self._now()

@@ -10,7 +10,7 @@ from crmsync.models.integrations import Integration, MappingTemplate
 from crmsync.models.mappings import SyncDirection
 from crmsync.models.problems import Problem
 from crmsync.models.records import OperationKind, Side
-from crmsync.models.state import Conflict, ConflictStatus, JournalEntry, Link, LinkStatus, SyncLog
+from crmsync.models.state import Conflict, ConflictStatus, JournalEntry, Link, LinkStatus, RemoteJob, SyncLog
 from crmsync.storage.sql import tables
 from crmsync.storage.sql.statements import AnyRow
 
@@ -137,6 +137,16 @@ def journal_row(entry: JournalEntry) -> dict[str, Any]:
     row["kind"] = entry.kind.value
     row["sent"] = {field: digest.hex() for field, digest in entry.sent.items()}
     return row
+
+
+def job_row(integration_id: str, entity_type: str, job: RemoteJob) -> dict[str, Any]:
+    """A job at the CRM as a row to store; the database numbers it."""
+    return {"integration_id": integration_id, "entity_type": entity_type, **attrs.asdict(job)}
+
+
+def job_of(row: AnyRow) -> RemoteJob:
+    """A job at the CRM from its whole row."""
+    return RemoteJob(row.job_id, row.object_name, row.operation, row.records, row.started_at)
 
 
 def journal_of(row: AnyRow) -> JournalEntry:

@@ -128,6 +128,21 @@ journal = sa.Table(
     sa.UniqueConstraint("integration_id", "entity_type", "op_id", name="uq_crm_sync_journal_op_id"),
 )
 
+remote_jobs = sa.Table(
+    "crm_remote_jobs",
+    metadata,
+    sa.Column("id", Number(), primary_key=True, autoincrement=True),
+    _integration_id(),
+    sa.Column("entity_type", Id(), nullable=False),
+    sa.Column("job_id", Id(), nullable=False),
+    sa.Column("object_name", sa.Text, nullable=False),
+    sa.Column("operation", sa.String(32), nullable=False),
+    sa.Column("records", sa.Integer, nullable=False),
+    sa.Column("started_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("integration_id", "entity_type", "job_id", name="uq_crm_remote_jobs_job_id"),
+)
+"""Jobs at the CRM that are not known to be over."""
+
 conflicts = sa.Table(
     "crm_sync_conflicts",
     metadata,
