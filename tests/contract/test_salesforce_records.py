@@ -105,3 +105,9 @@ class TestSalesforceWithoutExternalIds(SalesforceContract):
     """An org that has not got the field."""
 
     external_id_field = False
+
+
+class TestSalesforceThroughBulkJobs(SalesforceContract):
+    """Whatever can go through a job does."""
+
+    settings: ClassVar[Mapping[str, object]] = {"channel": "bulk"}
