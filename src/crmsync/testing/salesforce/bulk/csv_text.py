@@ -69,5 +69,6 @@ class Dialect:
     def plain(self, values: Sequence[str]) -> str:
         """Return a row with quotes only where a value needs them, without its ending."""
         stream = io.StringIO()
-        csv.writer(stream, delimiter=self.delimiter, lineterminator="").writerow(values)
-        return stream.getvalue()
+        # With this ending, and not with a shorter one, the writer puts quotes around every kind of line break.
+        csv.writer(stream, delimiter=self.delimiter, lineterminator="\r\n").writerow(values)
+        return stream.getvalue().removesuffix("\r\n")
