@@ -39,9 +39,10 @@ Control API (``create_app(org, control=True)``; JSON objects in and out). Whoeve
     POST /__emulator__/permissions      {"user": "005…", "hidden": ["Contact.Email"], "read_only": [],
                                          "objects": {"Campaign": "r"}}
     POST /__emulator__/faults           {"clear": true, "latency": 0.12, "fail": {"times": 2, "status": 503,
-                                         "after_commit": false, "method": "PATCH", "path": "composite"}, "drop": {…},
+                                         "html": false, "after_commit": false, "method": "PATCH", "path": "composite"}, "drop": {…},
                                          "late": 5, "reject": {"object": "Contact", "field": "Email", "equals": "…",
                                          "code": "UNABLE_TO_LOCK_ROW", "message": "…", "times": 1}}
+                                        and more: docs/reference/emulator.md has them all
     POST /__emulator__/bulk             {"seconds": 2, "seconds_per_record": 0.001, "hard_delete": true,
                                          "max_upload_bytes": …, "batches_a_day": …, "query_jobs_a_day": …,
                                          "page_records": …, "slow": {"seconds": 60, "times": 1},
@@ -70,11 +71,13 @@ try:
     from crmsync.testing.salesforce.faults import (
         ConnectionDroppedError,
         Faults,
+        every_nth,
         row_fault,
         row_lock,
         validation_rule,
     )
     from crmsync.testing.salesforce.ids import canonical_id, make_id
+    from crmsync.testing.salesforce.latency import Lognormal
     from crmsync.testing.salesforce.oauth.apps import (
         EMULATOR_APP,
         EMULATOR_PASSWORD,
@@ -135,6 +138,7 @@ __all__ = [
     "EmulatorServer",
     "Faults",
     "FieldDef",
+    "Lognormal",
     "MultipleMatchesError",
     "OAuthApp",
     "PicklistValue",
@@ -150,6 +154,7 @@ __all__ = [
     "custom_field",
     "dump_state",
     "emulator_process",
+    "every_nth",
     "load_file",
     "load_state",
     "make_id",

@@ -9,6 +9,7 @@ from attrs import define, field, frozen
 
 from crmsync.testing.salesforce.bulk.faults import BulkFaults
 from crmsync.testing.salesforce.errors import RowError
+from crmsync.testing.salesforce.latency import Lognormal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,8 @@ LateRule: TypeAlias = Callable[[str, "Mapping[str, Any]"], bool]
 #: Called with the method and the path of a request; whether the fault is for it.
 CallRule: TypeAlias = Callable[[str, str], bool]
 
-_HTML_503 = "<html><head><title>503</title></head><body><h1>Service Unavailable</h1></body></html>"
+_REASONS = {429: "Too Many Requests", 500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable"}
+_CONCURRENT = "ConcurrentRequests (Concurrent API Requests) Limit exceeded."
 
 
 class ConnectionDroppedError(ConnectionResetError):
@@ -54,10 +56,12 @@ class CallFault:
 class Faults:
     """The faults of one org. All of them are off at first, and after :meth:`clear`.
 
-    ``latency`` is in seconds for each HTTP call; ``bulk`` holds those of bulk jobs.
+    ``latency`` is in seconds for each HTTP call, or the distribution of these. ``concurrent_limit`` is how many calls
+    may be in flight: a further one gets 403 REQUEST_LIMIT_EXCEEDED. ``bulk`` holds the faults of bulk jobs.
     """
 
-    latency: float = 0.0
+    latency: float | Lognormal = 0.0
+    concurrent_limit: int | None = None
     bulk: BulkFaults = field(factory=BulkFaults)
     _pending: list[CallFault] = field(factory=list)
     _rejects: list[RejectRule] = field(factory=list)
@@ -71,12 +75,17 @@ class Faults:
         self._rejects.clear()
         self._late.clear()
 
+    def next_latency(self) -> float:
+        """Return how many seconds the next call takes."""
+        return self.latency.sample() if isinstance(self.latency, Lognormal) else self.latency
+
     def fail_next(
         self,
         times: int = 1,
         *,
         status: int = 503,
         body: Any = None,
+        html: bool = False,
         retry_after: float | None = None,
         after_commit: bool = False,
         method: str | None = None,
@@ -86,6 +95,7 @@ class Faults:
 
         :param body: sent as JSON, or as it is if text (HTML, as from the edge of Salesforce). By default, the JSON
             error array that belongs to the status.
+        :param html: answer with a page of HTML, as the edge of Salesforce does in an outage.
         :param retry_after: seconds, sent as ``Retry-After``.
         :param after_commit: the call first takes effect, and then fails: its caller cannot know.
         :param method: only calls of this method.
@@ -94,7 +104,7 @@ class Faults:
         headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
         fault = CallFault(
             status=status,
-            body=_default_body(status) if body is None else body,
+            body=(_html(status) if html else _default_body(status)) if body is None else body,
             headers=headers,
             after_commit=after_commit,
             method=method,
@@ -116,7 +126,11 @@ class Faults:
 
     def html_outage(self, times: int = 1) -> None:
         """Answer the next calls as the edge does in an outage: 503 with a page of HTML."""
-        self.fail_next(times, status=503, body=_HTML_503)
+        self.fail_next(times, status=503, html=True)
+
+    def concurrency_exceeded_next(self, times: int = 1) -> None:
+        """Answer the next calls as if too many long ones were in flight."""
+        self.fail_next(times, status=403, body=concurrency_exceeded())
 
     def reject(self, rule: RejectRule) -> None:
         """Refuse the records for which the rule returns an error, until :meth:`clear`."""
@@ -144,6 +158,16 @@ class Faults:
     def delay(self, object_name: str, row: Mapping[str, Any]) -> float:
         """Return after how many seconds the row becomes visible."""
         return max((seconds for seconds, rule in self._late if rule(object_name, row)), default=0.0)
+
+
+def concurrency_exceeded() -> list[dict[str, str]]:
+    """Return the answer to a call that is one too many at a time."""
+    return [{"message": _CONCURRENT, "errorCode": "REQUEST_LIMIT_EXCEEDED"}]
+
+
+def _html(status: int) -> str:
+    reason = _REASONS.get(status, "Error")
+    return f"<html><head><title>{status}</title></head><body><h1>{reason}</h1></body></html>"
 
 
 def _default_body(status: int) -> Any:
@@ -188,5 +212,26 @@ def row_fault(
         if left is not None:
             left -= 1
         return RowError(code, message, fields)
+
+    return rule
+
+
+def every_nth(
+    every: int, code: str = "UNABLE_TO_LOCK_ROW", message: str = "refused by the emulator", *, object_name: str = ""
+) -> RejectRule:
+    """Return a rule that refuses each ``every``-th record, of one object or of any: a collection then fails in part.
+
+    :raises ValueError: ``every`` is below 1.
+    """
+    if every < 1:
+        raise ValueError("every is at least 1")
+    seen = 0
+
+    def rule(name: str, _: Mapping[str, Any]) -> RowError | None:
+        nonlocal seen
+        if object_name and name != object_name:
+            return None
+        seen += 1
+        return None if seen % every else RowError(code, message)
 
     return rule

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from crmsync.testing.salesforce.faults import CallFault, ConnectionDroppedError
+from crmsync.testing.salesforce.faults import CallFault, ConnectionDroppedError, concurrency_exceeded
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from crmsync.testing.salesforce.org import SalesforceOrg
@@ -27,6 +29,7 @@ class Gateway:
     def __init__(self, app: ASGIApp, org: SalesforceOrg) -> None:
         self.app = app
         self.org = org
+        self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
@@ -42,17 +45,60 @@ class Gateway:
         if refusal:
             await _send(send, refusal, b"<html><body>Request too long</body></html>", {"content-type": "text/html"})
             return
-        faults = self.org.faults
-        if faults.latency:
-            await anyio.sleep(faults.latency)
+        self._in_flight += 1
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self._in_flight -= 1
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        org = self.org
+        if org.faults.concurrent_limit is not None and self._in_flight > org.faults.concurrent_limit:
+            await _drain(receive)
+            await _send_body(send, 403, concurrency_exceeded(), {})
+            return
+        latency = org.faults.next_latency()
+        if not org.locks.contention:
+            await _pause(latency)
+            await self._act(scope, receive, send)
+            return
+        # The call acts halfway, so that what it locks stays locked for the other half.
+        answer = _Held(send)
+        await _pause(latency / 2)
+        with org.locks.call():
+            await self._act(scope, receive, answer)
+            await _pause(latency / 2)
+        await answer.release()
+
+    async def _act(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self.org.lock:
-            fault = faults.take(scope["method"], path)
+            fault = self.org.faults.take(scope["method"], scope["path"])
         if fault is None:
             await self.app(scope, receive, send)
             return
         if fault.after_commit:
             await self.app(scope, receive, _discard)
         await _fail(fault, scope, receive, send)
+
+
+class _Held:
+    """An answer that is not sent before it is released."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._messages: list[Message] = []
+
+    async def __call__(self, message: Message) -> None:
+        self._messages.append(message)
+
+    async def release(self) -> None:
+        for message in self._messages:
+            await self._send(message)
+
+
+async def _pause(seconds: float) -> None:
+    if seconds:
+        await anyio.sleep(seconds)
 
 
 def normal_path(path: str) -> str:
@@ -75,14 +121,18 @@ async def _fail(fault: CallFault, scope: Scope, receive: Receive, send: Send) ->
     if not fault.after_commit:
         await _drain(receive)
     if fault.status:
-        text = fault.body if isinstance(fault.body, str) else json.dumps(fault.body)
-        kind = "text/html; charset=UTF-8" if isinstance(fault.body, str) else "application/json;charset=UTF-8"
-        await _send(send, fault.status, text.encode(), {"content-type": kind, **fault.headers})
+        await _send_body(send, fault.status, fault.body, fault.headers)
         return
     abort: Any = scope.get(ABORT)
     if abort is None:
         raise ConnectionDroppedError
     await abort()
+
+
+async def _send_body(send: Send, status: int, body: Any, headers: Mapping[str, str]) -> None:
+    text = body if isinstance(body, str) else json.dumps(body)
+    kind = "text/html; charset=UTF-8" if isinstance(body, str) else "application/json;charset=UTF-8"
+    await _send(send, status, text.encode(), {"content-type": kind, **headers})
 
 
 async def _drain(receive: Receive) -> None:

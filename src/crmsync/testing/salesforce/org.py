@@ -19,6 +19,7 @@ from crmsync.testing.salesforce.cursors import Cursors
 from crmsync.testing.salesforce.errors import RowError
 from crmsync.testing.salesforce.faults import Faults
 from crmsync.testing.salesforce.ids import canonical_id, make_id
+from crmsync.testing.salesforce.locking import Locks
 from crmsync.testing.salesforce.oauth.apps import OAuthApp
 from crmsync.testing.salesforce.oauth.authorization_server import new_server
 from crmsync.testing.salesforce.permissions import Permissions
@@ -125,7 +126,8 @@ class SalesforceOrg:
         }
         self.rules = rules or Rules()
         self.permissions = Permissions(self.tables)
-        self.writer = Writer(self.tables, self.clock, self.faults, self.rules, self.permissions)
+        self.locks = Locks(self.clock)
+        self.writer = Writer(self.tables, self.clock, self.faults, self.rules, self.permissions, self.locks)
         self.started = self.now()
         self.described = self.started
         self.created = self.started - ORG_AGE
@@ -307,6 +309,17 @@ class SalesforceOrg:
             return False
         self.api_calls += 1
         return True
+
+    def exhaust_api_calls(self) -> None:
+        """Use the day's API calls up: every further one is refused until :meth:`reset_counters`."""
+        with self.lock:
+            self.api_calls = self.daily_limit
+
+    def clear_faults(self) -> None:
+        """Switch every fault off and free every locked record."""
+        with self.lock:
+            self.faults.clear()
+            self.locks.clear()
 
     def reset_counters(self) -> None:
         """Begin a new day: no API call used, no call counted."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from crmsync.testing.salesforce.behaviours.behaviour import Behaviour
     from crmsync.testing.salesforce.clock import Clock
     from crmsync.testing.salesforce.faults import Faults
+    from crmsync.testing.salesforce.locking import Locks
     from crmsync.testing.salesforce.permissions import Permissions
     from crmsync.testing.salesforce.rules import Rules
     from crmsync.testing.salesforce.schema import ObjectDef
@@ -40,6 +41,7 @@ class Writer:
     faults: Faults
     rules: Rules
     permissions: Permissions
+    locks: Locks
     options: SaveOptions = field(factory=SaveOptions)
     _undo: list[tuple[Table, str, Saved]] | None = None
 
@@ -87,6 +89,7 @@ class Writer:
             raise RowError("INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id")
         if refusal := self.faults.refusal(table.name, {**row, "IsDeleted": True}):
             raise refusal
+        self.locks.take(table, row, row)
         behaviour_of(table).deleting(self, row)
         with self.transaction():
             self._discard(table, row, by, {})
@@ -213,6 +216,7 @@ class Writer:
         saving.require_references(self.tables, table.definition, save.changed)
         if refusal := self.faults.refusal(table.name, row):
             raise refusal
+        self.locks.take(table, row, save.before)
         saving.require_unique(table, row, save.changed)
         self.rules.check(table, row, self.options, creating=save.before is None)
         with self.transaction():

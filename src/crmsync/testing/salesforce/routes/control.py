@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from crmsync.testing.salesforce.bulk.control import set_bulk
 from crmsync.testing.salesforce.conversion import Conversion
-from crmsync.testing.salesforce.faults import row_fault
 from crmsync.testing.salesforce.oauth.control import set_sign_in
+from crmsync.testing.salesforce.routes.control_faults import set_faults
 from crmsync.testing.salesforce.routes.control_rules import set_permissions, set_rules
 from crmsync.testing.salesforce.seeding import OTHER_USER_ID
 from crmsync.testing.salesforce.state import dump_state, load_state, save_file
@@ -88,35 +88,6 @@ def convert_lead(org: SalesforceOrg, body: Mapping[str, Any]) -> dict[str, Any]:
 def read_records(org: SalesforceOrg, body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the records of ``object``; with ``deleted`` those in the recycle bin too."""
     return {"records": org.records(str(body["object"]), deleted=bool(body.get("deleted", False)))}
-
-
-def set_faults(org: SalesforceOrg, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Switch faults on; with ``clear`` all others off before.
-
-    ``latency`` seconds; ``fail`` the arguments of :meth:`Faults.fail_next`; ``drop`` those of ``drop_next``;
-    ``reject`` {object, field, equals, code, message, times}; ``late`` seconds.
-    """
-    faults = org.faults
-    if body.get("clear"):
-        faults.clear()
-    if "latency" in body:
-        faults.latency = float(body["latency"])
-    if "fail" in body:
-        faults.fail_next(**body["fail"])
-    if "drop" in body:
-        faults.drop_next(**body["drop"])
-    if "late" in body:
-        faults.commit_late(float(body["late"]))
-    if "reject" in body:
-        rule = body["reject"]
-        field, wanted = rule["field"], rule["equals"]
-        code, message = rule["code"], rule.get("message", "refused by a rule of the emulator")
-        faults.reject(
-            row_fault(
-                rule["object"], lambda row: row.get(field) == wanted, code, message, field, times=rule.get("times")
-            )
-        )
-    return {}
 
 
 def dump(org: SalesforceOrg, _: Any) -> dict[str, Any]:

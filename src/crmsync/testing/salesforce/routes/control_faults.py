@@ -1,0 +1,108 @@
+"""Faults, as the control API switches them on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from crmsync.testing.salesforce.faults import every_nth, row_fault
+from crmsync.testing.salesforce.latency import Lognormal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from crmsync.testing.salesforce.org import SalesforceOrg
+
+
+def set_faults(org: SalesforceOrg, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Switch faults on by the names in the body; with ``clear`` all others off before.
+
+    :raises ValueError: there is no fault of a name. None is switched on.
+    """
+    unknown = sorted(set(body) - set(_FAULTS) - {"clear"})
+    if unknown:
+        raise ValueError(f"no such fault: {', '.join(unknown)}; there are {', '.join(_FAULTS)}")
+    if body.get("clear"):
+        org.clear_faults()
+    for name, value in body.items():
+        if name != "clear":
+            _FAULTS[name](org, value)
+    return {}
+
+
+def _latency(org: SalesforceOrg, value: Any) -> None:
+    org.faults.latency = Lognormal(**value) if isinstance(value, dict) else float(value)
+
+
+def _reject(org: SalesforceOrg, value: Mapping[str, Any]) -> None:
+    field, wanted = value["field"], value["equals"]
+    message = value.get("message", "refused by a rule of the emulator")
+    org.faults.reject(
+        row_fault(
+            value["object"],
+            lambda row: row.get(field) == wanted,
+            value["code"],
+            message,
+            field,
+            times=value.get("times"),
+        )
+    )
+
+
+def _fail_rows(org: SalesforceOrg, value: Mapping[str, Any]) -> None:
+    given = dict(value)
+    org.faults.reject(every_nth(given.pop("every"), object_name=given.pop("object", ""), **given))
+
+
+def _concurrent_limit(org: SalesforceOrg, value: Any) -> None:
+    org.faults.concurrent_limit = None if value is None else int(value)
+
+
+def _contention(org: SalesforceOrg, value: Any) -> None:
+    org.locks.contention = bool(value)
+
+
+def _fail(org: SalesforceOrg, value: Mapping[str, Any]) -> None:
+    org.faults.fail_next(**value)
+
+
+def _drop(org: SalesforceOrg, value: Mapping[str, Any]) -> None:
+    org.faults.drop_next(**value)
+
+
+def _expire_sessions(org: SalesforceOrg, value: Any) -> None:
+    if value:
+        org.expire_sessions()
+
+
+def _api_limit_reached(org: SalesforceOrg, value: Any) -> None:
+    if value:
+        org.exhaust_api_calls()
+
+
+def _concurrency_exceeded(org: SalesforceOrg, value: Any) -> None:
+    org.faults.concurrency_exceeded_next(int(value))
+
+
+def _lock(org: SalesforceOrg, value: Mapping[str, Any]) -> None:
+    org.locks.hold(value["ids"], float(value["seconds"]))
+
+
+def _late(org: SalesforceOrg, value: Any) -> None:
+    org.faults.commit_late(float(value))
+
+
+#: What each member of the body does. Those of an object take its members as arguments.
+_FAULTS: Final[Mapping[str, Callable[[SalesforceOrg, Any], None]]] = {
+    "latency": _latency,
+    "fail": _fail,
+    "drop": _drop,
+    "expire_sessions": _expire_sessions,
+    "api_limit_reached": _api_limit_reached,
+    "concurrency_exceeded": _concurrency_exceeded,
+    "concurrent_limit": _concurrent_limit,
+    "lock": _lock,
+    "contention": _contention,
+    "reject": _reject,
+    "fail_rows": _fail_rows,
+    "late": _late,
+}
