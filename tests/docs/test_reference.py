@@ -7,7 +7,9 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
 import typer
 from pydantic import BaseModel
@@ -23,6 +25,9 @@ from crmsync.providers.salesforce.settings import SalesforceSettings
 from crmsync.providers.salesforce.sf.options import SfOptions
 from crmsync.storage.csv_records import open_records
 from crmsync.storage.sql.tables import metadata
+from crmsync.testing.salesforce import SalesforceOrg
+from crmsync.testing.salesforce.routes.control_faults import FAULT_NAMES
+from crmsync.testing.salesforce.transport import InProcessTransport
 from tests.docs.documents import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -73,7 +78,38 @@ def command_names(group: typer.Typer, prefix: str = "") -> Iterator[str]:
         yield prefix + (command.name or command.callback.__name__.rstrip("_") if command.callback else "")
     for part in group.registered_groups:
         if part.typer_instance is not None:
+            own = part.typer_instance.registered_callback
+            if own is not None and own.invoke_without_command is True:
+                yield f"{prefix}{part.name}"
             yield from command_names(part.typer_instance, f"{prefix}{part.name} ")
+
+
+def fault_examples() -> list[dict[str, Any]]:
+    section = dict(sections("emulator.md"))["Faults"]
+    return [json.loads(codes(row[0])[0]) for row in rows(section)]
+
+
+def troubles(org: SalesforceOrg) -> tuple[object, ...]:
+    """All that a fault may change."""
+    is_signed_out = org.oauth.use_session(org.access_token, org.now()) is None
+    return repr(org.faults), repr(org.locks), org.api_calls, is_signed_out
+
+
+def test_every_fault_of_the_emulator_is_described() -> None:
+    assert {name for example in fault_examples() for name in example} == FAULT_NAMES
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("example", fault_examples(), ids=json.dumps)
+async def test_the_example_of_a_fault_works(example: dict[str, Any]) -> None:
+    org = SalesforceOrg()
+    before = troubles(org)
+    async with httpx2.AsyncClient(
+        transport=InProcessTransport(org, control=True), base_url="http://org.example"
+    ) as client:
+        answer = await client.post("/__emulator__/faults", json=example)
+    assert answer.status_code == 200, answer.text
+    assert troubles(org) != before
 
 
 def salesforce(section: str) -> list[list[str]]:

@@ -32,7 +32,7 @@ app = typer.Typer(
 )
 
 app.command()(demo.demo)
-app.command()(emulating.emulator)
+app.add_typer(emulating.app, name="emulator")
 app.command()(beginning.init)
 app.command()(beginning.connect)
 app.command()(looking.fields)

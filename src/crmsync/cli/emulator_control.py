@@ -10,9 +10,12 @@ from urllib.parse import urlsplit
 
 import anyio.to_thread
 
+from crmsync.cli.output import plain
 from crmsync.errors import CRMError
 
 _TIMEOUT: Final = 120.0
+#: Calls whose refusals say only what was wrong with the call.
+_QUOTED: Final = frozenset({"faults", "state"})
 
 
 class EmulatorControlError(CRMError):
@@ -43,6 +46,18 @@ class EmulatorControl:
         """Set the emulated clock forward."""
         await self._call("POST", "advance", {"seconds": seconds})
 
+    async def set_faults(self, faults: Mapping[str, Any]) -> None:
+        """Switch faults on, by their names."""
+        await self._call("POST", "faults", faults)
+
+    async def dump(self) -> dict[str, Any]:
+        """The whole org."""
+        return await self._call("GET", "state", None)
+
+    async def load(self, state: Mapping[str, Any]) -> None:
+        """Replace the whole org by a dumped one."""
+        await self._call("PUT", "state", state)
+
     async def api_calls(self) -> int:
         """How many calls of the CRM's API were made so far, as the CRM counts them."""
         return int((await self._call("GET", "", None))["api_calls"])
@@ -62,5 +77,13 @@ class EmulatorControl:
         finally:
             connection.close()
         if response.status >= http.HTTPStatus.BAD_REQUEST:
-            raise EmulatorControlError(f"the emulator refused {method} {path or 'status'}")
+            raise EmulatorControlError(_refusal(method, path, answer))
         return cast("dict[str, Any]", answer)
+
+
+def _refusal(method: str, path: str, answer: Any) -> str:
+    """The message of a refused call, with the emulator's reason unless that may quote a record's values."""
+    if path in _QUOTED and isinstance(answer, dict):
+        reason = str(answer.get("error")).partition(": ")[2]
+        return f"the emulator refused: {plain(reason)}"
+    return f"the emulator refused {method} {path or 'status'}"

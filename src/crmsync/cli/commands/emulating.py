@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shlex
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import anyio
 import typer
@@ -15,14 +16,21 @@ from crmsync.cli.demo.people import make_people, make_pools
 from crmsync.cli.demo.remote import contact_of
 from crmsync.cli.emulator_control import EmulatorControl
 from crmsync.cli.emulator_process import Emulator, run_emulator
-from crmsync.cli.exits import ExitCode
+from crmsync.cli.exits import ExitCode, UsageProblemError
 from crmsync.cli.options import FormatOption
 from crmsync.cli.output import Format, Output
 
 TOKEN_VARIABLE: Final = "SF_TOKEN"  # noqa: S105 - a name, no token
 
 
+app = typer.Typer(help="Run a Salesforce emulator to try things on, until Ctrl-C.")
+UrlOption = Annotated[str, typer.Option("--url", help="Where the running emulator is.", metavar="URL")]
+DEFAULT_URL: Final = "http://127.0.0.1:8765"
+
+
+@app.callback(invoke_without_command=True)
 def emulator(
+    context: typer.Context,
     *,
     host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port; 0 takes a free one.")] = 8765,
@@ -41,6 +49,8 @@ def emulator(
     format_: FormatOption = Format.HUMAN,
 ) -> int:
     """Run a Salesforce emulator to try things on, until Ctrl-C."""
+    if context.invoked_subcommand is not None:
+        return ExitCode.SUCCESS
     arguments = ["--host", host, "--port", str(port), "--latency", str(latency)]
     arguments += ["--bulk-seconds", str(bulk_seconds), "--bulk-seconds-per-record", str(bulk_seconds_per_record)]
     arguments += ["--state", str(state)] if state else []
@@ -50,6 +60,77 @@ def emulator(
     except KeyboardInterrupt:
         output.note("the emulator has ended")
         return ExitCode.SUCCESS
+
+
+@app.command()
+def fault(
+    faults: Annotated[
+        list[str] | None,
+        typer.Argument(help="Such as latency=0.2 or fail='{\"status\": 503}'.", metavar="NAME=JSON..."),
+    ] = None,
+    *,
+    clear: Annotated[bool, typer.Option("--clear", help="Switch all others off before.")] = False,
+    url: UrlOption = DEFAULT_URL,
+    format_: FormatOption = Format.HUMAN,
+) -> int:
+    """Give a running emulator trouble: the reference of the emulator lists what there is."""
+    chosen = _faults(faults or [])
+    if not chosen and not clear:
+        raise UsageProblemError("which fault? Such as latency=0.2, or --clear")
+    anyio.run(EmulatorControl(url).set_faults, {"clear": clear, **chosen})
+    Output(format_).result({"faults": chosen, "cleared": clear}, Text("The emulator has it."))
+    return ExitCode.SUCCESS
+
+
+@app.command()
+def dump(
+    file: Annotated[Path, typer.Argument(help="Where to write it.", metavar="FILE")],
+    *,
+    url: UrlOption = DEFAULT_URL,
+    format_: FormatOption = Format.HUMAN,
+) -> int:
+    """Write the whole org of a running emulator to a file, which `--state` and `load` take."""
+    state = anyio.run(EmulatorControl(url).dump)
+    try:
+        file.write_text(json.dumps(state, ensure_ascii=False), encoding="utf-8")
+    except OSError as error:
+        raise UsageProblemError(f"{file} cannot be written: {error.strerror}") from error
+    Output(format_).result({"file": str(file)}, Text(f"The org is in {file}."))
+    return ExitCode.SUCCESS
+
+
+@app.command()
+def load(
+    file: Annotated[Path, typer.Argument(help="What `dump` wrote.", metavar="FILE")],
+    *,
+    url: UrlOption = DEFAULT_URL,
+    format_: FormatOption = Format.HUMAN,
+) -> int:
+    """Replace the whole org of a running emulator by a dumped one."""
+    try:
+        state = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageProblemError(f"{file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageProblemError(f"{file} is no JSON document") from error
+    anyio.run(EmulatorControl(url).load, state)
+    Output(format_).result({"file": str(file)}, Text(f"The emulator has the org of {file}."))
+    return ExitCode.SUCCESS
+
+
+def _faults(given: list[str]) -> dict[str, Any]:
+    """Return faults by name, from ``name=JSON``.
+
+    :raises UsageProblemError: one is not of this form.
+    """
+    chosen: dict[str, Any] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        try:
+            chosen[name] = json.loads(value) if sign else True
+        except ValueError as error:
+            raise UsageProblemError(f"{name}: what follows the = is no JSON") from error
+    return chosen
 
 
 async def _emulate(arguments: list[str], contacts: int, seed: int, output: Output) -> int:

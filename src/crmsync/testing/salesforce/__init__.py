@@ -39,7 +39,7 @@ Control API (``create_app(org, control=True)``; JSON objects in and out). Whoeve
     POST /__emulator__/permissions      {"user": "005…", "hidden": ["Contact.Email"], "read_only": [],
                                          "objects": {"Campaign": "r"}}
     POST /__emulator__/faults           {"clear": true, "latency": 0.12, "fail": {"times": 2, "status": 503,
-                                         "html": false, "after_commit": false, "method": "PATCH", "path": "composite"}, "drop": {…},
+                                         "html": false, "after_commit": false, "path": "composite"}, "drop": {…},
                                          "late": 5, "reject": {"object": "Contact", "field": "Email", "equals": "…",
                                          "code": "UNABLE_TO_LOCK_ROW", "message": "…", "times": 1}}
                                         and more: docs/reference/emulator.md has them all

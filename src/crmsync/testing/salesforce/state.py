@@ -9,22 +9,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from crmsync.testing.salesforce.bulk import saved_state as bulk_state
-from crmsync.testing.salesforce.times import parse_datetime, stamp
+from crmsync.testing.salesforce.times import exact_stamp, parse_datetime, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from crmsync.testing.salesforce.org import SalesforceOrg
+    from crmsync.testing.salesforce.store import Row, Table
 
 FORMAT: Final = 1
+#: Objects whose records an org cannot be without.
+_KEPT: Final = frozenset({"User", "Organization"})
 
 
 def dump_state(org: SalesforceOrg) -> dict[str, Any]:
-    """Return records, serial numbers, counters, sign-in and jobs of an org. Late rows are taken as committed."""
+    """Return records, serial numbers, counters, sign-in and jobs of an org. Late rows are taken as committed.
+
+    It is the org between two calls, also while calls are made. Rules, profiles and faults are not in it.
+    """
     with org.lock:
         return {
             "format": FORMAT,
             "created": stamp(org.created),
+            "now": exact_stamp(org.now()),
             "api_calls": org.api_calls,
             "delete_log_start": {name: stamp(moment) for name, moment in org.delete_log_start.items()},
             "oauth": org.oauth.dump(),
@@ -36,34 +43,81 @@ def dump_state(org: SalesforceOrg) -> dict[str, Any]:
 
 
 def load_state(org: SalesforceOrg, state: Mapping[str, Any]) -> None:
-    """Replace the records of an org by a dumped state's. Values of fields that the org has not are dropped.
+    """Replace the records, the sign-in and the jobs of an org by a dumped state's.
+
+    Values of fields that the org has not are dropped, and objects that the state has not are emptied. The org's clock
+    is set forward to that of the state, so that nothing lies in its future.
 
     :raises ValueError: the document is not such a state. The org is then as before.
     """
-    if state.get("format") != FORMAT or not isinstance(state.get("objects"), dict):
-        raise ValueError("not a state of this emulator")
+    _require_format(state)
     with org.lock:
-        if "bulk" in state:
-            bulk_state.load(org.bulk, state["bulk"], org.tables)
-        if "oauth" in state:
-            org.oauth.load(state["oauth"])
-        for name, saved in state["objects"].items():
-            if name in org.tables:
-                _fill(org, name, saved)
+        rows = {name: _rows(table, state["objects"].get(name)) for name, table in org.tables.items()}
+        _load_parts(org, state)
+        for name, (serial, saved) in rows.items():
+            if name in state["objects"] or name not in _KEPT:
+                _fill(org.tables[name], serial, saved)
         org.api_calls = int(state.get("api_calls", 0))
         starts = {name: parse_datetime(text) for name, text in state.get("delete_log_start", {}).items()}
         org.delete_log_start = {name: moment for name, moment in starts.items() if moment is not None}
         created = parse_datetime(str(state.get("created", "")))
         org.created = min(org.created, created) if created else org.created
+        now = parse_datetime(str(state.get("now", "")))
+        if now is not None and now > org.now():
+            org.advance((now - org.now()).total_seconds())
 
 
-def _fill(org: SalesforceOrg, name: str, saved: Mapping[str, Any]) -> None:
-    table = org.tables[name]
+def _require_format(state: Mapping[str, Any]) -> None:
+    found = state.get("format")
+    if isinstance(found, int) and found > FORMAT:
+        raise ValueError(f"a state of format {found}, from a newer emulator; this one reads up to format {FORMAT}")
+    if found != FORMAT or not isinstance(state.get("objects"), dict):
+        raise ValueError("not a state of this emulator")
+
+
+def _rows(table: Table, saved: Any) -> tuple[int, list[Row]]:
+    """Return the serial number and the rows of an object, those of an older emulator with the defaults of new fields.
+
+    :raises ValueError: they are damaged.
+    """
+    if saved is None:
+        return 0, []
+    known, defaults = table.definition.fields, table.definition.defaults
+    try:
+        rows = [
+            {**defaults, **{key: value for key, value in row.items() if key in known or key.startswith("$")}}
+            for row in saved["rows"]
+        ]
+        serial = int(saved["serial"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise _damaged(f"its {table.name} records") from error
+    ids = {row["Id"] for row in rows if isinstance(row.get("Id"), str) and isinstance(row.get("SystemModstamp"), str)}
+    if len(ids) < len(rows):
+        raise _damaged(f"its {table.name} records")
+    return serial, rows
+
+
+def _damaged(what: str) -> ValueError:
+    return ValueError(f"a damaged state: {what} cannot be read")
+
+
+def _load_parts(org: SalesforceOrg, state: Mapping[str, Any]) -> None:
+    kept = bulk_state.dump(org.bulk)
+    if "bulk" in state:
+        bulk_state.load(org.bulk, state["bulk"], org.tables)
+    try:
+        if "oauth" in state:
+            org.oauth.load(state["oauth"])
+    except ValueError:
+        bulk_state.load(org.bulk, kept, org.tables)
+        raise
+
+
+def _fill(table: Table, serial: int, rows: list[Row]) -> None:
     table.clear()
-    known = table.definition.fields
-    for row in saved["rows"]:
-        table.put({key: value for key, value in row.items() if key in known or key.startswith("$")})
-    table.serial = int(saved["serial"])
+    for row in rows:
+        table.put(row)
+    table.serial = serial
 
 
 def save_file(org: SalesforceOrg, path: Path) -> None:
@@ -90,6 +144,9 @@ def load_file(org: SalesforceOrg, path: Path) -> bool:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return False
-    state = json.loads(text)
+    try:
+        state = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{path.name} is no JSON document, so not a state of this emulator: {error}") from error
     load_state(org, state if isinstance(state, dict) else {})
     return True

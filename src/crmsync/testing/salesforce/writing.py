@@ -76,7 +76,7 @@ class Writer:
     def change(self, table: Table, before: Row, changed: Mapping[str, Any], by: str) -> None:
         """Change a record by stored values of any of its fields, also those that nobody may write."""
         now = self.clock.now()
-        row = saving.applied({**before, **saving.touch(now, by)}, changed)
+        row = saving.applied({**before, **_touch(table, now, by)}, changed)
         self._save(Save(table=table, before=before, row=row, changed=changed, now=now, by=by))
 
     def delete(self, table: Table, record_id: str, by: str) -> None:
@@ -202,7 +202,7 @@ class Writer:
             "Id": make_id(table.definition.key_prefix, table.next_serial()),
             "CreatedDate": stamp(now),
             "CreatedById": by,
-            **saving.touch(now, by),
+            **_touch(table, now, by),
         }
         if "OwnerId" in table.definition.fields:
             row["OwnerId"] = by
@@ -225,7 +225,7 @@ class Writer:
 
     def _discard(self, table: Table, row: Row, by: str, marks: Mapping[str, str]) -> None:
         now = self.clock.now()
-        gone = {**row, **saving.touch(now, by), "IsDeleted": True, DELETED_DATE: stamp(now), **marks}
+        gone = {**row, **_touch(table, now, by), "IsDeleted": True, DELETED_DATE: stamp(now), **marks}
         self.put(table, gone, now)
         behaviour_of(table).saved(self, Save(table=table, before=row, row=gone, changed={}, now=now, by=by))
         for child_table, reference in self.children(table.name):
@@ -235,7 +235,7 @@ class Writer:
 
     def _revive(self, table: Table, row: Row, by: str) -> None:
         now = self.clock.now()
-        revived = {**row, **saving.touch(now, by), "IsDeleted": False}
+        revived = {**row, **_touch(table, now, by), "IsDeleted": False}
         for name in (DELETED_DATE, DELETED_WITH, "MasterRecordId"):
             revived.pop(name, None)
         saving.require_unique(table, revived, revived)
@@ -250,3 +250,9 @@ class Writer:
 def behaviour_of(table: Table) -> Behaviour:
     """Return what the table's object does besides storing rows."""
     return BEHAVIOURS.get(table.name, PLAIN)
+
+
+def _touch(table: Table, now: datetime, by: str) -> Row:
+    """Return what a save sets of the audit fields that the object has."""
+    fields = table.definition.fields
+    return {name: value for name, value in saving.touch(now, by).items() if name in fields}

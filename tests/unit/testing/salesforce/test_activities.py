@@ -137,6 +137,10 @@ async def test_messages_are_logged_over_rest(client: httpx2.AsyncClient, contact
     assert made.status_code == 201
     url = f"{DATA}/sobjects/EmailMessage/{made.json()['id']}"
     assert (await client.get(url)).json()["Status"] == "3"
+    query = {"q": "SELECT Id FROM EmailMessageRelation"}
+    (relation,) = (await client.get(f"{DATA}/query", params=query)).json()["records"]
+    shown = (await client.get(f"{DATA}/sobjects/EmailMessageRelation/{relation['Id']}")).json()
+    assert shown["RelationId"] == contact
     wrong = await client.post(f"{DATA}/sobjects/EmailMessage", json=email(ToIds=contact))
     assert wrong.json()[0]["errorCode"] == "JSON_PARSER_ERROR"
     refused = await client.patch(url, json={"Subject": "Hi"})

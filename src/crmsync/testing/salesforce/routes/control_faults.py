@@ -106,3 +106,4 @@ _FAULTS: Final[Mapping[str, Callable[[SalesforceOrg, Any], None]]] = {
     "fail_rows": _fail_rows,
     "late": _late,
 }
+FAULT_NAMES: Final = frozenset(_FAULTS)

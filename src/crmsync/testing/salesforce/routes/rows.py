@@ -16,6 +16,7 @@ from crmsync.testing.salesforce.times import parse_datetime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from crmsync.testing.salesforce.schema import FieldDef, ObjectDef
     from crmsync.testing.salesforce.store import Row, Table
@@ -159,8 +160,7 @@ def _one_match(call: Call, table: Table) -> Row:
 
 
 def _show(call: Call, definition: ObjectDef, row: Row) -> Reply:
-    modified = parse_datetime(row["LastModifiedDate"])
-    assert modified is not None
+    modified = _modified(row)
     headers = {"Last-Modified": format_datetime(modified, usegmt=True)}
     since = call.headers.get("if-modified-since")
     if since is not None and modified <= _http_date(since):
@@ -173,10 +173,16 @@ def _show(call: Call, definition: ObjectDef, row: Row) -> Reply:
 
 def _require_unmodified(call: Call, row: Row) -> None:
     since = call.headers.get("if-unmodified-since")
-    modified = parse_datetime(row["LastModifiedDate"])
-    assert modified is not None
+    modified = _modified(row)
     if since is not None and modified > _http_date(since):
         raise CallError(412, "PRECONDITION_FAILED", "The request's precondition is not met", code_first=True)
+
+
+def _modified(row: Row) -> datetime:
+    # EmailMessageRelation has no LastModifiedDate.
+    modified = parse_datetime(row.get("LastModifiedDate") or row["SystemModstamp"])
+    assert modified is not None
+    return modified
 
 
 def _http_date(text: str) -> Any:
