@@ -322,10 +322,12 @@ class SalesforceOrg:
             self.locks.clear()
 
     def reset_counters(self) -> None:
-        """Begin a new day: no API call used, no call counted."""
+        """Begin a new day: no API call, batch or query job used, no call counted."""
         with self.lock:
             self.calls.clear()
             self.api_calls = 0
+            self.bulk.batches.clear()
+            self.bulk.query_jobs.clear()
 
     def expire_sessions(self) -> None:
         """End every access token, as a logout or a time-out does: 401 until a new one is fetched."""

@@ -199,3 +199,11 @@ async def test_over_the_days_query_jobs_there_is_none(
     assert limits["DailyBulkV2QueryJobs"] == {"Max": 2, "Remaining": 0}
     clock.move(86_400)
     assert (await client.post(f"{DATA}/jobs/query", json=body)).status_code == 200
+
+
+async def test_a_new_day_begins_on_request(bulk: BulkClient, org: SalesforceOrg) -> None:
+    await bulk.query("SELECT Id FROM Contact")
+    await bulk.info(await bulk.start("insert", people(1)))
+    org.reset_counters()
+    limits = (await bulk.http.get(f"{DATA}/limits")).json()
+    assert [limits[name]["Remaining"] for name in ("DailyBulkV2QueryJobs", "DailyBulkApiBatches")] == [10_000, 15_000]
