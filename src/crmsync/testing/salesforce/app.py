@@ -21,7 +21,7 @@ from crmsync.testing.salesforce.oauth import authorize, identity, soap, token
 from crmsync.testing.salesforce.oauth.call import OAuthCall, form_of
 from crmsync.testing.salesforce.oauth.errors import OAuthError
 from crmsync.testing.salesforce.org import SalesforceOrg
-from crmsync.testing.salesforce.routes import changes, collections, metadata, query, rows
+from crmsync.testing.salesforce.routes import changes, collections, limits, metadata, query, rows, search, tooling
 from crmsync.testing.salesforce.routes.answering import answer, handler_for, live_version, refused
 from crmsync.testing.salesforce.routes.call import Call, Handler, Reply
 from crmsync.testing.salesforce.routes.control import ROUTES as CONTROL_ROUTES
@@ -38,6 +38,9 @@ _JSON: Final = "application/json;charset=UTF-8"
 # The order matters: fixed names come before the templates that would swallow them.
 _TABLES: Final = (
     metadata.ROUTES,
+    limits.ROUTES,
+    search.ROUTES,
+    tooling.ROUTES,
     changes.ROUTES,
     query.ROUTES,
     bulk_routes.ROUTES,

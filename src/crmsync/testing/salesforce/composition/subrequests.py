@@ -12,7 +12,7 @@ from starlette.routing import compile_path
 
 from crmsync.testing.salesforce.errors import CallError, not_found
 from crmsync.testing.salesforce.gateway import normal_path
-from crmsync.testing.salesforce.routes import changes, collections, metadata, query, rows
+from crmsync.testing.salesforce.routes import changes, collections, limits, metadata, query, rows, search
 from crmsync.testing.salesforce.routes.answering import answer, handler_for, live_version, refused
 from crmsync.testing.salesforce.routes.call import Call, Handler, Reply, RouteTable
 
@@ -23,6 +23,8 @@ _DATA: Final = re.compile(r"/services/data/v([^/]+)(.*)", re.DOTALL)
 #: What a subrequest may ask for; the order matters as it does outside.
 _TABLES: Final[tuple[RouteTable, ...]] = (
     metadata.ROUTES,
+    limits.ROUTES,
+    search.ROUTES,
     changes.ROUTES,
     query.ROUTES,
     collections.ROUTES,

@@ -13,7 +13,9 @@ from crmsync.testing.salesforce.errors import CallError, RowError
 from crmsync.testing.salesforce.routes.call import Call, Reply
 
 if TYPE_CHECKING:
-    from crmsync.testing.salesforce.org import SalesforceOrg
+    from collections.abc import Mapping
+
+    from crmsync.testing.salesforce.store import Table
 
 MAX_RECORDS: Final = 200
 MAX_TYPES: Final = 5
@@ -81,7 +83,7 @@ def _nodes(call: Call, body: dict[str, Any]) -> list[_Node]:
     for _ in range(MAX_DEPTH):
         deeper: list[_Entry] = []
         for entry in level:
-            node, children = _node(call.org, entry)
+            node, children = _node(call.tables, entry)
             nodes.append(node)
             deeper += children
         level = deeper
@@ -104,7 +106,7 @@ def _records(value: Any) -> list[Any]:
     return records
 
 
-def _node(org: SalesforceOrg, entry: _Entry) -> tuple[_Node, list[_Entry]]:
+def _node(tables: Mapping[str, Table], entry: _Entry) -> tuple[_Node, list[_Entry]]:
     record = entry.record
     head = record.get("attributes") if isinstance(record, dict) else None
     reference_id = head.get("referenceId") if isinstance(head, dict) else None
@@ -115,7 +117,7 @@ def _node(org: SalesforceOrg, entry: _Entry) -> tuple[_Node, list[_Entry]]:
     values: dict[str, Any] = {}
     below: list[tuple[str, str, list[Any]]] = []
     for name, value in record.items():
-        found = _relationship(org, entry.object_name, name) if isinstance(value, dict) else None
+        found = _relationship(tables, entry.object_name, name) if isinstance(value, dict) else None
         if found is not None:
             below.append((*found, _records(value)))
         elif name != "attributes":
@@ -127,8 +129,8 @@ def _node(org: SalesforceOrg, entry: _Entry) -> tuple[_Node, list[_Entry]]:
     return node, children
 
 
-def _relationship(org: SalesforceOrg, parent: str, name: str) -> tuple[str, str] | None:
-    for table in org.tables.values():
+def _relationship(tables: Mapping[str, Table], parent: str, name: str) -> tuple[str, str] | None:
+    for table in tables.values():
         for entry in table.definition.fields.values():
             if parent in entry.references and (entry.children or "").lower() == name.lower():
                 return table.definition.name, entry.name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from crmsync.testing.salesforce import saving
@@ -12,6 +11,7 @@ from crmsync.testing.salesforce.org import MultipleMatchesError
 from crmsync.testing.salesforce.rendering import attributes, render
 from crmsync.testing.salesforce.routes import metadata
 from crmsync.testing.salesforce.routes.call import Call, Reply, RouteTable, truth
+from crmsync.testing.salesforce.routes.conditions import entity_tag, is_unchanged, last_modified, require_as_seen
 from crmsync.testing.salesforce.times import parse_datetime
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def update(call: Call) -> Reply:
     row = table.newest(canonical_id(call.params["id"]) or "")
     if row is None:
         raise not_found()
-    _require_unmodified(call, row)
+    require_as_seen(call, *_seen(table.definition, row))
     values = _values(call, table.definition, {"id"})
     call.org.update(table.definition.name, row["Id"], values, by=call.user_id)
     return Reply(status=204)
@@ -160,10 +160,9 @@ def _one_match(call: Call, table: Table) -> Row:
 
 
 def _show(call: Call, definition: ObjectDef, row: Row) -> Reply:
-    modified = _modified(row)
-    headers = {"Last-Modified": format_datetime(modified, usegmt=True)}
-    since = call.headers.get("if-modified-since")
-    if since is not None and modified <= _http_date(since):
+    modified, tag = _seen(definition, row)
+    headers = {**last_modified(modified), **({} if tag is None else {"ETag": tag})}
+    if is_unchanged(call, modified, tag):
         return Reply(status=304, headers=headers)
     names = call.query.get("fields")
     fields = None if names is None else chosen_fields(definition, names.split(","))
@@ -171,25 +170,12 @@ def _show(call: Call, definition: ObjectDef, row: Row) -> Reply:
     return Reply(shown, headers=headers)
 
 
-def _require_unmodified(call: Call, row: Row) -> None:
-    since = call.headers.get("if-unmodified-since")
-    modified = _modified(row)
-    if since is not None and modified > _http_date(since):
-        raise CallError(412, "PRECONDITION_FAILED", "The request's precondition is not met", code_first=True)
-
-
-def _modified(row: Row) -> datetime:
+def _seen(definition: ObjectDef, row: Row) -> tuple[datetime, str | None]:
     # EmailMessageRelation has no LastModifiedDate.
     modified = parse_datetime(row.get("LastModifiedDate") or row["SystemModstamp"])
     assert modified is not None
-    return modified
-
-
-def _http_date(text: str) -> Any:
-    try:
-        return parsedate_to_datetime(text)
-    except ValueError:
-        raise CallError(400, "MALFORMED_DATE", f"invalid HTTP date: {text}") from None
+    # "Conditional Request Headers" (REST API Developer Guide): of all records only accounts have tags.
+    return modified, entity_tag(row) if definition.name == "Account" else None
 
 
 def create_by_id_path(call: Call) -> Reply:
