@@ -57,7 +57,7 @@ def claims(org: SalesforceOrg, **changes: Any) -> dict[str, Any]:
         "iss": "jwt-app",
         "sub": API_USERNAME,
         "aud": "https://login.salesforce.com",
-        "exp": int(org.now().timestamp()) + 180,
+        "exp": int(org.now().timestamp()) + 300,
     }
     return {**good, **changes}
 
