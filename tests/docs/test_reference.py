@@ -19,8 +19,9 @@ from crmsync.cli.config import ConfigFile, IntegrationSection, VaultSection, loa
 from crmsync.cli.exits import ExitCode
 from crmsync.models.mappings import FieldMapping, MatchKeys, ObjectMapping
 from crmsync.models.runs import RunOptions
+from crmsync.providers.salesforce import error_codes
 from crmsync.providers.salesforce.credentials import SalesforceCredentials
-from crmsync.providers.salesforce.errors import call_error, row_error
+from crmsync.providers.salesforce.errors import call_error, is_gone, row_error
 from crmsync.providers.salesforce.settings import SalesforceSettings
 from crmsync.providers.salesforce.sf.options import SfOptions
 from crmsync.storage.csv_records import open_records
@@ -128,18 +129,41 @@ def test_all_settings_and_credentials_of_salesforce_are_described() -> None:
     assert cli == set(SfOptions.model_fields)
 
 
-def test_a_failed_call_becomes_what_the_table_says() -> None:
-    for code_cell, error_cell in salesforce("A whole call"):
-        for code in codes(code_cell):
+def salesforce_errors(part: str) -> dict[str, set[str]]:
+    """The codes under each heading of a part of the page on Salesforce's errors, by the error that it names."""
+    text = (REFERENCE / "salesforce-errors.md").read_text(encoding="utf-8")
+    whole = text.split(f"\n## {part}\n")[1].split("\n## ")[0]
+    found: dict[str, set[str]] = {}
+    for section in whole.split("\n### ")[1:]:
+        heading, _, body = section.partition("\n")
+        kind = codes(heading)[0] if codes(heading) else heading
+        listed = [code for row in rows(body) for code in codes(row[0])]
+        assert len(listed) == len(set(listed)), f"{heading} lists a code twice"
+        assert all(len(row) == 3 and all(row) for row in rows(body)), f"{heading} has an empty cell"
+        found[kind] = set(listed)
+    return found
+
+
+def test_every_code_of_a_failed_call_is_described_under_what_it_becomes() -> None:
+    documented = salesforce_errors("A call as a whole")
+    assert documented == {kind.__name__: set(known) for kind, known in error_codes.CALL_ERRORS.items()}
+    for kind, listed in documented.items():
+        for code in listed:
             error = call_error(400, json.dumps([{"errorCode": code, "message": "x"}]).encode())
-            assert [type(error).__name__] == codes(error_cell), code
+            assert type(error).__name__ == kind, code
 
 
-def test_a_failed_row_becomes_what_the_table_says() -> None:
-    for code_cell, error_cell in salesforce("One record"):
-        for code in codes(code_cell):
+def test_every_code_of_a_failed_row_is_described_under_what_it_becomes() -> None:
+    documented = salesforce_errors("One record")
+    gone = documented.pop("Records that are gone")
+    assert gone == error_codes.ROW_GONE
+    assert set().union(*documented.values()) | gone == error_codes.ROW_CODES
+    for kind, listed in documented.items():
+        for code in listed:
             error = row_error([{"statusCode": code, "message": "x", "fields": ["Name"]}])
-            assert [type(error).__name__] == codes(error_cell), code
+            assert type(error).__name__ == kind, code
+            assert not is_gone([{"statusCode": code, "message": "x", "fields": ["Name"]}])
+    assert all(is_gone([{"statusCode": code, "message": "x", "fields": []}]) for code in gone)
 
 
 def configuration(section: str) -> set[str]:
