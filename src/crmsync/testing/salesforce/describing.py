@@ -205,5 +205,5 @@ def _children(definition: ObjectDef, objects: Mapping[str, ObjectDef]) -> list[d
         }
         for child in objects.values()
         for field in child.fields.values()
-        if definition.name in field.references
+        if definition.name in field.references and field.name != "MasterRecordId"
     ]

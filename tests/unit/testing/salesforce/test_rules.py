@@ -139,6 +139,16 @@ def test_a_deleted_twin_is_no_duplicate(org: SalesforceOrg) -> None:
     org.create("Contact", {"LastName": "Ada", "Email": "ada@example.com"})
 
 
+def test_what_follows_from_a_merge_is_not_held_to_the_rules(org: SalesforceOrg) -> None:
+    kept, lost = (org.create("Account", {"Name": name}) for name in ("Acme", "Apex"))
+    for account in (kept, lost):
+        org.create("Contact", {"LastName": "Ada", "Email": "ada@example.com", "AccountId": account})
+    org.rules.duplicates.append(DuplicateRule(object_name="Contact", allow=False))
+    org.rules.validation.append(required_when("Contact", "Phone"))
+    org.merge("Account", kept, [lost])
+    assert {row["AccountId"] for row in org.records("Contact")} == {kept}
+
+
 @pytest.mark.parametrize(
     "name,stored",
     [("upper", "ADA LOVE"), ("lower", "ada love"), ("title", "Ada Love"), ("trim", "aDA love"), ("truncate", "aDA")],

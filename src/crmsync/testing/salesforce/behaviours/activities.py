@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from crmsync.testing.salesforce.behaviours.behaviour import Behaviour
-from crmsync.testing.salesforce.behaviours.people import table_of
 from crmsync.testing.salesforce.errors import RowError
 from crmsync.testing.salesforce.times import stamp
 
 if TYPE_CHECKING:
     from crmsync.testing.salesforce.behaviours.behaviour import Save
-    from crmsync.testing.salesforce.store import Row
+    from crmsync.testing.salesforce.store import Row, Table
     from crmsync.testing.salesforce.writing import Writer
 
 _DRAFT: Final = "5"
@@ -127,10 +126,14 @@ class EmailRelations(Behaviour):
     def complete(self, writer: Writer, save: Save) -> None:
         """Derive RelationObjectType and, where none is given, RelationAddress."""
         person_id = save.row.get("RelationId")
-        table = None if person_id is None else table_of(writer, person_id)
+        table = None if person_id is None else _table_of(writer, person_id)
         if table is None or person_id is None:
             return
         save.row["RelationObjectType"] = table.name
         person = table.newest(person_id) or {}
         if "Email" in person:
             save.row.setdefault("RelationAddress", person["Email"])
+
+
+def _table_of(writer: Writer, record_id: str) -> Table | None:
+    return next((t for t in writer.tables.values() if record_id.startswith(t.definition.key_prefix)), None)

@@ -19,6 +19,7 @@ class Save:
     """One save of a record. ``before`` is ``None`` for a new one; ``changed`` holds the values that were given.
 
     ``row`` is the record with them, and may be added to until it is put. A delete is a save with ``IsDeleted``.
+    ``as_system`` tells that the org does it by itself.
     """
 
     table: Table
@@ -27,6 +28,7 @@ class Save:
     changed: Mapping[str, Any]
     now: datetime
     by: str
+    as_system: bool = False
 
 
 class Behaviour:

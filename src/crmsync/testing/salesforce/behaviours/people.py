@@ -9,7 +9,7 @@ from crmsync.testing.salesforce.errors import RowError
 
 if TYPE_CHECKING:
     from crmsync.testing.salesforce.behaviours.behaviour import Save
-    from crmsync.testing.salesforce.store import Row, Table
+    from crmsync.testing.salesforce.store import Row
     from crmsync.testing.salesforce.writing import Writer
 
 #: A CampaignMember's read-only fields that have the person's name for them, and those of an address.
@@ -104,8 +104,3 @@ class Leads(Behaviour):
         """Copy the values."""
         if save.before is not None:
             _refresh_members(writer, save, "LeadId", save.row["Id"])
-
-
-def table_of(writer: Writer, record_id: str) -> Table | None:
-    """Return the table whose ids begin like this one."""
-    return next((t for t in writer.tables.values() if record_id.startswith(t.definition.key_prefix)), None)
