@@ -43,7 +43,43 @@ class Saved:
 
 def fold(definition: FieldDef, value: str) -> str:
     """Return the text as the field compares it."""
-    return value if definition.case_sensitive else value.casefold()
+    if definition.case_sensitive:
+        return value
+    folded = value.casefold()
+    # The row's own text where it is the same: an index would keep a copy of each.
+    return value if folded == value else folded
+
+
+@define
+class Lookup:
+    """The ids of rows by a field's value. Most values have one row, whose id stands by itself: sets are large."""
+
+    _ids: dict[str, str | set[str]] = field(factory=dict)
+
+    def add(self, key: str, record_id: str) -> None:
+        """Let a row have a value."""
+        held = self._ids.setdefault(key, record_id)
+        if isinstance(held, set):
+            held.add(record_id)
+        elif held != record_id:
+            self._ids[key] = {held, record_id}
+
+    def discard(self, key: str, record_id: str) -> None:
+        """Let a row have the value no longer."""
+        held = self._ids.get(key)
+        if isinstance(held, set):
+            held.discard(record_id)
+        if held in (record_id, set()):
+            del self._ids[key]
+
+    def find(self, key: str) -> list[str]:
+        """Return the ids of the rows of a value, in order."""
+        held = self._ids.get(key, set())
+        return sorted(held) if isinstance(held, set) else [held]
+
+    def clear(self) -> None:
+        """Forget every row."""
+        self._ids.clear()
 
 
 @define
@@ -58,12 +94,12 @@ class Table:
     order: list[tuple[str, str]] = field(factory=list)
     late: dict[str, LateRow] = field(factory=dict)
     serial: int = 0
-    _lookups: dict[str, dict[str, set[str]]] = field(factory=dict, repr=False)
+    _lookups: dict[str, Lookup] = field(factory=dict, repr=False)
 
     def __attrs_post_init__(self) -> None:
         for entry in self.definition.fields.values():
             if entry.is_indexed:
-                self._lookups[entry.name] = {}
+                self._lookups[entry.name] = Lookup()
 
     @property
     def name(self) -> str:
@@ -130,8 +166,8 @@ class Table:
 
     def matching(self, name: str, value: str) -> list[Row]:
         """Return the visible rows, deleted ones too, whose indexed field has this value."""
-        ids = self._lookups[name].get(fold(self.definition.fields[name], value), ())
-        return [self.rows[record_id] for record_id in sorted(ids)]
+        ids = self._lookups[name].find(fold(self.definition.fields[name], value))
+        return [self.rows[record_id] for record_id in ids]
 
     def is_indexed(self, name: str) -> bool:
         """Whether :meth:`matching` knows the field."""
@@ -182,14 +218,11 @@ class Table:
         for name, lookup in self._lookups.items():
             value = row.get(name)
             if value is not None:
-                lookup.setdefault(fold(self.definition.fields[name], value), set()).add(row["Id"])
+                lookup.add(fold(self.definition.fields[name], value), row["Id"])
 
     def _unindex(self, row: Row) -> None:
         del self.order[bisect_left(self.order, (row["SystemModstamp"], row["Id"]))]
         for name, lookup in self._lookups.items():
             value = row.get(name)
             if value is not None:
-                key = fold(self.definition.fields[name], value)
-                lookup[key].discard(row["Id"])
-                if not lookup[key]:
-                    del lookup[key]
+                lookup.discard(fold(self.definition.fields[name], value), row["Id"])
