@@ -20,6 +20,9 @@ try:
     from crmsync.providers.salesforce.client import SalesforceClient, open_http
     from crmsync.providers.salesforce.credentials import read_connection
     from crmsync.providers.salesforce.provider import CONTACT_FIELDS, SalesforceProvider
+    from crmsync.providers.salesforce.settings import TransportName
+    from crmsync.providers.salesforce.sf.provider import SfProvider
+    from crmsync.providers.salesforce.sf.transport import CliSession, counting, open_transport
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] in ("httpx2", "jwt", "tenacity"):
         raise MissingExtraError("the Salesforce provider", "salesforce") from error
@@ -47,6 +50,11 @@ class SalesforceProviderFactory:
         :raises ConfigurationError: a setting or credential is missing, unknown or unusable, all of them at once.
         """
         checked, secrets, way = read_connection(settings, credentials)
+        if checked.transport is TransportName.SF:
+            async with open_transport(checked, secrets.access_token) as cli, open_http(checked, cli) as http:
+                client = SalesforceClient(checked, CliSession(checked), counting(context), http)
+                yield SfProvider(client)
+            return
         async with open_http(checked, self._transport) as http:
             auth = authorizer(way, secrets, TokenEndpoint(http, checked), context)
             yield SalesforceProvider(SalesforceClient(checked, auth, context, http))

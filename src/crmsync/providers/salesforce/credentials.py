@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_validator
 
 from crmsync.errors import ConfigurationError
-from crmsync.providers.salesforce.settings import SalesforceSettings, faults_of
+from crmsync.providers.salesforce.settings import SalesforceSettings, TransportName, faults_of
 
 
 class SignIn(enum.StrEnum):
@@ -79,6 +79,8 @@ def read_connection(
     sf = settings.get("sf")
     way, problems = _way(set(credentials), sf_org=isinstance(sf, Mapping) and bool(sf.get("org")))
     secrets += problems
+    if settings.get("transport") == TransportName.SF and way not in (SignIn.ACCESS_TOKEN, SignIn.SF_CLI):
+        secrets.append(f'transport = "sf" signs in by the setting sf.org or by access_token, not by {way.value}')
     if secrets:
         faults.append(f"Salesforce credentials: {'; '.join(secrets)}")
     if faults:

@@ -35,6 +35,13 @@ class ChannelName(enum.StrEnum):
     BULK = "bulk"
 
 
+class TransportName(enum.StrEnum):
+    """How calls reach the org."""
+
+    HTTP = "http"
+    SF = "sf"
+
+
 class SalesforceSettings(BaseModel):
     """The settings of one connection.
 
@@ -48,7 +55,8 @@ class SalesforceSettings(BaseModel):
     server's clock for the delay between a query and its answer. ``concurrent_calls`` is how many may be on their way at
     once; while the org is busy they are fewer. ``allow_duplicates`` saves records against the org's duplicate rules
     where these only warn.
-    ``sf`` is for what goes through the Salesforce CLI.
+    ``transport`` ``sf`` sends every call through the Salesforce CLI, where only that may reach the org; ``sf`` is for
+    what goes through it.
     ``channel`` is how records are written: ``auto`` chooses by size, speed and calls left. ``bulk_wait_seconds`` is how
     long a bulk job may take before it is aborted.
     """
@@ -71,6 +79,7 @@ class SalesforceSettings(BaseModel):
     retry_wait_max: float = Field(default=60.0, ge=0)
     allowed_hosts: tuple[str, ...] = ()
     allow_insecure_loopback: bool = False
+    transport: TransportName = TransportName.HTTP
     sf: SfOptions = SfOptions()
 
     @field_validator("instance_url")
