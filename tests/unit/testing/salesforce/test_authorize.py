@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from base64 import urlsafe_b64encode
+from hashlib import sha256
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
@@ -167,6 +169,17 @@ async def test_a_code_works_once_and_for_fifteen_minutes(client: httpx2.AsyncCli
     org.advance(15 * 60)
     late = (await client.post(TOKEN, data=exchange(code))).json()
     assert late == {"error": "invalid_grant", "error_description": "expired authorization code"}
+
+
+@pytest.mark.parametrize(
+    "verifier,status", [("v" * 171, 200), ("v" * 43, 200), ("v" * 42, 400), ("v" * 172, 400), ("v" * 43 + "~", 400)]
+)
+async def test_a_verifier_may_be_as_long_as_salesforce_asks_for_but_has_no_tilde(
+    client: httpx2.AsyncClient, org: SalesforceOrg, verifier: str, status: int
+) -> None:
+    challenge = urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    code = await code_for(client, org, code_challenge=challenge)
+    assert (await client.post(TOKEN, data=exchange(code, code_verifier=verifier))).status_code == status
 
 
 async def test_a_verifier_without_a_challenge_is_refused(client: httpx2.AsyncClient, org: SalesforceOrg) -> None:

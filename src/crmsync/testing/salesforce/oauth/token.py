@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from crmsync.testing.salesforce.oauth.apps import OAuthApp
     from crmsync.testing.salesforce.oauth.authorization_server import AuthorizationRequest, Grant
 
-# RFC 7636 also allows "~", which Salesforce refuses (cognizant-ai-lab/nsflow, issue 249).
-_VERIFIER: Final = re.compile(r"[A-Za-z0-9._-]{43,128}")
+# RFC 7636 ends at 128 characters and also allows "~". But "OAuth 2.0 Web Server Flow" (Salesforce Help) wants 128 bytes
+# in base64url, 171 characters, which is what the sf CLI sends; and "~" is refused (cognizant-ai-lab/nsflow, issue 249).
+_VERIFIER: Final = re.compile(r"[A-Za-z0-9._-]{43,171}")
 _LOGIN_HOSTS: Final = frozenset(url.removeprefix("https://") for url in jwt_bearer.LOGIN_HOSTS)
 #: "OAuth 2.0 Client Credentials Flow" (Salesforce Help): these are never given, nor by any flow without a browser.
 _INTERACTIVE_SCOPES: Final = frozenset({"full", "web", "refresh_token"})
