@@ -157,6 +157,15 @@ async def test_subrequests_have_headers_and_versions_of_their_own(client: httpx2
     assert [entry["httpStatusCode"] for entry in (gone, missing, wrong)] == [410, 404, 405]
 
 
+async def test_a_subrequest_does_not_take_over_the_conditions_of_the_request_around_it(
+    client: httpx2.AsyncClient,
+) -> None:
+    body = {"compositeRequest": [get("sobjects/Contact/describe", "a")]}
+    since = {"If-Modified-Since": "Wed, 25 Nov 2026 00:00:00 GMT"}
+    response = await client.post(f"{DATA}/composite", json=body, headers=since)
+    assert response.json()["compositeResponse"][0]["httpStatusCode"] == 200
+
+
 @pytest.mark.parametrize("version,status", [("v51.0", 400), ("v52.0", 201)])
 async def test_a_reference_to_a_null_field_is_null_since_v52(
     client: httpx2.AsyncClient, org: SalesforceOrg, version: str, status: int

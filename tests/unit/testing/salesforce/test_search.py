@@ -75,6 +75,8 @@ async def test_returning_takes_soqls_conditions_order_and_limits(client: httpx2.
         " LIMIT 2), Lead LIMIT 1",
     )
     assert [record["LastName"] for record in records] == ["O'Brien"]
+    records = await found(client, "FIND {Ada} RETURNING Contact(LastName LIMIT 2)")
+    assert [record["LastName"] for record in records] == ["Lovelace", "Hopper"]
     records = await found(client, "FIND {Lovelace} RETURNING Lead(Company), Contact(LastName)")
     assert [record["attributes"]["type"] for record in records] == ["Lead", "Contact"]
 
