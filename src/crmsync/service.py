@@ -12,25 +12,25 @@ import anyio
 from pydantic import SecretStr
 
 from crmsync.engine import DayBudget, RunBudget, RunJobs, Runner, SystemClock
-from crmsync.errors import ConfigurationError, NotFoundError
+from crmsync.errors import ConfigurationError, CRMError, NotFoundError
 from crmsync.mapping import compile_mapping
 from crmsync.models.integrations import CallLimits, Integration
 from crmsync.models.mappings import ObjectMapping
 from crmsync.models.plans import Plan
 from crmsync.models.records import Side
-from crmsync.models.results import ConnectionReport
+from crmsync.models.results import ConnectionReport, Disconnection
 from crmsync.models.runs import ObjectStatus, RunOptions, RunReport
 from crmsync.models.schema import ObjectSchema
 from crmsync.models.state import CallUsage, Conflict, ConflictStatus, LinkStatus, SyncLog
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.observers import Observer
-from crmsync.protocols.provider import CRMProvider, ProviderContext, UnkeptJobs
+from crmsync.protocols.provider import CRMProvider, ProviderContext, SupportsRevocation, UnkeptJobs
 from crmsync.protocols.records import RecordStore
 from crmsync.protocols.repository import SyncRepository
 from crmsync.protocols.runtime import Clock, JobLog
 from crmsync.registry import STORAGE, Registry
 from crmsync.security.credential_store import SealedCredentialStore
-from crmsync.security.sealing import Secrets, masked, seal, unseal
+from crmsync.security.sealing import Secrets, given, masked, seal, unseal
 from crmsync.security.vault import Vault
 
 
@@ -117,7 +117,7 @@ class CRMSync:
 
         def configured(existing: Integration | None) -> Integration:
             held = unseal(self._vault, existing) if existing else Secrets({}, {}, secrets.token_bytes(32))
-            sealed = _given(held, masked(credentials), keep)
+            sealed = given(held, masked(credentials), keep)
             kept: dict[str, Any] = {}
             if existing and sealed is held and existing.settings.get("provider") == dict(settings):
                 kept = {"remembered": existing.settings.get("remembered", {})}
@@ -163,6 +163,38 @@ class CRMSync:
         :raises NotFoundError: there is none.
         """
         await self.repository.delete_integration(integration_id)
+
+    async def disconnect(self, integration_id: str, *, forget: bool = False) -> Disconnection:
+        """Revoke the credentials at the CRM and forget them here; with ``forget`` the integration with its links too.
+
+        They are forgotten also if the CRM cannot be asked: then what was not revoked there stays good until someone
+        does it, and the answer says why.
+
+        :raises NotFoundError: there is no such integration.
+        :raises ConfigurationError: the vault's key is another one, and the integration is not to be forgotten.
+        """
+        integration = await self.repository.get_integration(integration_id)
+        revoked, reason = await self._revoked(integration)
+        if forget:
+            await self.repository.delete_integration(integration_id)
+        else:
+            await self.repository.change_integration(integration_id, self._without_credentials)
+        return Disconnection(revoked=revoked, reason=reason)
+
+    async def _revoked(self, integration: Integration) -> tuple[bool, str]:
+        try:
+            async with self._connected(integration, RunBudget()) as provider:
+                if not isinstance(provider, SupportsRevocation):
+                    return False, f"the provider {integration.provider!r} cannot revoke credentials"
+                revoked = await provider.revoke()
+        except CRMError as error:
+            return False, error.message
+        return revoked, "" if revoked else "there was nothing of ours to revoke"
+
+    def _without_credentials(self, integration: Integration) -> Integration:
+        digest_key = unseal(self._vault, integration).digest_key
+        sealed = seal(self._vault, integration.id, Secrets({}, {}, digest_key))
+        return integration.model_copy(update={"credentials": sealed, "updated_at": self._clock.now()})
 
     @asynccontextmanager
     async def provider(self, integration_id: str, *, max_calls: int | None = None) -> AsyncIterator[CRMProvider]:
@@ -373,17 +405,6 @@ class CRMSync:
     async def _note_sync(self, integration_id: str) -> None:
         noted = {"last_sync_at": self._clock.now()}
         await self.repository.change_integration(integration_id, lambda found: found.model_copy(update=noted))
-
-
-def _given(held: Secrets, credentials: Mapping[str, SecretStr], keep: Collection[str]) -> Secrets:
-    """What is to be sealed once someone gave these; ``held`` itself if they are the ones of the last time."""
-    absent = [name for name in keep if name not in held.credentials]
-    if absent:
-        raise ConfigurationError(f"there is no stored {', '.join(absent)} to keep; give it")
-    given = {**{name: held.given.get(name, held.credentials[name]) for name in keep}, **credentials}
-    if given == held.given:
-        return held
-    return Secrets({**{name: held.credentials[name] for name in keep}, **credentials}, given, held.digest_key)
 
 
 def fitted(mapping: ObjectMapping, local: ObjectSchema, remote: ObjectSchema) -> ObjectMapping:

@@ -86,12 +86,13 @@ class Shell:
         """The command line of a ``crmsync`` command."""
         return [sys.executable, "-m", "crmsync", *arguments]
 
-    def run(self, *arguments: str, **changes: str) -> Done:
-        """Run a command to its end."""
+    def run(self, *arguments: str, stdin: str = "", **changes: str) -> Done:
+        """Run a command to its end; ``changes`` are of the environment."""
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.directory,
             env=self.environment(**changes),
+            input=stdin,
             capture_output=True,
             text=True,
             encoding="utf-8",

@@ -12,7 +12,7 @@ from typing import Final
 
 from crmsync.errors import MissingExtraError
 
-_NEEDED: Final = frozenset({"typer", "rich", "tomli_w"})
+_NEEDED: Final = frozenset({"typer", "rich", "tomli_w", "tomlkit"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from typing import Final, Protocol, runtime_checkable
 
 import typer
 
-from crmsync.cli.commands import beginning, conflicts, demo, emulating, looking, runs
+from crmsync.cli.commands import beginning, conflicts, connecting, demo, emulating, looking, runs
 from crmsync.cli.exits import ExitCode, UsageProblemError, exit_code_for
 from crmsync.cli.output import Format, Output
 
@@ -34,7 +34,8 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.add_typer(emulating.app, name="emulator")
 app.command()(beginning.init)
-app.command()(beginning.connect)
+app.command()(connecting.connect)
+app.command()(connecting.disconnect)
 app.command()(looking.fields)
 app.command()(runs.plan)
 app.command()(runs.sync)

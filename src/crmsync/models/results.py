@@ -79,3 +79,13 @@ class ConnectionReport(PublicModel):
     calls_used: int | None = None
     calls_limit: int | None = None
     warnings: tuple[str, ...] = ()
+
+
+class Disconnection(PublicModel):
+    """What became of the credentials at the CRM; here they are forgotten in any case.
+
+    ``reason`` says why they were not ``revoked``.
+    """
+
+    revoked: bool
+    reason: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import attrs
 from pydantic import SecretStr
@@ -56,6 +56,20 @@ def unseal(vault: Vault, integration: Integration) -> Secrets:
     except (ValueError, KeyError, AttributeError, binascii.Error):
         msg = f"the credentials of integration {integration.id!r} are damaged; connect it again"
         raise ConfigurationError(msg) from None
+
+
+def given(held: Secrets, credentials: Mapping[str, SecretStr], keep: Collection[str]) -> Secrets:
+    """What is to be sealed once someone gave these; ``held`` itself if they are the ones of the last time.
+
+    :raises ConfigurationError: a credential to ``keep`` is not stored.
+    """
+    absent = [name for name in keep if name not in held.credentials]
+    if absent:
+        raise ConfigurationError(f"there is no stored {', '.join(absent)} to keep; give it")
+    named = {**{name: held.given.get(name, held.credentials[name]) for name in keep}, **credentials}
+    if named == held.given:
+        return held
+    return Secrets({**{name: held.credentials[name] for name in keep}, **credentials}, named, held.digest_key)
 
 
 def _plain(credentials: Mapping[str, SecretStr]) -> dict[str, str]:

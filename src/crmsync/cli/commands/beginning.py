@@ -1,37 +1,31 @@
-"""``crmsync init`` and ``crmsync connect``."""
+"""``crmsync init``."""
 
 from __future__ import annotations
 
-import getpass
 import ipaddress
 import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-import anyio
 import typer
-from pydantic import SecretStr
 from rich.text import Text
 
 from crmsync.cli import tables
-from crmsync.cli.config import IntegrationSection, load_config
 from crmsync.cli.config_text import Beginning, config_text
 from crmsync.cli.csv_header import CsvHeader, inspect_csv
 from crmsync.cli.exits import ExitCode, UsageProblemError
-from crmsync.cli.options import DEFAULT_CONFIG, ConfigOption, FormatOption, IntegrationOption, Selection
+from crmsync.cli.options import DEFAULT_CONFIG, ConfigOption, FormatOption
 from crmsync.cli.output import Format, Output, plain
 from crmsync.cli.proposal import propose
-from crmsync.cli.references import VAULT, from_environment
-from crmsync.cli.session import new_key, open_session
+from crmsync.cli.session import new_key
+from crmsync.cli.sign_in import PLACEHOLDER
 from crmsync.models.mappings import ObjectMapping
-from crmsync.models.results import ConnectionReport
 from crmsync.registry import RECORDS, Registry
 
 KEY_NAME: Final = "crmsync.key"
-_EXAMPLE_URL: Final = "https://YOUR-DOMAIN.my.salesforce.com"
+_EXAMPLE_URL: Final = f"https://{PLACEHOLDER}.my.salesforce.com"
 _CREDENTIAL_VARIABLE: Final = "SF_TOKEN"
 
 
@@ -175,76 +169,8 @@ def _init_views(
     ]
     if unmapped:
         views.append(Text(f"not mapped: {', '.join(map(plain, unmapped))}; see {config.name}"))
-    views.append(Text("next: put the token into the environment (see [integrations.credentials]), then"))
+    views.append(Text("next: sign in with `crmsync connect salesforce`, or put a token into the environment; then"))
     views += [
         Text(f"  {command}", style="bold") for command in ("crmsync connect --test", "crmsync plan", "crmsync sync")
     ]
     return views
-
-
-def connect(
-    *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    test: Annotated[bool, typer.Option("--test", help="Only test the connection; store nothing new.")] = False,
-    from_env: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--from-env", help="Take a credential from an environment variable.", metavar="CREDENTIAL=VARIABLE"
-        ),
-    ] = None,
-    format_: FormatOption = Format.HUMAN,
-) -> int:
-    """Store credentials in the vault and test the connection.
-
-    Credentials that the file refers to as "vault" are asked for on the terminal, or read from stdin: the value alone if
-    there is one, else a line CREDENTIAL=VALUE for each. They are never taken from the command line.
-    """
-    return anyio.run(_connect, Selection(config, integration), test, from_env or [], Output(format_))
-
-
-async def _connect(selection: Selection, test: bool, from_env: list[str], output: Output) -> int:
-    config = load_config(selection.path)
-    reports: dict[str, ConnectionReport] = {}
-    async with open_session(config) as session:
-        sections = session.sections(selection.integration)
-        if from_env and len(sections) != 1:
-            config.integration(None)
-        for section in sections:
-            given = {} if test else _new_credentials(section, from_env)
-            await session.register(section, given)
-            reports[section.id] = await session.crm.test_connection(section.id)
-    payload = {"connections": {name: report.model_dump(mode="json") for name, report in reports.items()}}
-    output.result(payload, *(view for name, one in reports.items() for view in tables.connection_views(name, one)))
-    return ExitCode.SUCCESS if all(report.ok for report in reports.values()) else ExitCode.FAILURE
-
-
-def _new_credentials(section: IntegrationSection, from_env: Sequence[str]) -> dict[str, SecretStr]:
-    """Values for the credentials that are to be in the vault: from the environment, the terminal, or stdin."""
-    wanted = [name for name, reference in section.credentials.items() if reference == VAULT]
-    named = dict(entry.partition("=")[::2] for entry in from_env)
-    for name in named.keys() - set(wanted):
-        raise UsageProblemError(f"{section.id} has no credential {name!r} that refers to the vault")
-    given = from_environment({name: f"env:{variable}" for name, variable in named.items()})
-    wanted = [name for name in wanted if name not in given]
-    if wanted and sys.stdin.isatty():
-        typed = {name: getpass.getpass(f"{section.id}, {name}: ") for name in wanted}
-    else:
-        typed = _from_stdin(section.id, wanted) if wanted else {}
-    empty = sorted(name for name in wanted if not typed.get(name, "").strip())
-    if empty:
-        raise UsageProblemError(f"{section.id}: no value was given for {', '.join(empty)}")
-    return {**given, **{name: SecretStr(value.strip()) for name, value in typed.items()}}
-
-
-def _from_stdin(integration_id: str, wanted: Sequence[str]) -> dict[str, str]:
-    lines = [line.rstrip("\n") for line in sys.stdin if line.strip()]
-    if len(wanted) == 1 and len(lines) == 1 and not lines[0].startswith(f"{wanted[0]}="):
-        return {wanted[0]: lines[0]}
-    pairs = dict(line.partition("=")[::2] for line in lines)
-    unknown = pairs.keys() - set(wanted)
-    if unknown:
-        raise UsageProblemError(
-            f"{integration_id}: stdin must have a line CREDENTIAL=VALUE for each of {', '.join(wanted)}"
-        )
-    return pairs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,16 +11,18 @@ from pydantic import SecretStr
 from crmsync.errors import MissingExtraError
 from crmsync.models.mappings import ObjectMapping
 from crmsync.protocols.provider import ProviderContext
+from crmsync.protocols.signing_in import PendingSignIn, SignedIn, SignInMethod
 
 try:
     import httpx2
 
+    from crmsync.providers.salesforce import signing_in
     from crmsync.providers.salesforce.auth import TokenEndpoint
     from crmsync.providers.salesforce.authorizing import authorizer
     from crmsync.providers.salesforce.client import SalesforceClient, open_http
     from crmsync.providers.salesforce.credentials import read_connection
     from crmsync.providers.salesforce.provider import CONTACT_FIELDS, SalesforceProvider
-    from crmsync.providers.salesforce.settings import TransportName
+    from crmsync.providers.salesforce.settings import TransportName, read_settings
     from crmsync.providers.salesforce.sf.provider import SfProvider
     from crmsync.providers.salesforce.sf.transport import CliSession, counting, open_transport
 except ModuleNotFoundError as error:
@@ -58,6 +60,27 @@ class SalesforceProviderFactory:
         async with open_http(checked, self._transport) as http:
             auth = authorizer(way, secrets, TokenEndpoint(http, checked), context)
             yield SalesforceProvider(SalesforceClient(checked, auth, context, http))
+
+    def sign_in_methods(self) -> Sequence[SignInMethod]:
+        return signing_in.METHODS
+
+    def begin_sign_in(
+        self, settings: Mapping[str, Any], credentials: Mapping[str, SecretStr], redirect_uri: str
+    ) -> PendingSignIn:
+        """Make the URL of the web server flow with PKCE; ``credentials`` are those of the app."""
+        return signing_in.begin(settings, credentials, redirect_uri)
+
+    async def finish_sign_in(
+        self,
+        settings: Mapping[str, Any],
+        credentials: Mapping[str, SecretStr],
+        pending: PendingSignIn,
+        callback_url: str,
+    ) -> SignedIn:
+        """Exchange the code in the callback for a refresh token."""
+        checked = read_settings(settings)
+        async with open_http(checked, self._transport) as http:
+            return await signing_in.finish(TokenEndpoint(http, checked), credentials, pending, callback_url)
 
 
 __all__ = ["SalesforceProvider", "SalesforceProviderFactory"]

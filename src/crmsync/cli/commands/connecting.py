@@ -1,0 +1,276 @@
+"""``crmsync connect`` and ``crmsync disconnect``."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+import typer
+from pydantic import SecretStr
+from rich.text import Text
+
+from crmsync.cli import tables
+from crmsync.cli.config import Config, IntegrationSection, load_config
+from crmsync.cli.config_edit import rewrite_integration
+from crmsync.cli.exits import ExitCode, UsageProblemError
+from crmsync.cli.options import DEFAULT_CONFIG, ConfigOption, FormatOption, IntegrationOption, Selection
+from crmsync.cli.output import Format, Output, plain
+from crmsync.cli.references import CREDENTIAL, VAULT, from_environment
+from crmsync.cli.session import Session, open_session
+from crmsync.cli.sign_in import SignInOptions, key_text, sign_in
+from crmsync.errors import NotFoundError
+from crmsync.models.results import ConnectionReport
+
+_SIGN_IN = "Signing in"
+
+
+def connect(
+    *,
+    provider: Annotated[
+        str | None, typer.Argument(help="Sign in to this kind of CRM, such as salesforce.", show_default=False)
+    ] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    integration: IntegrationOption = None,
+    test: Annotated[bool, typer.Option("--test", help="Only test the connection; store nothing new.")] = False,
+    from_env: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from-env", help="Take a credential from an environment variable.", metavar="CREDENTIAL=VARIABLE"
+        ),
+    ] = None,
+    instance_url: Annotated[
+        str | None, typer.Option("--instance-url", help="The org's URL.", metavar="URL", rich_help_panel=_SIGN_IN)
+    ] = None,
+    client_id: Annotated[
+        str | None,
+        typer.Option("--client-id", help="The app's consumer key.", metavar="KEY", rich_help_panel=_SIGN_IN),
+    ] = None,
+    username: Annotated[
+        str | None,
+        typer.Option("--username", help="With --jwt-key: the user.", metavar="NAME", rich_help_panel=_SIGN_IN),
+    ] = None,
+    jwt_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--jwt-key", help="Sign in by JWT, with this private key.", metavar="FILE", rich_help_panel=_SIGN_IN
+        ),
+    ] = None,
+    client_credentials: Annotated[
+        bool, typer.Option("--client-credentials", help="Sign in as the app's own user.", rich_help_panel=_SIGN_IN)
+    ] = False,
+    sf_org: Annotated[
+        str | None,
+        typer.Option("--sf-org", help="Borrow the login of the sf command.", metavar="ALIAS", rich_help_panel=_SIGN_IN),
+    ] = None,
+    access_token: Annotated[
+        str | None,
+        typer.Option(
+            "--access-token", help="Use the token in a variable.", metavar="env:NAME", rich_help_panel=_SIGN_IN
+        ),
+    ] = None,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Print the address to open.", rich_help_panel=_SIGN_IN)
+    ] = False,
+    port: Annotated[
+        int,
+        typer.Option(
+            "--port",
+            help="Where the browser comes back to: the app needs the Callback URL http://localhost:PORT/OauthRedirect."
+            " 0 takes a free one.",
+            min=0,
+            max=65535,
+            rich_help_panel=_SIGN_IN,
+        ),
+    ] = 1717,
+    time_limit: Annotated[
+        float, typer.Option("--time-limit", help="Seconds to wait for the browser.", min=1, rich_help_panel=_SIGN_IN)
+    ] = 300.0,
+    format_: FormatOption = Format.HUMAN,
+) -> int:
+    """Sign in to a CRM, or store credentials, and test the connection.
+
+    With the name of a CRM it signs in there, by browser unless an option says otherwise, stores what it gets in the
+    vault, and writes to the configuration file where to find it.
+
+    Without, credentials that the file refers to as "vault" are asked for on the terminal, or read from stdin: the value
+    alone if there is one, else a line CREDENTIAL=VALUE for each. They are never taken from the command line.
+    """
+    named = dict(entry.partition("=")[::2] for entry in from_env or [])
+    ways = {
+        "jwt": jwt_key is not None,
+        "client-credentials": client_credentials,
+        "cli": sf_org is not None,
+        "token": access_token is not None,
+    }
+    chosen = [way for way, given in ways.items() if given]
+    given = {"instance_url": instance_url, "client_id": client_id, "username": username, "sf.org": sf_org}
+    answers = {name: value for name, value in given.items() if value is not None}
+    selection, output = Selection(config, integration), Output(format_)
+    if provider is None:
+        if chosen or answers or no_browser:
+            raise UsageProblemError("say what to sign in to, as in `crmsync connect salesforce`")
+        return anyio.run(_connect, selection, test, named, output)
+    if len(chosen) > 1 or test:
+        raise UsageProblemError(f"choose one of {', '.join([*chosen, *(['--test'] if test else [])])}")
+    if access_token is not None and (access_token == VAULT or not CREDENTIAL.fullmatch(access_token)):
+        raise UsageProblemError("--access-token takes env:NAME: a token on the command line is seen by others")
+    if jwt_key is not None:
+        answers["private_key"] = key_text(jwt_key)
+    options = SignInOptions(
+        method=chosen[0] if chosen else "browser",
+        answers=answers,
+        from_env=named,
+        token=access_token,
+        open_browser=not no_browser,
+        port=port,
+        time_limit=time_limit,
+    )
+    return anyio.run(_sign_in, selection, provider, options, output)
+
+
+async def _connect(selection: Selection, test: bool, from_env: Mapping[str, str], output: Output) -> int:
+    config = load_config(selection.path)
+    reports: dict[str, ConnectionReport] = {}
+    async with open_session(config) as session:
+        sections = session.sections(selection.integration)
+        if from_env and len(sections) != 1:
+            config.integration(None)
+        for section in sections:
+            given = {} if test else _new_credentials(section, from_env)
+            await session.register(section, given)
+            reports[section.id] = await session.crm.test_connection(section.id)
+    payload = {"connections": {name: report.model_dump(mode="json") for name, report in reports.items()}}
+    output.result(payload, *(view for name, one in reports.items() for view in tables.connection_views(name, one)))
+    return ExitCode.SUCCESS if all(report.ok for report in reports.values()) else ExitCode.FAILURE
+
+
+async def _sign_in(selection: Selection, provider: str, options: SignInOptions, output: Output) -> int:
+    config = load_config(selection.path)
+    section = _section(config, selection.integration, provider)
+    signed, answers = await sign_in(section, options, output)
+    references = {name: answers.references.get(name, VAULT) for name in signed.credentials}
+    settings = {**answers.settings, **signed.settings}
+    async with open_session(config) as session, _restored_on_failure(session, section.id):
+        renewed = section.model_copy(update={"settings": settings, "credentials": references})
+        await session.register(renewed, signed.credentials)
+        report = await session.crm.test_connection(section.id)
+        written = rewrite_integration(config.path, section.id, settings=settings, credentials=references)
+    payload = {
+        "connections": {section.id: report.model_dump(mode="json")},
+        "sign_in": {
+            "method": options.method,
+            "stored": sorted(name for name, reference in references.items() if reference == VAULT),
+            "granted": signed.granted,
+            "missing": signed.missing,
+            "config_changed": written,
+        },
+    }
+    views = tables.connection_views(section.id, report)
+    if signed.granted:
+        views.append(Text(f"  granted: {plain(', '.join(signed.granted))}"))
+    views += [Text(f"  missing: {plain(one)}", style="yellow") for one in signed.missing]
+    if written:
+        views.append(Text(f"  {config.path.name} now says where the credentials are: {_shown(references)}"))
+    output.result(payload, *views)
+    return ExitCode.SUCCESS if report.ok else ExitCode.FAILURE
+
+
+def _shown(references: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} = {reference}" for name, reference in references.items()) or "none are needed"
+
+
+def _section(config: Config, integration_id: str | None, provider: str) -> IntegrationSection:
+    """The integration to sign in to: the one of this id, or the only one of this provider."""
+    if integration_id is None:
+        found = [section for section in config.content.integrations if section.provider == provider]
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise UsageProblemError(f"{config.path.name} has no integration whose provider is {provider!r}")
+    section = config.integration(integration_id)
+    if section.provider != provider:
+        raise UsageProblemError(f"the provider of {section.id} is {section.provider!r}, not {provider!r}")
+    return section
+
+
+@asynccontextmanager
+async def _restored_on_failure(session: Session, integration_id: str) -> AsyncIterator[None]:
+    """Leave the bookkeeping's integration as it was if what was given does not connect."""
+    repository = session.crm.repository
+    try:
+        before = await repository.get_integration(integration_id)
+    except NotFoundError:
+        before = None
+    try:
+        yield
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            if before is not None:
+                await repository.save_integration(before)
+            elif any(one.id == integration_id for one in await repository.list_integrations()):
+                await repository.delete_integration(integration_id)
+        raise
+
+
+def _new_credentials(section: IntegrationSection, named: Mapping[str, str]) -> dict[str, SecretStr]:
+    """Values for the credentials that are to be in the vault: from the environment, the terminal, or stdin."""
+    wanted = [name for name, reference in section.credentials.items() if reference == VAULT]
+    for name in named.keys() - set(wanted):
+        raise UsageProblemError(f"{section.id} has no credential {name!r} that refers to the vault")
+    given = from_environment({name: f"env:{variable}" for name, variable in named.items()})
+    wanted = [name for name in wanted if name not in given]
+    if wanted and sys.stdin.isatty():
+        typed = {name: getpass.getpass(f"{section.id}, {name}: ") for name in wanted}
+    else:
+        typed = _from_stdin(section.id, wanted) if wanted else {}
+    empty = sorted(name for name in wanted if not typed.get(name, "").strip())
+    if empty:
+        raise UsageProblemError(f"{section.id}: no value was given for {', '.join(empty)}")
+    return {**given, **{name: SecretStr(value.strip()) for name, value in typed.items()}}
+
+
+def _from_stdin(integration_id: str, wanted: Sequence[str]) -> dict[str, str]:
+    lines = [line.rstrip("\n") for line in sys.stdin if line.strip()]
+    if len(wanted) == 1 and len(lines) == 1 and not lines[0].startswith(f"{wanted[0]}="):
+        return {wanted[0]: lines[0]}
+    pairs = dict(line.partition("=")[::2] for line in lines)
+    unknown = pairs.keys() - set(wanted)
+    if unknown:
+        raise UsageProblemError(
+            f"{integration_id}: stdin must have a line CREDENTIAL=VALUE for each of {', '.join(wanted)}"
+        )
+    return pairs
+
+
+def disconnect(
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    integration: IntegrationOption = None,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Forget its links, conflicts and logs, too; records stay.")
+    ] = False,
+    format_: FormatOption = Format.HUMAN,
+) -> int:
+    """Revoke the credentials at the CRM and forget them.
+
+    They are forgotten also if the CRM does not answer; then revoke them there, where the output says so. Links stay, so
+    that a later `connect` goes on where it stopped. Variables of the environment stay as they are.
+    """
+    return anyio.run(_disconnect, Selection(config, integration), forget, Output(format_))
+
+
+async def _disconnect(selection: Selection, forget: bool, output: Output) -> int:
+    config = load_config(selection.path)
+    async with open_session(config) as session:
+        section = config.integration(selection.integration)
+        done = await session.crm.disconnect(section.id, forget=forget)
+    payload: dict[str, Any] = {"disconnected": {section.id: {**done.model_dump(), "forgotten": forget}}}
+    verdict = "revoked at the CRM and forgotten" if done.revoked else f"forgotten, but not revoked: {done.reason}"
+    views = [Text.assemble((plain(section.id), "bold"), f": {plain(verdict)}")]
+    output.result(payload, *views)
+    return ExitCode.SUCCESS
