@@ -2,9 +2,69 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
 from tests.integration.peers.installing import NODE, node_modules
+
+QUIET = (
+    "SF_DISABLE_TELEMETRY SF_DISABLE_AUTOUPDATE SF_AUTOUPDATE_DISABLE SF_SKIP_NEW_VERSION_CHECK SF_DISABLE_LOG_FILE"
+    " SF_USE_GENERIC_UNIX_KEYCHAIN"
+).split()
 
 
 def sf_command() -> tuple[str, ...]:
     """The program and its first argument: the CLI, on the Node.js that the tests bring."""
     return (NODE, str(node_modules() / "@salesforce" / "cli" / "bin" / "run.js"))
+
+
+@attrs.frozen
+class Said:
+    """What a command ended with and printed."""
+
+    code: int
+    body: Mapping[str, Any]
+
+    @property
+    def result(self) -> Any:
+        """The result of a command that did what was asked."""
+        assert self.code == 0, self.body
+        return self.body["result"]
+
+    @property
+    def name(self) -> str:
+        """The name of a failure."""
+        assert self.code != 0
+        return str(self.body["name"])
+
+
+@attrs.frozen
+class Cli:
+    """The CLI with a home directory, which is also where it works."""
+
+    home: Path
+    environment: Mapping[str, str] = attrs.field(factory=dict)
+
+    def run(self, *arguments: str, **environment: str) -> Said:
+        """Run a command with ``--json``."""
+        own = {"HOME": str(self.home), "PATH": os.environ["PATH"], **dict.fromkeys(QUIET, "true")}
+        done = subprocess.run(
+            [*sf_command(), *arguments, "--json"],
+            cwd=self.home,
+            env={**own, **self.environment, **environment},
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=100,
+            check=False,
+        )
+        try:
+            return Said(done.returncode, json.loads(done.stdout))
+        except ValueError:
+            raise AssertionError(f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}") from None
