@@ -9,6 +9,7 @@ import pytest
 
 PARTS = [
     ("Registry().provider('salesforce')", "httpx2", "salesforce"),
+    ("Registry().provider('salesforce')", "jwt", "salesforce"),
     ("Registry().load(STORAGE, 'sqlite')", "sqlalchemy", "sql"),
     ("Registry().load(STORAGE, 'postgresql')", "alembic", "sql"),
     ("Registry().load(RECORDS, 'sql')", "sqlalchemy", "sql"),

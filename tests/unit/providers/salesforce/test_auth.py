@@ -209,6 +209,29 @@ async def test_a_user_who_is_not_approved_is_told_what_to_do(org: SalesforceOrg,
             await crm.test_connection("acme")
 
 
+async def test_disconnecting_revokes_the_grant_and_forgets_the_credentials(org: SalesforceOrg) -> None:
+    async with opened(org, rotating()) as crm:
+        await crm.test_connection("acme")
+        kept = await held(crm)
+        done = await crm.disconnect("acme")
+        assert (done.revoked, done.reason) == (True, "")
+        assert org.oauth.grant_of(kept["refresh_token"]) is None
+        assert org.oauth.session(kept["access_token"], org.now()) is None
+        assert await held(crm) == {}
+        assert not (await crm.disconnect("acme")).revoked
+        await crm.disconnect("acme", forget=True)
+        assert await crm.integrations() == []
+
+
+async def test_disconnecting_forgets_also_what_the_org_cannot_be_asked_to_revoke(org: SalesforceOrg) -> None:
+    async with opened(org, rotating()) as crm:
+        org.faults.drop_next(5)
+        done = await crm.disconnect("acme")
+        assert not done.revoked
+        assert "cannot be reached" in done.reason
+        assert await held(crm) == {}
+
+
 async def test_a_sign_in_without_an_answer_is_tried_again(org: SalesforceOrg) -> None:
     org.faults.fail_next(times=1, status=503, path="oauth2/token")
     async with opened(org, {"client_id": "server", "client_secret": SECRET}) as crm:
