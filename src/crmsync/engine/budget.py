@@ -39,6 +39,13 @@ class RunBudget:
         """Calls spent so far."""
         return self._used
 
+    @property
+    def left(self) -> int | None:
+        """Calls that may still be made: of the run's own limit, and of a day that nears its end."""
+        own = None if self.limit is None else max(0, self.limit - self._used)
+        known = [left for left in (own, self._day.left if self._day else None) if left is not None]
+        return min(known, default=None)
+
     async def spend(self, calls: int = 1) -> None:
         """Take calls.
 
@@ -77,6 +84,11 @@ class DayBudget:
         self._block: _Block | None = None
         self._spent = 0
         self._seen: deque[tuple[Allowance, int]] = deque()
+
+    @property
+    def left(self) -> int | None:
+        """Calls that this process may still make today, once it got fewer than it asked for; else None."""
+        return self._block.left if self._block is not None and self._block.is_last else None
 
     async def take(self, calls: int) -> None:
         """Take calls for now.
@@ -126,6 +138,7 @@ class DayBudget:
             turns = datetime.combine(block.day + timedelta(days=1), time.min, UTC)
             raise BudgetExceededError(usage.taken, limit or 0, scope="day", resumes_at=turns)
         block.left += got
+        block.is_last = got < wanted
 
     def _check_org(self, calls: int, now: datetime) -> None:
         """The greatest use told lately, plus what we spent since it was told, must stay within the share."""
@@ -144,3 +157,4 @@ class _Block:
 
     day: date
     left: int = 0
+    is_last: bool = False

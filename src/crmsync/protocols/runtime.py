@@ -29,6 +29,11 @@ class CallBudget(Protocol):
         """Calls spent so far in this run."""
         ...
 
+    @property
+    def left(self) -> int | None:
+        """Calls that may still be made, as far as is known without asking; None: no limit is in sight."""
+        ...
+
     async def spend(self, calls: int = 1) -> None:
         """Take calls from the budget; a budget that processes share may wait for its storage.
 

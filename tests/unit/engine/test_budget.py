@@ -142,3 +142,15 @@ async def test_what_the_crm_said_last_is_kept_for_the_status(repository: MemoryR
     await day.close()
     usage = await repository.get_call_usage("acme", TODAY)
     assert usage.allowance == Allowance(12, 5000, clock.now())
+
+
+async def test_what_is_left_is_told_once_a_limit_is_in_sight(repository: MemoryRepository) -> None:
+    assert RunBudget().left is None
+    run = RunBudget(5)
+    await run.spend(3)
+    assert run.left == 2
+    budget = RunBudget(100, day=day_budget(repository, FakeClock(), max_calls_per_day=30))
+    await budget.spend(15)
+    assert budget.left == 85
+    await budget.spend(10)
+    assert budget.left == 5

@@ -30,7 +30,7 @@ from crmsync.providers.salesforce.auth import Authorizer
 from crmsync.providers.salesforce.backoff import BackOff, LostAnswerError, retry_after
 from crmsync.providers.salesforce.errors import call_error
 from crmsync.providers.salesforce.flight import Flight
-from crmsync.providers.salesforce.limits import Allowance, ApiUsage, parse_limit_info, tightest
+from crmsync.providers.salesforce.limits import ApiUsage, CallsLeft, parse_limit_info, tightest
 from crmsync.providers.salesforce.oauth import Access
 from crmsync.providers.salesforce.pace import MEMORY as PACE
 from crmsync.providers.salesforce.pace import Pace
@@ -147,10 +147,9 @@ class SalesforceClient:
         return self._context.jobs
 
     @property
-    def allowance(self) -> Allowance:
+    def calls_left(self) -> CallsLeft:
         """The calls that are left, as far as somebody said."""
-        usage = self.usage
-        return Allowance(usage.limit - usage.used, usage.limit) if usage else Allowance()
+        return CallsLeft.of(self.usage, self._context.budget.left)
 
     def keep_pace(self, pace: Pace) -> None:
         """Go by a new measurement, and remember it for the next connection if it says something new."""

@@ -36,15 +36,16 @@ def tightest(usages: Mapping[str, ApiUsage]) -> ApiUsage | None:
 
 
 @attrs.frozen(slots=True)
-class Allowance:
-    """Calls that may still be made, and of how many; None: nobody said."""
+class CallsLeft:
+    """How many calls may still be made (None: nobody said), and which part of the org's allowance is left."""
 
     left: int | None = None
-    limit: int | None = None
+    share: float = 1.0
 
-    @property
-    def share(self) -> float:
-        """The part that is left."""
-        if self.left is None or not self.limit:
-            return 1.0
-        return min(1.0, max(self.left / self.limit, 0.01))
+    @classmethod
+    def of(cls, usage: ApiUsage | None, budget: int | None) -> CallsLeft:
+        """From what the org says and what our own budget leaves."""
+        org = max(0, usage.limit - usage.used) if usage else None
+        known = [left for left in (org, budget) if left is not None]
+        share = org / usage.limit if org is not None and usage and usage.limit else 1.0
+        return cls(min(known, default=None), max(share, 0.01))

@@ -1,8 +1,8 @@
 """Which channel writes a batch: a pure decision, with its reasons.
 
-Time is weighed against calls. A call is worth a quarter of a second while the allowance is whole, and more as it
-shrinks, so that a large batch goes to Bulk API 2.0 from a few thousand rows on ("When to Use Bulk API": 2,000), later
-where the org answers collections fast, earlier where calls run short.
+Time is weighed against calls. A call is worth a tenth of a second while the allowance is whole, and more as it shrinks,
+so that a large batch goes to Bulk API 2.0 from a few thousand rows on ("When to Use Bulk API": 2,000), later where the
+org answers collections fast, earlier where calls run short.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from crmsync.providers.salesforce.limits import Allowance
+from crmsync.providers.salesforce.limits import CallsLeft
 from crmsync.providers.salesforce.pace import Pace
 from crmsync.providers.salesforce.settings import ChannelName
 
@@ -21,7 +21,7 @@ CALLS_AT_ONCE: Final = 4
 JOB_CALLS: Final = 7
 """Create, upload, close, two polls, two results."""
 
-_CALL_WORTH: Final = 0.25
+_CALL_WORTH: Final = 0.1
 _RESERVE: Final = 20
 """Calls that a run still needs for its reads; what a channel takes must leave them."""
 _SMALL: Final = 500
@@ -36,19 +36,19 @@ class Choice:
     reason: str
 
 
-def choose(rows: int, pace: Pace, allowance: Allowance, *, wanted: ChannelName, bulk_works: bool = True) -> Choice:
+def choose(rows: int, pace: Pace, calls_left: CallsLeft, *, wanted: ChannelName, bulk_works: bool = True) -> Choice:
     """Choose for a batch of rows. ``bulk_works`` False: the org refused a job on this connection."""
     if wanted is not ChannelName.AUTO:
         return Choice(wanted, "the settings ask for it")
     if not bulk_works:
         return Choice(ChannelName.COLLECTIONS, "the org refused a bulk job")
     calls = math.ceil(rows / COLLECTION_ROWS)
-    left = allowance.left
+    left = calls_left.left
     if left is not None and calls + _RESERVE > left and calls > JOB_CALLS:
         return Choice(ChannelName.BULK, f"{calls} calls would not leave enough of {left}")
     if rows < _SMALL:
         return Choice(ChannelName.COLLECTIONS, f"{rows} rows are {calls} calls")
-    worth = _CALL_WORTH / allowance.share
+    worth = _CALL_WORTH / calls_left.share
     waves = math.ceil(calls / CALLS_AT_ONCE)
     collections = waves * pace.collection_seconds + calls * worth
     bulk = pace.job_seconds(rows) + JOB_CALLS * (pace.call_seconds + worth)

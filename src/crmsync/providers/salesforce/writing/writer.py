@@ -49,7 +49,7 @@ class Writer:
     def choice(self, rows: int) -> Choice:
         """The channel for so many rows at present."""
         client = self._client
-        return choose(rows, client.pace, client.allowance, wanted=client.settings.channel, bulk_works=self._bulk.works)
+        return choose(rows, client.pace, client.calls_left, wanted=client.settings.channel, bulk_works=self._bulk.works)
 
     async def write(self, operations: Sequence[Operation]) -> list[Outcome]:
         """One outcome for each operation, in order.

@@ -6,27 +6,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crmsync.providers.salesforce.limits import Allowance
+from crmsync.providers.salesforce.limits import ApiUsage, CallsLeft
 from crmsync.providers.salesforce.pace import Pace
 from crmsync.providers.salesforce.settings import ChannelName
 from crmsync.providers.salesforce.writing.choice import choose
 
 AUTO, COLLECTIONS, BULK = ChannelName.AUTO, ChannelName.COLLECTIONS, ChannelName.BULK
-PLENTY = Allowance(100_000, 100_000)
+PLENTY = CallsLeft(100_000)
 
 
-def chosen(rows: int, pace: Pace = Pace(), allowance: Allowance = PLENTY) -> ChannelName:  # noqa: B008 - frozen
+def chosen(rows: int, pace: Pace = Pace(), left: CallsLeft = PLENTY) -> ChannelName:  # noqa: B008 - frozen
     """What auto chooses."""
-    return choose(rows, pace, allowance, wanted=AUTO).channel
+    return choose(rows, pace, left, wanted=AUTO).channel
 
 
 def test_an_unknown_org_gets_a_bulk_job_from_a_few_thousand_rows_on() -> None:
-    assert [chosen(rows) for rows in (1, 200, 2_000, 4_000, 10_000)] == [*[COLLECTIONS] * 3, BULK, BULK]
+    assert [chosen(rows) for rows in (1, 200, 2_000, 6_000, 10_000)] == [*[COLLECTIONS] * 3, BULK, BULK]
 
 
-def test_an_org_with_120_ms_a_call_gets_a_bulk_job_for_10_000_rows() -> None:
+def test_an_org_with_120_ms_a_call_gets_a_job_for_10_000_rows_once_half_its_calls_are_used() -> None:
     pace = Pace(call=0.12)
-    assert [chosen(rows, pace) for rows in (2_000, 10_000)] == [COLLECTIONS, BULK]
+    assert chosen(10_000, pace) is COLLECTIONS
+    assert chosen(10_000, pace, CallsLeft(50_000, 50_000 / 100_000)) is BULK
 
 
 def test_an_org_that_answers_at_once_gets_collections() -> None:
@@ -39,13 +40,13 @@ def test_slow_jobs_make_collections_worth_it() -> None:
 
 def test_calls_weigh_more_as_they_run_short() -> None:
     pace = Pace(call=0.005)
-    assert [chosen(10_000, pace, Allowance(left, 100_000)) for left in (90_000, 20_000)] == [COLLECTIONS, BULK]
+    assert [chosen(10_000, pace, CallsLeft(left, left / 100_000)) for left in (90_000, 10_000)] == [COLLECTIONS, BULK]
 
 
 def test_a_budget_that_collections_would_use_up_asks_for_a_job() -> None:
     pace = Pace(call=0.005)
-    assert chosen(3_000, pace, Allowance(34, 100)) is BULK
-    assert chosen(200, pace, Allowance(5, 100)) is COLLECTIONS
+    assert chosen(3_000, pace, CallsLeft(34)) is BULK
+    assert chosen(200, pace, CallsLeft(5)) is COLLECTIONS
 
 
 @pytest.mark.parametrize("wanted", [COLLECTIONS, BULK])
@@ -62,7 +63,7 @@ def test_an_org_that_refused_a_job_gets_no_other() -> None:
 
 @given(rows=st.integers(500, 200_000), left=st.integers(100, 100_000), more=st.integers(1, 100_000))
 def test_more_rows_never_turn_a_job_into_collections(rows: int, left: int, more: int) -> None:
-    allowance = Allowance(left, 100_000)
+    allowance = CallsLeft(left, left / 100_000)
     if chosen(rows, Pace(), allowance) is BULK:
         assert chosen(rows + more, Pace(), allowance) is BULK
 
@@ -78,3 +79,10 @@ def test_the_pace_follows_measurements_and_stores_only_what_is_new() -> None:
     assert not pace.with_call(0.11).differs(pace)
     assert pace.with_call(1.0).differs(pace)
     assert pace.with_collection(0.1, 10) == pace
+
+
+def test_the_calls_left_are_those_of_the_org_or_of_our_budget_whichever_are_fewer() -> None:
+    assert CallsLeft.of(None, None) == CallsLeft(None, 1.0)
+    assert CallsLeft.of(ApiUsage(25_000, 100_000), None) == CallsLeft(75_000, 0.75)
+    assert CallsLeft.of(ApiUsage(25_000, 100_000), 40) == CallsLeft(40, 0.75)
+    assert CallsLeft.of(ApiUsage(100_009, 100_000), 40) == CallsLeft(0, 0.01)
