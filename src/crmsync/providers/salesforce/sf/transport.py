@@ -102,6 +102,11 @@ class _Budget:
     def used(self) -> int:
         return self._inner.used
 
+    @property
+    def left(self) -> int | None:
+        left = self._inner.left
+        return None if left is None else left // CALLS_A_REQUEST
+
     async def spend(self, calls: int = 1) -> None:
         await self._inner.spend(calls * CALLS_A_REQUEST)
 
