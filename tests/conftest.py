@@ -81,3 +81,11 @@ def _new_database(server: str) -> Iterator[str]:
     finally:
         with psycopg.connect(conninfo, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what property tests say of how much they played (``record_property("played", ...)``)."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "played":
+                terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {value}")

@@ -54,10 +54,10 @@ from crmsync.errors import DeleteGuardError, MappingError, RateLimitedError, Tra
 from crmsync.models.events import RunFinished, SyncEvent
 from crmsync.models.problems import Problem
 from crmsync.models.records import ChangePage, Missing, Operation, Outcome, Record
-from crmsync.models.results import ConnectionReport, SyncAction
+from crmsync.models.results import ConnectionReport, Disconnection, SyncAction
 from crmsync.models.runs import ObjectStatus, SideReport
 from crmsync.models.schema import ObjectSchema
-from crmsync.models.state import Conflict, ConflictStatus, SyncLog
+from crmsync.models.state import CallUsage, Conflict, ConflictStatus, SyncLog
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.provider import ProviderContext, ProviderFactory
 
@@ -145,12 +145,14 @@ async def facade(local: RecordStore, repository: SyncRepository, vault: Vault) -
         assert_type(await crm.apply(plan, local), RunReport)
         assert_type(await crm.sync("acme", "Contact", local, options=RunOptions(max_calls=100)), RunReport)
         assert_type(await crm.status("acme"), list[ObjectStatus])
+        assert_type(await crm.call_usage("acme"), CallUsage)
         assert_type(await crm.conflicts("acme", statuses=[ConflictStatus.OPEN]), list[Conflict])
         assert_type(await crm.conflict("acme", "c1"), Conflict)
         assert_type(await crm.resolve_conflict("acme", "c1", Side.REMOTE), Conflict)
         assert_type(await crm.logs("acme"), list[SyncLog])
         async with crm.provider("acme") as provider:
             await verbs(provider)
+        assert_type(await crm.disconnect("acme"), Disconnection)
         await crm.remove_integration("acme")
 
 

@@ -22,6 +22,15 @@ class Intake:
     works: list[Work] = attrs.field(factory=list)
     gone: list[tuple[Link, Side]] = attrs.field(factory=list)
 
+    def remote_ids(self) -> set[str | None]:
+        """The CRM ids of all the pairs."""
+        return {work.link.crm_id for work in self.works} | {link.crm_id for link, _ in self.gone}
+
+    def extend(self, other: Intake) -> None:
+        """Add another one's."""
+        self.works += other.works
+        self.gone += other.gone
+
 
 async def take_in(ctx: RunContext, matcher: Matcher, side: Side, records: Sequence[Record]) -> Intake:
     """Sort a page's live records into linked pairs that changed, first meetings, and nothing to do."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from crmsync.engine.tally import SideTally
 from crmsync.models.records import ChangePage, Operation, Outcome, Record, StoreLimits
 from crmsync.models.schema import ObjectSchema
-from crmsync.protocols.records import RecordStore, SupportsJobs
+from crmsync.protocols.records import RecordStore, SupportsJobs, SupportsMerges
 
 
 class MeteredStore:
@@ -73,6 +73,13 @@ class MeteredStore:
         if isinstance(self._store, SupportsJobs):
             with self._measured():
                 await self._store.settle_jobs()
+
+    async def merged_into(self, survivors: Sequence[str]) -> Sequence[Record]:
+        """The wrapped store's; none from a store that cannot say."""
+        if not survivors or not isinstance(self._store, SupportsMerges):
+            return ()
+        with self._measured():
+            return await self._store.merged_into(survivors)
 
     async def write(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
         """The wrapped store's."""

@@ -29,8 +29,9 @@ async def recover(ctx: RunContext) -> None:
     entries = await ctx.repository.list_journal(ctx.integration_id, ctx.entity_type)
     if not entries:
         return
-    links = await ctx.links(Side.LOCAL, list({entry.markmail_id for entry in entries}))
-    locals_ = await ctx.local.get(list({e.markmail_id for e in entries}), fields=ctx.fields(Side.LOCAL))
+    people = list(dict.fromkeys(entry.markmail_id for entry in entries))
+    links = await ctx.links(Side.LOCAL, people)
+    locals_ = await ctx.local.get(people, fields=ctx.fields(Side.LOCAL))
     remotes = await _remotes(ctx, entries, links)
     recovered: dict[str, Link] = {}
     for entry in entries:

@@ -13,12 +13,13 @@ from crmsync.engine.batch import Gate, carry_out
 from crmsync.engine.context import RunContext, id_of, shadow_of
 from crmsync.engine.deletes import (
     DeleteQueue,
+    MergeTrail,
     carry_out_deletes,
     queue_absent,
     queue_deleted,
     repoint_merged,
 )
-from crmsync.engine.intake import attach_conflicts, take_in
+from crmsync.engine.intake import Intake, attach_conflicts, take_in
 from crmsync.engine.keyindex import KeySet
 from crmsync.engine.matching import Matcher
 from crmsync.engine.reading import read_pass
@@ -68,6 +69,7 @@ class _SidePass:
         self._matcher = matcher
         self._side = side
         self._queue = DeleteQueue()
+        self._trail = MergeTrail()
         self._seen = KeySet()
         self._complete = False
         self._cursor: str | None = None
@@ -76,6 +78,8 @@ class _SidePass:
         ctx, side = self._ctx, self._side
         self._cursor = cursor
         await read_pass(ctx, side, cursor, self._page)
+        if self._trail.waiting:
+            await queue_deleted(ctx, side, list(self._trail.waiting.values()), self._queue)
         if self._complete and ctx.had_links:
             await queue_absent(ctx, side, self._seen, self._queue)
         if self._queue:
@@ -95,17 +99,20 @@ class _SidePass:
         merged = [record for record in page.records if record.deleted and record.merged_into is not None]
         for record in live:
             self._seen.add(record.id)
-        moved = await repoint_merged(ctx, merged) if merged else []
-        survivors = {work.link.crm_id for work in moved}
+        if side is Side.REMOTE and ctx.had_links:
+            links = await ctx.links(side, [record.id for record in live])
+            merged += await ctx.remote.merged_into([record.id for record in live if record.id not in links])
+        moved = await repoint_merged(ctx, merged, self._trail) if merged else Intake()
+        survivors = moved.remote_ids()
         intake = await take_in(ctx, self._matcher, side, [r for r in live if r.id not in survivors])
-        intake.works += moved
+        intake.extend(moved)
         for link, missing in intake.gone:
             self._queue.add(link, missing)
         if gone:
             await queue_deleted(ctx, side, gone, self._queue)
         self._cursor, self._complete = page.cursor, page.complete_scan
         # What a complete scan did not show is known only after its last page: until then the cursor stays before it.
-        waits = bool(self._queue) or (page.complete_scan and ctx.had_links)
+        waits = bool(self._queue or self._trail.waiting) or (page.complete_scan and ctx.had_links)
         cursors = None if waits else ctx.advanced(side, page.cursor)
         if cursors == ctx.cursors:
             cursors = None
@@ -119,7 +126,7 @@ async def retry_unfinished(ctx: RunContext, matcher: Matcher) -> None:
     decided = await ctx.repository.list_conflicts(
         ctx.integration_id, ctx.entity_type, statuses=(ConflictStatus.DECIDED,), limit=100_000
     )
-    ids = list({conflict.markmail_id for conflict in decided})
+    ids = list(dict.fromkeys(conflict.markmail_id for conflict in decided))
     await _retry(ctx, matcher, list((await ctx.links(Side.LOCAL, ids)).values()))
     after = ""
     statuses = (LinkStatus.REJECTED, LinkStatus.QUARANTINED)

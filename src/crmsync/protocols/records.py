@@ -88,3 +88,16 @@ class SupportsJobs(Protocol):
         :raises TransientError: one does not end; try again later.
         """
         ...
+
+
+@runtime_checkable
+class SupportsMerges(Protocol):
+    """A `RecordStore` that can say which records were merged (or converted) into a given one.
+
+    `changes` tells merges too, but perhaps on a later page than their survivor; a survivor taken for a new record by
+    then would bring back a person who was deleted on the other side.
+    """
+
+    async def merged_into(self, survivors: Sequence[str]) -> Sequence[Record]:
+        """The tombstones, with ``merged_into``, of the records folded into these, as far as the side still knows."""
+        ...

@@ -83,8 +83,8 @@ class ChangeFeed:
         return len(self._live)
 
     def put(self, version: RecordVersion, now: datetime) -> None:
-        """Take a new version, to be shown when it is due."""
-        if self._late:
+        """Take a new version, to be shown when it is due: one's own commits are seen at once, others' late."""
+        if self._late and not version.by_self:
             self._pending.append((now + self._late, version))
         else:
             self._show(version)
@@ -96,6 +96,8 @@ class ChangeFeed:
 
     def _show(self, version: RecordVersion) -> None:
         before = self._versions.get(version.id)
+        if before is not None and before.number > version.number:
+            return
         was_live = before is not None and not before.deleted
         if before is not None:
             del self._order[bisect_left(self._order, (before.modified_at, before.id))]

@@ -60,7 +60,7 @@ class MemoryRecordStore:
     hold is None, one of ``hidden`` is absent.
 
     ``lossy`` maps a field to what the store makes of a value (not called for None); ``reject`` answers the error with
-    which it refuses an operation; ``late`` is how long after its stamp a change becomes visible to `changes`;
+    which it refuses an operation; ``late`` is how long after its stamp a change by others becomes visible to `changes`;
     ``returns_stored`` False leaves ``Outcome.stored`` out. ``schema`` None takes every field.
 
     `write` is "self": what it stores has ``modified_by_self`` True; `add`, `edit` and `remove` leave False.
@@ -197,6 +197,12 @@ class MemoryRecordStore:
         self._check_readable(fields)
         found = (self._keys.get(key) for key in dict.fromkeys(keys))
         return [self._record(self._rows[id_], fields) for id_ in found if id_ is not None]
+
+    async def merged_into(self, survivors: Sequence[str]) -> Sequence[Record]:
+        """See `SupportsMerges.merged_into`."""
+        await anyio.lowlevel.checkpoint()
+        wanted = set(survivors)
+        return [self._record(row, ()) for row in self._rows.values() if row.merged_into in wanted]
 
     async def write(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
         """See `RecordStore.write`. Takes effect at once or, when cancelled before it began, not at all.

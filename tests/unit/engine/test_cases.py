@@ -552,3 +552,29 @@ async def test_an_undeleted_record_is_linked_again() -> None:
         w.remote.add(id=remote, Email="ann@example.org", Name="Back")
         await w.sync()
         assert (await w.repository.links_by_local("acme", "Contact", [local]))[local].status is LinkStatus.SYNCED
+
+
+@pytest.mark.parametrize("page", [None, 1])
+async def test_a_record_that_was_merged_twice_between_two_runs_keeps_its_link(page: int | None) -> None:
+    """A was merged into B, and B into C: the link of A follows to C."""
+    async with world(mapped(NAME)) as w:
+        local, first = await linked(w)
+        second = w.remote.add(Email="ann@example.org", Name="Ann")
+        w.remote.remove(first, merged_into=second)
+        third = w.remote.add(Email="ann@example.org", Name="Anna")
+        w.remote.remove(second, merged_into=third)
+        assert (await w.sync(page_size=page)).status is RunStatus.SUCCESS
+        assert value(w, Side.LOCAL, local, "name") == "Anna"
+        assert (await w.repository.links_by_local("acme", "Contact", [local]))[local].crm_id == third
+
+
+@pytest.mark.parametrize("page", [None, 1])
+async def test_a_person_who_was_deleted_here_and_converted_there_stays_deleted(page: int | None) -> None:
+    """Whether the new record is read before the tombstone of the old one or after it."""
+    async with world(mapped(NAME)) as w:
+        local, lead = await linked(w)
+        w.local.remove(local)
+        w.remote.remove(lead, merged_into=w.remote.add(Email="ann@example.org", Name="Ann"))
+        await w.sync(page_size=page)
+        await w.sync(page_size=page)
+        assert w.local.snapshot() == {}

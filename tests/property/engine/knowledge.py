@@ -1,0 +1,69 @@
+"""Who could know of which edit: what makes two edits concurrent, and which values may win.
+
+Every edit by a person is numbered. For each site there are two sets of the edits that its record shows the effects of:
+``sure`` (a run that ended well has carried them there) and ``maybe`` (a run that failed half-way may have). An edit
+supersedes those that its author surely saw; it is in conflict with those that its author cannot have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import attrs
+
+LOCAL, ACME, BETA = SITES = ("local", "acme", "beta")
+
+
+@attrs.frozen
+class Edit:
+    """Somebody's write of one field of one person; ``value`` is as the site stored it. ``field`` "" is the creation."""
+
+    number: int
+    site: str
+    person: int
+    field: str
+    value: object
+    at: datetime
+    saw_surely: frozenset[int]
+    saw_perhaps: frozenset[int]
+
+
+@attrs.define
+class Knowledge:
+    """The edits so far, and which of them have reached which site."""
+
+    edits: list[Edit] = attrs.field(factory=list)
+    sure: dict[str, set[int]] = attrs.field(factory=lambda: {site: set() for site in SITES})
+    maybe: dict[str, set[int]] = attrs.field(factory=lambda: {site: set() for site in SITES})
+
+    def note(self, site: str, person: int, field: str, value: object, at: datetime) -> None:
+        """Somebody wrote."""
+        number = len(self.edits)
+        saw = frozenset(self.sure[site]), frozenset(self.maybe[site])
+        self.edits.append(Edit(number, site, person, field, value, at, *saw))
+        self.sure[site].add(number)
+        self.maybe[site].add(number)
+
+    def ran(self, remote: str, *, before: Iterable[int], well: bool) -> None:
+        """A run between the local side and a remote one. ``before``: what it surely met, if it went well."""
+        mixed = self.maybe[LOCAL] | self.maybe[remote]
+        self.maybe[LOCAL], self.maybe[remote] = set(mixed), set(mixed)
+        if well:
+            met = (self.sure[LOCAL] | self.sure[remote]) & set(before)
+            self.sure[LOCAL] |= met
+            self.sure[remote] |= met
+
+    def of(self, person: int, field: str) -> list[Edit]:
+        """The edits of one field of one person, oldest first."""
+        return [edit for edit in self.edits if (edit.person, edit.field) == (person, field)]
+
+    def may_stand(self, person: int, field: str) -> list[Edit]:
+        """The edits that no author of a later one surely saw: one of them is what everybody has to hold in the end."""
+        all_ = self.of(person, field)
+        return [edit for edit in all_ if not any(edit.number in other.saw_surely for other in all_)]
+
+    def in_conflict(self, person: int, field: str) -> list[Edit]:
+        """The edits that no author of another one can have seen; two of them were a conflict, whatever was decided."""
+        all_ = self.of(person, field)
+        return [edit for edit in all_ if not any(edit.number in other.saw_perhaps for other in all_)]
