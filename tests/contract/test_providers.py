@@ -163,12 +163,19 @@ class OpensAnything(MemoryProvider):
 
 
 class KeepsOldMembers(MemoryProvider):
-    async def sync_list_membership(self, members: CRMList) -> BulkSyncResult:
-        before = {each.id: set(each.members) for each in self.crm.lists.values()}
-        bulk = await super().sync_list_membership(members)
-        for each in self.crm.lists.values():
-            each.members |= before.get(each.id, set())
-        return bulk
+    async def sync_list_membership(self, members: CRMList, *, remove_others: bool = False) -> BulkSyncResult:
+        return await super().sync_list_membership(members)
+
+
+class DropsOldMembers(MemoryProvider):
+    async def sync_list_membership(self, members: CRMList, *, remove_others: bool = False) -> BulkSyncResult:
+        return await super().sync_list_membership(members, remove_others=True)
+
+
+class AnswersEventsBackwards(MemoryProvider):
+    async def log_email_activities(self, activities: Sequence[EmailActivity]) -> BulkSyncResult:
+        bulk = await super().log_email_activities(activities)
+        return BulkSyncResult(results=tuple(reversed(bulk.results)))
 
 
 class LogsTwice(MemoryProvider):
@@ -191,7 +198,7 @@ class ClaimsNothingAndDoesNothing(MemoryProvider):
     def supports_feature(self, feature: CRMFeature) -> bool:
         return feature is not CRMFeature.LISTS and super().supports_feature(feature)
 
-    async def sync_list_membership(self, members: CRMList) -> BulkSyncResult:
+    async def sync_list_membership(self, members: CRMList, *, remove_others: bool = False) -> BulkSyncResult:
         return BulkSyncResult()
 
 
@@ -215,10 +222,12 @@ BROKEN: Mapping[type[MemoryProvider], str] = {
     WritesWhenTested: "test_testing_the_connection_changes_nothing",
     ShowsItsSecret: "test_no_secret_shows",
     OpensAnything: "test_an_object_that_is_not_there_is_a_changed_schema",
-    KeepsOldMembers: "test_a_list_has_the_members_it_was_given_and_no_others",
+    KeepsOldMembers: "test_other_members_of_a_list_go_only_if_that_is_asked",
+    DropsOldMembers: "test_a_list_has_the_members_it_was_given",
+    AnswersEventsBackwards: "test_many_events_have_their_results_in_order",
     LogsTwice: "test_an_email_event_is_recorded_once_with_its_contact",
     MakesACampaignEachTime: "test_campaigns_are_created_once_and_updated",
-    ClaimsNothingAndDoesNothing: "test_a_list_has_the_members_it_was_given_and_no_others",
+    ClaimsNothingAndDoesNothing: "test_a_list_has_the_members_it_was_given",
     ChecksNoMapping: "test_every_fault_of_mappings_is_told_at_once",
 }
 _CAUGHT = (AssertionError, UnavailableError, pytest.fail.Exception)

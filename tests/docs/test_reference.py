@@ -22,6 +22,7 @@ from crmsync.models.runs import RunOptions
 from crmsync.providers.salesforce import error_codes
 from crmsync.providers.salesforce.credentials import SalesforceCredentials
 from crmsync.providers.salesforce.errors import call_error, is_gone, row_error
+from crmsync.providers.salesforce.objects.options import CampaignOptions, ParentOptions
 from crmsync.providers.salesforce.settings import SalesforceSettings
 from crmsync.providers.salesforce.sf.options import SfOptions
 from crmsync.storage.csv_records import open_records
@@ -127,6 +128,10 @@ def test_all_settings_and_credentials_of_salesforce_are_described() -> None:
     assert credentials == set(SalesforceCredentials.model_fields)
     cli = {name for row in salesforce("The Salesforce CLI") for name in codes(row[0])}
     assert cli == set(SfOptions.model_fields)
+    parents = {name for row in salesforce("Fields of parents") for name in codes(row[0])}
+    campaigns = {name for row in salesforce("Campaigns") for name in codes(row[0])}
+    assert parents == set(ParentOptions.model_fields)
+    assert campaigns == set(CampaignOptions.model_fields)
 
 
 def salesforce_errors(part: str) -> dict[str, set[str]]:

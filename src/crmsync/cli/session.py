@@ -16,6 +16,7 @@ from crmsync.cli.options import Selection
 from crmsync.cli.references import VAULT, from_environment, open_vault
 from crmsync.errors import MappingError, NotFoundError, ProviderError
 from crmsync.models.integrations import CallLimits
+from crmsync.models.mappings import ObjectMapping
 from crmsync.models.problems import Problem
 from crmsync.protocols.observers import Observer
 from crmsync.protocols.records import RecordStore
@@ -82,9 +83,16 @@ class Session:
         return cast("AbstractAsyncContextManager[RecordStore]", open_records(**options))
 
     def objects(self, section: IntegrationSection) -> list[str]:
-        """The objects that the file maps for an integration, or those that the provider maps by default."""
+        """The objects that the file maps for an integration, or those that the provider maps by default to people.
+
+        The file's one local side holds people; campaigns, say, need a local side of their own.
+        """
         mapped = self.config.objects[section.id]
-        return list(mapped) if mapped else list(self.registry.provider(section.provider).default_mappings())
+        if mapped:
+            return list(mapped)
+        defaults = self.registry.provider(section.provider).default_mappings()
+        people = ObjectMapping.model_fields["local_object"].default
+        return [name for name, mapping in defaults.items() if mapping.local_object == people]
 
     def sections(self, integration_id: str | None) -> tuple[IntegrationSection, ...]:
         """All integrations, or the one of this id.

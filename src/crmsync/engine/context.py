@@ -75,9 +75,14 @@ class RunContext:
 
     def email(self, side: Side, record: Record) -> str | None:
         """The record's e-mail in the form that identifies, or None."""
+        spelled = self.spelled_email(side, record)
+        return spelled.casefold() if spelled else None
+
+    def spelled_email(self, side: Side, record: Record) -> str | None:
+        """The record's e-mail as the side holds it: what stands in its place (a name, say) may be told by its case."""
         name = self.rule.match.local_email if side is Side.LOCAL else self.rule.match.remote_email
         value = record.fields.get(name) if name else None
-        return value.strip().casefold() or None if isinstance(value, str) else None
+        return value.strip() or None if isinstance(value, str) else None
 
     def twin_id(self, crm_id: str) -> str:
         """The local id for a record born in the CRM: always the same, so a repeated create finds itself."""

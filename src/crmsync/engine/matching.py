@@ -91,8 +91,9 @@ class Matcher:
         other = side.other
         by_key = await self._by_key(side, strangers)
         emails = {e for r in strangers if r.id not in by_key and (e := self._ctx.email(side, r))}
-        by_email = await self._by_email(other, emails, at_least=1)
-        twins = await self._by_email(side, emails, at_least=2)
+        spelled = {e for r in strangers if (e := self._ctx.spelled_email(side, r)) and e.casefold() in emails}
+        by_email = await self._by_email(other, emails, at_least=1, spelled=spelled)
+        twins = await self._by_email(side, emails, at_least=2, spelled=spelled)
         ids = {r.id for r in by_key.values()} | {r.id for records in by_email.values() for r in records}
         return Candidates(by_key, by_email, twins, await self._ctx.links(other, sorted(ids)))
 
@@ -117,7 +118,9 @@ class Matcher:
                     found[wanted[record.id]] = record
         return found
 
-    async def _by_email(self, side: Side, emails: Iterable[str], *, at_least: int) -> dict[str, list[Record]]:
+    async def _by_email(
+        self, side: Side, emails: Iterable[str], *, at_least: int, spelled: Iterable[str] = ()
+    ) -> dict[str, list[Record]]:
         ctx = self._ctx
         name = ctx.rule.match.local_email if side is Side.LOCAL else ctx.rule.match.remote_email
         wanted = sorted(emails)
@@ -127,6 +130,8 @@ class Matcher:
             return {email: self._looked_up[email] for email in wanted}
         if side is Side.REMOTE and self._index is not None:
             wanted = [email for email in wanted if self._index.emails.count(email) >= at_least]
+        asked = set(wanted)
+        wanted = sorted(asked.union(value for value in spelled if value.casefold() in asked))
         found: dict[str, list[Record]] = {}
         for record in await ctx.store(side).find(name, wanted, fields=ctx.fields(side)):
             if email := ctx.email(side, record):

@@ -35,13 +35,17 @@ class SyncAction(enum.StrEnum):
 
 
 class CRMSyncResult(PublicModel):
-    """What became of one input. ``crm_id`` is the CRM's id when known; ``code`` and ``error`` are set on failure."""
+    """What became of one input. ``crm_id`` is the CRM's id when known; ``code`` and ``error`` are set on failure.
+
+    ``warnings`` say what of a successful input the CRM has no place for.
+    """
 
     action: SyncAction
     crm_id: str | None = None
     code: str | None = None
     error: str | None = None
     retryable: bool = False
+    warnings: tuple[str, ...] = ()
 
     @property
     def success(self) -> bool:
@@ -50,9 +54,13 @@ class CRMSyncResult(PublicModel):
 
 
 class BulkSyncResult(PublicModel):
-    """One result for each input, in input order: ``results[i]`` belongs to ``inputs[i]``."""
+    """One result for each input, in input order: ``results[i]`` belongs to ``inputs[i]``.
+
+    ``warnings`` say what went wrong besides the inputs, such as a member of a list that could not be removed.
+    """
 
     results: tuple[CRMSyncResult, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def succeeded(self) -> int:

@@ -76,11 +76,18 @@ class CRMProvider(Protocol):
         ...
 
     async def log_email_activity(self, activity: EmailActivity) -> CRMSyncResult:
-        """Record an e-mail event with the contact it concerns."""
+        """Record an e-mail event with the contact it concerns. Logging it again records nothing."""
         ...
 
-    async def sync_list_membership(self, members: CRMList) -> BulkSyncResult:
-        """Make ``members.member_emails`` the members of the CRM's list; one result for each of them, in order."""
+    async def log_email_activities(self, activities: Sequence[EmailActivity]) -> BulkSyncResult:
+        """As `log_email_activity` for many, in as few calls as the CRM allows; one result for each, in input order."""
+        ...
+
+    async def sync_list_membership(self, members: CRMList, *, remove_others: bool = False) -> BulkSyncResult:
+        """Make ``members.member_emails`` members of the CRM's list; one result for each of them, in order.
+
+        An e-mail that nobody has fails as ``not_found``. Other members stay, unless ``remove_others`` is True.
+        """
         ...
 
     async def get_custom_fields(self, object_name: str = "Contact") -> list[CustomField]:

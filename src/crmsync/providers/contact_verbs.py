@@ -16,8 +16,17 @@ import attrs
 from pydantic import ValidationError
 
 from crmsync.diff.policies import is_blank
-from crmsync.errors import ConflictError, ConversionError, CRMError, ProviderError, RecordError, TransientError
+from crmsync.errors import (
+    ConfigurationError,
+    ConflictError,
+    ConversionError,
+    CRMError,
+    ProviderError,
+    RecordError,
+    TransientError,
+)
 from crmsync.mapping import RecordConverter, compile_mapping
+from crmsync.models.campaigns import EmailActivity
 from crmsync.models.contacts import CRMContact
 from crmsync.models.mappings import Enforcement, FieldMapping, MatchKeys, ObjectMapping, SyncDirection
 from crmsync.models.records import MISSING, Fields, Operation, OperationKind, Outcome, OutcomeStatus, Record, Side
@@ -101,6 +110,30 @@ class ContactVerbs(ABC):
         When a call fails after others took effect, its rows' results say so instead of an exception.
         """
         return await self._save(contacts, create=True)
+
+    async def log_email_activity(self, activity: EmailActivity) -> CRMSyncResult:
+        """See `CRMProvider.log_email_activity`.
+
+        :raises ConfigurationError: a provider that takes events puts its own in this place.
+        """
+        raise ConfigurationError("this CRM takes no e-mail activity; ask supports_feature() first")
+
+    async def log_email_activities(self, activities: Sequence[EmailActivity]) -> BulkSyncResult:
+        """See `CRMProvider.log_email_activities`: one after the other here; a CRM that takes many at once does better.
+
+        When a call fails after others took effect, the rest's results say so instead of an exception.
+        """
+        results: list[CRMSyncResult] = []
+        for activity in activities:
+            try:
+                results.append(await self.log_email_activity(activity))
+            except ProviderError as error:
+                if not results:
+                    raise
+                missing = _result(Outcome("", OutcomeStatus.FAILED, error=error))
+                results += [missing] * (len(activities) - len(results))
+                break
+        return BulkSyncResult(results=tuple(results))
 
     async def get_custom_fields(self, object_name: str = "Contact") -> list[CustomField]:
         """See `CRMProvider.get_custom_fields`."""

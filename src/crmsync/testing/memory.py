@@ -171,11 +171,11 @@ class MemoryProvider(ContactVerbs):
         self.crm.activities[activity] = made
         return CRMSyncResult(action=SyncAction.CREATED, crm_id=made)
 
-    async def sync_list_membership(self, members: CRMList) -> BulkSyncResult:
-        """Make exactly these contacts the members of the list with this id or name; a new name makes a list.
+    async def sync_list_membership(self, members: CRMList, *, remove_others: bool = False) -> BulkSyncResult:
+        """Make these contacts members of the list with this id or name; a new name makes a list.
 
         ``crm_id`` of a result is the contact's. An e-mail that no contact or more than one has fails alone; members
-        that it could mean stay members.
+        that it could mean stay members, and with ``remove_others`` nobody else does.
         """
         found = self._list(members)
         if found is None:
@@ -195,7 +195,7 @@ class MemoryProvider(ContactVerbs):
             results.append(
                 CRMSyncResult(action=SyncAction.UNCHANGED if known else SyncAction.CREATED, crm_id=contact.id)
             )
-        found.members = stay
+        found.members = stay if remove_others else found.members | stay
         return BulkSyncResult(results=tuple(results))
 
     def _list(self, wanted: CRMList) -> MemoryList | None:

@@ -62,6 +62,16 @@ class ProviderSetting:
         given = {"email": f"person{number}@example.com", "first_name": f"First {number}", "last_name": f"Last {number}"}
         return CRMContact.model_validate(given | changes)
 
+    def event(self, number: int, minute: int = 0) -> EmailActivity:
+        """The n-th person opens a message at a minute of its own."""
+        return EmailActivity(
+            type=EmailActivityType.OPENED,
+            email=f"person{number}@example.com",
+            occurred_at=datetime(2026, 3, 1, 12, minute, tzinfo=UTC),
+            message_id="m-1",
+            subject="Hello",
+        )
+
     def misfit(self, number: int) -> CRMContact:
         """A contact with the value `MISFIT` where the CRM cannot hold it, such as in a field that it does not have."""
         return self.contact(number, custom_fields={"no_such_field": MISFIT})
@@ -320,13 +330,7 @@ class ProviderContract(ProviderSetting):
 
     async def test_an_email_event_is_recorded_once_with_its_contact(self) -> None:
         async with self.open() as provider:
-            event = EmailActivity(
-                type=EmailActivityType.OPENED,
-                email="person1@example.com",
-                occurred_at=datetime(2026, 3, 1, 12, tzinfo=UTC),
-                message_id="m-1",
-                subject="Hello",
-            )
+            event = self.event(1)
             if await self._is_missing(provider, CRMFeature.EMAIL_ACTIVITY, lambda: provider.log_email_activity(event)):
                 return
             assert (await provider.log_email_activity(event)).action is FAILED
@@ -337,7 +341,25 @@ class ProviderContract(ProviderSetting):
             later = event.model_copy(update={"message_id": "m-2"})
             assert (await provider.log_email_activity(later)).crm_id != first.crm_id
 
-    async def test_a_list_has_the_members_it_was_given_and_no_others(self) -> None:
+    async def test_many_events_have_their_results_in_order(self) -> None:
+        async with self.open() as provider:
+            await provider.bulk_sync_contacts([self.contact(1), self.contact(2)])
+            events = [self.event(number, minute) for number, minute in ((1, 0), (3, 0), (2, 0), (1, 1), (1, 0))]
+            if await self._is_missing(
+                provider, CRMFeature.EMAIL_ACTIVITY, lambda: provider.log_email_activities(events)
+            ):
+                return
+            bulk = await provider.log_email_activities(events)
+            assert [result.success for result in bulk.results] == [True, False, True, True, True]
+            assert bulk.results[1].code == "not_found"
+            assert (bulk.results[0].action, bulk.results[2].action) == (CREATED, CREATED)
+            assert bulk.results[4].action is UNCHANGED
+            assert bulk.results[0].crm_id == bulk.results[4].crm_id != bulk.results[2].crm_id
+            again = await provider.log_email_activities(events)
+            assert [result.action for result in again.results] == [UNCHANGED, FAILED, *[UNCHANGED] * 3]
+            assert (await provider.log_email_activities([])).results == ()
+
+    async def test_a_list_has_the_members_it_was_given(self) -> None:
         async with self.open() as provider:
             if await self._is_missing(
                 provider, CRMFeature.LISTS, lambda: provider.sync_list_membership(CRMList(name="News"))
@@ -349,14 +371,32 @@ class ProviderContract(ProviderSetting):
                 ((one, nobody, two), [CREATED, FAILED, CREATED]),
                 ((two, one), [UNCHANGED, UNCHANGED]),
                 ((two,), [UNCHANGED]),
-                ((one, two), [CREATED, UNCHANGED]),
-                ((), []),
-                ((one, one), [CREATED, UNCHANGED]),
+                ((one, one), [UNCHANGED, UNCHANGED]),
             ]
             for members, actions in expected:
                 bulk = await provider.sync_list_membership(CRMList(name="News", member_emails=members))
                 assert [result.action for result in bulk.results] == actions, members
             assert [result.crm_id for result in bulk.results] == [made.results[0].crm_id] * 2
+
+    async def test_other_members_of_a_list_go_only_if_that_is_asked(self) -> None:
+        async with self.open() as provider:
+            if await self._is_missing(
+                provider, CRMFeature.LISTS, lambda: provider.sync_list_membership(CRMList(name="News"))
+            ):
+                return
+            await provider.bulk_sync_contacts([self.contact(1), self.contact(2)])
+            one, two = (f"person{number}@example.com" for number in (1, 2))
+            expected = [
+                ((one, two), [CREATED, CREATED]),
+                ((two,), [UNCHANGED]),
+                ((one, two), [CREATED, UNCHANGED]),
+                ((), []),
+                ((one, one), [CREATED, UNCHANGED]),
+            ]
+            for members, actions in expected:
+                wanted = CRMList(name="News", member_emails=members)
+                bulk = await provider.sync_list_membership(wanted, remove_others=True)
+                assert [result.action for result in bulk.results] == actions, members
 
     async def _is_missing(
         self, provider: CRMProvider, feature: CRMFeature, verb: Callable[[], Awaitable[object]]

@@ -59,7 +59,7 @@ class JsonFileProvider(ContactVerbs):
     async def log_email_activity(self, activity: EmailActivity) -> CRMSyncResult:
         _refuse("e-mail activity")
 
-    async def sync_list_membership(self, members: CRMList) -> BulkSyncResult:
+    async def sync_list_membership(self, members: CRMList, *, remove_others: bool = False) -> BulkSyncResult:
         _refuse("lists")
 
 

@@ -21,7 +21,8 @@ try:
     from crmsync.providers.salesforce.authorizing import authorizer
     from crmsync.providers.salesforce.client import SalesforceClient, open_http
     from crmsync.providers.salesforce.credentials import read_connection
-    from crmsync.providers.salesforce.provider import CONTACT_FIELDS, SalesforceProvider
+    from crmsync.providers.salesforce.objects import mappings
+    from crmsync.providers.salesforce.provider import SalesforceProvider
     from crmsync.providers.salesforce.settings import TransportName, read_settings
     from crmsync.providers.salesforce.sf.provider import SfProvider
     from crmsync.providers.salesforce.sf.transport import CliSession, counting, open_transport
@@ -40,8 +41,17 @@ class SalesforceProviderFactory:
         self._transport = transport
 
     def default_mappings(self) -> Mapping[str, ObjectMapping]:
-        """A mapping for Contact; fields that the org does not have are left out when it is first synced."""
-        return {"Contact": ObjectMapping(fields=CONTACT_FIELDS)}
+        """A mapping for each object; fields that the org does not have are left out when it is first synced.
+
+        Only Contact is mapped to the application's subscribers; the others have local objects of their own.
+        """
+        return {
+            "Contact": ObjectMapping(fields=mappings.CONTACT_FIELDS),
+            "Lead": mappings.LEAD,
+            "Campaign": mappings.CAMPAIGN,
+            "CampaignMember": mappings.CAMPAIGN_MEMBER,
+            "CampaignMemberStatus": mappings.CAMPAIGN_MEMBER_STATUS,
+        }
 
     @asynccontextmanager
     async def open(

@@ -12,16 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
 from crmsync.errors import CursorExpiredError, UnexpectedResponseError
 from crmsync.models.records import ChangePage, Record
 from crmsync.providers.salesforce import soql
-from crmsync.providers.salesforce.client import Answer, SalesforceClient
+from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.cursor import Cursor
 from crmsync.providers.salesforce.ids import full_id
+from crmsync.providers.salesforce.objects.parents import followed
 from crmsync.providers.salesforce.retrieving import query, retrieve
 from crmsync.providers.salesforce.rows import RowReader
 from crmsync.providers.salesforce.values import format_datetime, parse_datetime
@@ -47,6 +48,8 @@ class ChangeReader:
         """
         if cursor.whole and cursor.started is None:
             cursor = await self._counted(cursor)
+        if cursor.child_after is not None:
+            return await self._children(cursor, fields, size)
         with_deleted = not cursor.whole and self.reader.sobject.keeps_deletes
         statement = soql.select(
             self.reader.columns(fields, deleted=with_deleted),
@@ -70,7 +73,36 @@ class ChangeReader:
         )
         if has_more and records:
             return ChangePage(records, cursor.encode(), has_more=True, total=cursor.expected)
-        return await self._last_page(cursor, records, answer)
+        if not cursor.whole and self._followed(fields):
+            following = attrs.evolve(cursor, child_after="")
+            return ChangePage(records, following.encode(), has_more=True, total=cursor.expected)
+        return await self._last_page(cursor, records, answer.at)
+
+    def _followed(self, fields: Sequence[str]) -> tuple[str, ...]:
+        return followed(self.reader.sobject, fields) if self.client.settings.parents.follow else ()
+
+    async def _children(self, cursor: Cursor, fields: Sequence[str], size: int) -> ChangePage:
+        """The living records whose parents changed in this pass's time, by Id: one query for each ``size`` of them."""
+        assert cursor.since is not None
+        since = cursor.since - self.client.settings.look_back
+        changed = [soql.compare(f"{name}.SystemModstamp", ">=", since) for name in self._followed(fields)]
+        rows: list[Any] = []
+        now, done = self.client.server_now(), True
+        if changed:
+            after = (soql.compare("Id", ">", cursor.child_after),) if cursor.child_after else ()
+            statement = soql.select(
+                self.reader.columns(fields),
+                self.reader.sobject.schema.name,
+                where=soql.every(soql.some(*changed), *after),
+                order_by=("Id",),
+                limit=size,
+            )
+            answer, rows, done = await query(self.client, statement)
+            now = answer.at
+        records = tuple(self.reader.record(row, fields) for row in rows)
+        if records and (len(records) == size or not done):
+            return ChangePage(records, attrs.evolve(cursor, child_after=records[-1].id).encode(), has_more=True)
+        return await self._last_page(cursor, records, now)
 
     async def _counted(self, cursor: Cursor) -> Cursor:
         answer = await self.client.call("GET", "/query", params={"q": soql.count(self.reader.sobject.schema.name)})
@@ -96,12 +128,12 @@ class ChangeReader:
         if start is not None and now - start > DELETE_LOG - _MIN_SPAN:
             raise CursorExpiredError("the position is older than Salesforce's log of deletions; read from the start")
 
-    async def _last_page(self, cursor: Cursor, records: tuple[Record, ...], answer: Answer) -> ChangePage:
+    async def _last_page(self, cursor: Cursor, records: tuple[Record, ...], now: datetime) -> ChangePage:
         assert cursor.started is not None
         deletions: tuple[Record, ...] = ()
         covered = cursor.started
         if not cursor.whole and self.reader.sobject.tells_deletes:
-            deletions, covered = await self._deleted(cursor, answer.at)
+            deletions, covered = await self._deleted(cursor, now)
         told = (*cursor.told, *(record.id for record in deletions))[-_TOLD:]
         safety = timedelta(seconds=self.client.settings.safety_seconds)
         following = Cursor(since=cursor.started - safety, deleted_since=min(covered, cursor.started), told=told)

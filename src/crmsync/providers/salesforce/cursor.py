@@ -21,7 +21,8 @@ class Cursor:
     commits that become visible late. ``deleted_since`` is the end of the last answer of `getDeleted`. ``started`` is
     the server's time at the start of this pass. ``after`` is the (SystemModstamp, Id) of the last record read. A pass
     over everything knows how many records it ``expected``, and how many it has ``seen`` that did not change since it
-    started. ``told`` are the ids of the latest deletions handed out.
+    started. ``told`` are the ids of the latest deletions handed out. ``child_after`` is set once the records' own
+    changes are read and those of their parents are followed: the id of the last child read.
     """
 
     since: datetime | None = None
@@ -31,6 +32,7 @@ class Cursor:
     expected: int | None = None
     seen: int = 0
     told: tuple[str, ...] = ()
+    child_after: str | None = None
 
     @property
     def whole(self) -> bool:
@@ -48,6 +50,7 @@ class Cursor:
             "expected": self.expected,
             "seen": self.seen or None,
             "told": self.told or None,
+            "child": self.child_after,
         }
         return json.dumps({key: value for key, value in state.items() if value is not None}, separators=(",", ":"))
 
@@ -70,6 +73,7 @@ class Cursor:
                 expected=state.get("expected"),
                 seen=int(state.get("seen", 0)),
                 told=tuple(state.get("told", ())),
+                child_after=state.get("child"),
             )
         except (ValueError, TypeError, KeyError, IndexError):
             raise CursorExpiredError("the position is none of this store's; read from the start") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import anyio
@@ -11,28 +11,31 @@ import anyio
 from crmsync.errors import ConfigurationError, SchemaChangedError
 from crmsync.models.campaigns import CRMCampaign, EmailActivity
 from crmsync.models.contacts import CRMList
-from crmsync.models.mappings import ConflictPolicy, ObjectMapping, two_way
+from crmsync.models.mappings import ObjectMapping
+from crmsync.models.records import Record
 from crmsync.models.results import BulkSyncResult, ConnectionReport, CRMFeature, CRMSyncResult
-from crmsync.models.schema import FieldType
 from crmsync.providers.contact_verbs import ContactVerbs
 from crmsync.providers.salesforce import retrieving
 from crmsync.providers.salesforce.client import SalesforceClient
+from crmsync.providers.salesforce.objects.activity import ActivityLog
+from crmsync.providers.salesforce.objects.campaigns import CampaignFields, find_campaign, save_campaign
+from crmsync.providers.salesforce.objects.mappings import CONTACT_FIELDS
+from crmsync.providers.salesforce.objects.membership import ListMembership
+from crmsync.providers.salesforce.objects.options import ActivityMode
+from crmsync.providers.salesforce.objects.parents import with_parents
 from crmsync.providers.salesforce.records import SalesforceRecordStore
 from crmsync.providers.salesforce.schema import SObject, read_describe
 
-CONTACT_FIELDS: Final = (
-    two_way("email", "Email", field_type=FieldType.EMAIL),
-    two_way("first_name", "FirstName"),
-    two_way("last_name", "LastName", required=True),
-    two_way("company", "MarkMail_Company__c"),
-    two_way("phone", "Phone", field_type=FieldType.PHONE),
-    two_way("tags", "MarkMail_Tags__c", field_type=FieldType.TAGS),
-    two_way("opted_out", "HasOptedOutOfEmail", field_type=FieldType.BOOLEAN, policy=ConflictPolicy.MOST_RESTRICTIVE),
-)
-"""The default mapping of a Contact. Its own ``Company`` is the Account's name and not a field of Contact."""
-
 _FEATURES: Final = frozenset(
-    {CRMFeature.CONTACTS, CRMFeature.CUSTOM_FIELDS, CRMFeature.BULK, CRMFeature.DELETED_FEED, CRMFeature.MERGE_FEED}
+    {
+        CRMFeature.CONTACTS,
+        CRMFeature.CUSTOM_FIELDS,
+        CRMFeature.CAMPAIGNS,
+        CRMFeature.LISTS,
+        CRMFeature.BULK,
+        CRMFeature.DELETED_FEED,
+        CRMFeature.MERGE_FEED,
+    }
 )
 _USER: Final = "user_id"
 _NEARLY: Final = 0.9
@@ -59,6 +62,8 @@ class SalesforceProvider(ContactVerbs):
         if feature is CRMFeature.EXTERNAL_KEY:
             field = self._client.settings.external_id_field
             return any(sobject.external_key(field) for sobject in self._sobjects.values())
+        if feature is CRMFeature.EMAIL_ACTIVITY:
+            return self._client.settings.activity is not ActivityMode.OFF
         return feature in _FEATURES
 
     def contact_mapping(self) -> ObjectMapping:
@@ -67,7 +72,11 @@ class SalesforceProvider(ContactVerbs):
 
     async def records(self, object_name: str) -> SalesforceRecordStore:
         """Open the record store of an sObject, by its exact API name."""
-        return SalesforceRecordStore(self._client, await self._describe(object_name), self._user_id, self._limiter)
+        return SalesforceRecordStore(self._client, await self._sobject(object_name), self._user_id, self._limiter)
+
+    async def _sobject(self, object_name: str) -> SObject:
+        sobject = await self._describe(object_name)
+        return await with_parents(sobject, self._client.settings.parents.fields, self._describe)
 
     async def test_connection(self) -> ConnectionReport:
         """Sign in, describe Contact, read the limits; 4 or 5 calls."""
@@ -93,16 +102,45 @@ class SalesforceProvider(ContactVerbs):
         return await self._client.revoke()
 
     async def sync_campaign(self, campaign: CRMCampaign) -> CRMSyncResult:
-        """:raises ConfigurationError: not offered by this version."""
-        raise _not_offered("campaigns")
+        """Create the campaign, or update the one with its id, or without an id the one with its exact name.
+
+        An id that is none of Salesforce's is an external id. Statistics go into ``NumberSent`` and into custom fields
+        such as ``MarkMail_Opened__c``, as far as the org has them; the result's warnings name the others.
+        """
+        store = await self.records("Campaign")
+        return await save_campaign(store, campaign, self._client.settings.campaigns.field_prefix)
+
+    async def get_campaign(self, campaign_id: str) -> CRMCampaign | None:
+        """The campaign with this id (or external id), with its statistics and the number of its members."""
+        store = await self.records("Campaign")
+        fields = CampaignFields.of(await store.describe(), self._client.settings.campaigns.field_prefix)
+        found = await find_campaign(store, campaign_id, "", fields.names)
+        return fields.campaign(found) if isinstance(found, Record) else None
 
     async def log_email_activity(self, activity: EmailActivity) -> CRMSyncResult:
-        """:raises ConfigurationError: not offered by this version."""
-        raise _not_offered("e-mail activity")
+        """See `log_email_activities`."""
+        return (await self.log_email_activities([activity])).results[0]
 
-    async def sync_list_membership(self, members: CRMList) -> BulkSyncResult:
-        """:raises ConfigurationError: not offered by this version."""
-        raise _not_offered("list membership")
+    async def log_email_activities(self, activities: Sequence[EmailActivity]) -> BulkSyncResult:
+        """Record events with the contact (else the lead) who has the e-mail, as the setting ``activity`` says.
+
+        All events of one message to one person are one task; an event that is logged again changes nothing.
+
+        :raises ConfigurationError: the setting is ``off``.
+        """
+        settings = self._client.settings
+        if settings.activity is ActivityMode.OFF:
+            raise ConfigurationError("the setting activity = off leaves e-mail activity out; see supports_feature()")
+        log = ActivityLog(self._client, self.records, settings.activity, settings.activity_id_field)
+        return await log.record(activities)
+
+    async def sync_list_membership(self, members: CRMList, *, remove_others: bool = False) -> BulkSyncResult:
+        """Make the contacts (else leads) with these e-mails members of the campaign with this id or exact name.
+
+        A name that there is no campaign of makes one. ``crm_id`` of a result is the contact's or lead's.
+        """
+        lists = ListMembership(self._client, self.records, self._client.settings.campaigns.member_status)
+        return await lists.save(members, remove_others=remove_others)
 
     async def _describe(self, object_name: str) -> SObject:
         """The object's describe, read once a connection.
@@ -157,7 +195,3 @@ def _contact_warnings(contact: SObject, key_field: str) -> list[str]:
         if (field := contact.fields.get(name)) is None or not field.updateable
     ]
     return warnings
-
-
-def _not_offered(what: str) -> ConfigurationError:
-    return ConfigurationError(f"the Salesforce provider of this version does not offer {what}; see supports_feature()")

@@ -53,6 +53,13 @@ async def retrieve(
     """The living records with these 18-character ids, by id."""
     found: dict[str, Record] = {}
     columns = reader.columns(fields)
+    if any("." in column for column in columns):
+        # "fields" of a retrieve are the object's own; only a query reaches its parents.
+        for statement in soql.select_in(columns, reader.sobject.schema.name, "Id", ids):
+            for row in await query_all(client, statement):
+                record = reader.record(row, fields)
+                found[record.id] = record
+        return found
     for start in range(0, len(ids), MAX_RETRIEVE):
         content = json.dumps({"ids": list(ids[start : start + MAX_RETRIEVE]), "fields": columns}).encode()
         answer = await client.call("POST", f"/composite/sobjects/{reader.sobject.schema.name}", content=content)

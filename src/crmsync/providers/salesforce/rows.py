@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from crmsync.errors import UnexpectedResponseError
-from crmsync.models.records import Record
+from crmsync.models.records import MISSING, Record
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.schema import SObject
 from crmsync.providers.salesforce.values import parse_datetime, read_value
@@ -49,7 +49,11 @@ class RowReader:
         known = self.sobject.fields
         return Record(
             id=record_id,
-            fields={name: read_value(known[name], row[name]) for name in fields if name in row and name in known},
+            fields={
+                name: read_value(known[name], value)
+                for name in fields
+                if name in known and (value := _at(row, name)) is not MISSING
+            },
             key=self._key(row),
             modified_at=modified,
             modified_by_self=self._by_self(row),
@@ -75,3 +79,12 @@ class RowReader:
         if self.user_id is None or not isinstance(editor, str):
             return None
         return full_id(editor) == self.user_id
+
+
+def _at(row: Mapping[str, Any], name: str) -> Any:
+    """The value of a field, also of a parent's; None where there is no parent, MISSING where the row has no such."""
+    relation, _, field = name.partition(".")
+    value = row.get(relation, MISSING)
+    if not field or value is None or value is MISSING:
+        return value
+    return value.get(field, MISSING) if isinstance(value, Mapping) else MISSING

@@ -37,6 +37,19 @@ anyType, complexvalue - cannot be written through REST: their parts are fields o
 
 
 @attrs.frozen(slots=True)
+class Relationship:
+    """A reference field's way to its parent: ``Account`` of ``AccountId``, which leads to records of ``targets``."""
+
+    field: str
+    targets: tuple[str, ...]
+
+    @property
+    def polymorphic(self) -> bool:
+        """Whether parents are of several objects; of those only the fields of ``Name`` can be read."""
+        return len(self.targets) > 1
+
+
+@attrs.frozen(slots=True)
 class SObject:
     """What a describe says of one object: its schema, and what only this provider needs."""
 
@@ -52,6 +65,14 @@ class SObject:
     """``LastModifiedById`` can be read."""
     tells_changes: bool
     """``SystemModstamp`` can be read."""
+    relationships: Mapping[str, Relationship] = attrs.field(factory=dict)
+    """By the relationship's name."""
+
+    def with_fields(self, added: Iterable[FieldSchema]) -> SObject:
+        """With more fields: those of parents, by dotted names."""
+        by_name = {**self.fields, **{field.name: field for field in added}}
+        schema = self.schema.model_copy(update={"fields": tuple(by_name.values())})
+        return attrs.evolve(self, schema=schema, fields=by_name)
 
     def readable(self, names: Iterable[str]) -> tuple[str, ...]:
         """Those of the names that can be asked for, once each, in order."""
@@ -73,6 +94,11 @@ def read_describe(body: object) -> SObject:
         fields = tuple(_field(entry) for entry in body["fields"] if entry["type"] in FIELD_TYPES)
         schema = ObjectSchema(name=body["name"], label=body.get("label") or "", fields=fields)
         replicateable = bool(body.get("replicateable"))
+        relationships = {
+            entry["relationshipName"]: Relationship(entry["name"], tuple(entry["referenceTo"]))
+            for entry in body["fields"]
+            if entry.get("relationshipName") and entry.get("referenceTo")
+        }
     except (AssertionError, KeyError, TypeError, ValueError) as error:
         raise UnexpectedResponseError("Salesforce's describe is not as documented") from error
     by_name = {field.name: field for field in fields}
@@ -84,6 +110,7 @@ def read_describe(body: object) -> SObject:
         tells_deletes=replicateable,
         tells_editor="LastModifiedById" in by_name,
         tells_changes="SystemModstamp" in by_name,
+        relationships=relationships,
     )
 
 

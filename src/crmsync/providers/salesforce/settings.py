@@ -12,6 +12,12 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from crmsync.errors import ConfigurationError
+from crmsync.providers.salesforce.objects.options import (
+    ActivityMode,
+    ApiName,
+    CampaignOptions,
+    ParentOptions,
+)
 from crmsync.providers.salesforce.sf.options import SfOptions
 
 SALESFORCE_DOMAINS = (
@@ -59,6 +65,9 @@ class SalesforceSettings(BaseModel):
     what goes through it.
     ``channel`` is how records are written: ``auto`` chooses by size, speed and calls left. ``bulk_wait_seconds`` is how
     long a bulk job may take before it is aborted.
+    ``parents``, ``campaigns`` and ``activity`` say how single objects are treated; see
+    `crmsync.providers.salesforce.objects.options`. ``activity_id_field`` is a field of Task that holds what makes an
+    event's record recognisable.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -81,6 +90,10 @@ class SalesforceSettings(BaseModel):
     allow_insecure_loopback: bool = False
     transport: TransportName = TransportName.HTTP
     sf: SfOptions = SfOptions()
+    parents: ParentOptions = ParentOptions()
+    campaigns: CampaignOptions = CampaignOptions()
+    activity: ActivityMode = ActivityMode.TASK
+    activity_id_field: ApiName = "MarkMail_Activity_Id__c"
 
     @field_validator("instance_url")
     @classmethod

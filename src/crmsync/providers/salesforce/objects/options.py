@@ -1,0 +1,48 @@
+"""What a connection's settings say about single objects."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+DottedName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*\.[A-Za-z][A-Za-z0-9_]*$")]
+ApiName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+
+_STRICT: Final = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class ParentOptions(BaseModel):
+    """Fields of parents to show as fields of their children (``Account.Name``), on every object that has such a parent.
+
+    ``follow``: a change of the parent counts as a change of its children. It costs a query more for each pass that asks
+    for such fields, and reads every child of each parent that changed in any way.
+    """
+
+    model_config = _STRICT
+
+    fields: tuple[DottedName, ...] = ()
+    follow: bool = True
+
+
+class ActivityMode(enum.StrEnum):
+    """As what e-mail events are recorded."""
+
+    TASK = "task"
+    EMAIL_MESSAGE = "email_message"
+    CAMPAIGN_MEMBER = "campaign_member"
+    OFF = "off"
+
+
+class CampaignOptions(BaseModel):
+    """Campaigns and their members.
+
+    ``member_status`` is given to new members; empty leaves it to the campaign's default. ``field_prefix`` begins the
+    custom fields that hold statistics: ``MarkMail_`` makes ``MarkMail_Opened__c``.
+    """
+
+    model_config = _STRICT
+
+    member_status: str = Field(default="", max_length=40)
+    field_prefix: str = Field(default="MarkMail_", pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
