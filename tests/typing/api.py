@@ -175,6 +175,7 @@ async def verbs(provider: CRMProvider) -> None:
     opened = EmailActivity(type=EmailActivityType.OPENED, email="ada@example.com", occurred_at=moment)
     assert_type(opened.campaign_id, str | None)
     assert_type(await provider.log_email_activity(opened), CRMSyncResult)
+    assert_type(await provider.log_email_activities([opened]), BulkSyncResult)
     assert_type(await provider.sync_list_membership(CRMList(name="News")), BulkSyncResult)
     assert_type(await provider.get_custom_fields(), list[CustomField])
     assert_type(await provider.map_custom_fields([two_way("a", "b")]), ObjectMapping)
