@@ -119,14 +119,8 @@ def counting(context: ProviderContext) -> ProviderContext:
     return attrs.evolve(context, budget=_Budget(context.budget))
 
 
-@asynccontextmanager
-async def open_transport(
-    settings: SalesforceSettings, access_token: SecretStr | None = None
-) -> AsyncIterator[SfTransport]:
-    """The CLI as a transport: with its login of ``sf.org``, or with an access token, which it keeps nowhere.
-
-    :raises ConfigurationError: the CLI is not there, or its home directory cannot be used.
-    """
+def environment_of(settings: SalesforceSettings, access_token: SecretStr | None) -> dict[str, str]:
+    """Which org the CLI's commands are for: that of the token, which it keeps nowhere, else ``sf.org``."""
     environment = {"SF_ORG_API_VERSION": settings.api_version or _OWN_VERSION}
     if access_token is not None:
         # "SF_TARGET_ORG" takes a token as well as a user name, and keeps it off the command line.
@@ -134,5 +128,16 @@ async def open_transport(
         environment["SF_ORG_INSTANCE_URL"] = settings.instance_url or ""
     elif settings.sf.org:
         environment["SF_TARGET_ORG"] = settings.sf.org
-    async with open_sf(settings.sf, environment) as sf:
+    return environment
+
+
+@asynccontextmanager
+async def open_transport(
+    settings: SalesforceSettings, access_token: SecretStr | None = None
+) -> AsyncIterator[SfTransport]:
+    """The CLI as a transport.
+
+    :raises ConfigurationError: the CLI is not there, or its home directory cannot be used.
+    """
+    async with open_sf(settings.sf, environment_of(settings, access_token)) as sf:
         yield SfTransport(sf)
