@@ -1,0 +1,163 @@
+"""The integrations: add, look at, test, disconnect, forget."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC
+from typing import Any
+
+from pydantic import SecretStr
+
+from crmsync.engine import RunBudget
+from crmsync.errors import CRMError, NotFoundError
+from crmsync.models.integrations import CallLimits, Integration
+from crmsync.models.mappings import ObjectMapping
+from crmsync.models.results import ConnectionReport, Disconnection
+from crmsync.models.schema import ObjectSchema
+from crmsync.models.state import CallUsage
+from crmsync.protocols.provider import CRMProvider, SupportsRevocation
+from crmsync.security.sealing import Secrets, given, masked, seal, unseal
+from crmsync.service.opening import Opening
+
+
+class IntegrationVerbs(Opening):
+    """The part of `CRMSync` that manages integrations."""
+
+    async def add_integration(
+        self,
+        integration_id: str,
+        *,
+        provider: str,
+        settings: Mapping[str, Any],
+        credentials: Mapping[str, SecretStr | str],
+        mappings: Mapping[str, ObjectMapping] | None = None,
+        user_id: str = "",
+        keep: Collection[str] = (),
+        limits: CallLimits | None = None,
+    ) -> Integration:
+        """Add an integration, or replace its settings, credentials and mappings; links and cursors stay.
+
+        ``keep`` names further credentials that stay as they are stored. Giving the same credentials as the last time
+        keeps what the provider has renewed since (a rotated refresh token, say); others replace all of them.
+        ``mappings`` None takes the provider's defaults, less the fields that either side does not have. ``limits`` None
+        lifts those on the integration's API calls.
+
+        :raises UnknownProviderError: no such provider is installed.
+        :raises ConfigurationError: a credential to ``keep`` is not stored.
+        """
+        factory = self._registry.provider(provider)
+        now = self._clock.now()
+
+        def configured(existing: Integration | None) -> Integration:
+            held = unseal(self._vault, existing) if existing else Secrets({}, {}, secrets.token_bytes(32))
+            sealed = given(held, masked(credentials), keep)
+            kept: dict[str, Any] = {}
+            if existing and sealed is held and existing.settings.get("provider") == dict(settings):
+                kept = {"remembered": existing.settings.get("remembered", {})}
+            return Integration(
+                id=integration_id,
+                user_id=user_id,
+                provider=provider,
+                org_id=existing.org_id if existing else None,
+                credentials=seal(self._vault, integration_id, sealed),
+                settings={
+                    "provider": dict(settings),
+                    "default_mappings": mappings is None,
+                    "limits": (limits or CallLimits()).model_dump(mode="json"),
+                    **kept,
+                },
+                field_mappings=dict(factory.default_mappings() if mappings is None else mappings),
+                last_sync_at=existing.last_sync_at if existing else None,
+                created_at=existing.created_at if existing else now,
+                updated_at=now,
+            )
+
+        try:
+            return await self.repository.change_integration(integration_id, configured)
+        except NotFoundError:
+            integration = configured(None)
+        await self.repository.save_integration(integration)
+        return integration
+
+    async def credentials(self, integration_id: str) -> Mapping[str, SecretStr]:
+        """What is sealed for an integration, still masked in every ``repr``.
+
+        :raises NotFoundError: there is no such integration. :raises ConfigurationError: the vault's key is another one.
+        """
+        return unseal(self._vault, await self.repository.get_integration(integration_id)).credentials
+
+    async def integrations(self, user_id: str | None = None) -> list[Integration]:
+        """All integrations, or one user's."""
+        return await self.repository.list_integrations(user_id)
+
+    async def remove_integration(self, integration_id: str) -> None:
+        """Forget an integration with its links, conflicts and logs. Neither side's records are touched.
+
+        :raises NotFoundError: there is none.
+        """
+        await self.repository.delete_integration(integration_id)
+
+    async def disconnect(self, integration_id: str, *, forget: bool = False) -> Disconnection:
+        """Revoke the credentials at the CRM and forget them here; with ``forget`` the integration with its links too.
+
+        They are forgotten also if the CRM cannot be asked: then what was not revoked there stays good until someone
+        does it, and the answer says why.
+
+        :raises NotFoundError: there is no such integration.
+        :raises ConfigurationError: the vault's key is another one, and the integration is not to be forgotten.
+        """
+        integration = await self.repository.get_integration(integration_id)
+        revoked, reason = await self._revoked(integration)
+        if forget:
+            await self.repository.delete_integration(integration_id)
+        else:
+            await self.repository.change_integration(integration_id, self._without_credentials)
+        return Disconnection(revoked=revoked, reason=reason)
+
+    async def _revoked(self, integration: Integration) -> tuple[bool, str]:
+        try:
+            async with self._connected(integration, RunBudget()) as provider:
+                if not isinstance(provider, SupportsRevocation):
+                    return False, f"the provider {integration.provider!r} cannot revoke credentials"
+                revoked = await provider.revoke()
+        except CRMError as error:
+            return False, error.message
+        return revoked, "" if revoked else "there was nothing of ours to revoke"
+
+    def _without_credentials(self, integration: Integration) -> Integration:
+        digest_key = unseal(self._vault, integration).digest_key
+        sealed = seal(self._vault, integration.id, Secrets({}, {}, digest_key))
+        return integration.model_copy(update={"credentials": sealed, "updated_at": self._clock.now()})
+
+    @asynccontextmanager
+    async def provider(self, integration_id: str, *, max_calls: int | None = None) -> AsyncIterator[CRMProvider]:
+        """Open the provider of an integration, for its contact-level verbs.
+
+        :raises NotFoundError: there is no such integration. :raises ConfigurationError: its settings are unusable.
+        """
+        integration = await self.repository.get_integration(integration_id)
+        async with self._budget(integration, max_calls) as budget, self._connected(integration, budget) as provider:
+            yield provider
+
+    async def test_connection(self, integration_id: str) -> ConnectionReport:
+        """Sign in and look at what a sync needs.
+
+        :raises AuthenticationError: the credential is refused. :raises UnavailableError: the CRM does not answer.
+        """
+        async with self.provider(integration_id) as provider:
+            return await provider.test_connection()
+
+    async def fields(self, integration_id: str, object_name: str) -> ObjectSchema:
+        """The fields of one of the CRM's objects, as the integration's credential sees them."""
+        async with self.provider(integration_id) as provider:
+            return await (await provider.records(object_name)).describe()
+
+    async def call_usage(self, integration_id: str) -> CallUsage:
+        """The API calls of the present day of UTC: what the integration's processes took, what the CRM said last.
+
+        :raises NotFoundError: there is no such integration.
+        """
+        await self.repository.get_integration(integration_id)
+        return await self.repository.get_call_usage(integration_id, self._clock.now().astimezone(UTC).date())

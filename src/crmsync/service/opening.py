@@ -1,0 +1,145 @@
+"""How the parts are put together: an open provider, its budget, a runner with a checked mapping."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import anyio
+
+from crmsync.engine import DayBudget, RunBudget, RunJobs, Runner, SystemClock
+from crmsync.errors import ConfigurationError
+from crmsync.mapping import compile_mapping
+from crmsync.models.integrations import CallLimits, Integration
+from crmsync.models.mappings import ObjectMapping
+from crmsync.models.runs import RunOptions
+from crmsync.models.schema import ObjectSchema
+from crmsync.protocols.conversion import RecordRule
+from crmsync.protocols.observers import Observer
+from crmsync.protocols.provider import CRMProvider, ProviderContext, UnkeptJobs
+from crmsync.protocols.records import RecordStore
+from crmsync.protocols.repository import SyncRepository
+from crmsync.protocols.runtime import Clock, JobLog
+from crmsync.registry import Registry
+from crmsync.security.credential_store import SealedCredentialStore
+from crmsync.security.sealing import unseal
+from crmsync.security.vault import Vault
+
+
+class Opening:
+    """What every verb of the facade works with."""
+
+    def __init__(
+        self,
+        repository: SyncRepository,
+        *,
+        vault: Vault,
+        registry: Registry | None = None,
+        clock: Clock | None = None,
+        observers: Sequence[Observer] = (),
+        custom_policies: Mapping[str, Callable[[object, object], object]] | None = None,
+    ) -> None:
+        self.repository = repository
+        self._vault = vault
+        self._registry = registry or Registry()
+        self._clock = clock or SystemClock()
+        self._observers = tuple(observers)
+        self._custom = dict(custom_policies or {})
+        self._locks: dict[str, anyio.Lock] = {}
+
+    @asynccontextmanager
+    async def _budget(self, integration: Integration, max_calls: int | None = None) -> AsyncIterator[RunBudget]:
+        """The calls of one opening; what it took from the integration's day and did not use is given back."""
+        limits = CallLimits.model_validate(integration.settings.get("limits", {}))
+        day = DayBudget(self.repository, integration.id, limits, self._clock)
+        try:
+            yield RunBudget(max_calls, day=day)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await day.close()
+
+    @asynccontextmanager
+    async def _connected(
+        self, integration: Integration, budget: RunBudget, jobs: JobLog | None = None
+    ) -> AsyncIterator[CRMProvider]:
+        factory = self._registry.provider(integration.provider)
+        settings = integration.settings.get("provider", {})
+        remembered = integration.settings.get("remembered", {})
+        store = self._credential_store(integration.id)
+        jobs = jobs or UnkeptJobs()
+        context = ProviderContext(self._clock, budget, memory=dict(remembered), credentials=store, jobs=jobs)
+        async with factory.open(settings, unseal(self._vault, integration).credentials, context) as provider:
+            try:
+                yield provider
+            finally:
+                if context.memory != remembered:
+                    with anyio.CancelScope(shield=True):
+                        await self._remember(integration.id, context.memory)
+
+    @asynccontextmanager
+    async def _runner(
+        self, integration_id: str, object_name: str, local: RecordStore, options: RunOptions | None
+    ) -> AsyncIterator[Runner]:
+        options = options or RunOptions()
+        integration = await self.repository.get_integration(integration_id)
+        if not integration.sync_enabled:
+            msg = f"sync is switched off for integration {integration_id!r}"
+            raise ConfigurationError(msg)
+        async with (
+            self._budget(integration, options.max_calls) as budget,
+            self._connected(
+                integration, budget, RunJobs(self.repository, integration_id, object_name, self._observers)
+            ) as provider,
+        ):
+            remote = await provider.records(object_name)
+            mapping, rule = await self._compiled(integration, object_name, local, remote)
+            yield Runner(
+                integration_id=integration_id,
+                entity_type=object_name,
+                mapping=mapping,
+                rule=rule,
+                local=local,
+                remote=remote,
+                repository=self.repository,
+                clock=self._clock,
+                budget=budget,
+                digest_key=unseal(self._vault, integration).digest_key,
+                options=options,
+                observers=self._observers,
+            )
+
+    async def _compiled(
+        self, integration: Integration, object_name: str, local: RecordStore, remote: RecordStore
+    ) -> tuple[ObjectMapping, RecordRule]:
+        mapping = integration.field_mappings.get(object_name)
+        if mapping is None:
+            known = ", ".join(sorted(integration.field_mappings)) or "none"
+            msg = f"integration {integration.id!r} has no mapping for {object_name!r} (mapped objects: {known})"
+            raise ConfigurationError(msg)
+        ours, theirs = await local.describe(), await remote.describe()
+        if integration.settings.get("default_mappings"):
+            mapping = fitted(mapping, ours, theirs)
+        custom = {
+            f.markmail_field: self._custom[f.markmail_field] for f in mapping.fields if f.markmail_field in self._custom
+        }
+        return mapping, compile_mapping(mapping, ours, theirs, custom=custom)
+
+    def _credential_store(self, integration_id: str) -> SealedCredentialStore:
+        lock = self._locks.setdefault(integration_id, anyio.Lock())
+        return SealedCredentialStore(self.repository, self._vault, self._clock, integration_id, lock=lock)
+
+    async def _remember(self, integration_id: str, memory: Mapping[str, str]) -> None:
+        def remembering(integration: Integration) -> Integration:
+            return integration.model_copy(update={"settings": {**integration.settings, "remembered": dict(memory)}})
+
+        await self.repository.change_integration(integration_id, remembering)
+
+
+def fitted(mapping: ObjectMapping, local: ObjectSchema, remote: ObjectSchema) -> ObjectMapping:
+    """A provider's default mapping without the fields that a side does not have."""
+
+    def offered(schema: ObjectSchema, name: str) -> bool:
+        return schema.open or schema.field(name) is not None
+
+    kept = tuple(f for f in mapping.fields if offered(local, f.markmail_field) and offered(remote, f.crm_field))
+    return mapping.model_copy(update={"fields": kept})

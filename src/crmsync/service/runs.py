@@ -1,0 +1,84 @@
+"""Runs: check a mapping, plan, apply, sync, and what became of them."""
+
+from __future__ import annotations
+
+from crmsync.models.plans import Plan
+from crmsync.models.runs import ObjectStatus, RunOptions, RunReport
+from crmsync.models.state import LinkStatus, SyncLog
+from crmsync.protocols.conversion import RecordRule
+from crmsync.protocols.records import RecordStore
+from crmsync.service.opening import Opening
+
+
+class RunVerbs(Opening):
+    """The part of `CRMSync` that runs syncs."""
+
+    async def check_mapping(self, integration_id: str, object_name: str, local: RecordStore) -> RecordRule:
+        """Check an object's mapping against both sides.
+
+        :raises MappingError: with every fault at once.
+        """
+        integration = await self.repository.get_integration(integration_id)
+        async with self._budget(integration) as budget, self._connected(integration, budget) as provider:
+            _, rule = await self._compiled(integration, object_name, local, await provider.records(object_name))
+            return rule
+
+    async def plan(
+        self, integration_id: str, object_name: str, local: RecordStore, *, options: RunOptions | None = None
+    ) -> Plan:
+        """The dry run: what `sync` would write now. Writes nothing on either side.
+
+        :raises MappingError: the mapping has faults. :raises ProviderError: a side failed as a whole.
+        """
+        async with self._runner(integration_id, object_name, local, options) as runner:
+            return await runner.plan()
+
+    async def apply(self, plan: Plan, local: RecordStore, *, options: RunOptions | None = None) -> RunReport:
+        """Write what a plan holds and nothing else; records that changed since are left for the next run.
+
+        :raises StaleRecordError: the mapping changed since the plan was made.
+        """
+        async with self._runner(plan.integration_id, plan.entity_type, local, options) as runner:
+            report = await runner.apply(plan)
+        await self._note_sync(plan.integration_id)
+        return report
+
+    async def sync(
+        self, integration_id: str, object_name: str, local: RecordStore, *, options: RunOptions | None = None
+    ) -> RunReport:
+        """Read, plan, write, acknowledge, page by page. The report's status says how it ended.
+
+        :raises SafetyStopError: a guard stopped it (also logged). :raises ProviderError: a side failed as a whole.
+        :raises ConcurrentUpdateError: another process is running this object.
+        :raises MappingError: see `check_mapping`.
+        """
+        async with self._runner(integration_id, object_name, local, options) as runner:
+            report = await runner.sync()
+        await self._note_sync(integration_id)
+        return report
+
+    async def status(self, integration_id: str) -> list[ObjectStatus]:
+        """Where each mapped object stands."""
+        integration = await self.repository.get_integration(integration_id)
+        return [await self._object_status(integration_id, name) for name in sorted(integration.field_mappings)]
+
+    async def logs(self, integration_id: str, object_name: str | None = None, *, limit: int = 100) -> list[SyncLog]:
+        """Past runs, newest first."""
+        return await self.repository.list_logs(integration_id, object_name, limit=limit)
+
+    async def _object_status(self, integration_id: str, object_name: str) -> ObjectStatus:
+        counts = await self.repository.count_links(integration_id, object_name)
+        logs = await self.repository.list_logs(integration_id, object_name, limit=1)
+        return ObjectStatus(
+            entity_type=object_name,
+            synced=counts.get(LinkStatus.SYNCED, 0),
+            conflicts=counts.get(LinkStatus.CONFLICT, 0),
+            rejected=counts.get(LinkStatus.REJECTED, 0),
+            quarantined=counts.get(LinkStatus.QUARANTINED, 0),
+            deleted=counts.get(LinkStatus.DELETED, 0),
+            last_run=RunReport.model_validate(logs[0].error_details["report"]) if logs else None,
+        )
+
+    async def _note_sync(self, integration_id: str) -> None:
+        noted = {"last_sync_at": self._clock.now()}
+        await self.repository.change_integration(integration_id, lambda found: found.model_copy(update=noted))
