@@ -9,8 +9,8 @@ from datetime import timedelta
 import anyio
 import attrs
 
-from crmsync.engine.batch import Gate, carry_out
-from crmsync.engine.context import RunContext, id_of, shadow_of
+from crmsync.engine.batch import carry_out
+from crmsync.engine.context import RunContext
 from crmsync.engine.deletes import (
     DeleteQueue,
     MergeTrail,
@@ -19,19 +19,18 @@ from crmsync.engine.deletes import (
     queue_deleted,
     repoint_merged,
 )
-from crmsync.engine.intake import Intake, attach_conflicts, take_in
+from crmsync.engine.intake import Intake, take_in
 from crmsync.engine.keyindex import KeySet
 from crmsync.engine.matching import Matcher
 from crmsync.engine.reading import read_pass
 from crmsync.engine.recovery import recover
+from crmsync.engine.retrying import BATCH, carry, pairs_of, retry_unfinished
 from crmsync.engine.tasks import single_error
 from crmsync.engine.work import Work
 from crmsync.errors import CursorExpiredError
 from crmsync.models.plans import PlannedRecord
-from crmsync.models.records import ChangePage, Record, Side
-from crmsync.models.state import Acknowledgement, ConflictStatus, Cursors, Link, LinkStatus
-
-_RETRY_BATCH = 1000
+from crmsync.models.records import ChangePage, Side
+from crmsync.models.state import Acknowledgement, Cursors
 
 
 async def run(ctx: RunContext) -> None:
@@ -121,76 +120,6 @@ class _SidePass:
             self._queue.add(link, missing)
 
 
-async def retry_unfinished(ctx: RunContext, matcher: Matcher) -> None:
-    """Look again at everything that an earlier run could not finish, although its source did not change."""
-    decided = await ctx.repository.list_conflicts(
-        ctx.integration_id, ctx.entity_type, statuses=(ConflictStatus.DECIDED,), limit=100_000
-    )
-    ids = list(dict.fromkeys(conflict.markmail_id for conflict in decided))
-    await _retry(ctx, matcher, list((await ctx.links(Side.LOCAL, ids)).values()))
-    after = ""
-    statuses = (LinkStatus.REJECTED, LinkStatus.QUARANTINED)
-    while links := await ctx.repository.scan_links(
-        ctx.integration_id, ctx.entity_type, statuses=statuses, after=after, limit=_RETRY_BATCH
-    ):
-        after = links[-1].markmail_id
-        await _retry(ctx, matcher, [link for link in links if link.markmail_id not in ctx.tried])
-
-
-async def _retry(ctx: RunContext, matcher: Matcher, links: Sequence[Link]) -> None:
-    ctx.tried.update(link.markmail_id for link in links)
-    pairs = [link for link in links if link.local_shadow and link.remote_shadow]
-    queue = DeleteQueue()
-    await _carry(ctx, await _pairs(ctx, pairs, queue), Side.LOCAL, queue)
-    lone = [link for link in links if not (link.local_shadow and link.remote_shadow)]
-    records = {born: await _lone_records(ctx, born, lone) for born in Side}
-    await matcher.look_up({e for born in Side for r in records[born] if (e := ctx.email(born, r))})
-    for born in (Side.REMOTE, Side.LOCAL):
-        await _carry(ctx, await _lone(ctx, matcher, born, records[born]), born, queue)
-    matcher.forget()
-    if queue:
-        await carry_out_deletes(ctx, queue)
-
-
-async def _carry(ctx: RunContext, works: list[Work], side: Side, queue: DeleteQueue, gate: Gate | None = None) -> None:
-    if works:
-        result = await carry_out(ctx, works, side=side, gate=gate)
-        for link, missing in result.gone:
-            queue.add(link, missing)
-
-
-async def _pairs(ctx: RunContext, links: Sequence[Link], queue: DeleteQueue) -> list[Work]:
-    locals_ = await ctx.local.get([link.markmail_id for link in links], fields=ctx.fields(Side.LOCAL))
-    remotes = await ctx.remote.get([link.crm_id for link in links if link.crm_id], fields=ctx.fields(Side.REMOTE))
-    works = []
-    for link in links:
-        local, remote = locals_.get(link.markmail_id), remotes.get(link.crm_id or "")
-        if local is not None and remote is not None:
-            works.append(Work(link, local, remote))
-        for side, record in ((Side.LOCAL, local), (Side.REMOTE, remote)):
-            if record is None:
-                queue.add(link, side)
-    await attach_conflicts(ctx, works)
-    return works
-
-
-async def _lone_records(ctx: RunContext, born: Side, links: Sequence[Link]) -> list[Record]:
-    """Records that never got a counterpart, as they are now; the links of those that are gone are dropped."""
-    by_id = {found: link for link in links if link.born is born and (found := id_of(link, born))}
-    records = await ctx.store(born).get(list(by_id), fields=ctx.fields(born))
-    vanished = tuple(link.markmail_id for record_id, link in by_id.items() if record_id not in records)
-    if vanished:
-        await ctx.acknowledge(Acknowledgement(removed_links=vanished))
-    return list(records.values())
-
-
-async def _lone(ctx: RunContext, matcher: Matcher, born: Side, records: Sequence[Record]) -> list[Work]:
-    """Match them, but for those that the batch before has linked meanwhile."""
-    links = await ctx.links(born, [record.id for record in records])
-    still = [r for r in records if (link := links.get(r.id)) is not None and not shadow_of(link, born.other)]
-    return await matcher.match(born, still, links) if still else []
-
-
 async def apply(ctx: RunContext, planned: Sequence[PlannedRecord], cursors: Cursors) -> None:
     """Carry out exactly what a plan holds; records that changed since are left for the next run."""
     allowed = {record.fingerprint for record in planned}
@@ -202,15 +131,15 @@ async def apply(ctx: RunContext, planned: Sequence[PlannedRecord], cursors: Curs
         return digest in allowed
 
     queue = DeleteQueue()
-    for start in range(0, len(planned), _RETRY_BATCH):
-        batch = planned[start : start + _RETRY_BATCH]
+    for start in range(0, len(planned), BATCH):
+        batch = planned[start : start + BATCH]
         links = await ctx.links(Side.LOCAL, [record.markmail_id for record in batch if record.markmail_id])
         pairs = [link for link in links.values() if link.local_shadow and link.remote_shadow]
-        await _carry(ctx, await _pairs(ctx, pairs, queue), Side.LOCAL, queue, gate)
+        await carry(ctx, await pairs_of(ctx, pairs, queue), Side.LOCAL, queue, gate)
         linked = {link.markmail_id for link in pairs}
         lone = [record for record in batch if record.markmail_id not in linked]
-        await _carry(ctx, await _met(ctx, matcher, Side.REMOTE, lone), Side.REMOTE, queue, gate)
-        await _carry(ctx, await _met(ctx, matcher, Side.LOCAL, lone), Side.LOCAL, queue, gate)
+        await carry(ctx, await _met(ctx, matcher, Side.REMOTE, lone), Side.REMOTE, queue, gate)
+        await carry(ctx, await _met(ctx, matcher, Side.LOCAL, lone), Side.LOCAL, queue, gate)
     if queue:
         await carry_out_deletes(ctx, queue, gate=gate)
     await ctx.acknowledge(Acknowledgement(cursors=cursors))
