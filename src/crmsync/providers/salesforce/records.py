@@ -11,7 +11,7 @@ import attrs
 from crmsync.errors import CRMError, SchemaChangedError
 from crmsync.models.records import ChangePage, Operation, OperationKind, Outcome, OutcomeStatus, Record, StoreLimits
 from crmsync.models.schema import ObjectSchema
-from crmsync.providers.salesforce import retrieving
+from crmsync.providers.salesforce import merges, retrieving
 from crmsync.providers.salesforce.bulk.following import settle
 from crmsync.providers.salesforce.changes import ChangeReader
 from crmsync.providers.salesforce.client import SalesforceClient
@@ -100,6 +100,11 @@ class SalesforceRecordStore:
         if self._key_field is None:
             return []
         return await retrieving.find(self._client, await self._reader(), self._key_field, keys, fields)
+
+    async def merged_into(self, survivors: Sequence[str]) -> Sequence[Record]:
+        """See `SupportsMerges`: as long as the losers are in the recycle bin, 15 days."""
+        asked = [found for given in survivors if (found := full_id(given))]
+        return await merges.merged_into(self._client, await self._reader(), asked)
 
     async def write(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
         if len(operations) > LARGE:

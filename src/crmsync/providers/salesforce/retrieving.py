@@ -27,9 +27,9 @@ async def query(client: SalesforceClient, statement: str, *, deleted: bool = Fal
     return answer, rows, done
 
 
-async def query_all(client: SalesforceClient, statement: str) -> list[Any]:
-    """Every row of a query, batch by batch."""
-    answer, rows, done = await query(client, statement)
+async def query_all(client: SalesforceClient, statement: str, *, deleted: bool = False) -> list[Any]:
+    """Every row of a query, batch by batch. ``deleted`` shows the recycle bin too."""
+    answer, rows, done = await query(client, statement, deleted=deleted)
     while not done:
         path = answer.body.get("nextRecordsUrl")
         if not isinstance(path, str) or not path.startswith("/services/data/"):

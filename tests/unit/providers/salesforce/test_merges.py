@@ -1,0 +1,103 @@
+"""Asking a record who was merged into it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from pydantic import SecretStr
+
+from crmsync.engine import RunBudget
+from crmsync.models.records import Record
+from crmsync.protocols.provider import ProviderContext
+from crmsync.protocols.records import SupportsMerges
+from crmsync.providers.salesforce import SalesforceProvider, SalesforceProviderFactory
+from crmsync.testing.salesforce import DEFAULT_TOKEN, SalesforceOrg
+from crmsync.testing.salesforce.transport import InProcessTransport
+from crmsync.testing.world import FakeClock
+from tests.unit.providers.salesforce.conftest import URL
+
+pytestmark = pytest.mark.anyio
+
+NEEDED = {"Account": {"Name": "Acme"}, "Contact": {"LastName": "Ada"}, "Lead": {"LastName": "Ada", "Company": "Acme"}}
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def org(clock: FakeClock) -> SalesforceOrg:
+    return SalesforceOrg(clock=clock.now)
+
+
+@pytest.fixture
+async def provider(org: SalesforceOrg, clock: FakeClock) -> AsyncIterator[SalesforceProvider]:
+    token = {"access_token": SecretStr(DEFAULT_TOKEN)}
+    context = ProviderContext(clock, RunBudget())
+    async with SalesforceProviderFactory(InProcessTransport(org)).open({"instance_url": URL}, token, context) as opened:
+        yield opened
+
+
+def trail(tombstones: list[Record]) -> dict[str, str | None]:
+    assert all(tombstone.deleted for tombstone in tombstones)
+    return {tombstone.id: tombstone.merged_into for tombstone in tombstones}
+
+
+@pytest.mark.parametrize("name", NEEDED)
+async def test_the_losers_of_a_merge_are_found_by_their_survivor(
+    provider: SalesforceProvider, org: SalesforceOrg, name: str
+) -> None:
+    kept, lost, also_lost, stranger = (org.create(name, NEEDED[name]) for _ in range(4))
+    org.merge(name, kept, [lost, also_lost])
+    org.delete(name, stranger)
+    store = await provider.records(name)
+    assert isinstance(store, SupportsMerges)
+    assert trail(list(await store.merged_into([kept, stranger]))) == {lost: kept, also_lost: kept}
+
+
+async def test_what_was_merged_into_a_loser_before_is_found_too(
+    provider: SalesforceProvider, org: SalesforceOrg
+) -> None:
+    first, second, third = (org.create("Contact", {"LastName": "Ada"}) for _ in range(3))
+    org.merge("Contact", second, [first])
+    org.merge("Contact", third, [second])
+    store = await provider.records("Contact")
+    assert trail(list(await store.merged_into([third]))) == {second: third, first: second}
+
+
+async def test_ids_are_recognised_in_their_short_form_and_others_ignored(
+    provider: SalesforceProvider, org: SalesforceOrg
+) -> None:
+    kept, lost = (org.create("Contact", {"LastName": "Ada"}) for _ in range(2))
+    org.merge("Contact", kept, [lost])
+    store = await provider.records("Contact")
+    assert trail(list(await store.merged_into([kept[:15], "nobody"]))) == {lost: kept}
+
+
+async def test_a_loser_that_was_brought_back_was_not_merged(provider: SalesforceProvider, org: SalesforceOrg) -> None:
+    kept, lost = (org.create("Contact", {"LastName": "Ada"}) for _ in range(2))
+    org.merge("Contact", kept, [lost])
+    org.undelete("Contact", lost)
+    assert list(await (await provider.records("Contact")).merged_into([kept])) == []
+
+
+async def test_what_cannot_be_merged_is_not_asked_for(provider: SalesforceProvider, org: SalesforceOrg) -> None:
+    campaign = org.create("Campaign", {"Name": "Spring"})
+    store = await provider.records("Campaign")
+    await store.describe()
+    before = org.api_calls
+    assert list(await store.merged_into([campaign])) == []
+    assert org.calls.get("queryAll", 0) == 0
+    assert org.api_calls - before <= 1, "who we are, and nothing else"
+
+
+async def test_a_page_of_survivors_takes_few_calls(provider: SalesforceProvider, org: SalesforceOrg) -> None:
+    store = await provider.records("Contact")
+    kept, lost = (org.create("Contact", {"LastName": "Ada"}) for _ in range(2))
+    org.merge("Contact", kept, [lost])
+    before = org.api_calls
+    ids = [f"0030000000{number:05d}AAA" for number in range(1999)]
+    assert trail(list(await store.merged_into([*ids, kept]))) == {lost: kept}
+    assert org.api_calls - before <= 8
