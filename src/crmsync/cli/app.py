@@ -14,6 +14,7 @@ import typer
 from crmsync.cli.commands import beginning, conflicts, connecting, demo, emulating, looking, runs
 from crmsync.cli.exits import ExitCode, UsageProblemError, exit_code_for
 from crmsync.cli.output import Format, Output
+from crmsync.providers.log_redaction import RedactSecrets
 
 _EPILOG: Final = (
     "Exit codes: 0 success; 1 failure; 2 the command line or the configuration is at fault; 3 partial (records were"
@@ -78,6 +79,8 @@ def _log(*, debug: bool) -> None:
     """What libraries log is for those who debug; without any handler the interpreter would print it."""
     if debug:
         logging.basicConfig(level=logging.INFO)
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(RedactSecrets())
     elif not logging.getLogger().handlers:
         logging.getLogger().addHandler(logging.NullHandler())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
@@ -25,6 +24,7 @@ from crmsync.errors import (
 )
 from crmsync.protocols.provider import ProviderContext
 from crmsync.protocols.runtime import Clock, JobLog
+from crmsync.providers.log_redaction import protect_http_loggers
 from crmsync.providers.salesforce import bodies, versions
 from crmsync.providers.salesforce.auth import Authorizer
 from crmsync.providers.salesforce.backoff import BackOff, LostAnswerError, retry_after
@@ -376,30 +376,12 @@ class _Request:
     headers: Mapping[str, str] = MappingProxyType({})
 
 
-class _HideQueries(logging.Filter):
-    """Takes the query string, and with it record values, out of httpx2's log line of a request to Salesforce."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(_without_query(argument) for argument in record.args)
-        return True
-
-
-def _without_query(argument: object) -> object:
-    if isinstance(argument, httpx2.URL) and argument.path.startswith("/services/"):
-        return argument.copy_with(query=None)
-    return argument
-
-
-_HIDE_QUERIES = _HideQueries()
-
-
 @asynccontextmanager
 async def open_http(
     settings: SalesforceSettings, transport: httpx2.AsyncBaseTransport | None = None
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """Open the HTTP client of a connection; ``transport`` replaces the network, for tests."""
-    logging.getLogger("httpx2").addFilter(_HIDE_QUERIES)
+    protect_http_loggers()
     async with httpx2.AsyncClient(
         headers=HEADERS,
         timeout=settings.timeout,

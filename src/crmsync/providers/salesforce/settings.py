@@ -60,7 +60,7 @@ class SalesforceSettings(BaseModel):
     its position every pass reads again, for transactions that commit late. ``safety_seconds`` is subtracted from the
     server's clock for the delay between a query and its answer. ``concurrent_calls`` is how many may be on their way at
     once; while the org is busy they are fewer. ``allow_duplicates`` saves records against the org's duplicate rules
-    where these only warn.
+    where these only warn; bulk jobs cannot, so records then go as collections.
     ``transport`` ``sf`` sends every call through the Salesforce CLI, where only that may reach the org; ``sf`` is for
     what goes through it.
     ``channel`` is how records are written: ``auto`` chooses by size, speed and calls left. ``bulk_wait_seconds`` is how
@@ -129,6 +129,14 @@ class SalesforceSettings(BaseModel):
         if parts.scheme != "https" and not loopback:
             raise ValueError("a token is only sent over https")
         return origin
+
+    @model_validator(mode="after")
+    def _can_allow_duplicates(self) -> SalesforceSettings:
+        if self.allow_duplicates and self.channel is ChannelName.BULK:
+            raise ValueError(
+                "allow_duplicates: bulk jobs know no such option; set channel to auto or collections, or leave it out"
+            )
+        return self
 
     @property
     def saving_headers(self) -> Mapping[str, str]:

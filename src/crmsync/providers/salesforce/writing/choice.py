@@ -36,12 +36,17 @@ class Choice:
     reason: str
 
 
-def choose(rows: int, pace: Pace, calls_left: CallsLeft, *, wanted: ChannelName, bulk_works: bool = True) -> Choice:
-    """Choose for a batch of rows. ``bulk_works`` False: the org refused a job on this connection."""
+NO_DUPLICATE_HEADER: Final = "a bulk job takes no duplicate rule header, which allow_duplicates needs"
+"""Among the headers of Bulk API 2.0 there is none for duplicate rules ("Headers", Bulk API 2.0 and Bulk API Developer
+Guide); that of REST is ignored (simple-salesforce/simple-salesforce, issue 628)."""
+
+
+def choose(rows: int, pace: Pace, calls_left: CallsLeft, *, wanted: ChannelName, no_bulk: str = "") -> Choice:
+    """Choose for a batch of rows. ``no_bulk`` is why a job will not do, if it will not."""
     if wanted is not ChannelName.AUTO:
         return Choice(wanted, "the settings ask for it")
-    if not bulk_works:
-        return Choice(ChannelName.COLLECTIONS, "the org refused a bulk job")
+    if no_bulk:
+        return Choice(ChannelName.COLLECTIONS, no_bulk)
     calls = math.ceil(rows / COLLECTION_ROWS)
     left = calls_left.left
     if left is not None and calls + _RESERVE > left and calls > JOB_CALLS:

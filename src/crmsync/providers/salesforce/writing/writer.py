@@ -14,7 +14,7 @@ from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.schema import SObject
 from crmsync.providers.salesforce.settings import ChannelName
 from crmsync.providers.salesforce.writing.bulk import BulkChannel
-from crmsync.providers.salesforce.writing.choice import Choice, choose
+from crmsync.providers.salesforce.writing.choice import NO_DUPLICATE_HEADER, Choice, choose
 from crmsync.providers.salesforce.writing.collections import CollectionsChannel
 from crmsync.providers.salesforce.writing.outcomes import Channel, Sent
 from crmsync.providers.salesforce.writing.rows import Row, Verb, plan_writes
@@ -46,10 +46,13 @@ class Writer:
         """Operations that make a good write at present: many where they would go through a bulk job."""
         return LARGE if self.choice(LARGE).channel is ChannelName.BULK else MODERATE
 
-    def choice(self, rows: int) -> Choice:
+    def choice(self, rows: int, verb: Verb = Verb.UPSERT) -> Choice:
         """The channel for so many rows at present."""
         client = self._client
-        return choose(rows, client.pace, client.calls_left, wanted=client.settings.channel, bulk_works=self._bulk.works)
+        no_bulk = "" if self._bulk.works else "the org refused a bulk job"
+        if client.settings.allow_duplicates and verb is not Verb.DELETE:
+            no_bulk = NO_DUPLICATE_HEADER
+        return choose(rows, client.pace, client.calls_left, wanted=client.settings.channel, no_bulk=no_bulk)
 
     async def write(self, operations: Sequence[Operation]) -> list[Outcome]:
         """One outcome for each operation, in order.
@@ -76,7 +79,7 @@ class Writer:
 
     def _routes(self, verb: Verb, rows: Sequence[Row]) -> list[tuple[Channel, Sequence[Row]]]:
         """The rows by channel. An insert has no key that its result could be told by: it never goes through a job."""
-        if not verb.repeatable or self.choice(len(rows)).channel is ChannelName.COLLECTIONS:
+        if not verb.repeatable or self.choice(len(rows), verb).channel is ChannelName.COLLECTIONS:
             return [(self._collections, rows)]
         fit = [row for row in rows if carries(row.values)]
         unfit = [row for row in rows if not carries(row.values)]

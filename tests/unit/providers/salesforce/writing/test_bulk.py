@@ -13,7 +13,7 @@ from crmsync.models.records import Operation, OutcomeStatus
 from crmsync.models.state import RemoteJob
 from crmsync.protocols.provider import UnkeptJobs
 from crmsync.providers.salesforce.writing.bulk import parse_error
-from crmsync.testing.salesforce import SalesforceOrg, row_fault
+from crmsync.testing.salesforce import DuplicateRule, SalesforceOrg, row_fault
 from crmsync.testing.world import FakeClock
 from tests.unit.providers.salesforce.writing.conftest import Call, Desk, OpenDesk, create, delete, keyed, update
 
@@ -155,6 +155,22 @@ async def test_after_a_failed_job_auto_takes_collections(open_desk: OpenDesk) ->
         desk.org.daily_limit = 100_000
         assert all(outcome.ok for outcome in await desk.store.write(keyed(range(2_000))))
     assert len(desk.sent.of("POST", "/jobs/ingest")) == 1
+
+
+async def test_records_that_may_be_duplicates_never_go_through_a_job_but_deletes_do(open_desk: OpenDesk) -> None:
+    """A job has no header to let them pass, so the rule that only warns would refuse them."""
+    clock = FakeClock()
+    org = SalesforceOrg(clock=clock.now, daily_limit=60)
+    org.rules.duplicates.append(DuplicateRule(object_name="Contact", fields=["LastName"], allow=True))
+    async with open_desk(org=org, clock=clock, allow_duplicates=True) as desk:
+        same = [create(number, key=f"key-{number}", LastName="Smith") for number in range(5_000)]
+        outcomes = await desk.store.write(same)
+        assert all(outcome.ok for outcome in outcomes)
+        assert not jobs_of(desk)
+        assert desk.store.limits.write_batch == 2_000
+        gone = await desk.store.write([delete(outcome.id or "") for outcome in outcomes])
+        assert all(outcome.ok for outcome in gone)
+        assert jobs_of(desk)
 
 
 async def test_an_org_that_takes_no_jobs_gets_collections_at_once(open_desk: OpenDesk) -> None:

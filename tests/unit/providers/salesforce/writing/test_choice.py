@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crmsync.errors import ConfigurationError
 from crmsync.providers.salesforce.limits import ApiUsage, CallsLeft
 from crmsync.providers.salesforce.pace import Pace
-from crmsync.providers.salesforce.settings import ChannelName
+from crmsync.providers.salesforce.settings import ChannelName, read_settings
 from crmsync.providers.salesforce.writing.choice import choose
 
 AUTO, COLLECTIONS, BULK = ChannelName.AUTO, ChannelName.COLLECTIONS, ChannelName.BULK
@@ -56,9 +57,15 @@ def test_the_settings_can_force_a_channel(wanted: ChannelName, rows: int) -> Non
 
 
 def test_an_org_that_refused_a_job_gets_no_other() -> None:
-    choice = choose(100_000, Pace(), PLENTY, wanted=AUTO, bulk_works=False)
+    choice = choose(100_000, Pace(), PLENTY, wanted=AUTO, no_bulk="the org refused a job")
     assert choice.channel is COLLECTIONS
     assert "refused" in choice.reason
+
+
+def test_duplicates_cannot_be_allowed_in_a_job_so_the_two_settings_exclude_each_other() -> None:
+    settings = {"instance_url": "https://acme.my.salesforce.com", "allow_duplicates": True, "channel": "bulk"}
+    with pytest.raises(ConfigurationError, match="allow_duplicates: bulk jobs know no such option"):
+        read_settings(settings)
 
 
 @given(rows=st.integers(500, 200_000), left=st.integers(100, 100_000), more=st.integers(1, 100_000))
