@@ -23,7 +23,8 @@
         StaleRecordError           the record changed after it was planned
       StorageError
         NotFoundError              also a LookupError
-        ConcurrentUpdateError      another process holds or took the lease
+        ConcurrentUpdateError      another process holds the lease
+          LeaseLostError           another process took it while this one stood still
       SafetyStopError              a guard stopped the run before it did harm
         DeleteGuardError           .planned, .limit
         BudgetExceededError        .used, .limit, .scope (the run, the day, the org), .resumes_at
@@ -182,7 +183,11 @@ class NotFoundError(StorageError, LookupError):
 
 
 class ConcurrentUpdateError(StorageError):
-    """Another process holds the lease, or took it while this one was away."""
+    """Another process holds the lease."""
+
+
+class LeaseLostError(ConcurrentUpdateError):
+    """Another process took the lease while this one stood still; from then on this one stored and wrote nothing."""
 
 
 class SafetyStopError(CRMError):
@@ -237,6 +242,7 @@ __all__ = [
     "CursorExpiredError",
     "DeleteGuardError",
     "DuplicateError",
+    "LeaseLostError",
     "MappingError",
     "MissingExtraError",
     "NotFoundError",

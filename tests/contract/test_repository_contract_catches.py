@@ -11,7 +11,7 @@ import anyio
 import attrs
 import pytest
 
-from crmsync.errors import ConcurrentUpdateError, NotFoundError, StorageError
+from crmsync.errors import ConcurrentUpdateError, LeaseLostError, NotFoundError, StorageError
 from crmsync.models.integrations import Integration, MappingTemplate
 from crmsync.models.records import Side
 from crmsync.models.state import (
@@ -103,7 +103,7 @@ class RefusesExpired(MemoryRepository):
 
     async def renew_lease(self, lease: Lease, *, now: datetime, ttl: timedelta) -> Lease:
         if lease.expires_at <= now:
-            raise ConcurrentUpdateError("expired")
+            raise LeaseLostError("expired")
         return await super().renew_lease(lease, now=now, ttl=ttl)
 
 
@@ -321,8 +321,18 @@ class ListsEveryJob(MemoryRepository):
 
 
 class ForgetsEveryJobWithOne(MemoryRepository):
-    async def remove_remote_job(self, integration_id: str, entity_type: str, job_id: str) -> None:
-        self._object(integration_id, entity_type).jobs.clear()
+    async def remove_remote_job(self, lease: Lease, job_id: str) -> None:
+        self._object(lease.integration_id, lease.entity_type).jobs.clear()
+
+
+class IgnoresTheFenceOfJobs(MemoryRepository):
+    async def add_remote_job(self, lease: Lease, job: RemoteJob) -> None:
+        await super().add_remote_job(await _current(self, lease), job)
+
+
+class ForgetsJobsWithoutALease(MemoryRepository):
+    async def remove_remote_job(self, lease: Lease, job_id: str) -> None:
+        await super().remove_remote_job(await _current(self, lease), job_id)
 
 
 class SortsJobs(MemoryRepository):
@@ -377,6 +387,8 @@ BROKEN: list[tuple[type[MemoryRepository], Promise]] = [
         ForgetsEveryJobWithOne,
         RepositoryContract.test_a_job_that_is_over_is_gone_and_one_that_is_not_there_does_not_matter,
     ),
+    (IgnoresTheFenceOfJobs, RepositoryContract.test_a_lost_lease_neither_notes_nor_forgets_a_job),
+    (ForgetsJobsWithoutALease, RepositoryContract.test_a_lost_lease_neither_notes_nor_forgets_a_job),
     (SortsJobs, RepositoryContract.test_jobs_are_listed_as_they_were_added_in_order),
     (FailsOnMany, RepositoryContract.test_thousands_of_links_are_stored_and_looked_up_at_once),
 ]

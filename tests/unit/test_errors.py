@@ -32,6 +32,7 @@ EXAMPLES: list[errors.CRMError] = [
     errors.StaleRecordError("changed since"),
     errors.NotFoundError("nothing under this id"),
     errors.ConcurrentUpdateError("another holds it"),
+    errors.LeaseLostError("another took it"),
     errors.DeleteGuardError(planned=120, limit=50),
     errors.BudgetExceededError(used=10, limit=10),
 ]

@@ -49,6 +49,7 @@ _REMEDIES: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (errors.RateLimitedError, "wait, then run again: it goes on where it stopped"),
     (errors.UnavailableError, "check the address and the network, then run again: it goes on where it stopped"),
     (errors.SchemaChangedError, "compare the mapping with `crmsync fields`"),
+    (errors.LeaseLostError, "run again: the other run did the work, or goes on with it"),
     (
         errors.ConcurrentUpdateError,
         "let the other run end, or wait for it with --wait SECONDS; a killed one gives way by itself",

@@ -9,6 +9,7 @@ import attrs
 
 from crmsync.diff import Merger
 from crmsync.engine.budget import RunBudget
+from crmsync.engine.lease import RunLease
 from crmsync.engine.metering import MeteredStore
 from crmsync.engine.tally import RunTally
 from crmsync.models.events import SyncEvent
@@ -16,7 +17,7 @@ from crmsync.models.mappings import ObjectMapping
 from crmsync.models.plans import PlannedRecord
 from crmsync.models.records import Record, Side
 from crmsync.models.runs import RunOptions
-from crmsync.models.state import Acknowledgement, Cursors, Lease, Link
+from crmsync.models.state import Acknowledgement, Cursors, Link
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.observers import Observer
 from crmsync.protocols.repository import SyncRepository
@@ -31,9 +32,9 @@ class RunContext:
     """One run of one object of one integration.
 
     ``cursors`` are the positions that are acknowledged so far, ``reached`` those read so far. ``had_links`` False: the
-    run began with nothing linked, so nothing can be deleted. ``lease`` is replaced as it is renewed. ``tried`` are
-    the markmail_ids that this run looked at because an earlier one could not finish them. In a dry run nothing is
-    written or acknowledged: ``planned`` collects what would be.
+    run began with nothing linked, so nothing can be deleted. ``tried`` are the markmail_ids that this run looked at
+    because an earlier one could not finish them. In a dry run nothing is written or acknowledged: ``planned`` collects
+    what would be.
     """
 
     run_id: str
@@ -49,7 +50,7 @@ class RunContext:
     budget: RunBudget
     options: RunOptions
     tally: RunTally
-    lease: Lease
+    lease: RunLease
     cursors: Cursors = attrs.field(factory=Cursors)
     reached: Cursors = attrs.field(factory=Cursors)
     had_links: bool = True
@@ -116,7 +117,7 @@ class RunContext:
         """Store in one transaction; does nothing in a dry run, or if there is nothing to store."""
         if self.dry_run or acknowledgement == Acknowledgement():
             return
-        await self.repository.acknowledge(self.lease, acknowledgement)
+        await self.repository.acknowledge(self.lease.current, acknowledgement)
         if acknowledgement.cursors is not None:
             self.cursors = acknowledgement.cursors
 

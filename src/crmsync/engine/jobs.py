@@ -6,31 +6,31 @@ from collections.abc import Sequence
 
 import attrs
 
+from crmsync.engine.lease import RunLease
 from crmsync.models.events import JobProgressed
 from crmsync.models.state import RemoteJob
 from crmsync.protocols.observers import Observer
-from crmsync.protocols.repository import SyncRepository
 
 
 @attrs.frozen(slots=True)
 class RunJobs:
-    """A `JobLog` for the runs of one object of one integration. Only a run may use it: it holds the object's lease."""
+    """A `JobLog` for the runs of one object of one integration, fenced by the run's lease."""
 
-    repository: SyncRepository
-    integration_id: str
-    entity_type: str
+    lease: RunLease
     observers: Sequence[Observer] = ()
 
     async def add(self, job: RemoteJob) -> None:
-        await self.repository.add_remote_job(self.integration_id, self.entity_type, job)
+        await self.lease.repository.add_remote_job(self.lease.current, job)
 
     async def remove(self, job_id: str) -> None:
-        await self.repository.remove_remote_job(self.integration_id, self.entity_type, job_id)
+        await self.lease.repository.remove_remote_job(self.lease.current, job_id)
 
     async def unfinished(self) -> Sequence[RemoteJob]:
-        return await self.repository.list_remote_jobs(self.integration_id, self.entity_type)
+        lease = self.lease
+        return await lease.repository.list_remote_jobs(lease.integration_id, lease.entity_type)
 
     def progressed(self, job: RemoteJob, processed: int) -> None:
-        event = JobProgressed(self.integration_id, self.entity_type, job.job_id, processed, job.records)
+        lease = self.lease
+        event = JobProgressed(lease.integration_id, lease.entity_type, job.job_id, processed, job.records)
         for observer in self.observers:
             observer.notify(event)

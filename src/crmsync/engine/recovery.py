@@ -42,7 +42,7 @@ async def recover(ctx: RunContext) -> None:
         link = known or ctx.new_link(entry.markmail_id, remote.id, entry.target.other)
         recovered[entry.markmail_id] = _recovered(ctx, attrs.evolve(link, crm_id=remote.id), entry, local, remote)
     done = tuple(entry.op_id for entry in entries)
-    await ctx.repository.acknowledge(ctx.lease, Acknowledgement(links=tuple(recovered.values()), done=done))
+    await ctx.repository.acknowledge(ctx.lease.current, Acknowledgement(links=tuple(recovered.values()), done=done))
 
 
 async def _remotes(ctx: RunContext, entries: Sequence[JournalEntry], links: dict[str, Link]) -> dict[str, Record]:

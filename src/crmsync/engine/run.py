@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from datetime import timedelta
+from collections.abc import Sequence
 
-import anyio
 import attrs
 
 from crmsync.engine.batch import carry_out
@@ -25,7 +22,6 @@ from crmsync.engine.matching import Matcher
 from crmsync.engine.reading import read_pass
 from crmsync.engine.recovery import recover
 from crmsync.engine.retrying import BATCH, carry, pairs_of, retry_unfinished
-from crmsync.engine.tasks import single_error
 from crmsync.engine.work import Work
 from crmsync.errors import CursorExpiredError
 from crmsync.models.plans import PlannedRecord
@@ -155,27 +151,3 @@ async def _met(ctx: RunContext, matcher: Matcher, side: Side, planned: Sequence[
     if not records:
         return []
     return (await take_in(ctx, matcher, side, list(records.values()))).works
-
-
-@asynccontextmanager
-async def kept_lease(ctx: RunContext) -> AsyncIterator[None]:
-    """Renew the lease while the body runs; release it after.
-
-    :raises ConcurrentUpdateError: another process took the lease; the body is cancelled.
-    """
-    ttl = timedelta(seconds=ctx.options.lease_seconds)
-
-    async def renew() -> None:
-        while True:
-            await anyio.sleep(ctx.options.lease_seconds / 3)
-            ctx.lease = await ctx.repository.renew_lease(ctx.lease, now=ctx.clock.now(), ttl=ttl)
-
-    try:
-        with single_error():
-            async with anyio.create_task_group() as group:
-                group.start_soon(renew)
-                yield
-                group.cancel_scope.cancel()
-    finally:
-        with anyio.CancelScope(shield=True):
-            await ctx.repository.release_lease(ctx.lease)

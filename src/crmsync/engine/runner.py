@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
-import anyio
 import attrs
 
 from crmsync.diff import Digester, Merger
 from crmsync.engine.budget import RunBudget
 from crmsync.engine.context import RunContext
+from crmsync.engine.lease import RunLease
 from crmsync.engine.metering import MeteredStore
-from crmsync.engine.run import apply, kept_lease, run
+from crmsync.engine.run import apply, run
 from crmsync.engine.tally import RunTally
-from crmsync.errors import CRMError, SafetyStopError, StaleRecordError
+from crmsync.errors import CRMError, SafetyStopError, StaleRecordError, StorageError
 from crmsync.models.events import RunFinished, RunStarted
 from crmsync.models.mappings import ObjectMapping
 from crmsync.models.plans import Plan
@@ -36,7 +36,7 @@ class Runner:
     """Runs one object of one integration between two open record stores.
 
     ``digest_key`` keys the shadows: it stays the same for the life of the integration. ``budget`` is the one that the
-    remote store spends from.
+    remote store spends from; ``lease`` the one that it, and its log of jobs, ask about.
     """
 
     integration_id: str
@@ -51,12 +51,18 @@ class Runner:
     digest_key: bytes = attrs.field(repr=False)
     options: RunOptions = attrs.field(factory=RunOptions)
     observers: Sequence[Observer] = ()
+    lease: RunLease = attrs.field(
+        default=attrs.Factory(
+            lambda self: RunLease(self.repository, self.integration_id, self.entity_type, self.clock), takes_self=True
+        )
+    )
 
     async def sync(self) -> RunReport:
         """Read, plan, write and acknowledge, page by page.
 
         :raises SafetyStopError: a guard stopped it. :raises ProviderError: a side failed as a whole.
-        :raises ConcurrentUpdateError: another process runs this object. What was acknowledged before stays.
+        :raises ConcurrentUpdateError: another process runs this object.
+        :raises LeaseLostError: one took over while this process stood still. What was acknowledged before stays.
         """
         async with self._running(dry_run=False) as ctx:
             await run(ctx)
@@ -94,11 +100,8 @@ class Runner:
     async def _running(self, *, dry_run: bool) -> AsyncIterator[RunContext]:
         """Hold the lease, tell observers, and log how it ended."""
         run_id = uuid.uuid4().hex
-        now, ttl = self.clock.now(), timedelta(seconds=self.options.lease_seconds)
-        # Cancelled while it waits, the lease would be taken and never given back.
-        with anyio.CancelScope(shield=True):
-            lease = await self.repository.acquire_lease(self.integration_id, self.entity_type, run_id, now=now, ttl=ttl)
-        tally = RunTally(now)
+        tally = RunTally(self.clock.now())
+        await self.lease.acquire(run_id, self.options.lease_seconds)
         ctx = RunContext(
             run_id=run_id,
             integration_id=self.integration_id,
@@ -113,13 +116,13 @@ class Runner:
             budget=self.budget,
             options=self.options,
             tally=tally,
-            lease=lease,
+            lease=self.lease,
             observers=self.observers,
             dry_run=dry_run,
         )
         ctx.notify(RunStarted(run_id, self.integration_id, self.entity_type, dry_run))
         try:
-            async with kept_lease(ctx):
+            async with self.lease.kept():
                 yield ctx
         except CRMError as error:
             await self._failed(ctx, error)
@@ -146,7 +149,9 @@ class Runner:
 
     async def _failed(self, ctx: RunContext, error: CRMError) -> None:
         status = RunStatus.STOPPED if isinstance(error, SafetyStopError) else RunStatus.FAILED
-        await self._log(ctx, self._report(ctx, status, error=error.message))
+        # The error that ended the run is the one to tell, also where the bookkeeping fails again.
+        with suppress(StorageError):
+            await self._log(ctx, self._report(ctx, status, error=error.message))
 
     def _report(
         self, ctx: RunContext, status: RunStatus, *, linked: int = 0, conflicts_open: int = 0, error: str | None = None

@@ -39,7 +39,7 @@ async def journal(ctx: RunContext, works: Sequence[Work]) -> None:
         for side, operation in work.operations.items()
     ]
     if entries:
-        await ctx.repository.add_journal(ctx.lease, entries)
+        await ctx.repository.add_journal(ctx.lease.current, entries)
 
 
 def _sent_digests(ctx: RunContext, side: Side, operation: Operation, merge: Merge | None) -> dict[str, bytes]:
@@ -58,6 +58,7 @@ def _sent_digests(ctx: RunContext, side: Side, operation: Operation, merge: Merg
 async def send(ctx: RunContext, side: Side, works: Sequence[Work]) -> None:
     """Write one side's operations and put the outcomes into the works.
 
+    :raises LeaseLostError: another process took over; what was on its way is in the journal that it found.
     :raises TransientError: a whole call failed; what of it took effect is in the journal for the next run to find out.
     """
     due = {work.operations[side].op_id: work for work in works if side in work.operations}
@@ -90,6 +91,7 @@ async def _write_once(
 
     async def send_batch(batch: Sequence[Operation]) -> None:
         async with limiter:
+            await ctx.lease.confirm()
             answered = await store.write(batch)
         if [o.op_id for o in answered] != [op.op_id for op in batch]:
             msg = f"{store.name} did not answer each operation in order"

@@ -17,7 +17,7 @@ from crmsync.models.results import BulkSyncResult, ConnectionReport, CRMFeature,
 from crmsync.models.schema import CustomField
 from crmsync.models.state import RemoteJob
 from crmsync.protocols.records import RecordStore
-from crmsync.protocols.runtime import CallBudget, Clock, JobLog
+from crmsync.protocols.runtime import CallBudget, Clock, JobLog, WritePermit
 
 
 @runtime_checkable
@@ -178,13 +178,21 @@ class UnkeptJobs:
         """Nobody watches."""
 
 
+class Unfenced:
+    """A `WritePermit` for providers that are opened outside a run: nobody takes over."""
+
+    async def confirm(self) -> None:
+        """Always permitted."""
+
+
 @attrs.frozen(slots=True)
 class ProviderContext:
     """What the owner lends to a provider while it is open.
 
     ``memory`` is what the provider found out and need not ask again when it is next opened (a negotiated version, whose
     token it is). It is stored in clear: no secret belongs there. It may be emptied at any time. Secrets that the
-    provider renews go to ``credentials``. Jobs that outlive the process are noted in ``jobs``.
+    provider renews go to ``credentials``. Jobs that outlive the process are noted in ``jobs``. The engine
+    confirms ``permit`` before each `RecordStore.write`; a provider that makes several calls of one does so before each.
     """
 
     clock: Clock
@@ -193,6 +201,7 @@ class ProviderContext:
     memory: dict[str, str] = attrs.field(factory=dict)
     credentials: CredentialStore = attrs.field(factory=UnkeptCredentials)
     jobs: JobLog = attrs.field(factory=UnkeptJobs)
+    permit: WritePermit = attrs.field(factory=Unfenced)
 
 
 @runtime_checkable

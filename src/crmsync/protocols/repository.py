@@ -76,7 +76,7 @@ class SyncRepository(Protocol):
     async def renew_lease(self, lease: Lease, *, now: datetime, ttl: timedelta) -> Lease:
         """Extend; the fence stays.
 
-        :raises ConcurrentUpdateError: it was taken by another.
+        :raises LeaseLostError: it was taken by another.
         """
         ...
 
@@ -115,7 +115,7 @@ class SyncRepository(Protocol):
     async def add_journal(self, lease: Lease, entries: Sequence[JournalEntry]) -> None:
         """Store entries before their writes are sent.
 
-        :raises ConcurrentUpdateError: the lease was taken by another.
+        :raises LeaseLostError: the lease was taken by another.
         """
         ...
 
@@ -123,10 +123,10 @@ class SyncRepository(Protocol):
         """What was about to be sent and never acknowledged, in the order it was added."""
         ...
 
-    async def add_remote_job(self, integration_id: str, entity_type: str, job: RemoteJob) -> None:
+    async def add_remote_job(self, lease: Lease, job: RemoteJob) -> None:
         """Note a job at the CRM before it is given anything to do; one with its ``job_id`` is replaced.
 
-        :raises NotFoundError: there is no such integration.
+        :raises LeaseLostError: the lease was taken by another; nothing is stored.
         """
         ...
 
@@ -134,14 +134,17 @@ class SyncRepository(Protocol):
         """The jobs that are not known to be over, in the order they were first noted."""
         ...
 
-    async def remove_remote_job(self, integration_id: str, entity_type: str, job_id: str) -> None:
-        """Forget a job that is over; does nothing if it is not noted."""
+    async def remove_remote_job(self, lease: Lease, job_id: str) -> None:
+        """Forget a job that is over; does nothing if it is not noted.
+
+        :raises LeaseLostError: the lease was taken by another; it stays noted.
+        """
         ...
 
     async def acknowledge(self, lease: Lease, acknowledgement: Acknowledgement) -> None:
         """Store a page's results in one transaction, fenced by the lease. Sets created_at/updated_at of links.
 
-        :raises ConcurrentUpdateError: the lease was taken by another; nothing is stored.
+        :raises LeaseLostError: the lease was taken by another; nothing is stored.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What a running engine lends to the parts it drives: the time, the budget of API calls, the log of remote jobs."""
+"""What a running engine lends to the parts it drives: time, calls, the right to write, the log of remote jobs."""
 
 from __future__ import annotations
 
@@ -43,6 +43,18 @@ class CallBudget(Protocol):
 
     def observe(self, used: int, limit: int) -> None:
         """Note what the CRM says of its own allowance (calls used and allowed in its window)."""
+        ...
+
+
+class WritePermit(Protocol):
+    """The right to write to the CRM. A run loses it when its process stands still and another one takes over."""
+
+    async def confirm(self) -> None:
+        """Ask right before each call; it answers at once while the run's lease has time left.
+
+        :raises LeaseLostError: another process took over; the call must not be made.
+        :raises StorageError: nobody can tell; the call must not be made.
+        """
         ...
 
 

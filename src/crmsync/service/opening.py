@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 
-from crmsync.engine import DayBudget, RunBudget, RunJobs, Runner, SystemClock
-from crmsync.errors import ConfigurationError
+from crmsync.engine import DayBudget, RunBudget, RunJobs, RunLease, Runner, SystemClock
+from crmsync.errors import ConfigurationError, StorageError
 from crmsync.mapping import compile_mapping
 from crmsync.models.integrations import CallLimits, Integration
 from crmsync.models.mappings import ObjectMapping
@@ -16,10 +16,10 @@ from crmsync.models.runs import RunOptions
 from crmsync.models.schema import ObjectSchema
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.observers import Observer
-from crmsync.protocols.provider import CRMProvider, ProviderContext, UnkeptJobs
+from crmsync.protocols.provider import CRMProvider, ProviderContext, Unfenced, UnkeptJobs
 from crmsync.protocols.records import RecordStore
 from crmsync.protocols.repository import SyncRepository
-from crmsync.protocols.runtime import Clock, JobLog
+from crmsync.protocols.runtime import Clock
 from crmsync.registry import Registry
 from crmsync.security.credential_store import SealedCredentialStore
 from crmsync.security.sealing import unseal
@@ -55,25 +55,29 @@ class Opening:
         try:
             yield RunBudget(max_calls, day=day)
         finally:
-            with anyio.CancelScope(shield=True):
+            # Calls that cannot be given back are lost to the day; how the work ended is what matters.
+            with anyio.CancelScope(shield=True), suppress(StorageError):
                 await day.close()
 
     @asynccontextmanager
     async def _connected(
-        self, integration: Integration, budget: RunBudget, jobs: JobLog | None = None
+        self, integration: Integration, budget: RunBudget, lease: RunLease | None = None
     ) -> AsyncIterator[CRMProvider]:
         factory = self._registry.provider(integration.provider)
         settings = integration.settings.get("provider", {})
         remembered = integration.settings.get("remembered", {})
         store = self._credential_store(integration.id)
-        jobs = jobs or UnkeptJobs()
-        context = ProviderContext(self._clock, budget, memory=dict(remembered), credentials=store, jobs=jobs)
+        jobs = RunJobs(lease, self._observers) if lease else UnkeptJobs()
+        context = ProviderContext(
+            self._clock, budget, memory=dict(remembered), credentials=store, jobs=jobs, permit=lease or Unfenced()
+        )
         async with factory.open(settings, unseal(self._vault, integration).credentials, context) as provider:
             try:
                 yield provider
             finally:
                 if context.memory != remembered:
-                    with anyio.CancelScope(shield=True):
+                    # What is not remembered is found out again.
+                    with anyio.CancelScope(shield=True), suppress(StorageError):
                         await self._remember(integration.id, context.memory)
 
     @asynccontextmanager
@@ -85,11 +89,10 @@ class Opening:
         if not integration.sync_enabled:
             msg = f"sync is switched off for integration {integration_id!r}"
             raise ConfigurationError(msg)
+        lease = RunLease(self.repository, integration_id, object_name, self._clock)
         async with (
             self._budget(integration, options.max_calls) as budget,
-            self._connected(
-                integration, budget, RunJobs(self.repository, integration_id, object_name, self._observers)
-            ) as provider,
+            self._connected(integration, budget, lease) as provider,
         ):
             remote = await provider.records(object_name)
             mapping, rule = await self._compiled(integration, object_name, local, remote)
@@ -106,6 +109,7 @@ class Opening:
                 digest_key=unseal(self._vault, integration).digest_key,
                 options=options,
                 observers=self._observers,
+                lease=lease,
             )
 
     async def _compiled(

@@ -50,6 +50,7 @@ class RunVerbs(Opening):
 
         :raises SafetyStopError: a guard stopped it (also logged). :raises ProviderError: a side failed as a whole.
         :raises ConcurrentUpdateError: another process is running this object.
+        :raises LeaseLostError: this process stood still, and another took over.
         :raises MappingError: see `check_mapping`.
         """
         async with self._runner(integration_id, object_name, local, options) as runner:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from crmsync.errors import StorageError
+from crmsync.errors import LeaseLostError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,6 +45,12 @@ def to_json(value: Any) -> str:
 def json_copy(value: Any) -> Any:
     """The value as it comes back from JSON: a copy of its own, with lists for tuples."""
     return json.loads(to_json(value))
+
+
+def lost(lease: Lease) -> LeaseLostError:
+    """The error of whoever comes with a lease that is not held any more."""
+    what = f"{lease.entity_type!r} of integration {lease.integration_id!r}"
+    return LeaseLostError(f"another run took over {what} while this one stood still")
 
 
 def as_utc(moment: datetime) -> datetime:

@@ -172,18 +172,17 @@ class MemoryRepository:
         entries = self._object(integration_id, entity_type).journal.values()
         return [attrs.evolve(entry, sent=dict(entry.sent)) for entry in entries]
 
-    async def add_remote_job(self, integration_id: str, entity_type: str, job: RemoteJob) -> None:
+    async def add_remote_job(self, lease: Lease, job: RemoteJob) -> None:
         """See `SyncRepository`."""
-        jobs = self._state(integration_id).objects.setdefault(entity_type, _ObjectState()).jobs
-        jobs[job.job_id] = admission.settled_job(job)
+        self._fenced(lease).jobs[job.job_id] = admission.settled_job(job)
 
     async def list_remote_jobs(self, integration_id: str, entity_type: str) -> list[RemoteJob]:
         """See `SyncRepository`."""
         return list(self._object(integration_id, entity_type).jobs.values())
 
-    async def remove_remote_job(self, integration_id: str, entity_type: str, job_id: str) -> None:
+    async def remove_remote_job(self, lease: Lease, job_id: str) -> None:
         """See `SyncRepository`."""
-        self._object(integration_id, entity_type).jobs.pop(job_id, None)
+        self._fenced(lease).jobs.pop(job_id, None)
 
     async def acknowledge(self, lease: Lease, acknowledgement: Acknowledgement) -> None:
         """See `SyncRepository`."""
@@ -306,8 +305,7 @@ class MemoryRepository:
     def _fenced(self, lease: Lease) -> _ObjectState:
         state = self._object(lease.integration_id, lease.entity_type)
         if not _holds(state, lease):
-            msg = f"the lease on {lease.entity_type!r} of integration {lease.integration_id!r} is no longer ours"
-            raise ConcurrentUpdateError(msg)
+            raise admission.lost(lease)
         return state
 
     def _conflict(self, integration_id: str, conflict_id: str) -> Conflict:

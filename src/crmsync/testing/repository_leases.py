@@ -7,7 +7,7 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from crmsync.errors import ConcurrentUpdateError, NotFoundError
+from crmsync.errors import ConcurrentUpdateError, LeaseLostError, NotFoundError
 from crmsync.models.state import Acknowledgement, Cursors, Lease
 from crmsync.protocols.repository import SyncRepository
 from crmsync.testing.repository_subject import (
@@ -49,7 +49,7 @@ class LeasePromises(RepositorySubject):
         first = await lease_of(repository)
         second = await lease_of(repository)
         assert second.fence == first.fence + 1
-        with pytest.raises(ConcurrentUpdateError):
+        with pytest.raises(LeaseLostError):
             await repository.acknowledge(first, Acknowledgement(links=(link(1),)))
 
     async def test_the_fence_grows_over_a_release(self, repository: SyncRepository) -> None:
@@ -85,15 +85,15 @@ class LeasePromises(RepositorySubject):
     async def test_a_lost_lease_cannot_be_renewed(self, repository: SyncRepository) -> None:
         lost = await lease_of(repository)
         await repository.acquire_lease(OURS, CONTACT, "worker-2", now=NOW + TTL, ttl=TTL)
-        with pytest.raises(ConcurrentUpdateError):
+        with pytest.raises(LeaseLostError):
             await repository.renew_lease(lost, now=NOW + TTL, ttl=TTL)
 
     async def test_a_released_lease_is_free_at_once_and_serves_no_more(self, repository: SyncRepository) -> None:
         lease = await lease_of(repository)
         await repository.release_lease(lease)
-        with pytest.raises(ConcurrentUpdateError):
+        with pytest.raises(LeaseLostError):
             await repository.acknowledge(lease, Acknowledgement(links=(link(1),)))
-        with pytest.raises(ConcurrentUpdateError):
+        with pytest.raises(LeaseLostError):
             await repository.renew_lease(lease, now=NOW, ttl=TTL)
         await lease_of(repository, owner="worker-2")
         assert await ids_in(repository) == []
@@ -133,7 +133,7 @@ class LeasePromises(RepositorySubject):
         await repository.add_journal(lost, [entry("op-1")])
         held = await repository.acquire_lease(OURS, CONTACT, "worker-2", now=NOW + TTL, ttl=TTL)
         await repository.acknowledge(held, Acknowledgement(links=(link(1),), cursors=Cursors("l1", "r1")))
-        with pytest.raises(ConcurrentUpdateError):
+        with pytest.raises(LeaseLostError):
             await repository.acknowledge(
                 lost,
                 Acknowledgement(
@@ -152,7 +152,7 @@ class LeasePromises(RepositorySubject):
     async def test_what_a_lost_lease_adds_to_the_journal_is_refused(self, repository: SyncRepository) -> None:
         lost = await lease_of(repository)
         await repository.acquire_lease(OURS, CONTACT, "worker-2", now=NOW + TTL, ttl=TTL)
-        with pytest.raises(ConcurrentUpdateError):
+        with pytest.raises(LeaseLostError):
             await repository.add_journal(lost, [entry("op-1")])
         assert await repository.list_journal(OURS, CONTACT) == []
 

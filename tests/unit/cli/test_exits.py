@@ -84,6 +84,7 @@ def test_every_error_of_the_library_has_a_code_of_its_own() -> None:
         errors.AuthenticationError("x"),
         errors.UnavailableError("x"),
         errors.ConcurrentUpdateError("x"),
+        errors.LeaseLostError("x"),
         errors.StorageError("x"),
         KeyboardInterrupt(),
     ],

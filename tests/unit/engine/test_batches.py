@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import attrs
 import pytest
 
-from crmsync.engine import RunJobs
+from crmsync.engine import RunJobs, RunLease
 from crmsync.errors import UnavailableError
 from crmsync.models.events import BatchWritten, JobProgressed, PageAcknowledged, PageRead, SyncEvent
 from crmsync.models.mappings import ObjectMapping, two_way
@@ -112,12 +112,14 @@ async def test_jobs_of_a_run_that_died_are_ended_before_its_journal_is_read() ->
 async def test_the_log_of_a_run_is_kept_in_the_bookkeeping_and_tells_observers() -> None:
     async with world(MAPPING) as w:
         listener = Listener()
-        log = RunJobs(w.repository, "acme", "Contact", [listener])
+        lease = RunLease(w.repository, "acme", "Contact", w.clock)
+        log = RunJobs(lease, [listener])
         job = RemoteJob("750A", "Contact", "upsert", 500, w.clock.now())
+        await lease.acquire("run", 60)
         await log.add(job)
         log.progressed(job, 200)
-        assert await RunJobs(w.repository, "acme", "Contact").unfinished() == [job]
-        assert await RunJobs(w.repository, "acme", "Lead").unfinished() == []
+        assert await RunJobs(RunLease(w.repository, "acme", "Contact", w.clock)).unfinished() == [job]
+        assert await RunJobs(RunLease(w.repository, "acme", "Lead", w.clock)).unfinished() == []
         await log.remove("750A")
         assert await log.unfinished() == []
     assert listener.events == [JobProgressed("acme", "Contact", "750A", 200, 500)]

@@ -25,7 +25,7 @@ from crmsync.cli.options import (
 from crmsync.cli.output import Format, Output
 from crmsync.cli.progress import ProgressObserver
 from crmsync.cli.session import open_session
-from crmsync.errors import ConcurrentUpdateError, CRMError
+from crmsync.errors import ConcurrentUpdateError, CRMError, LeaseLostError
 from crmsync.models.plans import Plan
 from crmsync.models.runs import RunOptions, RunReport
 
@@ -134,6 +134,8 @@ async def _when_free(run: Callable[[], Awaitable[_Result]], patience: float, out
     while True:
         try:
             return await run()
+        except LeaseLostError:
+            raise
         except ConcurrentUpdateError:
             if anyio.current_time() >= deadline:
                 raise

@@ -280,6 +280,7 @@ class SalesforceClient:
         content = request.content() if callable(request.content) else request.content
         limit = self.settings.max_answer_mb << 20
         async with self._flight.slot():
+            await self._context.permit.confirm()
             began = self._context.clock.now()
             with self._reaching(request):
                 url = access.instance_url + request.path

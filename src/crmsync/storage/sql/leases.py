@@ -49,12 +49,12 @@ def acquire(connection: Connection, wanted: Lease, now: datetime) -> Lease:
 def renew(connection: Connection, lease: Lease, now: datetime, ttl: timedelta) -> Lease:
     """Put the end off.
 
-    :raises ConcurrentUpdateError: it was taken by another.
+    :raises LeaseLostError: it was taken by another.
     """
     renewed = attrs.evolve(lease, expires_at=admission.as_utc(now + ttl))
     held = connection.execute(sa.update(cursors).where(_held_by(lease)).values(lease_expires_at=renewed.expires_at))
     if not held.rowcount:
-        raise _lost(lease)
+        raise admission.lost(lease)
     return renewed
 
 
@@ -66,19 +66,14 @@ def release(connection: Connection, lease: Lease) -> None:
 def check_fence(connection: Connection, lease: Lease) -> None:
     """Make sure that the lease is held, and stays so until this transaction ends.
 
-    :raises ConcurrentUpdateError: it was taken by another.
+    :raises LeaseLostError: it was taken by another.
     """
     # SQLite's transactions that write exclude each other; elsewhere the row itself is locked.
     held = sa.select(cursors.c.lease_fence).where(_held_by(lease)).with_for_update()
     if connection.execute(held).scalar() is None:
-        raise _lost(lease)
+        raise admission.lost(lease)
 
 
 def _held_by(lease: Lease) -> sa.ColumnElement[bool]:
     ours = of_object(cursors, lease.integration_id, lease.entity_type)
     return sa.and_(ours, cursors.c.lease_owner == lease.owner, cursors.c.lease_fence == lease.fence)
-
-
-def _lost(lease: Lease) -> ConcurrentUpdateError:
-    msg = f"the lease on {lease.entity_type!r} of integration {lease.integration_id!r} is no longer ours"
-    return ConcurrentUpdateError(msg)

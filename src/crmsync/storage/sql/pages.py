@@ -26,7 +26,7 @@ def acknowledge(
 ) -> None:
     """Store a page under its lease. ``stored`` are its links and conflicts as they are to be stored.
 
-    :raises ConcurrentUpdateError: the lease was taken by another.
+    :raises LeaseLostError: the lease was taken by another.
     """
     check_fence(connection, lease)
     _remove(connection, links, lease, links.c.markmail_id, page.removed_links)

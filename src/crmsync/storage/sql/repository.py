@@ -153,20 +153,29 @@ class SqlRepository:
         query = sa.select(table).where(of_object(table, integration_id, entity_type)).order_by(table.c.id)
         return await self._select(query, rows.journal_of)
 
-    async def add_remote_job(self, integration_id: str, entity_type: str, job: RemoteJob) -> None:
-        row = rows.job_row(integration_id, entity_type, admission.settled_job(job))
-        keys = ("integration_id", "entity_type", "job_id")
-        await self._database.write(lambda connection: store(connection, tables.remote_jobs, keys, [row]))
+    async def add_remote_job(self, lease: Lease, job: RemoteJob) -> None:
+        row = rows.job_row(lease.integration_id, lease.entity_type, admission.settled_job(job))
+
+        def work(connection: Connection) -> None:
+            leases.check_fence(connection, lease)
+            store(connection, tables.remote_jobs, ("integration_id", "entity_type", "job_id"), [row])
+
+        await self._database.write(work)
 
     async def list_remote_jobs(self, integration_id: str, entity_type: str) -> list[RemoteJob]:
         table = tables.remote_jobs
         query = sa.select(table).where(of_object(table, integration_id, entity_type)).order_by(table.c.id)
         return await self._select(query, rows.job_of)
 
-    async def remove_remote_job(self, integration_id: str, entity_type: str, job_id: str) -> None:
+    async def remove_remote_job(self, lease: Lease, job_id: str) -> None:
         table = tables.remote_jobs
-        statement = sa.delete(table).where(of_object(table, integration_id, entity_type), table.c.job_id == job_id)
-        await self._database.write(lambda connection: connection.execute(statement))
+        ours = of_object(table, lease.integration_id, lease.entity_type)
+
+        def work(connection: Connection) -> None:
+            leases.check_fence(connection, lease)
+            connection.execute(sa.delete(table).where(ours, table.c.job_id == job_id))
+
+        await self._database.write(work)
 
     async def acknowledge(self, lease: Lease, acknowledgement: Acknowledgement) -> None:
         now = self._now()
