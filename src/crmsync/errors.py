@@ -160,10 +160,12 @@ class DuplicateError(RecordError):
 
 
 class ConflictError(RecordError):
-    """The record cannot be linked without a decision. ``candidates`` are the ids it could belong to."""
+    """The record, or what one of its fields names, cannot be told without a decision. ``candidates`` are the ids."""
 
-    def __init__(self, message: str, *, code: str = "ambiguous", candidates: Sequence[str] = ()) -> None:
-        super().__init__(message, code=code)
+    def __init__(
+        self, message: str, *, code: str = "ambiguous", field: str | None = None, candidates: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message, code=code, field=field)
         self.candidates = tuple(candidates)
 
 

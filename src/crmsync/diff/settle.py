@@ -16,11 +16,17 @@ class SideResult:
     """What became of one side's write. ``ok`` True also when nothing had to be written.
 
     ``stored`` is the record as the side stored it, if the side could say so with certainty; its values replace those
-    sent, so that what a side truncates or reformats is not taken for an edit later.
+    sent, so that what a side truncates or reformats is not taken for an edit later. ``unwritten`` names fields that the
+    side left as they were while it wrote the others.
     """
 
     ok: bool = True
     stored: Record | None = None
+    unwritten: frozenset[str] = frozenset()
+
+    def wrote(self, field: str) -> bool:
+        """Whether a field that was to be written took effect."""
+        return self.ok and field not in self.unwritten
 
 
 def settle(
@@ -62,7 +68,7 @@ def _keep_first(final: dict[str, object], name: str, value: object) -> None:
 
 
 def _final(record: Record | None, name: str, written: object, result: SideResult) -> object:
-    if written is not MISSING and result.ok:
+    if written is not MISSING and result.wrote(name):
         return written if result.stored is None else result.stored.fields.get(name, written)
     if record is None:
         return None if result.ok else MISSING
@@ -74,8 +80,8 @@ def _settled(merge: Merge, decision: FieldDecision | None, local: SideResult, re
         return False
     if decision is None:
         return True
-    failed_local = decision.local_write is not MISSING and not local.ok
-    failed_remote = decision.remote_write is not MISSING and not remote.ok
+    failed_local = decision.local_write is not MISSING and not local.wrote(decision.rule.local)
+    failed_remote = decision.remote_write is not MISSING and not remote.wrote(decision.rule.remote)
     return not (decision.hold or failed_local or failed_remote)
 
 

@@ -15,7 +15,7 @@ from crmsync.diff.digests import canonical
 from crmsync.engine.context import RunContext
 from crmsync.engine.work import Work
 from crmsync.engine.writing import journal, send
-from crmsync.errors import ConflictError, DuplicateError, RecordError
+from crmsync.errors import ConflictError, CRMError, DuplicateError, RecordError
 from crmsync.models.events import PageAcknowledged, RecordRejected
 from crmsync.models.plans import PlannedRecord, PlannedWrite
 from crmsync.models.problems import Problem
@@ -221,7 +221,11 @@ def _settled_link(ctx: RunContext, work: Work) -> Link:
     for side, outcome in work.outcomes.items():
         if outcome.error is not None:
             problems.append(_problem_of(outcome))
-            link = attrs.evolve(link, candidates=_candidates(outcome) or link.candidates)
+            link = attrs.evolve(link, candidates=_candidates(outcome.error) or link.candidates)
+            _report(ctx, link, problems[-1], side)
+        for error in outcome.unwritten:
+            problems.append(_problem_of_record(error))
+            link = attrs.evolve(link, candidates=_candidates(error) or link.candidates)
             _report(ctx, link, problems[-1], side)
     local, remote = link.local_shadow, link.remote_shadow
     if all(work.record(side) is not None or side in created for side in Side):
@@ -256,7 +260,11 @@ def _result(work: Work, side: Side) -> SideResult:
         dropped = work.merge is not None and work.merge.writes(side)
         return SideResult(ok=not dropped)
     outcome = work.outcomes[side]
-    return SideResult(ok=outcome.ok, stored=outcome.stored)
+    return SideResult(ok=outcome.ok, stored=outcome.stored, unwritten=_unwritten(outcome))
+
+
+def _unwritten(outcome: Outcome) -> frozenset[str]:
+    return frozenset(error.field for error in outcome.unwritten if error.field)
 
 
 def _version(work: Work, side: Side) -> str | None:
@@ -269,16 +277,20 @@ def _version(work: Work, side: Side) -> str | None:
 def _problem_of(outcome: Outcome) -> Problem:
     error = outcome.error
     if isinstance(error, RecordError):
-        return Problem(error.field or "", error.code, error.message, "mend the record on the side that holds the value")
+        return _problem_of_record(error)
     message = error.message if error else "the record could not be written"
     return Problem("", "unavailable", message, "it is tried again in the next run")
 
 
-def _candidates(outcome: Outcome) -> tuple[str, ...]:
-    if isinstance(outcome.error, ConflictError):
-        return outcome.error.candidates
-    if isinstance(outcome.error, DuplicateError) and outcome.error.existing_id:
-        return (outcome.error.existing_id,)
+def _problem_of_record(error: RecordError) -> Problem:
+    return Problem(error.field or "", error.code, error.message, "mend the record on the side that holds the value")
+
+
+def _candidates(error: CRMError) -> tuple[str, ...]:
+    if isinstance(error, ConflictError):
+        return error.candidates
+    if isinstance(error, DuplicateError) and error.existing_id:
+        return (error.existing_id,)
     return ()
 
 
@@ -302,7 +314,8 @@ def _carried_out(work: Work, note: ConflictNote) -> bool:
     if note.parked:
         return True
     losers = [note.winner.other] if note.winner else list(Side)
-    return all(side not in work.operations or work.outcomes[side].ok for side in losers)
+    names = {Side.LOCAL: note.rule.local, Side.REMOTE: note.rule.remote}
+    return all(side not in work.operations or _result(work, side).wrote(names[side]) for side in losers)
 
 
 def _conflict(ctx: RunContext, link: Link, note: ConflictNote) -> Conflict:

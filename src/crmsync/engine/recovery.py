@@ -16,6 +16,7 @@ from crmsync.diff.decisions import rule_key
 from crmsync.diff.digests import FieldDigest, field_tags
 from crmsync.diff.echoes import is_lossy_image
 from crmsync.diff.merge import merges_elements
+from crmsync.diff.policies import is_blank
 from crmsync.engine.context import RunContext, id_of, shadow_of
 from crmsync.models.records import MISSING, Record, Side
 from crmsync.models.state import Acknowledgement, JournalEntry, Link, LinkStatus
@@ -104,6 +105,8 @@ def _recovered(ctx: RunContext, link: Link, entry: JournalEntry, local: Record, 
             again, stored = rule.normal_local(rule.to_local(theirs).value), rule.normal_local(ours)
         same_source = digester.scalar(again) == sent
         by_us = written.modified_by_self or (same_source and is_lossy_image(again, stored))
+        # A field that is blank although we wrote a value was left unwritten.
+        by_us = by_us and (is_blank(again) or not is_blank(stored))
         if now[target] != sent and (not by_us or now[target] == fields[target].get(tag)):
             continue
         fields[target][tag] = now[target]

@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 
 import attrs
 
-from crmsync.errors import CRMError
+from crmsync.errors import CRMError, RecordError
 
 
 class Missing(enum.Enum):
@@ -120,7 +120,8 @@ class Outcome:
     """What became of one operation; a write returns one for each operation, in order.
 
     ``stored`` holds the record as the side stored it, if the side can say so with certainty (nobody else's later edit
-    mixed in). A `TransientError` as ``error`` means that this row may be sent again.
+    mixed in). A `TransientError` as ``error`` means that this row may be sent again. ``unwritten`` are the fields that
+    were left as they are while the rest of the record was written, each named by its error; they are tried again.
     """
 
     op_id: str
@@ -128,6 +129,7 @@ class Outcome:
     id: str | None = None
     error: CRMError | None = None
     stored: Record | None = None
+    unwritten: tuple[RecordError, ...] = ()
 
     @property
     def ok(self) -> bool:

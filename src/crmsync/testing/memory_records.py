@@ -19,6 +19,7 @@ from crmsync.errors import (
     CRMError,
     CursorExpiredError,
     DuplicateError,
+    RecordError,
     RejectedError,
     SchemaChangedError,
 )
@@ -60,7 +61,8 @@ class MemoryRecordStore:
     hold is None, one of ``hidden`` is absent.
 
     ``lossy`` maps a field to what the store makes of a value (not called for None); ``reject`` answers the error with
-    which it refuses an operation; ``late`` is how long after its stamp a change by others becomes visible to `changes`;
+    which it refuses an operation, ``leave`` those of the fields that it leaves as they are; ``late`` is how long after
+    its stamp a change by others becomes visible to `changes`;
     ``returns_stored`` False leaves ``Outcome.stored`` out. ``schema`` None takes every field.
 
     `write` is "self": what it stores has ``modified_by_self`` True; `add`, `edit` and `remove` leave False.
@@ -76,6 +78,7 @@ class MemoryRecordStore:
         id_prefix: str = "r",
         lossy: Mapping[str, Callable[[object], object]] | None = None,
         reject: Callable[[Operation], CRMError | None] | None = None,
+        leave: Callable[[Operation], Sequence[RecordError]] | None = None,
         late: timedelta = timedelta(0),
         hidden: Collection[str] = (),
         returns_stored: bool = True,
@@ -87,6 +90,7 @@ class MemoryRecordStore:
         self._id_prefix = id_prefix
         self._lossy = dict(lossy or {})
         self._reject = reject
+        self._leave = leave
         self._hidden = frozenset(hidden)
         self._returns_stored = returns_stored
         self._generation = 0
@@ -218,6 +222,10 @@ class MemoryRecordStore:
 
     def _outcome(self, operation: Operation, now: datetime) -> Outcome:
         error = self._fault(operation)
+        left = tuple(self._leave(operation)) if self._leave else ()
+        if left:
+            kept = {name: value for name, value in operation.fields.items() if name not in {e.field for e in left}}
+            operation = attrs.evolve(operation, fields=kept)
         try:
             if error is not None:
                 raise error
@@ -227,7 +235,7 @@ class MemoryRecordStore:
         if row is None:
             return Outcome(operation.op_id, status, operation.id)
         stored = self._record(row, tuple(row.fields)) if self._returns_stored else None
-        return Outcome(operation.op_id, status, row.id, stored=stored)
+        return Outcome(operation.op_id, status, row.id, stored=stored, unwritten=left)
 
     def _fault(self, operation: Operation) -> CRMError | None:
         for field, value in operation.fields.items():
