@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+import attrs
+
 from crmsync.models.plans import Plan
 from crmsync.models.runs import RunReport
-from crmsync.models.state import CallUsage, Conflict, SyncLog
+from crmsync.models.state import CallUsage, Conflict, Link, SyncLog
 
 
 def report_payload(report: RunReport) -> dict[str, Any]:
@@ -65,6 +67,24 @@ def conflict_payload(conflict: Conflict) -> dict[str, Any]:
         "run_id": conflict.run_id,
         "created_at": _moment(conflict.created_at),
         "resolved_at": _moment(conflict.resolved_at),
+    }
+
+
+def link_payload(link: Link) -> dict[str, Any]:
+    """What is known of a record; without values, which the bookkeeping does not hold."""
+    return {
+        "integration_id": link.integration_id,
+        "entity_type": link.entity_type,
+        "markmail_id": link.markmail_id,
+        "crm_id": link.crm_id,
+        "status": link.status.value,
+        "born": link.born.value,
+        "last_sync_hash": link.last_sync_hash,
+        "attempts": link.attempts,
+        "problems": [attrs.asdict(problem) for problem in link.problems],
+        "candidates": list(link.candidates),
+        "created_at": _moment(link.created_at),
+        "updated_at": _moment(link.updated_at),
     }
 
 

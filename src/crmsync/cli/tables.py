@@ -16,7 +16,7 @@ from crmsync.models.records import Side
 from crmsync.models.results import ConnectionReport
 from crmsync.models.runs import ObjectStatus, RecordProblem, RunReport, RunStatus
 from crmsync.models.schema import FieldSchema, ObjectSchema
-from crmsync.models.state import CallUsage, Conflict, SyncLog
+from crmsync.models.state import CallUsage, Conflict, Link, SyncLog
 
 SIDE_NAMES: Final = {Side.LOCAL: "local", Side.REMOTE: "CRM"}
 PROBLEMS_SHOWN: Final = 20
@@ -141,10 +141,10 @@ def shown_value(value: object) -> str:
 
 def status_views(statuses: Sequence[tuple[str, ObjectStatus]]) -> list[RenderableType]:
     """Where each object stands, by integration id."""
-    counts = ("synced", "conflicts", "rejected", "quarantined", "deleted")
+    counts = ("synced", "conflicts", "rejected", "quarantined", "deleted", "unlinked")
     rows = [(f"{owner} {one.entity_type}", *(getattr(one, name) for name in counts)) for owner, one in statuses]
     views: list[RenderableType] = [table("", "in step", *counts[1:], rows=rows, tight=("in step", *counts[1:]))]
-    views += [Text(f"{plain(owner)} {plain(one.entity_type)}: {_last_run(one.last_run)}") for owner, one in statuses]
+    views += [Text(f"{plain(owner)} {plain(one.entity_type)}: {_standing(one)}") for owner, one in statuses]
     return views
 
 
@@ -154,6 +154,11 @@ def call_usage_view(owner: str, usage: CallUsage, limit: int | None) -> Text:
     seen = usage.allowance
     org = f"; the CRM counted {seen.used} of {seen.limit} at {seen.seen_at:%H:%M} UTC" if seen else ""
     return Text(f"{plain(owner)}: {usage.taken} API calls today{budget}{org}")
+
+
+def _standing(one: ObjectStatus) -> str:
+    paused = "paused until `crmsync resume`; " if one.paused else ""
+    return f"{paused}{_last_run(one.last_run)}"
 
 
 def _last_run(report: RunReport | None) -> str:
@@ -177,6 +182,36 @@ def conflicts_table(conflicts: Sequence[Conflict]) -> Table:
         for one in conflicts
     ]
     return table("id", "record", "field", "local value", "CRM value", "status", rows=rows, tight=("id",))
+
+
+def links_table(links: Sequence[Link]) -> Table:
+    """Which records belong together, and how they stand."""
+    rows = [
+        (
+            one.entity_type,
+            one.markmail_id,
+            one.crm_id or "",
+            one.status.value,
+            one.problems[0].message if one.problems else "",
+            f"{one.updated_at:%Y-%m-%d %H:%M:%S}" if one.updated_at else "",
+        )
+        for one in links
+    ]
+    tight = ("object", "local id", "CRM id", "status")
+    return table(*tight, "problem", "since (UTC)", rows=rows, tight=tight)
+
+
+def link_view(link: Link) -> RenderableType:
+    """All that is known of one record."""
+    names = (("local id", link.markmail_id), ("CRM id", link.crm_id or "(none)"), ("status", link.status.value))
+    rows = [
+        *names,
+        ("first seen in", SIDE_NAMES[link.born]),
+        *((f"problem in {p.path}" if p.path else "problem", f"{p.message}; {p.remedy}") for p in link.problems),
+        *(("candidate", one) for one in link.candidates),
+        ("failed attempts", link.attempts),
+    ]
+    return table(f"{link.integration_id} {link.entity_type}", "", rows=rows)
 
 
 def logs_table(logs: Sequence[SyncLog]) -> Table:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from crmsync.diff.decisions import ConflictNote, FieldDecision, Merge
-from crmsync.diff.digests import Digester, Shadow, sync_hash
+from crmsync.diff.digests import BLANK_SHADOW, Digester, Shadow, sync_hash
 from crmsync.diff.merge import Merger
 from crmsync.diff.planner import DeleteAction, DeleteDecision, decide_delete, delete_limit, merge_new, operation
 from crmsync.diff.settle import SideResult, settle
 
 __all__ = [
+    "BLANK_SHADOW",
     "ConflictNote",
     "DeleteAction",
     "DeleteDecision",

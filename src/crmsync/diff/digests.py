@@ -117,6 +117,9 @@ class Shadow:
 
 _EMPTY = Shadow()
 
+BLANK_SHADOW: Final = _EMPTY.encode()
+"""Of a linked record of which no field was ever acknowledged: its next merge is a first meeting."""
+
 
 def side_hash_of(blob: bytes) -> bytes:
     """The side hash of an encoded shadow, without decoding the rest; zeros when there is none."""

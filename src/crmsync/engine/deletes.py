@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from crmsync.diff import DeleteAction, Shadow, decide_delete, delete_limit
+from crmsync.diff import BLANK_SHADOW, DeleteAction, decide_delete, delete_limit
 from crmsync.engine.batch import Gate, fingerprint, stale_link
 from crmsync.engine.context import RunContext, id_of, shadow_of
 from crmsync.engine.intake import Intake
@@ -281,7 +281,7 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
             ctx.tally.add_problem(link, problem)
             separated.append(attrs.evolve(link, status=LinkStatus.UNLINKED, remote_shadow=b"", problems=(problem,)))
             continue
-        moved = attrs.evolve(link, crm_id=survivor, remote_shadow=Shadow().encode())
+        moved = attrs.evolve(link, crm_id=survivor, remote_shadow=BLANK_SHADOW)
         local = locals_.get(link.markmail_id)
         if local is None:
             intake.gone.append((moved, Side.LOCAL))

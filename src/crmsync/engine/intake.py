@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import attrs
 
+from crmsync.diff import BLANK_SHADOW
 from crmsync.engine.context import RunContext, id_of, shadow_of
 from crmsync.engine.matching import Matcher
 from crmsync.engine.work import Work
@@ -51,6 +52,9 @@ async def take_in(ctx: RunContext, matcher: Matcher, side: Side, records: Sequen
         elif not shadow_of(link, side.other):
             if link.markmail_id not in ctx.tried:
                 strangers.append(record)
+        elif ctx.options.from_scratch and side is Side.REMOTE:
+            # This pass comes first and shows every live pair.
+            changed.append((attrs.evolve(link, local_shadow=BLANK_SHADOW, remote_shadow=BLANK_SHADOW), record))
         elif _same(ctx, link, side, record):
             seen = link.local_version if side is Side.LOCAL else link.remote_version
             ctx.tally.sides[side].count_unchanged(record, seen)

@@ -33,7 +33,7 @@ async def run(ctx: RunContext) -> None:
     """Do it all. In a dry run, collect in ``ctx.planned`` what would be done."""
     stored = await ctx.repository.get_cursors(ctx.integration_id, ctx.entity_type)
     outdated = stored.mapping_version != ctx.rule.version
-    ctx.cursors = Cursors(mapping_version=ctx.rule.version) if ctx.options.full or outdated else stored
+    ctx.cursors = Cursors(mapping_version=ctx.rule.version) if ctx.options.reads_all or outdated else stored
     ctx.reached = ctx.cursors
     counts = await ctx.repository.count_links(ctx.integration_id, ctx.entity_type)
     ctx.had_links = any(counts.values())

@@ -15,6 +15,7 @@ from crmsync.engine.budget import RunBudget
 from crmsync.engine.context import RunContext
 from crmsync.engine.lease import RunLease
 from crmsync.engine.metering import MeteredStore
+from crmsync.engine.pairing import link_records, unlink_record
 from crmsync.engine.run import apply, run
 from crmsync.engine.tally import RunTally
 from crmsync.errors import CRMError, SafetyStopError, StaleRecordError, StorageError
@@ -23,7 +24,7 @@ from crmsync.models.mappings import ObjectMapping
 from crmsync.models.plans import Plan
 from crmsync.models.records import Side
 from crmsync.models.runs import RunOptions, RunReport, RunStatus
-from crmsync.models.state import LinkStatus, SyncLog
+from crmsync.models.state import Link, LinkStatus, SyncLog
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.observers import Observer
 from crmsync.protocols.records import RecordStore, SupportsProblems
@@ -96,6 +97,23 @@ class Runner:
             await apply(ctx, plan.records, plan.cursors)
             return await self._finished(ctx)
 
+    async def link(self, markmail_id: str, crm_id: str) -> RunReport:
+        """Make a pair of two records, and merge them as a first meeting.
+
+        :raises RecordError: one of the two is not there. :raises ConflictError: one is linked to another record.
+        """
+        async with self._running(dry_run=False) as ctx:
+            await link_records(ctx, markmail_id, crm_id)
+            return await self._finished(ctx)
+
+    async def unlink(self, markmail_id: str) -> Link:
+        """Separate a pair; both records live on without each other.
+
+        :raises NotFoundError: the record is not linked.
+        """
+        async with self._running(dry_run=False) as ctx:
+            return await unlink_record(ctx, markmail_id)
+
     @asynccontextmanager
     async def _running(self, *, dry_run: bool) -> AsyncIterator[RunContext]:
         """Hold the lease, tell observers, and log how it ended."""
@@ -162,7 +180,7 @@ class Runner:
             integration_id=self.integration_id,
             entity_type=self.entity_type,
             status=status,
-            sync_type="full" if ctx.options.full or not ctx.had_links else "incremental",
+            sync_type="full" if ctx.options.reads_all or not ctx.had_links else "incremental",
             dry_run=ctx.dry_run,
             started_at=tally.started_at,
             finished_at=self.clock.now(),

@@ -94,18 +94,25 @@ class RunOptions(PublicModel):
 
     ``max_calls`` bounds the API calls of the run. ``page_size`` bounds the records held at once for each side.
     ``allow_deletes`` replaces the delete guard's limit for this run. ``full`` reads both sides from the start and
-    compares everything. ``lease_seconds`` is how long a crashed run keeps others out.
+    compares everything; ``from_scratch`` also forgets what was acknowledged: linked records meet as if for the first
+    time, under the mapping's policies. ``lease_seconds`` is how long a crashed run keeps others out.
     """
 
     max_calls: int | None = Field(default=None, ge=1)
     page_size: int | None = Field(default=None, ge=1)
     allow_deletes: int | None = Field(default=None, ge=0)
     full: bool = False
+    from_scratch: bool = False
     lease_seconds: float = Field(default=60.0, gt=0)
+
+    @property
+    def reads_all(self) -> bool:
+        """Whether both sides are read from the start."""
+        return self.full or self.from_scratch
 
 
 class ObjectStatus(PublicModel):
-    """Where one object of an integration stands."""
+    """Where one object of an integration stands. ``paused``: the integration's runs are refused until it is resumed."""
 
     entity_type: str
     synced: int = 0
@@ -113,4 +120,6 @@ class ObjectStatus(PublicModel):
     rejected: int = 0
     quarantined: int = 0
     deleted: int = 0
+    unlinked: int = 0
+    paused: bool = False
     last_run: RunReport | None = None

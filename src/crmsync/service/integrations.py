@@ -69,6 +69,7 @@ class IntegrationVerbs(Opening):
                     **kept,
                 },
                 field_mappings=dict(factory.default_mappings() if mappings is None else mappings),
+                sync_enabled=existing.sync_enabled if existing else True,
                 last_sync_at=existing.last_sync_at if existing else None,
                 created_at=existing.created_at if existing else now,
                 updated_at=now,
@@ -98,6 +99,24 @@ class IntegrationVerbs(Opening):
         :raises NotFoundError: there is none.
         """
         await self.repository.delete_integration(integration_id)
+
+    async def pause(self, integration_id: str) -> Integration:
+        """Refuse runs until `resume`; one that is under way goes on. The first run after it takes in all changes.
+
+        :raises NotFoundError: there is no such integration.
+        """
+        return await self._enable(integration_id, enabled=False)
+
+    async def resume(self, integration_id: str) -> Integration:
+        """Allow runs again.
+
+        :raises NotFoundError: there is no such integration.
+        """
+        return await self._enable(integration_id, enabled=True)
+
+    async def _enable(self, integration_id: str, *, enabled: bool) -> Integration:
+        changed = {"sync_enabled": enabled, "updated_at": self._clock.now()}
+        return await self.repository.change_integration(integration_id, lambda found: found.model_copy(update=changed))
 
     async def disconnect(self, integration_id: str, *, forget: bool = False) -> Disconnection:
         """Revoke the credentials at the CRM and forget them here; with ``forget`` the integration with its links too.

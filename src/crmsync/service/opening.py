@@ -82,12 +82,18 @@ class Opening:
 
     @asynccontextmanager
     async def _runner(
-        self, integration_id: str, object_name: str, local: RecordStore, options: RunOptions | None
+        self,
+        integration_id: str,
+        object_name: str,
+        local: RecordStore,
+        options: RunOptions | None,
+        *,
+        writes: bool = True,
     ) -> AsyncIterator[Runner]:
         options = options or RunOptions()
         integration = await self.repository.get_integration(integration_id)
-        if not integration.sync_enabled:
-            msg = f"sync is switched off for integration {integration_id!r}"
+        if writes and not integration.sync_enabled:
+            msg = f"sync is paused for integration {integration_id!r}; resume it first"
             raise ConfigurationError(msg)
         lease = RunLease(self.repository, integration_id, object_name, self._clock)
         async with (

@@ -30,7 +30,7 @@ class RunVerbs(Opening):
 
         :raises MappingError: the mapping has faults. :raises ProviderError: a side failed as a whole.
         """
-        async with self._runner(integration_id, object_name, local, options) as runner:
+        async with self._runner(integration_id, object_name, local, options, writes=False) as runner:
             return await runner.plan()
 
     async def apply(self, plan: Plan, local: RecordStore, *, options: RunOptions | None = None) -> RunReport:
@@ -61,13 +61,15 @@ class RunVerbs(Opening):
     async def status(self, integration_id: str) -> list[ObjectStatus]:
         """Where each mapped object stands."""
         integration = await self.repository.get_integration(integration_id)
-        return [await self._object_status(integration_id, name) for name in sorted(integration.field_mappings)]
+        paused = not integration.sync_enabled
+        names = sorted(integration.field_mappings)
+        return [await self._object_status(integration_id, name, paused=paused) for name in names]
 
     async def logs(self, integration_id: str, object_name: str | None = None, *, limit: int = 100) -> list[SyncLog]:
         """Past runs, newest first."""
         return await self.repository.list_logs(integration_id, object_name, limit=limit)
 
-    async def _object_status(self, integration_id: str, object_name: str) -> ObjectStatus:
+    async def _object_status(self, integration_id: str, object_name: str, *, paused: bool) -> ObjectStatus:
         counts = await self.repository.count_links(integration_id, object_name)
         logs = await self.repository.list_logs(integration_id, object_name, limit=1)
         return ObjectStatus(
@@ -77,6 +79,8 @@ class RunVerbs(Opening):
             rejected=counts.get(LinkStatus.REJECTED, 0),
             quarantined=counts.get(LinkStatus.QUARANTINED, 0),
             deleted=counts.get(LinkStatus.DELETED, 0),
+            unlinked=counts.get(LinkStatus.UNLINKED, 0),
+            paused=paused,
             last_run=RunReport.model_validate(logs[0].error_details["report"]) if logs else None,
         )
 

@@ -10,7 +10,31 @@ import pytest
 from crmsync.cli import main
 from crmsync.cli.exits import ExitCode
 
-COMMANDS = ("demo", "emulator", "init", "connect", "fields", "plan", "sync", "status", "conflicts", "logs", "providers")
+COMMANDS = (
+    "demo",
+    "emulator",
+    "init",
+    "connect",
+    "fields",
+    "plan",
+    "sync",
+    "status",
+    "conflicts",
+    "links",
+    "pause",
+    "resume",
+    "logs",
+    "providers",
+)
+BELOW = (
+    "conflicts list",
+    "conflicts show",
+    "conflicts resolve",
+    "links list",
+    "links show",
+    "links link",
+    "links unlink",
+)
 
 
 def test_help_lists_every_command_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -20,7 +44,7 @@ def test_help_lists_every_command_and_the_exit_codes(capsys: pytest.CaptureFixtu
     assert "Exit codes" in text
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "conflicts list", "conflicts show", "conflicts resolve"])
+@pytest.mark.parametrize("command", [*COMMANDS, *BELOW])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command.split(), "--help"]) == 0
     assert "Usage" in capsys.readouterr().out

@@ -45,6 +45,10 @@ Wait = Annotated[
         help="Seconds to wait for another run to end; by default as long as one that was killed keeps others out.",
     ),
 ]
+FromScratch = Annotated[
+    bool,
+    typer.Option("--from-scratch", help="Read everything and merge linked records as if they had never met."),
+]
 Full = Annotated[bool, typer.Option("--full", help="Read both sides from the start and compare everything.")]
 
 
@@ -55,12 +59,13 @@ def plan(
     object_name: ObjectOption = None,
     max_calls: MaxCalls = None,
     full: Full = False,
+    from_scratch: FromScratch = False,
     wait: Wait = None,
     show_all: Annotated[bool, typer.Option("--all", help=f"Show every record, not the first {_ROWS}.")] = False,
     format_: FormatOption = Format.HUMAN,
 ) -> int:
     """Show what a sync would write on each side. Writes nothing."""
-    given = {"max_calls": max_calls, "full": full or None}
+    given = {"max_calls": max_calls, "full": full or None, "from_scratch": from_scratch or None}
     selection = Selection(config, integration, object_name)
     return run_interruptible(_plan, selection, given, wait, None if show_all else _ROWS, Output(format_))
 
@@ -73,11 +78,17 @@ def sync(
     max_calls: MaxCalls = None,
     allow_deletes: AllowDeletes = None,
     full: Full = False,
+    from_scratch: FromScratch = False,
     wait: Wait = None,
     format_: FormatOption = Format.HUMAN,
 ) -> int:
     """Bring both sides in step. Run it again at any time: it goes on where it stopped."""
-    given = {"max_calls": max_calls, "allow_deletes": allow_deletes, "full": full or None}
+    given = {
+        "max_calls": max_calls,
+        "allow_deletes": allow_deletes,
+        "full": full or None,
+        "from_scratch": from_scratch or None,
+    }
     return run_interruptible(_sync, Selection(config, integration, object_name), given, wait, Output(format_))
 
 

@@ -1,0 +1,102 @@
+"""Link and separate records because a person says so."""
+
+from __future__ import annotations
+
+import attrs
+
+from crmsync.diff import BLANK_SHADOW
+from crmsync.engine.context import RunContext, shadow_of
+from crmsync.engine.deletes import LIVE, DeleteQueue, carry_out_deletes
+from crmsync.engine.intake import attach_conflicts
+from crmsync.engine.recovery import recover
+from crmsync.engine.retrying import carry
+from crmsync.engine.work import Work
+from crmsync.errors import ConflictError, NotFoundError, RecordError
+from crmsync.models.problems import Problem
+from crmsync.models.records import Record, Side
+from crmsync.models.state import Acknowledgement, ConflictStatus, Link, LinkStatus
+
+_CHOSEN = Problem("", "linked_by_hand", "linked by a person, and not merged yet", "the next run merges the two")
+
+
+async def link_records(ctx: RunContext, markmail_id: str, crm_id: str) -> None:
+    """Make a pair of two records and merge them as a first meeting, under the mapping's policies.
+
+    Two that are linked already are merged afresh. What they were linked to before must have been separated.
+
+    :raises RecordError: one of the two is not there. :raises ConflictError: one is linked to another record.
+    """
+    await ctx.remote.settle_jobs()
+    await recover(ctx)
+    local, remote = await _both(ctx, markmail_id, crm_id)
+    rows = [*(await ctx.links(Side.LOCAL, [markmail_id])).values(), *(await ctx.links(Side.REMOTE, [crm_id])).values()]
+    for row in rows:
+        _refuse_taken(row, markmail_id, crm_id)
+    link = attrs.evolve(
+        next((row for row in rows if row.markmail_id == markmail_id), ctx.new_link(markmail_id, crm_id, Side.LOCAL)),
+        crm_id=crm_id,
+        local_shadow=BLANK_SHADOW,
+        remote_shadow=BLANK_SHADOW,
+        mapping_version=ctx.rule.version,
+    )
+    # Stored before anything is written, in a state that every run looks at: a crash leaves a pair that is merged later.
+    waiting = attrs.evolve(link, status=LinkStatus.REJECTED, problems=(_CHOSEN,))
+    left = [widow for row in rows if (widow := _widow(ctx, row, markmail_id, crm_id)) is not None]
+    removed = tuple(dict.fromkeys(row.markmail_id for row in rows))
+    await ctx.acknowledge(Acknowledgement(links=(waiting, *left), removed_links=removed))
+    work, queue = Work(waiting, local, remote, fresh=True), DeleteQueue()
+    await attach_conflicts(ctx, [work])
+    await carry(ctx, [work], Side.LOCAL, queue)
+    if queue:
+        await carry_out_deletes(ctx, queue)
+
+
+async def unlink_record(ctx: RunContext, markmail_id: str) -> Link:
+    """Separate a pair: both records live on, changes no longer flow, and no run links them by itself again.
+
+    :raises NotFoundError: the record is not linked.
+    """
+    await recover(ctx)
+    link = (await ctx.links(Side.LOCAL, [markmail_id])).get(markmail_id)
+    if link is None or link.crm_id is None or link.status not in LIVE:
+        msg = f"{markmail_id!r} is not linked to a record of the CRM"
+        raise NotFoundError(msg)
+    open_ones = await ctx.repository.list_conflicts(
+        ctx.integration_id,
+        ctx.entity_type,
+        statuses=(ConflictStatus.OPEN, ConflictStatus.DECIDED),
+        markmail_ids=[markmail_id],
+    )
+    apart = attrs.evolve(link, status=LinkStatus.UNLINKED, problems=(), candidates=(), attempts=0)
+    settled = tuple(conflict.id for conflict in open_ones)
+    await ctx.acknowledge(Acknowledgement(links=(apart,), resolved_conflicts=settled))
+    return apart
+
+
+async def _both(ctx: RunContext, markmail_id: str, crm_id: str) -> tuple[Record, Record]:
+    local = (await ctx.local.get([markmail_id], fields=ctx.fields(Side.LOCAL))).get(markmail_id)
+    remote = (await ctx.remote.get([crm_id], fields=ctx.fields(Side.REMOTE))).get(crm_id)
+    if local is None or remote is None:
+        where, given = ("the local side", markmail_id) if local is None else ("the CRM", crm_id)
+        msg = f"{where} has no record {given!r}"
+        raise RecordError(msg, code="missing")
+    return local, remote
+
+
+def _refuse_taken(row: Link, markmail_id: str, crm_id: str) -> None:
+    """Raise if a row is a live pair of one of the two with a third."""
+    paired = row.status in LIVE and row.local_shadow and row.remote_shadow
+    if paired and (row.markmail_id, row.crm_id) != (markmail_id, crm_id):
+        msg = f"{row.markmail_id!r} is linked to {row.crm_id!r}: separate these two first"
+        raise ConflictError(msg, code="already_linked", candidates=[row.crm_id or "", row.markmail_id])
+
+
+def _widow(ctx: RunContext, row: Link, markmail_id: str, crm_id: str) -> Link | None:
+    """The row of a separated or deleted pair, less the record that is linked anew: the other one stays set aside."""
+    if row.status in LIVE or row.status is LinkStatus.QUARANTINED or row.crm_id is None:
+        return None
+    if row.markmail_id == markmail_id and row.crm_id != crm_id and shadow_of(row, Side.REMOTE):
+        return attrs.evolve(row, markmail_id=ctx.twin_id(row.crm_id), local_shadow=b"")
+    if row.crm_id == crm_id and row.markmail_id != markmail_id and shadow_of(row, Side.LOCAL):
+        return attrs.evolve(row, crm_id=None, remote_shadow=b"")
+    return None
