@@ -47,9 +47,11 @@ def _npm_ci(directory: Path, pins: Sequence[Path]) -> None:
 
 
 def _virtual_environment(directory: Path, pins: Sequence[Path]) -> None:
-    _run([sys.executable, "-m", "venv", str(directory)], directory)
-    pip = [str(directory / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    _run([*pip, "--require-hashes", "--requirement", str(pins[0])], directory)
+    # Without a pip of its own and without byte code for modules that nobody imports: half of the time.
+    _run([sys.executable, "-m", "venv", "--without-pip", str(directory)], directory)
+    pip = [sys.executable, "-m", "pip", "--python", str(directory / "bin" / "python"), "--disable-pip-version-check"]
+    options = ["--quiet", "--no-deps", "--no-compile", "--require-hashes"]
+    _run([*pip, "install", *options, "--requirement", str(pins[0])], directory)
 
 
 def _run(command: Sequence[str], directory: Path) -> None:

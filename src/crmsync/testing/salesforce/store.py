@@ -128,6 +128,14 @@ class Table:
             return
         self._show(row)
 
+    def mark(self, record_id: str, values: Row) -> None:
+        """Set fields that no index knows, without a save: the record's times stay, and what is hidden stays hidden."""
+        pending = self.late.get(record_id)
+        if pending is not None:
+            self.late[record_id] = LateRow(pending.visible_at, {**pending.row, **values})
+        if record_id in self.rows:
+            self.rows[record_id] = {**self.rows[record_id], **values}
+
     def remove(self, record_id: str) -> None:
         """Forget a row altogether, as emptying the recycle bin or a rollback of its creation does."""
         self.late.pop(record_id, None)

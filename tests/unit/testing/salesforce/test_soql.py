@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from crmsync.testing.salesforce import PicklistValue, SalesforceOrg, custom_field
+from crmsync.testing.salesforce.errors import CallError
 from crmsync.testing.salesforce.soql.evaluation import run
 
 Ask: TypeAlias = Callable[[str], list[dict[str, Any]]]
@@ -227,3 +228,29 @@ def test_a_custom_picklist_compares_without_case() -> None:
     org.create("Account", {"Name": "Acme", "Tier__c": "Gold"})
     text = "SELECT Id FROM Account WHERE Tier__c = 'gold'"
     assert run(text, org.tables, version="68.0", now=org.now(), include_deleted=False).total == 1
+
+
+def test_for_view_and_for_reference_mark_the_found_records_without_a_save(org: SalesforceOrg, ask: Ask) -> None:
+    before = {row["Id"]: row["SystemModstamp"] for row in org.records("Contact")}
+    [seen] = ask("SELECT Id, LastViewedDate FROM Contact WHERE LastName = 'Ng' ORDER BY CreatedDate LIMIT 5 FOR VIEW")
+    assert seen["LastViewedDate"] is None
+    assert len(ask("select Id from Contact for reference for view")) == len(PEOPLE)
+    [again] = ask("SELECT LastViewedDate, LastReferencedDate FROM Contact WHERE LastName = 'Ng'")
+    assert again["LastViewedDate"] == again["LastReferencedDate"] == "2026-11-24T20:34:26.000+0000"
+    assert {row["Id"]: row["SystemModstamp"] for row in org.records("Contact")} == before
+
+
+def test_for_view_shows_no_row_before_its_time(org: SalesforceOrg, ask: Ask) -> None:
+    [ng] = [row["Id"] for row in org.records("Contact") if row["LastName"] == "Ng"]
+    org.faults.commit_late(60)
+    org.update("Contact", ng, {"Title": "Late"})
+    ask("SELECT Id FROM Contact FOR VIEW")
+    assert ask("SELECT Title FROM Contact WHERE LastName = 'Ng'")[0]["Title"] is None
+    org.advance(60)
+    [late] = ask("SELECT Title, LastViewedDate FROM Contact WHERE LastName = 'Ng'")
+    assert (late["Title"], late["LastViewedDate"]) == ("Late", "2026-11-24T20:34:26.000+0000")
+
+
+def test_what_comes_after_for_is_view_or_reference(ask: Ask) -> None:
+    with pytest.raises(CallError, match="unexpected token: 'UPDATE'"):
+        ask("SELECT Id FROM Contact FOR UPDATE")

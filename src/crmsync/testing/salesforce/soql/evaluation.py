@@ -13,6 +13,7 @@ from crmsync.testing.salesforce.soql.parsing import parse
 from crmsync.testing.salesforce.soql.projection import projection
 from crmsync.testing.salesforce.soql.resolving import Resolver
 from crmsync.testing.salesforce.soql.selection import matching, selected, table_of
+from crmsync.testing.salesforce.times import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 MAX_OFFSET = 2_000
 MAX_FIELDS_LIMIT = 200
+_MARKED = {"VIEW": "LastViewedDate", "REFERENCE": "LastReferencedDate"}
 
 
 @frozen(kw_only=True)
@@ -42,7 +44,7 @@ class Result:
 
 
 def run(text: str, tables: Mapping[str, Table], *, version: str, now: datetime, include_deleted: bool) -> Result:
-    """Run a SOQL query on the tables as readers see them.
+    """Run a SOQL query on the tables as readers see them. ``FOR VIEW`` and ``FOR REFERENCE`` mark what is found.
 
     :param version: of the API, such as ``"68.0"``, for the records' URLs.
     :param include_deleted: whether the recycle bin is searched too, as queryAll does.
@@ -61,8 +63,22 @@ def run(text: str, tables: Mapping[str, Table], *, version: str, now: datetime, 
     rows = selected(resolver, now, include_deleted=include_deleted)
     if isinstance(query.select[0], syntax.CountAll):
         return Result(rows=[], show=show, total=len(rows), columns=columns)
+    _mark(table, rows, query.purposes, now)
     inner_columns = {name: child.columns for name, child in inner.items()}
     return Result(rows=rows, show=show, total=len(rows), columns=columns, children=inner_columns)
+
+
+def _mark(table: Table, rows: Sequence[Row], purposes: frozenset[str], now: datetime) -> None:
+    """Note that the rows were looked at, in fields that no save touches.
+
+    ("SOQL and SOSL Reference", page "FOR VIEW and FOR REFERENCE".) The dates are the user's own in Salesforce; here all
+    users share them.
+    """
+    names = [_MARKED[purpose] for purpose in purposes]
+    marks = {name: stamp(now) for name in names if name in table.definition.fields}
+    if marks:
+        for row in rows:
+            table.mark(row["Id"], marks)
 
 
 def _require_bounds(query: syntax.Query) -> None:

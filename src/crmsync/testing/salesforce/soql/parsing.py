@@ -82,7 +82,7 @@ class _Builder(Transformer[Token, Any]):
         return children[0]
 
     def query(self, children: list[Any]) -> syntax.Query:
-        select, (name, alias), where, group, order, limit, offset = children
+        select, (name, alias), where, group, order, limit, offset, purposes = children
         return syntax.Query(
             select=tuple(select),
             object_name=str(name),
@@ -93,6 +93,7 @@ class _Builder(Transformer[Token, Any]):
             order=tuple(order or ()),
             limit=limit,
             offset=offset or 0,
+            purposes=purposes or frozenset(),
         )
 
     def select_list(self, children: list[Any]) -> list[Any]:
@@ -204,6 +205,9 @@ class _Builder(Transformer[Token, Any]):
 
     def offset(self, children: list[Token]) -> int:
         return _whole(children[0])
+
+    def purposes(self, children: list[Token]) -> frozenset[str]:
+        return frozenset(str(token).upper() for token in children)
 
     def path(self, children: list[Token]) -> syntax.Path:
         return syntax.Path(tuple(str(part) for part in children), children[0].start_pos or 0)

@@ -185,7 +185,10 @@ class OrderItem:
 
 @frozen(kw_only=True)
 class Query:
-    """A whole query. ``text`` is what was sent; an inner query's is that of the whole."""
+    """A whole query. ``text`` is what was sent; an inner query's is that of the whole.
+
+    ``purposes`` are VIEW of ``FOR VIEW`` and REFERENCE of ``FOR REFERENCE``.
+    """
 
     text: str = ""
     select: tuple[SelectItem, ...]
@@ -197,3 +200,4 @@ class Query:
     order: tuple[OrderItem, ...]
     limit: int | None
     offset: int
+    purposes: frozenset[str]
