@@ -27,6 +27,7 @@
           LeaseLostError           another process took it while this one stood still
       SafetyStopError              a guard stopped the run before it did harm
         DeleteGuardError           .planned, .limit
+        OverwriteGuardError        .planned, .limit, .scope (a side, or first meetings), .fields, .examples
         BudgetExceededError        .used, .limit, .scope (the run, the day, the org), .resumes_at
 
 Retry means ``isinstance(error, TransientError)`` and nothing else. No message and no ``repr`` holds a secret or a
@@ -205,6 +206,46 @@ class DeleteGuardError(SafetyStopError):
         super().__init__(f"the run would delete {planned} records; the guard allows {limit}. Raise it to go on.")
 
 
+class OverwriteGuardError(SafetyStopError):
+    """The run would overwrite more non-blank values than the guard allows; nothing of the page at fault was written.
+
+    ``scope`` says where they were counted: on the ``local`` or the ``remote`` side, or (``meeting``) on both, among
+    records that meet for the first time. ``fields`` are the fields with their counts, most first; ``examples`` are ids
+    of some of the records.
+    """
+
+    def __init__(
+        self,
+        planned: int,
+        limit: int,
+        *,
+        scope: Literal["local", "remote", "meeting"],
+        fields: Sequence[tuple[str, int]] = (),
+        examples: Sequence[str] = (),
+    ) -> None:
+        self.planned = planned
+        self.limit = limit
+        self.scope = scope
+        self.fields = tuple(fields)
+        self.examples = tuple(examples)
+        named = ", ".join(f"{name} {count}" for name, count in self.fields[:_FIELDS_NAMED])
+        if len(self.fields) > _FIELDS_NAMED:
+            named += ", ..."
+        super().__init__(
+            f"the run would overwrite {planned} non-blank values {_SCOPES[scope]} ({named}), for instance of"
+            f" {', '.join(self.examples) or 'records'}; the guard allows {limit} so far."
+            " Nothing of this page was written."
+        )
+
+
+_FIELDS_NAMED: Final = 4
+_SCOPES: Final = {
+    "local": "of the local side",
+    "remote": "of the CRM",
+    "meeting": "of records that meet for the first time",
+}
+
+
 class BudgetExceededError(SafetyStopError):
     """The run would use more API calls than a budget.
 
@@ -248,6 +289,7 @@ __all__ = [
     "MappingError",
     "MissingExtraError",
     "NotFoundError",
+    "OverwriteGuardError",
     "ProviderError",
     "RateLimitedError",
     "RecordError",

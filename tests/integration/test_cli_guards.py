@@ -91,6 +91,29 @@ def test_a_run_that_would_delete_too_much_stops_with_4_and_deletes_only_when_tol
     assert [contact["Email"] for contact in sh.contacts()] == ["luisg@example.org"]
 
 
+def test_a_swapped_column_stops_with_4_before_anything_is_overwritten(sh: Shell) -> None:
+    header = "id,email,first_name,last_name,company,phone"
+    rows = [f"{n},p{n}@example.org,First {n},Last {n},Acme," for n in range(60)]
+    people = sh.directory / "people.csv"
+    people.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    assert sh.run("sync").code == 0
+    swapped = header.replace("first_name,last_name", "last_name,first_name")
+    people.write_text("\n".join([swapped, *rows]) + "\n", encoding="utf-8")
+    planned = sh.run("plan", "--format", "json").json["plans"][0]["report"]
+    assert planned["remote"]["overwritten"] == 120
+    assert "FirstName 60, LastName 60" in planned["would_stop"]
+    shown = " ".join(sh.run("plan").out.split())
+    assert "would overwrite 0 local and 120 CRM value(s)" in shown
+    assert "a guard would stop this" in shown
+    stopped = sh.run("sync", "--format", "json")
+    assert stopped.code == 4
+    assert stopped.json["error"]["code"] == "overwrite_guard"
+    assert "--allow-overwrites" in stopped.json["error"]["remedy"]
+    assert {contact["FirstName"][:5] for contact in sh.contacts()} == {"First"}
+    assert sh.run("sync", "--allow-overwrites", "120").code == 0
+    assert {contact["FirstName"][:5] for contact in sh.contacts()} == {"Last "}
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_a_run_with_130_and_the_next_one_goes_on_at_once(sh: Shell, sent: signal.Signals) -> None:
     """Whenever it comes: also while the lease is being taken, which is then given back."""

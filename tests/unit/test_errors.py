@@ -34,6 +34,7 @@ EXAMPLES: list[errors.CRMError] = [
     errors.ConcurrentUpdateError("another holds it"),
     errors.LeaseLostError("another took it"),
     errors.DeleteGuardError(planned=120, limit=50),
+    errors.OverwriteGuardError(120, 50, scope="remote", fields=[("Name", 120)], examples=["003000000000001AAA"]),
     errors.BudgetExceededError(used=10, limit=10),
 ]
 

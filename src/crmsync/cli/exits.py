@@ -44,6 +44,10 @@ _CODES: Final[tuple[tuple[type[errors.CRMError], ExitCode], ...]] = (
 _REMEDIES: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (KeyboardInterrupt, "run the command again to go on where it stopped"),
     (errors.DeleteGuardError, "look at `crmsync plan`; if the deletes are meant, run again with --allow-deletes N"),
+    (
+        errors.OverwriteGuardError,
+        "look at `crmsync plan`, the mapping and the ids; if the values are meant, run again with --allow-overwrites N",
+    ),
     (errors.AuthenticationError, "renew the credential, then check it with `crmsync connect --test`"),
     (errors.AccessDeniedError, "ask the CRM's administrator for the permission, then run `crmsync connect --test`"),
     (errors.RateLimitedError, "wait, then run again: it goes on where it stopped"),

@@ -69,6 +69,11 @@ def report_views(report: RunReport) -> list[RenderableType]:
     views: list[RenderableType] = [head, _counts(report)]
     if report.error:
         views.append(Text(plain(report.error), style="red"))
+    if report.dry_run and (report.local.overwritten or report.remote.overwritten):
+        replaced = f"{report.local.overwritten} local and {report.remote.overwritten} CRM value(s)"
+        views.append(Text(f"would overwrite {replaced} that are not blank"))
+    if report.would_stop:
+        views.append(Text(f"a guard would stop this: {plain(report.would_stop)}", style="red"))
     if report.problems:
         views.append(problems_table(report.problems, report.problem_count))
     return views

@@ -5,6 +5,7 @@ from __future__ import annotations
 from crmsync.diff.decisions import ConflictNote, FieldDecision, Merge
 from crmsync.diff.digests import BLANK_SHADOW, Digester, Shadow, sync_hash
 from crmsync.diff.merge import Merger
+from crmsync.diff.overwrites import OverwriteLimits, holds_value, overwrites
 from crmsync.diff.planner import DeleteAction, DeleteDecision, decide_delete, delete_limit, merge_new, operation
 from crmsync.diff.settle import SideResult, settle
 
@@ -17,12 +18,15 @@ __all__ = [
     "FieldDecision",
     "Merge",
     "Merger",
+    "OverwriteLimits",
     "Shadow",
     "SideResult",
     "decide_delete",
     "delete_limit",
+    "holds_value",
     "merge_new",
     "operation",
+    "overwrites",
     "settle",
     "sync_hash",
 ]

@@ -13,6 +13,7 @@ import attrs
 from crmsync.diff import ConflictNote, SideResult, merge_new, operation, settle, sync_hash
 from crmsync.diff.digests import canonical
 from crmsync.engine.context import RunContext
+from crmsync.engine.overwrites import guard_overwrites
 from crmsync.engine.work import Work
 from crmsync.engine.writing import journal, send
 from crmsync.errors import ConflictError, CRMError, DuplicateError, RecordError
@@ -36,15 +37,19 @@ class BatchResult:
 async def carry_out(
     ctx: RunContext, works: Sequence[Work], *, side: Side, cursors: Cursors | None = None, gate: Gate | None = None
 ) -> BatchResult:
-    """Decide, write and acknowledge. ``cursors`` are stored in the same transaction as the page's results."""
+    """Decide, write and acknowledge. ``cursors`` are stored in the same transaction as the page's results.
+
+    :raises OverwriteGuardError: too much would be overwritten; nothing of this batch was written.
+    """
     works = _wanted(ctx, works)
     for work in works:
         _decide(ctx, work)
+    stale = _hold_back(ctx, works, gate) if gate else set()
+    guard_overwrites(ctx, works)
     if ctx.dry_run:
         for work in works:
             plan_record(ctx, work)
         return BatchResult()
-    stale = _hold_back(ctx, works, gate) if gate else set()
     await journal(ctx, works)
     await send(ctx, Side.LOCAL, works)
     for work in works:

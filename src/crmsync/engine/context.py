@@ -11,17 +11,22 @@ from crmsync.diff import Merger
 from crmsync.engine.budget import RunBudget
 from crmsync.engine.lease import RunLease
 from crmsync.engine.metering import MeteredStore
+from crmsync.engine.overwrites import OverwriteTally
 from crmsync.engine.tally import RunTally
+from crmsync.errors import SafetyStopError
 from crmsync.models.events import SyncEvent
 from crmsync.models.mappings import ObjectMapping
 from crmsync.models.plans import PlannedRecord
 from crmsync.models.records import Record, Side
 from crmsync.models.runs import RunOptions
-from crmsync.models.state import Acknowledgement, Cursors, Link
+from crmsync.models.state import Acknowledgement, Cursors, Link, LinkStatus
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.observers import Observer
 from crmsync.protocols.repository import SyncRepository
 from crmsync.protocols.runtime import Clock
+
+LIVE = (LinkStatus.SYNCED, LinkStatus.CONFLICT, LinkStatus.REJECTED)
+"""Statuses of links that stand for a pair of living records."""
 
 _TWINS = uuid.UUID("5f0c9f0e-6d2b-4c56-9a3f-0c1c5d3f7a10")
 """The namespace of the ids that records born in the CRM get locally."""
@@ -33,8 +38,9 @@ class RunContext:
 
     ``cursors`` are the positions that are acknowledged so far, ``reached`` those read so far. ``had_links`` False: the
     run began with nothing linked, so nothing can be deleted. ``tried`` are the markmail_ids that this run looked at
-    because an earlier one could not finish them. In a dry run nothing is written or acknowledged: ``planned`` collects
-    what would be.
+    because an earlier one could not finish them. ``live_links`` are the links that the run began with. ``approved``: a
+    person has approved what is carried out, so no guard counts it. In a dry run nothing is written or acknowledged:
+    ``planned`` collects what would be, ``would_stop`` what a guard would say.
     """
 
     run_id: str
@@ -54,7 +60,11 @@ class RunContext:
     cursors: Cursors = attrs.field(factory=Cursors)
     reached: Cursors = attrs.field(factory=Cursors)
     had_links: bool = True
+    live_links: int = 0
     deletes_planned: int = 0
+    overwritten: OverwriteTally = attrs.field(factory=OverwriteTally)
+    approved: bool = False
+    would_stop: SafetyStopError | None = None
     observers: Sequence[Observer] = ()
     dry_run: bool = False
     tried: set[str] = attrs.field(factory=set)
@@ -121,10 +131,23 @@ class RunContext:
         if acknowledgement.cursors is not None:
             self.cursors = acknowledgement.cursors
 
+    def stop(self, error: SafetyStopError) -> None:
+        """What a guard calls: ends a run; a dry run goes on and remembers the first one."""
+        if not self.dry_run:
+            raise error
+        self.would_stop = self.would_stop or error
+
     def notify(self, event: SyncEvent) -> None:
         """Tell every observer."""
         for observer in self.observers:
             observer.notify(event)
+
+
+async def count_links(ctx: RunContext) -> None:
+    """Note how many links the run begins with."""
+    counts = await ctx.repository.count_links(ctx.integration_id, ctx.entity_type)
+    ctx.had_links = any(counts.values())
+    ctx.live_links = sum(count for status, count in counts.items() if status in LIVE)
 
 
 def shadow_of(link: Link, side: Side) -> bytes:

@@ -9,7 +9,7 @@ import attrs
 
 from crmsync.diff import BLANK_SHADOW, DeleteAction, decide_delete, delete_limit
 from crmsync.engine.batch import Gate, fingerprint, stale_link
-from crmsync.engine.context import RunContext, id_of, shadow_of
+from crmsync.engine.context import LIVE, RunContext, id_of, shadow_of
 from crmsync.engine.intake import Intake
 from crmsync.engine.keyindex import KeySet
 from crmsync.engine.work import Work
@@ -20,7 +20,6 @@ from crmsync.models.problems import Problem
 from crmsync.models.records import Operation, OperationKind, Outcome, OutcomeStatus, Record, Side
 from crmsync.models.state import Acknowledgement, Conflict, ConflictStatus, Link, LinkStatus
 
-LIVE = (LinkStatus.SYNCED, LinkStatus.CONFLICT, LinkStatus.REJECTED)
 _SCAN = 1000
 
 
@@ -96,11 +95,11 @@ async def carry_out_deletes(ctx: RunContext, queue: DeleteQueue, *, gate: Gate |
     farewells = await _decided(ctx, queue)
     deletes = [f for f in farewells if f.action is DeleteAction.DELETE]
     ctx.deletes_planned += len(deletes)
+    _guard(ctx, len(deletes))
     if ctx.dry_run:
         for farewell in farewells:
             _plan(ctx, farewell)
         return
-    await _guard(ctx, len(deletes))
     stale = [f for f in farewells if gate is not None and f.operation is not None and not gate(*_as_work(f))]
     for farewell in stale:
         farewell.operation = None
@@ -150,17 +149,15 @@ def _operation(ctx: RunContext, action: DeleteAction, side: Side, survivor: Reco
     return None
 
 
-async def _guard(ctx: RunContext, deletes: int) -> None:
+def _guard(ctx: RunContext, deletes: int) -> None:
     """Count this pass's deletes with those that the run made before."""
-    if not deletes:
+    if not deletes or ctx.approved:
         return
-    counts = await ctx.repository.count_links(ctx.integration_id, ctx.entity_type)
-    live = sum(count for status, count in counts.items() if status in LIVE)
     limit = ctx.options.allow_deletes
     if limit is None:
-        limit = delete_limit(live, count=ctx.mapping.delete_guard_count, share=ctx.mapping.delete_guard_share)
+        limit = delete_limit(ctx.live_links, count=ctx.mapping.delete_guard_count, share=ctx.mapping.delete_guard_share)
     if ctx.deletes_planned > limit:
-        raise DeleteGuardError(ctx.deletes_planned, limit)
+        ctx.stop(DeleteGuardError(ctx.deletes_planned, limit))
 
 
 def _farewell_link(ctx: RunContext, farewell: _Farewell) -> Link:

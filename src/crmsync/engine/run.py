@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import attrs
 
 from crmsync.engine.batch import carry_out
-from crmsync.engine.context import RunContext
+from crmsync.engine.context import RunContext, count_links
 from crmsync.engine.deletes import (
     DeleteQueue,
     MergeTrail,
@@ -35,8 +35,7 @@ async def run(ctx: RunContext) -> None:
     outdated = stored.mapping_version != ctx.rule.version
     ctx.cursors = Cursors(mapping_version=ctx.rule.version) if ctx.options.reads_all or outdated else stored
     ctx.reached = ctx.cursors
-    counts = await ctx.repository.count_links(ctx.integration_id, ctx.entity_type)
-    ctx.had_links = any(counts.values())
+    await count_links(ctx)
     await ctx.remote.settle_jobs()
     await recover(ctx)
     matcher = Matcher(ctx, first_load=ctx.cursors.local is None)
@@ -120,6 +119,7 @@ async def apply(ctx: RunContext, planned: Sequence[PlannedRecord], cursors: Curs
     """Carry out exactly what a plan holds; records that changed since are left for the next run."""
     allowed = {record.fingerprint for record in planned}
     matcher = Matcher(ctx, first_load=False)
+    await count_links(ctx)
     await ctx.remote.settle_jobs()
     await recover(ctx)
 

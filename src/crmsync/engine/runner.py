@@ -103,6 +103,7 @@ class Runner:
         :raises RecordError: one of the two is not there. :raises ConflictError: one is linked to another record.
         """
         async with self._running(dry_run=False) as ctx:
+            ctx.approved = True
             await link_records(ctx, markmail_id, crm_id)
             return await self._finished(ctx)
 
@@ -191,6 +192,7 @@ class Runner:
             problem_count=tally.problem_count,
             problems=tuple(tally.problems),
             error=error,
+            would_stop=ctx.would_stop.message if ctx.would_stop else None,
         )
 
     async def _log(self, ctx: RunContext, report: RunReport) -> None:

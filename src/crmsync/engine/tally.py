@@ -24,6 +24,7 @@ class SideTally:
     created: int = 0
     updated: int = 0
     deleted: int = 0
+    overwritten: int = 0
     unchanged: int = 0
     conflicts: int = 0
     rejected: int = 0

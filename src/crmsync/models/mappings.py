@@ -112,7 +112,10 @@ class ObjectMapping(PublicModel):
     """A local object and the CRM object it is synced with.
 
     The delete guard stops a run that would delete more than max(``delete_guard_count``, ``delete_guard_share`` of the
-    links). ``archive`` as a delete policy writes True to the ``..._archive_field`` of the surviving record.
+    links). The overwrite guard stops one that would replace or clear more non-blank values of a side than
+    max(``overwrite_guard_count``, ``overwrite_guard_share`` of those that the linked records hold); where records meet
+    for the first time, 20 values are enough to stop if they are more than half of those compared. ``archive`` as a
+    delete policy writes True to the ``..._archive_field`` of the surviving record.
     """
 
     local_object: str = "subscribers"
@@ -127,6 +130,8 @@ class ObjectMapping(PublicModel):
     remote_archive_field: str = ""
     delete_guard_count: int = Field(default=50, ge=0)
     delete_guard_share: float = Field(default=0.01, ge=0, le=1)
+    overwrite_guard_count: int = Field(default=100, ge=0)
+    overwrite_guard_share: float = Field(default=0.25, ge=0, le=1)
 
 
 def two_way(markmail_field: str, crm_field: str, **options: Any) -> FieldMapping:

@@ -36,15 +36,17 @@ class RecordProblem(PublicModel):
 class SideReport(PublicModel):
     """What a run did to one side.
 
-    ``conflicts`` counts values of this side that lost; ``rejected`` counts records that this side refused.
-    ``unchanged`` are records read that needed nothing; ``echoes_dropped`` those of them that were our own writes coming
-    back. ``seconds`` is the time spent waiting for this side, summed over calls in flight.
+    ``overwritten`` counts non-blank values that were replaced or cleared. ``conflicts`` counts values of this side that
+    lost; ``rejected`` counts records that this side refused. ``unchanged`` are records read that needed nothing;
+    ``echoes_dropped`` those of them that were our own writes coming back. ``seconds`` is the time spent waiting for
+    this side, summed over calls in flight.
     """
 
     read: int = 0
     created: int = 0
     updated: int = 0
     deleted: int = 0
+    overwritten: int = 0
     unchanged: int = 0
     conflicts: int = 0
     rejected: int = 0
@@ -59,7 +61,10 @@ class SideReport(PublicModel):
 
 
 class RunReport(PublicModel):
-    """One run of one object of one integration. ``problems`` is capped; ``problem_count`` is not."""
+    """One run of one object of one integration. ``problems`` is capped; ``problem_count`` is not.
+
+    ``would_stop`` is why a guard would stop the run that a dry run stands for.
+    """
 
     run_id: str
     integration_id: str
@@ -76,6 +81,7 @@ class RunReport(PublicModel):
     problem_count: int = 0
     problems: tuple[RecordProblem, ...] = Field(default=())
     error: str | None = None
+    would_stop: str | None = None
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic documents this order; mypy cannot type it
     @property
@@ -93,14 +99,16 @@ class RunOptions(PublicModel):
     """How one run behaves. The defaults suit a scheduled incremental sync.
 
     ``max_calls`` bounds the API calls of the run. ``page_size`` bounds the records held at once for each side.
-    ``allow_deletes`` replaces the delete guard's limit for this run. ``full`` reads both sides from the start and
-    compares everything; ``from_scratch`` also forgets what was acknowledged: linked records meet as if for the first
-    time, under the mapping's policies. ``lease_seconds`` is how long a crashed run keeps others out.
+    ``allow_deletes`` and ``allow_overwrites`` (values of each side) replace the guards' limits for this run. ``full``
+    reads both sides from the start and compares everything; ``from_scratch`` also forgets what was acknowledged: linked
+    records meet as if for the first time, under the mapping's policies. ``lease_seconds`` is how long a crashed run
+    keeps others out.
     """
 
     max_calls: int | None = Field(default=None, ge=1)
     page_size: int | None = Field(default=None, ge=1)
     allow_deletes: int | None = Field(default=None, ge=0)
+    allow_overwrites: int | None = Field(default=None, ge=0)
     full: bool = False
     from_scratch: bool = False
     lease_seconds: float = Field(default=60.0, gt=0)

@@ -30,6 +30,7 @@ from crmsync.models.runs import RunStatus
         (errors.MissingExtraError("x", "y"), ExitCode.USAGE),
         (UsageProblemError("x"), ExitCode.USAGE),
         (errors.DeleteGuardError(5, 1), ExitCode.SAFETY_STOP),
+        (errors.OverwriteGuardError(5, 1, scope="meeting"), ExitCode.SAFETY_STOP),
         (errors.BudgetExceededError(5, 5), ExitCode.SAFETY_STOP),
         (errors.AuthenticationError("x"), ExitCode.FAILURE),
         (errors.StorageError("x"), ExitCode.FAILURE),
@@ -80,6 +81,7 @@ def test_every_error_of_the_library_has_a_code_of_its_own() -> None:
     "error",
     [
         errors.DeleteGuardError(1, 1),
+        errors.OverwriteGuardError(1, 1, scope="local"),
         errors.BudgetExceededError(1, 1),
         errors.AuthenticationError("x"),
         errors.UnavailableError("x"),

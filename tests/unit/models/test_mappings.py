@@ -70,6 +70,11 @@ def test_an_option_overrides_a_preset() -> None:
     assert prefer_crm_unless_blank("phone", "Phone", tie=Side.LOCAL).tie is Side.LOCAL
 
 
+def test_the_overwrite_guard_is_a_hundred_values_or_a_quarter() -> None:
+    mapping = ObjectMapping(fields=())
+    assert (mapping.overwrite_guard_count, mapping.overwrite_guard_share) == (100, 0.25)
+
+
 def test_the_delete_guard_is_fifty_or_one_per_cent_and_deletes_are_ignored() -> None:
     mapping = ObjectMapping(fields=(two_way("email", "Email"),))
     assert (mapping.delete_guard_count, mapping.delete_guard_share) == (50, 0.01)

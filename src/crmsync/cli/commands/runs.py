@@ -37,6 +37,12 @@ MaxCalls = Annotated[int | None, typer.Option("--max-calls", min=1, help="Stop b
 AllowDeletes = Annotated[
     int | None, typer.Option("--allow-deletes", min=0, help="Allow this many deletes, instead of the mapping's guard.")
 ]
+AllowOverwrites = Annotated[
+    int | None,
+    typer.Option(
+        "--allow-overwrites", min=0, help="Allow to overwrite this many values a side, instead of the mapping's guard."
+    ),
+]
 Wait = Annotated[
     float | None,
     typer.Option(
@@ -77,6 +83,7 @@ def sync(
     object_name: ObjectOption = None,
     max_calls: MaxCalls = None,
     allow_deletes: AllowDeletes = None,
+    allow_overwrites: AllowOverwrites = None,
     full: Full = False,
     from_scratch: FromScratch = False,
     wait: Wait = None,
@@ -86,6 +93,7 @@ def sync(
     given = {
         "max_calls": max_calls,
         "allow_deletes": allow_deletes,
+        "allow_overwrites": allow_overwrites,
         "full": full or None,
         "from_scratch": from_scratch or None,
     }
