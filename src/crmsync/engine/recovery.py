@@ -90,7 +90,8 @@ def _recovered(ctx: RunContext, link: Link, entry: JournalEntry, local: Record, 
     tags = field_tags(rule_key(rule) for rule in ctx.rule.rules)
     written = remote if target is Side.REMOTE else local
     for rule in ctx.rule.rules:
-        sent = entry.sent.get(rule.remote if target is Side.REMOTE else rule.local)
+        name = rule.remote if target is Side.REMOTE else rule.local
+        sent = entry.sent.get(name)
         ours, theirs = local.fields.get(rule.local, MISSING), remote.fields.get(rule.remote, MISSING)
         if sent is None or ours is MISSING or theirs is MISSING or merges_elements(rule):
             continue
@@ -107,7 +108,7 @@ def _recovered(ctx: RunContext, link: Link, entry: JournalEntry, local: Record, 
         by_us = written.modified_by_self or (same_source and is_lossy_image(again, stored))
         # A field that is blank although we wrote a value was left unwritten.
         by_us = by_us and (is_blank(again) or not is_blank(stored))
-        if now[target] != sent and (not by_us or now[target] == fields[target].get(tag)):
+        if now[target] != sent and (not by_us or now[target] in (fields[target].get(tag), entry.before.get(name))):
             continue
         fields[target][tag] = now[target]
         source = target.other

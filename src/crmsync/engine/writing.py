@@ -14,7 +14,7 @@ from crmsync.engine.tasks import single_error
 from crmsync.engine.work import Work
 from crmsync.errors import TransientError, UnexpectedResponseError
 from crmsync.models.events import BatchWritten, RetryScheduled
-from crmsync.models.records import Operation, Outcome, Side
+from crmsync.models.records import Fields, Operation, Outcome, Record, Side
 from crmsync.models.state import JournalEntry
 
 ROW_ATTEMPTS = 4
@@ -32,7 +32,8 @@ async def journal(ctx: RunContext, works: Sequence[Work]) -> None:
             operation.kind,
             work.link.markmail_id,
             work.link.crm_id,
-            _sent_digests(ctx, side, operation, work.merge),
+            _digests(ctx, side, operation.fields, work.merge),
+            _digests(ctx, side, _replaced(work.record(side), operation), work.merge),
             ctx.clock.now(),
         )
         for work in works
@@ -42,17 +43,22 @@ async def journal(ctx: RunContext, works: Sequence[Work]) -> None:
         await ctx.repository.add_journal(ctx.lease.current, entries)
 
 
-def _sent_digests(ctx: RunContext, side: Side, operation: Operation, merge: Merge | None) -> dict[str, bytes]:
-    """Digests of what is sent, by the target's field names. Sets merge by themselves after a crash: they need none."""
+def _digests(ctx: RunContext, side: Side, fields: Fields, merge: Merge | None) -> dict[str, bytes]:
+    """Digests of values, by the target's field names. Sets merge by themselves after a crash: they need none."""
     if merge is None:
         return {}
     digester = ctx.merger.digester
-    sent: dict[str, bytes] = {}
+    found: dict[str, bytes] = {}
     for rule in ctx.rule.rules:
         name, normal = (rule.local, rule.normal_local) if side is Side.LOCAL else (rule.remote, rule.normal_remote)
-        if name in operation.fields and not merges_elements(rule):
-            sent[name] = digester.scalar(normal(operation.fields[name]))
-    return sent
+        if name in fields and not merges_elements(rule):
+            found[name] = digester.scalar(normal(fields[name]))
+    return found
+
+
+def _replaced(record: Record | None, operation: Operation) -> Fields:
+    """What the target holds now in the fields to be written; nothing if it does not hold the record yet."""
+    return {name: record.fields[name] for name in operation.fields if name in record.fields} if record else {}
 
 
 async def send(ctx: RunContext, side: Side, works: Sequence[Work]) -> None:

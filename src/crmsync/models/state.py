@@ -89,7 +89,8 @@ class JournalEntry:
     """A write that was about to be sent. Present at the start of a run: nobody knows whether it took effect.
 
     ``target`` is the side written. ``record_id`` is the target's id, None for a create that lets the target choose.
-    ``sent`` maps the target's field names to the 8-byte digests of the values sent.
+    ``sent`` maps the target's field names to the 8-byte digests of the values sent, ``before`` to those of the values
+    that they replace.
     """
 
     op_id: str
@@ -100,6 +101,7 @@ class JournalEntry:
     markmail_id: str
     crm_id: str | None
     sent: dict[str, bytes] = attrs.field(factory=dict, repr=False)
+    before: dict[str, bytes] = attrs.field(factory=dict, repr=False)
     started_at: datetime | None = None
 
 

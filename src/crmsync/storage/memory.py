@@ -170,7 +170,7 @@ class MemoryRepository:
     async def list_journal(self, integration_id: str, entity_type: str) -> list[JournalEntry]:
         """See `SyncRepository`."""
         entries = self._object(integration_id, entity_type).journal.values()
-        return [attrs.evolve(entry, sent=dict(entry.sent)) for entry in entries]
+        return [attrs.evolve(entry, sent=dict(entry.sent), before=dict(entry.before)) for entry in entries]
 
     async def add_remote_job(self, lease: Lease, job: RemoteJob) -> None:
         """See `SyncRepository`."""

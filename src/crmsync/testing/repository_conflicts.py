@@ -43,6 +43,7 @@ class JournalPromises(RepositorySubject):
             kind=OperationKind.UPDATE,
             crm_id="c1",
             sent={"first'name": bytes(range(8)), "é": b"\xff" * 8},
+            before={"é": bytes(8)},
             started_at=NOW,
         )
         lease = await lease_of(repository)

@@ -135,7 +135,8 @@ def journal_row(entry: JournalEntry) -> dict[str, Any]:
     row = attrs.asdict(entry)
     row["target"] = entry.target.value
     row["kind"] = entry.kind.value
-    row["sent"] = {field: digest.hex() for field, digest in entry.sent.items()}
+    for name in ("sent", "before"):
+        row[name] = {field: digest.hex() for field, digest in row[name].items()}
     return row
 
 
@@ -160,6 +161,7 @@ def journal_of(row: AnyRow) -> JournalEntry:
         markmail_id=row.markmail_id,
         crm_id=row.crm_id,
         sent={field: bytes.fromhex(digest) for field, digest in row.sent.items()},
+        before={field: bytes.fromhex(digest) for field, digest in (row.before or {}).items()},
         started_at=row.started_at,
     )
 
