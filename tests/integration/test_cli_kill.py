@@ -57,7 +57,7 @@ def test_a_first_run_killed_at_a_random_moment_is_finished_by_the_next(
 
 @contextmanager
 def _sides(directory: Path) -> Iterator[Shell]:
-    """300 people here, 100 in the CRM, 50 of them the same."""
+    """300 people here, 100 in the CRM, 50 of them the same, half of these with another number."""
     lines = [f"{n},p{n}@example.org,First{n},Last{n},,+49 {n}" for n in range(PEOPLE)]
     people = "\n".join(["id,email,first_name,last_name,company,phone", *lines, ""])
     with shell(directory, people) as sh:
@@ -66,7 +66,7 @@ def _sides(directory: Path) -> Iterator[Shell]:
                 "LastName": f"Last{n}",
                 "FirstName": f"First{n}",
                 "Email": f"p{n}@example.org",
-                "Phone": f"+1 {n}",
+                "Phone": f"+{49 if n % 2 else 1} {n}",
             }
             sh.emulator.org.create("Contact", values)
         yield sh
