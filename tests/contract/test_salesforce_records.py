@@ -107,6 +107,16 @@ class TestSalesforceWithoutExternalIds(SalesforceContract):
     external_id_field = False
 
 
+class TestSalesforceLinkingAccounts(SalesforceContract):
+    """A contact's company makes the account that it belongs to."""
+
+    settings: ClassVar[Mapping[str, object]] = {"accounts": "create"}
+    typed_values: ClassVar[Mapping[str, Sequence[object]]] = {
+        **SalesforceContract.typed_values,
+        "Account.Name": ("Acme", "O'Brien & Söhne", "北斗"),
+    }
+
+
 class TestSalesforceThroughBulkJobs(SalesforceContract):
     """Whatever can go through a job does."""
 

@@ -443,7 +443,8 @@ def _failure(code: str, message: str) -> CRMSyncResult:
 
 def _result(outcome: Outcome) -> CRMSyncResult:
     if outcome.ok:
-        return CRMSyncResult(action=SyncAction(outcome.status.value), crm_id=outcome.id)
+        warnings = tuple(error.message for error in outcome.unwritten)
+        return CRMSyncResult(action=SyncAction(outcome.status.value), crm_id=outcome.id, warnings=warnings)
     if outcome.status is OutcomeStatus.MISSING:
         return _failure("not_found", "there is no contact with this id (any more)")
     error = outcome.error or CRMError("the CRM did not say why")

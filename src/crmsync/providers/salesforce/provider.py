@@ -11,17 +11,20 @@ import anyio
 from crmsync.errors import ConfigurationError, SchemaChangedError
 from crmsync.models.campaigns import CRMCampaign, EmailActivity
 from crmsync.models.contacts import CRMList
-from crmsync.models.mappings import ObjectMapping
+from crmsync.models.mappings import ObjectMapping, two_way
 from crmsync.models.records import Record
 from crmsync.models.results import BulkSyncResult, ConnectionReport, CRMFeature, CRMSyncResult
 from crmsync.providers.contact_verbs import ContactVerbs
 from crmsync.providers.salesforce import retrieving
+from crmsync.providers.salesforce.accounts.directory import Accounts, described, open_accounts, with_company
+from crmsync.providers.salesforce.accounts.findings import account_warnings
+from crmsync.providers.salesforce.accounts.names import COMPANY
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.objects.activity import ActivityLog
 from crmsync.providers.salesforce.objects.campaigns import CampaignFields, find_campaign, save_campaign
 from crmsync.providers.salesforce.objects.mappings import CONTACT_FIELDS
 from crmsync.providers.salesforce.objects.membership import ListMembership
-from crmsync.providers.salesforce.objects.options import ActivityMode
+from crmsync.providers.salesforce.objects.options import AccountMode, ActivityMode
 from crmsync.providers.salesforce.objects.parents import with_parents
 from crmsync.providers.salesforce.records import SalesforceRecordStore
 from crmsync.providers.salesforce.schema import SObject, read_describe
@@ -56,6 +59,7 @@ class SalesforceProvider(ContactVerbs):
         self._user: Mapping[str, Any] | None = None
         self._lock = anyio.Lock()
         self._limiter = anyio.CapacityLimiter(_IN_FLIGHT)
+        self._directory: Accounts | None = None
 
     def supports_feature(self, feature: CRMFeature) -> bool:
         """`EXTERNAL_KEY` is known once an object was opened: the org may lack the field."""
@@ -68,22 +72,41 @@ class SalesforceProvider(ContactVerbs):
 
     def contact_mapping(self) -> ObjectMapping:
         """The mapping behind the contact-level verbs."""
-        return ObjectMapping(fields=CONTACT_FIELDS)
+        if self._client.settings.accounts is AccountMode.LEAVE:
+            return ObjectMapping(fields=CONTACT_FIELDS)
+        fields = (each for each in CONTACT_FIELDS if each.markmail_field != "company")
+        return ObjectMapping(fields=(*fields, two_way("company", COMPANY)))
 
     async def records(self, object_name: str) -> SalesforceRecordStore:
-        """Open the record store of an sObject, by its exact API name."""
-        return SalesforceRecordStore(self._client, await self._sobject(object_name), self._user_id, self._limiter)
+        """Open the record store of an sObject, by its exact API name.
+
+        :raises AccessDeniedError: the setting ``accounts`` needs what is hidden from the user.
+        """
+        sobject = await self._sobject(object_name)
+        accounts = None
+        if object_name == self.contact_object and self._client.settings.accounts is not AccountMode.LEAVE:
+            accounts = await self._accounts()
+            sobject = with_company(sobject, accounts.sobject)
+        return SalesforceRecordStore(self._client, sobject, self._user_id, self._limiter, accounts)
+
+    async def _accounts(self) -> Accounts:
+        """One for the connection, so that all who make accounts wait for one another."""
+        account = await described(self._describe)
+        if self._directory is None:
+            self._directory = open_accounts(self._client, account, self._user_id, self._limiter)
+        return self._directory
 
     async def _sobject(self, object_name: str) -> SObject:
         sobject = await self._describe(object_name)
         return await with_parents(sobject, self._client.settings.parents.fields, self._describe)
 
     async def test_connection(self) -> ConnectionReport:
-        """Sign in, describe Contact, read the limits; 4 or 5 calls."""
+        """Sign in, describe Contact (and Account, if contacts are linked to it), read the limits; 4 to 6 calls."""
         self._client.forget()
         user = await self._identity()
         version = await self._client.version()
         warnings = _contact_warnings(await self._describe("Contact"), self._client.settings.external_id_field)
+        warnings += await account_warnings(self._client.settings, self._describe)
         rows = await retrieving.query_all(self._client, "SELECT Name FROM Organization LIMIT 1")
         usage = self._client.usage
         if usage is not None and usage.used >= _NEARLY * usage.limit:

@@ -12,6 +12,8 @@ from crmsync.errors import CRMError, SchemaChangedError
 from crmsync.models.records import ChangePage, Operation, OperationKind, Outcome, OutcomeStatus, Record, StoreLimits
 from crmsync.models.schema import ObjectSchema
 from crmsync.providers.salesforce import merges, retrieving
+from crmsync.providers.salesforce.accounts.directory import Accounts
+from crmsync.providers.salesforce.accounts.writer import AccountWriter
 from crmsync.providers.salesforce.bulk.following import settle
 from crmsync.providers.salesforce.changes import ChangeReader
 from crmsync.providers.salesforce.client import SalesforceClient
@@ -34,7 +36,7 @@ class SalesforceRecordStore:
 
     `write` takes 10,000 operations, sends them 200 a call or through a bulk job, and reads back what was stored, 2,000
     records a call. Its limits say how many make a good batch at present. Fields that the user cannot see are left out
-    of records.
+    of records. With ``accounts`` a contact's ``Account.Name`` can be written too.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class SalesforceRecordStore:
         sobject: SObject,
         user_id: Callable[[], Awaitable[str | None]],
         limiter: anyio.CapacityLimiter,
+        accounts: Accounts | None = None,
     ) -> None:
         self._client = client
         self._sobject = sobject
@@ -52,7 +55,9 @@ class SalesforceRecordStore:
         reconciler = Reconciler(client, sobject, user_id)
         collections = CollectionsChannel(client, sobject.schema.name, self._key_field, limiter, reconciler)
         bulk = BulkChannel(client, sobject.schema.name, self._key_field)
-        self._writer = Writer(client, sobject, self._key_field, collections, bulk)
+        self._writer: Writer | AccountWriter = Writer(client, sobject, self._key_field, collections, bulk)
+        if accounts is not None:
+            self._writer = AccountWriter(self._writer, client, sobject, self._key_field, accounts)
 
     def __repr__(self) -> str:
         return f"<SalesforceRecordStore {self.name!r}>"

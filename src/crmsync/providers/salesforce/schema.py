@@ -65,6 +65,8 @@ class SObject:
     """``LastModifiedById`` can be read."""
     tells_changes: bool
     """``SystemModstamp`` can be read."""
+    createable: bool = True
+    """This user may create records."""
     relationships: Mapping[str, Relationship] = attrs.field(factory=dict)
     """By the relationship's name."""
 
@@ -110,6 +112,7 @@ def read_describe(body: object) -> SObject:
         tells_deletes=replicateable,
         tells_editor="LastModifiedById" in by_name,
         tells_changes="SystemModstamp" in by_name,
+        createable=bool(body.get("createable", True)),
         relationships=relationships,
     )
 

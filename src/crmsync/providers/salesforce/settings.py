@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from crmsync.errors import ConfigurationError
 from crmsync.providers.salesforce.objects.options import (
+    AccountMode,
     ActivityMode,
     ApiName,
     CampaignOptions,
@@ -65,9 +66,10 @@ class SalesforceSettings(BaseModel):
     what goes through it.
     ``channel`` is how records are written: ``auto`` chooses by size, speed and calls left. ``bulk_wait_seconds`` is how
     long a bulk job may take before it is aborted.
-    ``parents``, ``campaigns`` and ``activity`` say how single objects are treated; see
-    `crmsync.providers.salesforce.objects.options`. ``activity_id_field`` is a field of Task that holds what makes an
-    event's record recognisable.
+    ``accounts`` is what a contact's company does to its account; ``account_key_field`` is an external id of Account by
+    which no two processes make one twice. ``parents``, ``campaigns`` and ``activity`` say how single objects
+    are treated; see `crmsync.providers.salesforce.objects.options`. ``activity_id_field`` is a field of Task that holds
+    what makes an event's record recognisable.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -92,6 +94,8 @@ class SalesforceSettings(BaseModel):
     sf: SfOptions = SfOptions()
     parents: ParentOptions = ParentOptions()
     campaigns: CampaignOptions = CampaignOptions()
+    accounts: AccountMode = AccountMode.LEAVE
+    account_key_field: ApiName | None = None
     activity: ActivityMode = ActivityMode.TASK
     activity_id_field: ApiName = "MarkMail_Activity_Id__c"
 

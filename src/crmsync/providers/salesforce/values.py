@@ -136,10 +136,12 @@ def _text(value: object) -> str | None:
 def encode_rows(rows: Iterable[Mapping[str, object]], **envelope: object) -> bytes:
     """``{...envelope, "records": [...]}`` as JSON, with each `Decimal` as the exact number."""
     head = "".join(f"{json.dumps(key)}:{json.dumps(value)}," for key, value in envelope.items())
-    body = ",".join(
-        f"{{{','.join(f'{json.dumps(key)}:{_json(value)}' for key, value in row.items())}}}" for row in rows
-    )
-    return f'{{{head}"records":[{body}]}}'.encode()
+    return f'{{{head}"records":[{",".join(map(encode_object, rows))}]}}'.encode()
+
+
+def encode_object(row: Mapping[str, object]) -> str:
+    """One row as JSON."""
+    return f"{{{','.join(f'{json.dumps(key)}:{_json(value)}' for key, value in row.items())}}}"
 
 
 def _json(value: object) -> str:

@@ -26,6 +26,17 @@ class ParentOptions(BaseModel):
     follow: bool = True
 
 
+class AccountMode(enum.StrEnum):
+    """What a contact's company does to its account."""
+
+    LEAVE = "leave"
+    """Nothing: ``Account.Name`` can be read (see `ParentOptions`) and not written."""
+    LINK = "link"
+    """The contact is moved to the account of that name."""
+    CREATE = "create"
+    """As `LINK`, and an account that is missing is made."""
+
+
 class ActivityMode(enum.StrEnum):
     """As what e-mail events are recorded."""
 

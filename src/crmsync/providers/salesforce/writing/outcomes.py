@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from crmsync.errors import CRMError, TransientError, UnexpectedResponseError
+from crmsync.errors import CRMError, RecordError, TransientError, UnexpectedResponseError
 from crmsync.models.records import Outcome, OutcomeStatus
 from crmsync.providers.salesforce.errors import is_gone, row_error
 from crmsync.providers.salesforce.ids import full_id
@@ -43,9 +43,12 @@ class Sent:
         self.failures.update(other.failures)
 
     def raise_if_nothing_arrived(self) -> None:
-        """:raises CRMError: every row was in a call that failed. One that waiting does not mend comes first."""
-        if self.failures and len(self.failures) == len(self.outcomes):
-            errors = list(self.failures.values())
+        """:raises CRMError: every row was in a call that failed. One that waiting does not mend comes first.
+
+        What is the error of a single row, such as one whose fate nobody knows, is never raised.
+        """
+        errors = [error for error in self.failures.values() if not isinstance(error, RecordError)]
+        if errors and len(errors) == len(self.outcomes):
             raise next((error for error in errors if not isinstance(error, TransientError)), errors[0])
 
 

@@ -1,0 +1,36 @@
+"""What a test of the connection says about accounts."""
+
+from __future__ import annotations
+
+from crmsync.errors import AccessDeniedError
+from crmsync.providers.salesforce.accounts.directory import described, with_company
+from crmsync.providers.salesforce.accounts.names import COMPANY
+from crmsync.providers.salesforce.objects.options import AccountMode
+from crmsync.providers.salesforce.objects.parents import Describe
+from crmsync.providers.salesforce.settings import SalesforceSettings
+
+
+async def account_warnings(settings: SalesforceSettings, describe: Describe) -> list[str]:
+    """What the user may not do that the setting ``accounts`` asks for."""
+    if settings.accounts is AccountMode.LEAVE:
+        return []
+    try:
+        account = await described(describe)
+        contact = with_company(await describe("Contact"), account)
+    except AccessDeniedError as error:
+        return [error.message]
+    warnings = []
+    if not contact.fields[COMPANY].updateable:
+        warnings.append("Contact.AccountId cannot be written by this user: no contact is linked to an account")
+    if settings.accounts is not AccountMode.CREATE:
+        return warnings
+    name = account.fields["Name"]
+    if not (account.createable and name.createable):
+        warnings.append('accounts = "create", but this user may not create accounts: grant create access to Account')
+    key = settings.account_key_field
+    if key and not account.external_key(key):
+        warnings.append(
+            f"Account has no external id field {key} that this user may write: two processes may make one account"
+            " twice. Add it (Text 64, External ID, Unique) and give the user access"
+        )
+    return warnings

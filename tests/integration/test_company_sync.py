@@ -1,0 +1,163 @@
+"""Companies as accounts, both ways, through the engine and over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from crmsync.errors import BudgetExceededError
+from crmsync.models.contacts import CRMContact
+from crmsync.models.mappings import ObjectMapping, two_way
+from crmsync.models.results import SyncAction
+from crmsync.models.runs import RunOptions
+from crmsync.models.schema import FieldType
+from crmsync.security.vault import Vault
+from crmsync.service import CRMSync
+from crmsync.testing.memory_records import MemoryRecordStore
+from crmsync.testing.salesforce import DEFAULT_TOKEN, Profile, RunningEmulator, SalesforceOrg, running_emulator
+
+pytestmark = pytest.mark.anyio
+
+MAPPING = ObjectMapping(
+    fields=(
+        two_way("email", "Email", field_type=FieldType.EMAIL),
+        two_way("last_name", "LastName", required=True),
+        two_way("company", "Account.Name"),
+    )
+)
+
+
+@pytest.fixture
+def emulator() -> Iterator[RunningEmulator]:
+    with running_emulator() as running:
+        yield running
+
+
+@asynccontextmanager
+async def connected(emulator: RunningEmulator, **settings: Any) -> AsyncIterator[CRMSync]:
+    given = {"instance_url": emulator.url, "allow_insecure_loopback": True, "safety_seconds": 0, **settings}
+    async with CRMSync.open("memory://", vault=Vault.from_key(Vault.generate_key())) as app:
+        credentials = {"access_token": SecretStr(DEFAULT_TOKEN)}
+        await app.add_integration(
+            "main", provider="salesforce", settings=given, credentials=credentials, mappings={"Contact": MAPPING}
+        )
+        yield app
+
+
+def people(*companies: object) -> MemoryRecordStore:
+    local = MemoryRecordStore("subscribers")
+    for number, company in enumerate(companies):
+        local.add(email=f"p{number}@example.com", last_name=f"P{number}", company=company)
+    return local
+
+
+def employers(org: SalesforceOrg) -> dict[str, str | None]:
+    names = {row["Id"]: row["Name"] for row in org.records("Account")}
+    return {row["LastName"]: names.get(row.get("AccountId") or "") for row in org.records("Contact")}
+
+
+def companies(local: MemoryRecordStore) -> dict[object, object]:
+    return {row["last_name"]: row.get("company") for row in local.snapshot().values()}
+
+
+async def test_companies_make_accounts_and_accounts_make_companies(emulator: RunningEmulator) -> None:
+    org, local = emulator.org, people("Acme", "ACME ", None, "Beta")
+    theirs = org.create("Account", {"Name": "Theirs"})
+    org.create("Contact", {"LastName": "P9", "Email": "p9@example.com", "AccountId": theirs})
+    async with connected(emulator, accounts="create") as app:
+        await app.sync("main", "Contact", local)
+        assert employers(org) == {"P0": "Acme", "P1": "Acme", "P2": None, "P3": "Beta", "P9": "Theirs"}
+        assert companies(local)["P9"] == "Theirs"
+        for _ in range(2):
+            report = await app.sync("main", "Contact", local)
+            assert (report.written, report.problems) == (0, ())
+        assert companies(local)["P1"] == "ACME "
+
+        [renamed] = [row["Id"] for row in org.records("Account") if row["Name"] == "Beta"]
+        org.update("Account", renamed, {"Name": "Beta Ltd"})
+        [first] = [key for key, row in local.snapshot().items() if row["last_name"] == "P0"]
+        local.edit(first, company="theirs")
+        await app.sync("main", "Contact", local)
+        assert companies(local)["P3"] == "Beta Ltd"
+        assert employers(org)["P0"] == "Theirs"
+
+        local.edit(first, company=None)
+        await app.sync("main", "Contact", local)
+        assert employers(org)["P0"] is None
+        assert len(org.records("Account")) == 3
+        assert (await app.sync("main", "Contact", local)).written == 0
+
+
+async def test_an_unclear_company_waits_for_the_merge_while_the_person_syncs(emulator: RunningEmulator) -> None:
+    org, local = emulator.org, people("Acme")
+    one, two = (org.create("Account", {"Name": "Acme"}) for _ in range(2))
+    async with connected(emulator, accounts="link") as app:
+        for _ in range(2):
+            report = await app.sync("main", "Contact", local)
+            assert employers(org) == {"P0": None}
+            [problem] = report.problems
+            assert (problem.field, problem.code, set(problem.candidates)) == ("Account.Name", "ambiguous", {one, two})
+        [status] = await app.status("main")
+        assert status.rejected == 1
+        org.merge("Account", one, [two])
+        report = await app.sync("main", "Contact", local)
+        assert (employers(org), report.problems) == ({"P0": "Acme"}, ())
+
+
+async def test_two_runs_cut_short_make_no_account_twice(emulator: RunningEmulator) -> None:
+    """The budget ends the first run between the accounts and their contacts."""
+    org, local = emulator.org, people(*(f"Company {n % 150}" for n in range(300)))
+    async with connected(emulator, accounts="create") as app:
+        for calls in range(5, 40, 3):
+            with contextlib.suppress(BudgetExceededError):
+                await app.sync("main", "Contact", local, options=RunOptions(max_calls=calls))
+        await app.sync("main", "Contact", local)
+        assert len(org.records("Account")) == 150
+        assert employers(org) == {f"P{n}": f"Company {n % 150}" for n in range(300)}
+
+
+async def test_a_hidden_account_stops_the_run_with_the_remedy(emulator: RunningEmulator) -> None:
+    emulator.org.set_profile(emulator.org.user_id, Profile(objects={"Account": ""}))
+    async with connected(emulator, accounts="create") as app:
+        with pytest.raises(Exception, match="grant read access to it"):
+            await app.sync("main", "Contact", people("Acme"))
+        report = await app.test_connection("main")
+        assert any("needs the object Account" in warning for warning in report.warnings)
+        assert emulator.org.records("Contact") == []
+
+
+@pytest.mark.parametrize(
+    "profile, said",
+    [
+        (Profile(objects={"Account": "r"}), "grant create access to Account"),
+        (Profile(read_only=["Contact.AccountId"]), "Contact.AccountId cannot be written"),
+        (None, "no external id field Missing__c"),
+    ],
+)
+async def test_the_test_of_a_connection_says_what_is_missing(
+    emulator: RunningEmulator, profile: Profile | None, said: str
+) -> None:
+    emulator.org.set_profile(emulator.org.user_id, profile)
+    async with connected(emulator, accounts="create", account_key_field="Missing__c") as app:
+        assert [warning for warning in (await app.test_connection("main")).warnings if said in warning]
+
+
+async def test_the_verbs_link_accounts_too_and_warn_of_unclear_names(emulator: RunningEmulator) -> None:
+    org = emulator.org
+    for _ in range(2):
+        org.create("Account", {"Name": "Twice"})
+    async with connected(emulator, accounts="create") as app, app.provider("main") as provider:
+        made = await provider.sync_contact(CRMContact(email="a@example.com", last_name="A", company="Acme"))
+        unclear = await provider.sync_contact(CRMContact(email="b@example.com", last_name="B", company="Twice"))
+        assert (made.action, made.warnings) == (SyncAction.CREATED, ())
+        assert unclear.action is SyncAction.CREATED
+        assert "2 accounts have this name" in unclear.warnings[0]
+        found = await provider.get_contact("a@example.com")
+        assert found is not None
+        assert found.company == "Acme"
+    assert employers(org) == {"A": "Acme", "B": None}
