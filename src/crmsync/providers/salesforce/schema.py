@@ -69,6 +69,8 @@ class SObject:
     """This user may create records."""
     relationships: Mapping[str, Relationship] = attrs.field(factory=dict)
     """By the relationship's name."""
+    ignoring_case: frozenset[str] = frozenset()
+    """Unique fields for which "ABC" and "abc" are duplicates."""
 
     def with_fields(self, added: Iterable[FieldSchema]) -> SObject:
         """With more fields: those of parents, by dotted names."""
@@ -85,6 +87,15 @@ class SObject:
         found = self.fields.get(field)
         return found is not None and found.external_id and found.createable
 
+    def compared(self, field: str, key: str) -> str:
+        """An external key as an upsert compares it: two keys of one form are one record.
+
+        Case matters unless the field was made unique and to ignore it ("Upserting Records", Apex Developer Guide);
+        spaces at the ends of a text are never stored.
+        """
+        bare = key.strip()
+        return bare.casefold() if field in self.ignoring_case else bare
+
 
 def read_describe(body: object) -> SObject:
     """Read the answer of ``/sobjects/X/describe``.
@@ -95,6 +106,9 @@ def read_describe(body: object) -> SObject:
         assert isinstance(body, Mapping)
         fields = tuple(_field(entry) for entry in body["fields"] if entry["type"] in FIELD_TYPES)
         schema = ObjectSchema(name=body["name"], label=body.get("label") or "", fields=fields)
+        ignoring_case = frozenset(
+            entry["name"] for entry in body["fields"] if entry.get("unique") and not entry.get("caseSensitive")
+        )
         replicateable = bool(body.get("replicateable"))
         relationships = {
             entry["relationshipName"]: Relationship(entry["name"], tuple(entry["referenceTo"]))
@@ -114,6 +128,7 @@ def read_describe(body: object) -> SObject:
         tells_changes="SystemModstamp" in by_name,
         createable=bool(body.get("createable", True)),
         relationships=relationships,
+        ignoring_case=ignoring_case,
     )
 
 

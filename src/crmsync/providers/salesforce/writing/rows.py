@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
-from crmsync.errors import CRMError, RejectedError
+from crmsync.errors import CRMError, DuplicateError, RejectedError
 from crmsync.models.records import MISSING, Operation, OperationKind, Outcome, OutcomeStatus
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.schema import SObject
@@ -64,9 +64,12 @@ def plan_writes(operations: Sequence[Operation], sobject: SObject, key_field: st
     outcomes: dict[int, Outcome] = {}
     rounds: list[dict[Verb, list[Row]]] = []
     seen: Counter[str] = Counter()
+    spellings: dict[str, str] = {}
     for position, operation in enumerate(operations):
         try:
             row = _row(position, operation, sobject, key_field)
+            if row is not None and row.verb is Verb.UPSERT and key_field and operation.key is not None:
+                _require_one_spelling(spellings, sobject, key_field, operation.key)
         except CRMError as error:
             outcomes[position] = Outcome(operation.op_id, OutcomeStatus.FAILED, operation.id, error)
             continue
@@ -79,6 +82,19 @@ def plan_writes(operations: Sequence[Operation], sobject: SObject, key_field: st
             rounds.append({})
         rounds[number].setdefault(row.verb, []).append(row)
     return WritePlan(outcomes, tuple({verb: by_parent(rows) for verb, rows in each.items()} for each in rounds))
+
+
+def _require_one_spelling(spellings: dict[str, str], sobject: SObject, key_field: str, key: str) -> None:
+    """:raises DuplicateError: another key of the batch is the same one to the org, and the later row would overwrite.
+
+    Within 200 rows Salesforce refuses the later one itself; further apart, and in the next call, it does not notice.
+    """
+    if spellings.setdefault(sobject.compared(key_field, key), key) != key:
+        raise DuplicateError(
+            f"another record's key differs from this one only in letter case or spaces, which {key_field} ignores",
+            code="DUPLICATE_EXTERNAL_ID",
+            field=key_field,
+        )
 
 
 def by_parent(rows: Iterable[Row]) -> list[Row]:

@@ -8,14 +8,14 @@ import random
 import pytest
 
 from crmsync.engine import RunBudget
-from crmsync.errors import BudgetExceededError, RejectedError, TransientError, UnavailableError
+from crmsync.errors import BudgetExceededError, DuplicateError, RejectedError, TransientError, UnavailableError
 from crmsync.models.records import Operation, OutcomeStatus
 from crmsync.models.state import RemoteJob
 from crmsync.protocols.provider import UnkeptJobs
 from crmsync.providers.salesforce.writing.bulk import parse_error
-from crmsync.testing.salesforce import DuplicateRule, SalesforceOrg, row_fault
+from crmsync.testing.salesforce import DuplicateRule, SalesforceOrg, custom_field, row_fault
 from crmsync.testing.world import FakeClock
-from tests.unit.providers.salesforce.writing.conftest import Call, Desk, OpenDesk, create, delete, keyed, update
+from tests.unit.providers.salesforce.writing.conftest import KEY, Call, Desk, OpenDesk, create, delete, keyed, update
 
 pytestmark = pytest.mark.anyio
 
@@ -237,6 +237,28 @@ async def test_one_record_written_twice_is_written_in_order_in_two_jobs(open_des
         await desk.store.write([first, second])
         assert len(desk.sent.of("POST", "/jobs/ingest")) == 2
     assert desk.contacts()[0]["Title"] == "2"
+
+
+@pytest.mark.parametrize("channel", ["bulk", "collections"])
+async def test_keys_that_the_org_takes_for_one_never_overwrite_each_other(open_desk: OpenDesk, channel: str) -> None:
+    """Salesforce notices within 200 rows only, and nothing at all where two calls or jobs have them."""
+    key_field = custom_field(KEY, "MarkMail Id", length=64, external_id=True, unique=True, case_sensitive=False)
+    org = SalesforceOrg(external_id_field=False, custom_fields={"Contact": [key_field]})
+    async with open_desk(org=org, channel=channel) as desk:
+        rows = [create(1, key="abc"), *keyed(range(2, 402)), create(500, key="ABC"), create(501, key=" abc")]
+        outcomes = await desk.store.write(rows)
+    assert [outcome.ok for outcome in outcomes] == [True] * 401 + [False] * 2
+    assert {type(outcome.error) for outcome in outcomes[401:]} == {DuplicateError}
+    assert "abc" not in str(outcomes[401].error).casefold()
+    [kept] = [record for record in desk.contacts() if record[KEY].casefold() == "abc"]
+    assert kept["LastName"] == "Last 1"
+
+
+async def test_keys_that_differ_in_case_are_two_records_where_the_field_tells_them_apart(open_desk: OpenDesk) -> None:
+    async with open_desk(channel="bulk") as desk:
+        outcomes = await desk.store.write([create(1, key="abc"), create(2, key="ABC")])
+    assert [outcome.status for outcome in outcomes] == [OutcomeStatus.CREATED] * 2
+    assert {record[KEY]: record["LastName"] for record in desk.contacts()} == {"abc": "Last 1", "ABC": "Last 2"}
 
 
 async def test_locked_rows_of_a_job_may_be_sent_again(open_desk: OpenDesk) -> None:
