@@ -72,6 +72,7 @@ class SalesforceContract(RecordStoreContract):
     }
     settings: ClassVar[Mapping[str, object]] = {}
     external_id_field: ClassVar[bool] = True
+    page_records: ClassVar[int] = 50_000
 
     def unknown_id(self, number: int) -> str:
         return f"{BEFORE_THE_STORE}{number:03d}" if number < 1000 else f"00300000000{number}"
@@ -80,6 +81,7 @@ class SalesforceContract(RecordStoreContract):
     async def subject(self) -> AsyncIterator[Subject]:
         clock = FakeClock()
         org = SalesforceOrg(clock=clock.now, external_id_field=self.external_id_field)
+        org.bulk.set_options(page_records=self.page_records)
         async with self.contacts(org, clock) as store, self.contacts(org, clock) as other:
             yield Subject(store, BrowserUser(org, clock), other)
 
@@ -121,3 +123,16 @@ class TestSalesforceThroughBulkJobs(SalesforceContract):
     """Whatever can go through a job does."""
 
     settings: ClassVar[Mapping[str, object]] = {"channel": "bulk"}
+
+
+class TestSalesforceReadByQueryJobs(SalesforceContract):
+    """Everything there is comes from the results of a query job."""
+
+    settings: ClassVar[Mapping[str, object]] = {"first_read": "bulk"}
+
+
+class TestSalesforceReadByQueryJobsWithSmallPages(SalesforceContract):
+    """The results come in many pages."""
+
+    settings: ClassVar[Mapping[str, object]] = {"first_read": "bulk"}
+    page_records: ClassVar[int] = 2

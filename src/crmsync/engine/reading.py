@@ -57,7 +57,9 @@ async def _read_ahead(
                 ctx.notify(PageRead(ctx.run_id, side, len(page.records), page.total))
                 cursor = page.cursor
                 gathered = page if gathered is None else _joined(gathered, page)
-                if page.has_more and len(gathered.records) < _worth_writing(ctx):
+                # A page without records only moves the position: it is stored at once, so that a crash loses nothing of
+                # what the side prepares meanwhile.
+                if page.has_more and gathered.records and len(gathered.records) < _worth_writing(ctx):
                     continue
                 await send.send(gathered)
                 if not page.has_more:

@@ -8,7 +8,7 @@ import pytest
 
 from crmsync.errors import CursorExpiredError
 from crmsync.models.records import Operation, OperationKind
-from crmsync.testing.record_subject import RecordStoreSetting, Subject, read_pass
+from crmsync.testing.record_subject import RecordStoreSetting, Subject, first_page, read_pass
 
 
 class ReadingPromises(RecordStoreSetting):
@@ -91,7 +91,7 @@ class ReadingPromises(RecordStoreSetting):
 
     async def test_the_same_cursor_answers_the_same_again(self, subject: Subject) -> None:
         await self.seven(subject)
-        page = await subject.store.changes(None, fields=self.fields, limit=3)
+        page = await first_page(subject.store, self.fields, 3)
         once = await read_pass(subject.store, page.cursor, self.fields, 3)
         again = await read_pass(subject.store, page.cursor, self.fields, 3)
         assert [record.id for record in once.records] == [record.id for record in again.records]
@@ -113,7 +113,7 @@ class ReadingPromises(RecordStoreSetting):
 
     async def test_an_edit_during_a_pass_hides_no_record_of_it(self, subject: Subject) -> None:
         ids = await self.seven(subject)
-        page = await subject.store.changes(None, fields=self.fields, limit=2)
+        page = await first_page(subject.store, self.fields, 2)
         read = {record.id for record in page.records}
         unread = [record_id for record_id in ids if record_id not in read]
         for record_id in (min(read), unread[0], unread[-1]):
@@ -123,7 +123,7 @@ class ReadingPromises(RecordStoreSetting):
 
     async def test_a_removal_during_a_pass_hides_no_other_record(self, subject: Subject) -> None:
         ids = await self.seven(subject)
-        page = await subject.store.changes(None, fields=self.fields, limit=2)
+        page = await first_page(subject.store, self.fields, 2)
         gone = page.records[0].id
         await subject.outside.remove(gone)
         rest = await read_pass(subject.store, page.cursor, self.fields, 2)
@@ -131,7 +131,7 @@ class ReadingPromises(RecordStoreSetting):
 
     async def test_what_happens_during_a_pass_is_delivered_in_it_or_in_the_next(self, subject: Subject) -> None:
         ids = await self.seven(subject)
-        page = await subject.store.changes(None, fields=self.fields, limit=2)
+        page = await first_page(subject.store, self.fields, 2)
         [added] = await subject.outside.add([self.make_fields(20)])
         await subject.outside.edit(ids[0], {self.text_field: "Edited"})
         rest = await read_pass(subject.store, page.cursor, self.fields, 2)
@@ -150,7 +150,7 @@ class ReadingPromises(RecordStoreSetting):
         self, subject: Subject
     ) -> None:
         ids = await self.seven(subject)
-        page = await subject.store.changes(None, fields=self.fields, limit=4)
+        page = await first_page(subject.store, self.fields, 4)
         late = await subject.outside.add_late(self.make_fields(30))
         await subject.outside.edit(ids[0], {self.text_field: "Edited"})
         rest = await read_pass(subject.store, page.cursor, self.fields, 2)

@@ -7,7 +7,7 @@ from typing import ClassVar, Protocol
 
 import attrs
 
-from crmsync.models.records import Fields, Operation, OperationKind, Outcome, Record
+from crmsync.models.records import ChangePage, Fields, Operation, OperationKind, Outcome, Record
 from crmsync.protocols.records import RecordStore
 
 TEXTS = (
@@ -105,6 +105,14 @@ async def read_pass(
             return Pass(records, cursor, page.complete_scan, sizes)
         assert not page.complete_scan, "a page with more after it completes no scan"
     raise AssertionError(f"the pass did not end after {pages} pages")
+
+
+async def first_page(store: RecordStore, fields: Sequence[str], limit: int) -> ChangePage:
+    """The first page of a pass over everything that has records: those before it may only move the position."""
+    page = await store.changes(None, fields=fields, limit=limit)
+    while page.has_more and not page.records:
+        page = await store.changes(page.cursor, fields=fields, limit=limit)
+    return page
 
 
 class RecordStoreSetting:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from pydantic import SecretStr
@@ -65,11 +65,13 @@ class SalesforceProviderFactory:
         if checked.transport is TransportName.SF:
             async with open_transport(checked, secrets.access_token) as cli, open_http(checked, cli) as http:
                 client = SalesforceClient(checked, CliSession(checked), counting(context), http)
-                yield SfProvider(client)
+                async with aclosing(SfProvider(client)) as provider:
+                    yield provider
             return
         async with open_http(checked, self._transport) as http:
             auth = authorizer(way, secrets, TokenEndpoint(http, checked), context)
-            yield SalesforceProvider(SalesforceClient(checked, auth, context, http))
+            async with aclosing(SalesforceProvider(SalesforceClient(checked, auth, context, http))) as opened:
+                yield opened
 
     def sign_in_methods(self) -> Sequence[SignInMethod]:
         return signing_in.METHODS

@@ -1,16 +1,16 @@
 """Created, changed and deleted records since a position, page by page.
 
-A page is one query, ordered by (SystemModstamp, Id) and continued after the last pair read, so ties cost nothing. A
-pass has no upper bound: a record that changes while the pass runs moves towards its end and is still met. The next
-pass begins look-back before the server's time at this one's start, because a transaction commits later than its
-SystemModstamp says.
+A pass over everything goes by `FirstLoad`, if it is large. Otherwise a page is one query, ordered by (SystemModstamp,
+Id) and continued after the last pair read, so ties cost nothing. Such a pass has no upper bound: a record that changes
+while it runs moves towards its end and is still met. The next pass begins look-back before the server's time at this
+one's start, because a transaction commits later than its SystemModstamp says.
 
 Soft-deleted records come with the same query (``queryAll``); `getDeleted` adds those that left the recycle bin already.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ from crmsync.providers.salesforce import soql
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.cursor import Cursor
 from crmsync.providers.salesforce.ids import full_id
+from crmsync.providers.salesforce.loading.first_load import FirstLoad
+from crmsync.providers.salesforce.loading.results import LoadLostError
 from crmsync.providers.salesforce.objects.parents import followed
 from crmsync.providers.salesforce.retrieving import query, retrieve
 from crmsync.providers.salesforce.rows import RowReader
@@ -40,6 +42,7 @@ class ChangeReader:
 
     client: SalesforceClient
     reader: RowReader
+    load: FirstLoad
 
     async def page(self, cursor: Cursor, fields: Sequence[str], size: int) -> ChangePage:
         """The page at a position.
@@ -47,7 +50,11 @@ class ChangeReader:
         :raises CursorExpiredError: deletions since the position are no longer known.
         """
         if cursor.whole and cursor.started is None:
-            cursor = await self._counted(cursor)
+            cursor = await self.load.begin(await self._counted(cursor), self.reader, fields, size)
+            if cursor.job is not None:
+                return _nothing_yet(cursor)
+        if cursor.job is not None or cursor.ranges:
+            return await self._loaded(cursor, fields, size)
         if cursor.child_after is not None:
             return await self._children(cursor, fields, size)
         with_deleted = not cursor.whole and self.reader.sobject.keeps_deletes
@@ -67,8 +74,7 @@ class ChangeReader:
             cursor,
             started=started,
             after=_position(records[-1]) if records else cursor.after,
-            seen=cursor.seen
-            + sum(record.modified_at is not None and record.modified_at <= started for record in records),
+            seen=cursor.seen + _unchanged(records, started),
             told=(*cursor.told, *(record.id for record in records if record.deleted))[-_TOLD:],
         )
         if has_more and records:
@@ -77,6 +83,20 @@ class ChangeReader:
             following = attrs.evolve(cursor, child_after="")
             return ChangePage(records, following.encode(), has_more=True, total=cursor.expected)
         return await self._last_page(cursor, records, answer.at)
+
+    async def _loaded(self, cursor: Cursor, fields: Sequence[str], size: int) -> ChangePage:
+        """A page of a large pass over everything."""
+        assert cursor.started is not None
+        try:
+            records, reached = await self.load.take(cursor, self.reader, fields, size)
+        except LoadLostError:
+            # Nothing says which records came already, but they are the same: their sync hash drops them.
+            restarted = attrs.evolve(cursor, job=None, seen=0)
+            return _nothing_yet(await self.load.begin(restarted, self.reader, fields, size))
+        reached = attrs.evolve(reached, seen=cursor.seen + _unchanged(records, cursor.started))
+        if reached.job is None and not reached.ranges:
+            return await self._last_page(reached, tuple(records), cursor.started)
+        return ChangePage(tuple(records), reached.encode(), has_more=True, total=cursor.expected)
 
     def _followed(self, fields: Sequence[str]) -> tuple[str, ...]:
         return followed(self.reader.sobject, fields) if self.client.settings.parents.follow else ()
@@ -167,6 +187,15 @@ class ChangeReader:
         living = await retrieve(self.client, self.reader, new, ("Id",)) if new else {}
         gone = (Record(id=key, modified_at=found[key], deleted=True) for key in new if key not in living)
         return tuple(gone), covered
+
+
+def _nothing_yet(cursor: Cursor) -> ChangePage:
+    """A page that only moves the position, so that a job is known to whoever goes on after a crash."""
+    return ChangePage((), cursor.encode(), has_more=True, total=cursor.expected)
+
+
+def _unchanged(records: Iterable[Record], since: datetime) -> int:
+    return sum(record.modified_at is not None and record.modified_at <= since for record in records)
 
 
 def _position(record: Record) -> tuple[datetime, str]:

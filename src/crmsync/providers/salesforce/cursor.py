@@ -4,13 +4,36 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from typing import Any
 
 import attrs
 
 from crmsync.errors import CursorExpiredError
+from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.values import format_datetime, parse_datetime
 
 _FORMAT = 1
+
+
+@attrs.frozen(slots=True)
+class JobPlace:
+    """A place in the results of a query job: after ``skip`` records of the page at ``locator`` (None: the first).
+
+    ``version`` is the API version that the job was made with: only with the same one its results are given out.
+    """
+
+    job_id: str
+    version: str
+    locator: str | None = None
+    skip: int = 0
+
+
+@attrs.frozen(slots=True)
+class IdRange:
+    """Records that are still to be read: those with an id greater than ``after``, up to and with ``until``."""
+
+    after: str | None
+    until: str | None
 
 
 @attrs.frozen(slots=True)
@@ -22,7 +45,8 @@ class Cursor:
     the server's time at the start of this pass. ``after`` is the (SystemModstamp, Id) of the last record read. A pass
     over everything knows how many records it ``expected``, and how many it has ``seen`` that did not change since it
     started. ``told`` are the ids of the latest deletions handed out. ``child_after`` is set once the records' own
-    changes are read and those of their parents are followed: the id of the last child read.
+    changes are read and those of their parents are followed: the id of the last child read. A large pass over
+    everything goes by the results of a query ``job``, or by ``ranges`` of ids side by side.
     """
 
     since: datetime | None = None
@@ -33,6 +57,8 @@ class Cursor:
     seen: int = 0
     told: tuple[str, ...] = ()
     child_after: str | None = None
+    job: JobPlace | None = None
+    ranges: tuple[IdRange, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -51,6 +77,8 @@ class Cursor:
             "seen": self.seen or None,
             "told": self.told or None,
             "child": self.child_after,
+            "job": attrs.astuple(self.job) if self.job else None,
+            "ranges": [attrs.astuple(each) for each in self.ranges] or None,
         }
         return json.dumps({key: value for key, value in state.items() if value is not None}, separators=(",", ":"))
 
@@ -74,6 +102,8 @@ class Cursor:
                 seen=int(state.get("seen", 0)),
                 told=tuple(state.get("told", ())),
                 child_after=state.get("child"),
+                job=_job(state["job"]) if "job" in state else None,
+                ranges=tuple(IdRange(_id(after), _id(until)) for after, until in state.get("ranges", ())),
             )
         except (ValueError, TypeError, KeyError, IndexError):
             raise CursorExpiredError("the position is none of this store's; read from the start") from None
@@ -85,3 +115,18 @@ def _text(moment: datetime | None) -> str | None:
 
 def _moment(text: str | None) -> datetime | None:
     return parse_datetime(text) if text else None
+
+
+def _job(state: list[Any]) -> JobPlace:
+    job_id, version, locator, skip = state
+    return JobPlace(_required(_id(job_id)), str(version), None if locator is None else str(locator), int(skip))
+
+
+def _id(text: str | None) -> str | None:
+    return None if text is None else _required(full_id(text))
+
+
+def _required(text: str | None) -> str:
+    if text is None:
+        raise ValueError("not an id")
+    return text

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Final
 
 import attrs
 
 _ENTRY = re.compile(r"\s*([a-z][a-z-]*)\s*=\s*(\d{1,15})/(\d{1,15})(?:\(appName=([^)]*)\))?\s*")
+
+_CALL_WORTH: Final = 0.1
+RESERVE: Final = 20
+"""Calls that a run still needs for its other work; what a channel takes must leave them."""
 
 
 @attrs.frozen(slots=True)
@@ -41,6 +46,11 @@ class CallsLeft:
 
     left: int | None = None
     share: float = 1.0
+
+    @property
+    def worth(self) -> float:
+        """The seconds that a call is worth: a tenth while the allowance is whole, more as it shrinks."""
+        return _CALL_WORTH / self.share
 
     @classmethod
     def of(cls, usage: ApiUsage | None, budget: int | None) -> CallsLeft:

@@ -13,8 +13,13 @@ MEMORY: Final = "pace"
 _CALL: Final = 0.3
 _COLLECTION_CALLS: Final = 5
 """A collection of 200 rows takes as long as so many small calls, until it was measured."""
+_PAGE_CALLS: Final = 4
+"""A query's page of 2,000 rows takes as long as so many small calls, until it was measured."""
+_FULL_PAGE: Final = 2000
 _JOB: Final = 3.0
 _JOB_ROW: Final = 0.001
+_QUERY_ROW: Final = 0.0002
+"""A query job reads a row in less time than an ingest job saves one."""
 _WEIGHT: Final = 0.4
 """How much the newest measurement counts."""
 _SLOWEST: Final = 50.0
@@ -22,7 +27,8 @@ _SLOWEST: Final = 50.0
 
 @attrs.frozen(slots=True)
 class Pace:
-    """Seconds of a small call, and of a full collection; how many times longer than foreseen a bulk job takes.
+    """Seconds of a small call, a full collection, and a full page of a query; how many times longer than foreseen a
+    bulk job and a query job take.
 
     None: not measured yet.
     """
@@ -30,6 +36,8 @@ class Pace:
     call: float | None = None
     collection: float | None = None
     job_scale: float | None = None
+    page: float | None = None
+    query_scale: float | None = None
 
     @property
     def call_seconds(self) -> float:
@@ -41,9 +49,18 @@ class Pace:
         """What a call with 200 rows takes."""
         return _COLLECTION_CALLS * self.call_seconds if self.collection is None else self.collection
 
+    @property
+    def page_seconds(self) -> float:
+        """What a query takes that gives 2,000 rows."""
+        return _PAGE_CALLS * self.call_seconds if self.page is None else self.page
+
     def job_seconds(self, rows: int) -> float:
         """What a bulk job takes from its closing to its end."""
         return (1.0 if self.job_scale is None else self.job_scale) * (_JOB + _JOB_ROW * rows)
+
+    def query_seconds(self, rows: int) -> float:
+        """What a query job takes until its results can be fetched."""
+        return (1.0 if self.query_scale is None else self.query_scale) * (_JOB + _QUERY_ROW * rows)
 
     def with_call(self, seconds: float) -> Pace:
         """After a small call."""
@@ -59,6 +76,15 @@ class Pace:
         """After a bulk job."""
         scale = min(seconds / (_JOB + _JOB_ROW * rows), _SLOWEST)
         return attrs.evolve(self, job_scale=_mixed(self.job_scale, scale))
+
+    def with_page(self, seconds: float, rows: int) -> Pace:
+        """After a page of a query with so many rows; a small one says too little of a full one."""
+        return attrs.evolve(self, page=_mixed(self.page, seconds)) if rows >= _FULL_PAGE // 2 else self
+
+    def with_query(self, seconds: float, rows: int) -> Pace:
+        """After a query job."""
+        scale = min(seconds / (_JOB + _QUERY_ROW * rows), _SLOWEST)
+        return attrs.evolve(self, query_scale=_mixed(self.query_scale, scale))
 
     def differs(self, other: Pace) -> bool:
         """Whether a figure is known of one alone, or is half as much again in one as in the other."""

@@ -20,6 +20,7 @@ from crmsync.providers.salesforce.accounts.directory import Accounts, described,
 from crmsync.providers.salesforce.accounts.findings import account_warnings
 from crmsync.providers.salesforce.accounts.names import COMPANY
 from crmsync.providers.salesforce.client import SalesforceClient
+from crmsync.providers.salesforce.loading.by_job import JobLoad
 from crmsync.providers.salesforce.objects.activity import ActivityLog
 from crmsync.providers.salesforce.objects.campaigns import CampaignFields, find_campaign, save_campaign
 from crmsync.providers.salesforce.objects.mappings import CONTACT_FIELDS
@@ -60,6 +61,11 @@ class SalesforceProvider(ContactVerbs):
         self._lock = anyio.Lock()
         self._limiter = anyio.CapacityLimiter(_IN_FLIGHT)
         self._directory: Accounts | None = None
+        self._loads = JobLoad(client)
+
+    async def aclose(self) -> None:
+        """Drop what was fetched ahead."""
+        await self._loads.aclose()
 
     def supports_feature(self, feature: CRMFeature) -> bool:
         """`EXTERNAL_KEY` is known once an object was opened: the org may lack the field."""
@@ -87,7 +93,7 @@ class SalesforceProvider(ContactVerbs):
         if object_name == self.contact_object and self._client.settings.accounts is not AccountMode.LEAVE:
             accounts = await self._accounts()
             sobject = with_company(sobject, accounts.sobject)
-        return SalesforceRecordStore(self._client, sobject, self._user_id, self._limiter, accounts)
+        return SalesforceRecordStore(self._client, sobject, self._user_id, self._limiter, self._loads, accounts)
 
     async def _accounts(self) -> Accounts:
         """One for the connection, so that all who make accounts wait for one another."""

@@ -19,6 +19,8 @@ from crmsync.providers.salesforce.changes import ChangeReader
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.cursor import Cursor
 from crmsync.providers.salesforce.ids import full_id
+from crmsync.providers.salesforce.loading.by_job import JobLoad
+from crmsync.providers.salesforce.loading.first_load import FirstLoad
 from crmsync.providers.salesforce.rows import RowReader
 from crmsync.providers.salesforce.schema import SObject
 from crmsync.providers.salesforce.writing import Writer
@@ -45,11 +47,13 @@ class SalesforceRecordStore:
         sobject: SObject,
         user_id: Callable[[], Awaitable[str | None]],
         limiter: anyio.CapacityLimiter,
+        jobs: JobLoad,
         accounts: Accounts | None = None,
     ) -> None:
         self._client = client
         self._sobject = sobject
         self._user_id = user_id
+        self._load = FirstLoad(client, jobs)
         field = client.settings.external_id_field
         self._key_field = field if sobject.external_key(field) else None
         reconciler = Reconciler(client, sobject, user_id)
@@ -85,7 +89,7 @@ class SalesforceRecordStore:
         if limit is not None and limit < 1:
             raise ValueError("a page has at least one record")
         position = Cursor() if cursor is None else Cursor.decode(cursor)
-        reader = ChangeReader(self._client, await self._reader())
+        reader = ChangeReader(self._client, await self._reader(), self._load)
         return await reader.page(position, fields, min(limit or MAX_PAGE, MAX_PAGE))
 
     async def get(self, ids: Sequence[str], *, fields: Sequence[str]) -> Mapping[str, Record]:

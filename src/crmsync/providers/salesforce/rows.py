@@ -11,7 +11,7 @@ from crmsync.errors import UnexpectedResponseError
 from crmsync.models.records import MISSING, Record
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.schema import SObject
-from crmsync.providers.salesforce.values import parse_datetime, read_value
+from crmsync.providers.salesforce.values import TextReader, parse_datetime, read_value, text_reader
 
 
 @attrs.frozen(slots=True)
@@ -57,6 +57,44 @@ class RowReader:
             key=self._key(row),
             modified_at=modified,
             modified_by_self=self._by_self(row),
+        )
+
+    def csv_records(self, header: Sequence[str], rows: Iterable[Sequence[str]], fields: Sequence[str]) -> list[Record]:
+        """Rows of a query job's CSV as records with these fields; the header has all their `columns`.
+
+        Null is an empty cell there, and no field of Salesforce's holds an empty text.
+
+        :raises UnexpectedResponseError: a row is not what was asked for.
+        """
+        places = {name: place for place, name in enumerate(header)}
+        known = self.sobject.fields
+        wanted = [(name, places[name], text_reader(known[name].type)) for name in fields if name in known]
+        own = [(name, places[name]) for name in ("LastModifiedById", self.key_field) if name in places]
+        return [self._csv_record(row, places, wanted, own) for row in rows]
+
+    def _csv_record(
+        self,
+        row: Sequence[str],
+        places: Mapping[str, int],
+        wanted: Sequence[tuple[str, int, TextReader]],
+        own: Sequence[tuple[str, int]],
+    ) -> Record:
+        try:
+            record_id = full_id(row[places["Id"]])
+            if record_id is None:
+                raise ValueError("Id")
+            stamp = row[places["SystemModstamp"]] if "SystemModstamp" in places else ""
+            modified = parse_datetime(stamp) if stamp else None
+            values = {name: (read(row[place]) if row[place] else None) for name, place, read in wanted}
+        except (LookupError, ValueError, ArithmeticError) as error:
+            raise UnexpectedResponseError("a record of Salesforce's CSV is not as documented") from error
+        meta = {name: row[place] or None for name, place in own}
+        return Record(
+            id=record_id,
+            fields=values,
+            key=self._key(meta),
+            modified_at=modified,
+            modified_by_self=self._by_self(meta),
         )
 
     def _deleted(self, record_id: str, row: Mapping[str, Any], modified: Any) -> Record:

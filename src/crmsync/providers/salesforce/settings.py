@@ -42,6 +42,14 @@ class ChannelName(enum.StrEnum):
     BULK = "bulk"
 
 
+class FirstRead(enum.StrEnum):
+    """How all records of an object are read for the first time."""
+
+    AUTO = "auto"
+    REST = "rest"
+    BULK = "bulk"
+
+
 class TransportName(enum.StrEnum):
     """How calls reach the org."""
 
@@ -66,6 +74,8 @@ class SalesforceSettings(BaseModel):
     what goes through it.
     ``channel`` is how records are written: ``auto`` chooses by size, speed and calls left. ``bulk_wait_seconds`` is how
     long a bulk job may take before it is aborted.
+    ``first_read`` is how a large object is read for the first time: ``rest`` by ranges of ids side by side, ``bulk`` by
+    a query job, ``auto`` by what is faster and spares calls, from more than ``bulk_read_from`` records on.
     ``accounts`` is what a contact's company does to its account; ``account_key_field`` is an external id of Account by
     which no two processes make one twice. ``parents``, ``campaigns`` and ``activity`` say how single objects
     are treated; see `crmsync.providers.salesforce.objects.options`. ``activity_id_field`` is a field of Task that holds
@@ -83,6 +93,8 @@ class SalesforceSettings(BaseModel):
     safety_seconds: int = Field(default=5, ge=0)
     channel: ChannelName = ChannelName.AUTO
     bulk_wait_seconds: float = Field(default=3600.0, gt=0)
+    first_read: FirstRead = FirstRead.AUTO
+    bulk_read_from: int = Field(default=20_000, ge=0)
     concurrent_calls: int = Field(default=10, ge=1, le=25)
     max_answer_mb: int = Field(default=128, ge=1)
     allow_duplicates: bool = False

@@ -120,6 +120,12 @@ def count(object_name: str) -> Soql:
     return Soql(f"SELECT COUNT() FROM {name(object_name)}")  # noqa: S608 - a validated identifier
 
 
+def edge(object_name: str, *, last: bool) -> Soql:
+    """A query for the first or the last id."""
+    direction = "DESC" if last else "ASC"
+    return Soql(f"SELECT Id FROM {name(object_name)} ORDER BY Id {direction} LIMIT 1")  # noqa: S608 - as above
+
+
 def encoded_length(query: str) -> int:
     """Bytes of a query once it is percent-encoded."""
     return len(quote(query, safe=""))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from crmsync.errors import ConversionError, UnexpectedResponseError
 from crmsync.models.schema import FieldSchema, FieldType
@@ -66,6 +67,31 @@ def _read(kind: FieldType, value: Any) -> object:
             if not isinstance(value, str):
                 raise TypeError(kind)
             return value
+
+
+TextReader = Callable[[str], object]
+
+
+def text_reader(kind: FieldType) -> TextReader:
+    """What reads a type's values from the CSV of a query job, where all of them are text, but for null.
+
+    It raises a LookupError, ValueError or ArithmeticError for what is no such value.
+    """
+    match kind:
+        case FieldType.BOOLEAN:
+            return _BOOLEANS.__getitem__
+        case FieldType.INTEGER:
+            # A whole number may come with a fraction of nothing.
+            return lambda text: int(Decimal(text))
+        case FieldType.DATETIME | FieldType.DATE | FieldType.TIME | FieldType.MULTI_PICKLIST:
+            return partial(_read, kind)
+        case _ if kind in _NUMBERS:
+            return Decimal
+        case _:
+            return str
+
+
+_BOOLEANS: Final = {"true": True, "false": False}
 
 
 def write_value(field: FieldSchema, value: object) -> object:

@@ -106,15 +106,19 @@ def gathered(lines: Iterable[bytes]) -> Iterator[bytes]:
 class CsvReader:
     """Rows out of bytes that arrive in pieces, cut anywhere: within a character, a line ending, a quoted line feed.
 
-    The first row is the header and is in no answer; each of the others is a mapping by its names.
+    The first row is the ``header`` (empty before it came) and is in no answer.
     """
 
     def __init__(self) -> None:
+        self.header: list[str] = []
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
         self._rest = ""
-        self._header: list[str] | None = None
 
-    def feed(self, piece: bytes) -> list[dict[str, str]]:
+    def named(self, rows: Iterable[Sequence[str]]) -> Iterator[dict[str, str]]:
+        """Rows as mappings by the names of the header."""
+        return (dict(zip(self.header, row, strict=True)) for row in rows)
+
+    def feed(self, piece: bytes) -> list[list[str]]:
         """The rows that are complete now.
 
         :raises UnexpectedResponseError: it is no CSV.
@@ -124,7 +128,7 @@ class CsvReader:
         self._rest = text[end:]
         return self._rows(text[:end])
 
-    def close(self) -> list[dict[str, str]]:
+    def close(self) -> list[list[str]]:
         """The last row, where no line ending follows it.
 
         :raises UnexpectedResponseError: it is not complete.
@@ -138,17 +142,17 @@ class CsvReader:
         except UnicodeDecodeError:
             raise UnexpectedResponseError("Salesforce's CSV is no UTF-8") from None
 
-    def _rows(self, text: str) -> list[dict[str, str]]:
+    def _rows(self, text: str) -> list[list[str]]:
         try:
             rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
         except csv.Error:
             raise UnexpectedResponseError("Salesforce's CSV is malformed") from None
-        if rows and self._header is None:
-            self._header = rows.pop(0)
-        header = self._header or []
-        if any(len(row) != len(header) for row in rows):
+        if rows and not self.header:
+            self.header = rows.pop(0)
+        width = len(self.header)
+        if any(len(row) != width for row in rows):
             raise UnexpectedResponseError("a row of Salesforce's CSV does not fit its header")
-        return [dict(zip(header, row, strict=True)) for row in rows]
+        return rows
 
 
 def _end_of_rows(text: str) -> int:

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 from crmsync.errors import UnavailableError, UnexpectedResponseError
 from crmsync.models.state import RemoteJob
-from crmsync.providers.salesforce.bulk.jobs import OPEN, JobInfo, Jobs
+from crmsync.providers.salesforce.bulk.jobs import INGEST, OPEN, QUERY, JobInfo, Jobs
 from crmsync.providers.salesforce.bulk.polling import Polls
 from crmsync.providers.salesforce.client import SalesforceClient
+from crmsync.providers.salesforce.pace import Pace
 
 
 async def follow(client: SalesforceClient, jobs: Jobs, job: RemoteJob, *, abort_late: bool) -> JobInfo:
@@ -19,8 +20,7 @@ async def follow(client: SalesforceClient, jobs: Jobs, job: RemoteJob, *, abort_
     :raises UnavailableError: with ``abort_late`` False: it takes longer.
     """
     clock, began = client.clock, client.clock.now()
-    measured = client.pace.job_scale is not None
-    polls = Polls(job.records, client.pace.job_seconds(job.records) if measured else None)
+    polls = Polls(job.records, _expected(client.pace, jobs.kind, job.records))
     wait = polls.first()
     while True:
         await clock.sleep(wait)
@@ -30,7 +30,8 @@ async def follow(client: SalesforceClient, jobs: Jobs, job: RemoteJob, *, abort_
         client.jobs.progressed(job, info.processed)
         waited = clock.now() - began
         if info.is_final:
-            client.keep_pace(client.pace.with_job(waited.total_seconds(), job.records))
+            keep = client.pace.with_query if jobs.kind == QUERY else client.pace.with_job
+            client.keep_pace(keep(waited.total_seconds(), job.records))
             return info
         if waited > timedelta(seconds=client.settings.bulk_wait_seconds):
             if not abort_late:
@@ -41,6 +42,12 @@ async def follow(client: SalesforceClient, jobs: Jobs, job: RemoteJob, *, abort_
             wait = polls.next(info.processed)
 
 
+def _expected(pace: Pace, kind: str, records: int) -> float | None:
+    if kind == QUERY:
+        return None if pace.query_scale is None else pace.query_seconds(records)
+    return None if pace.job_scale is None else pace.job_seconds(records)
+
+
 async def settle(client: SalesforceClient) -> None:
     """End what an earlier process left in the log of jobs: afterwards nothing of it is on its way any more.
 
@@ -49,7 +56,7 @@ async def settle(client: SalesforceClient) -> None:
 
     :raises UnavailableError: one takes too long.
     """
-    jobs = Jobs(client, "ingest")
+    jobs = Jobs(client, INGEST)
     for job in await client.jobs.unfinished():
         info = await jobs.info(job.job_id)
         if info is not None and info.state == OPEN:

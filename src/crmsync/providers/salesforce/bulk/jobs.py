@@ -17,6 +17,9 @@ from crmsync.providers.salesforce.bulk.csv_text import CsvReader
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.ids import full_id
 
+INGEST: Final = "ingest"
+QUERY: Final = "query"
+
 OPEN: Final = "Open"
 UPLOAD_COMPLETE: Final = "UploadComplete"
 ABORTED: Final = "Aborted"
@@ -44,9 +47,10 @@ class JobInfo:
 
 
 class Jobs:
-    """The jobs of one kind: ``ingest`` or ``query``."""
+    """The jobs of one kind: `INGEST` or `QUERY`."""
 
     def __init__(self, client: SalesforceClient, kind: str) -> None:
+        self.kind = kind
         self._client = client
         self._base = f"/jobs/{kind}"
 
@@ -97,9 +101,9 @@ class Jobs:
         async def consume(_headers: Mapping[str, str], pieces: AsyncIterator[bytes]) -> None:
             reader = CsvReader()
             async for piece in pieces:
-                for row in reader.feed(piece):
+                for row in reader.named(reader.feed(piece)):
                     take(row)
-            for row in reader.close():
+            for row in reader.named(reader.close()):
                 take(row)
 
         await self._client.download(f"{self._base}/{job_id}/{name}", consume)

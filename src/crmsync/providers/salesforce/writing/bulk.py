@@ -39,7 +39,7 @@ class BulkChannel:
         self._object = object_name
         self._key_field = key_field
         self._max_bytes = max_bytes
-        self._jobs = Jobs(client, "ingest")
+        self._jobs = Jobs(client, bulk_jobs.INGEST)
 
     async def send(self, verb: Verb, rows: Sequence[Row]) -> Sent:
         """See `Channel`. Rows that a job lost sight of have no outcome; they may be sent again another way."""

@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from crmsync.providers.salesforce.limits import CallsLeft
+from crmsync.providers.salesforce.limits import RESERVE, CallsLeft
 from crmsync.providers.salesforce.pace import Pace
 from crmsync.providers.salesforce.settings import ChannelName
 
@@ -21,9 +21,6 @@ CALLS_AT_ONCE: Final = 4
 JOB_CALLS: Final = 7
 """Create, upload, close, two polls, two results."""
 
-_CALL_WORTH: Final = 0.1
-_RESERVE: Final = 20
-"""Calls that a run still needs for its reads; what a channel takes must leave them."""
 _SMALL: Final = 500
 """Rows below which a job is never worth its calls and its wait, unless nothing else fits."""
 
@@ -49,11 +46,11 @@ def choose(rows: int, pace: Pace, calls_left: CallsLeft, *, wanted: ChannelName,
         return Choice(ChannelName.COLLECTIONS, no_bulk)
     calls = math.ceil(rows / COLLECTION_ROWS)
     left = calls_left.left
-    if left is not None and calls + _RESERVE > left and calls > JOB_CALLS:
+    if left is not None and calls + RESERVE > left and calls > JOB_CALLS:
         return Choice(ChannelName.BULK, f"{calls} calls would not leave enough of {left}")
     if rows < _SMALL:
         return Choice(ChannelName.COLLECTIONS, f"{rows} rows are {calls} calls")
-    worth = _CALL_WORTH / calls_left.share
+    worth = calls_left.worth
     waves = math.ceil(calls / CALLS_AT_ONCE)
     collections = waves * pace.collection_seconds + calls * worth
     bulk = pace.job_seconds(rows) + JOB_CALLS * (pace.call_seconds + worth)

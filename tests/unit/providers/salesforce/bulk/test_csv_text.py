@@ -43,11 +43,11 @@ ROWS = st.lists(st.dictionaries(st.sampled_from(["LastName", "Title", "Notes__c"
 
 def read(data: bytes, *cuts: int) -> list[dict[str, str]]:
     """Rows of CSV that arrives in pieces."""
-    reader, rows, start = CsvReader(), list[dict[str, str]](), 0
+    reader, rows, start = CsvReader(), list[list[str]](), 0
     for cut in sorted(cut % (len(data) + 1) for cut in cuts):
         rows += reader.feed(data[start:cut])
         start = cut
-    return rows + reader.feed(data[start:]) + reader.close()
+    return list(reader.named(rows + reader.feed(data[start:]) + reader.close()))
 
 
 @given(rows=ROWS, cuts=st.lists(st.integers(min_value=0, max_value=100_000), max_size=5))

@@ -1,0 +1,141 @@
+"""Everything there is of an object, by a query job of Bulk API 2.0.
+
+Salesforce splits the query by ranges of ids itself and works on them side by side, as long as it has no ORDER BY and no
+LIMIT ("Understanding Bulk API 2.0 Query"): one job is enough. A record's place in the results does not change while the
+job exists, which is seven days, so a position in them outlives the process.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+
+from crmsync.errors import (
+    AccessDeniedError,
+    CursorExpiredError,
+    RateLimitedError,
+    SchemaChangedError,
+    UnexpectedResponseError,
+)
+from crmsync.models.records import Record
+from crmsync.models.state import RemoteJob
+from crmsync.providers.salesforce import soql
+from crmsync.providers.salesforce.bulk.following import follow
+from crmsync.providers.salesforce.bulk.jobs import JOB_COMPLETE, QUERY, Jobs
+from crmsync.providers.salesforce.client import SalesforceClient
+from crmsync.providers.salesforce.cursor import JobPlace
+from crmsync.providers.salesforce.loading.results import JobResults, LoadLostError, Taken
+from crmsync.providers.salesforce.rows import RowReader
+from crmsync.providers.salesforce.settings import TransportName
+
+_LOG = logging.getLogger(__name__)
+_FIRST_VERSION: Final = 58
+""" "Get Parallel Results for a Query Job" is there from this version on."""
+_LONGEST: Final = 131_072
+"""Characters of a field that Python's reader of CSV takes."""
+_REFUSED = (AccessDeniedError, RateLimitedError, SchemaChangedError, UnexpectedResponseError)
+"""What creating a job may answer where a query would not: no permission, the day's jobs are used up, no such object."""
+_KEPT: Final = 2
+"""Jobs whose results are kept at once."""
+
+
+class JobLoad:
+    """Query jobs of one connection, and what of their results was fetched ahead. ``works`` False: one was refused."""
+
+    def __init__(self, client: SalesforceClient) -> None:
+        self.works = True
+        self._client = client
+        self._jobs = Jobs(client, QUERY)
+        self._results: dict[str, JobResults] = {}
+
+    async def hindrance(self, reader: RowReader, fields: Sequence[str]) -> str | None:
+        """Why no query job can read these fields; None if one can. Compound and binary fields are no fields of ours."""
+        if not self.works:
+            return "the org refused a query job"
+        if self._client.settings.transport is TransportName.SF:
+            return "the Salesforce CLI keeps a whole page of results in memory"
+        version = await self._client.version()
+        if float(version) < _FIRST_VERSION:
+            return f"API version {version} has no pages of results"
+        known = reader.sobject.fields
+        if any((known[name].length or 0) > _LONGEST for name in reader.columns(fields)):
+            return "a field is too long for CSV"
+        return None
+
+    async def begin(self, reader: RowReader, fields: Sequence[str]) -> JobPlace | None:
+        """Create a job; None if the org refuses it."""
+        statement = soql.select(reader.columns(fields), reader.sobject.schema.name)
+        version = await self._client.version()
+        try:
+            info = await self._jobs.create({"operation": "query", "query": statement})
+        except _REFUSED as error:
+            self._refuse(reader, error.message)
+            return None
+        return JobPlace(info.id, version)
+
+    async def take(
+        self, place: JobPlace, reader: RowReader, fields: Sequence[str], size: int, expected: int
+    ) -> tuple[list[Record], JobPlace | None]:
+        """The next records and the place after them; None if there are no more. Waits for the job to be complete.
+
+        :raises LoadLostError: the job failed or is gone, or its columns are others.
+        """
+        try:
+            results = await self._complete(place, reader, expected)
+            taken = await results.take(place.locator, place.skip, size)
+            records = self._records(taken, reader, fields)
+        except (SchemaChangedError, CursorExpiredError) as error:
+            self._refuse(reader, error.message)
+            await self._drop(place.job_id)
+            raise LoadLostError(error.message) from error
+        except LoadLostError as error:
+            if not error.again:
+                self._refuse(reader, str(error))
+            await self._drop(place.job_id)
+            raise
+        if taken.done:
+            await self._drop(place.job_id)
+            return records, None
+        return records, attrs.evolve(place, locator=taken.locator, skip=taken.skip)
+
+    async def aclose(self) -> None:
+        """Drop what was fetched ahead."""
+        for job_id in list(self._results):
+            await self._drop(job_id)
+
+    async def _complete(self, place: JobPlace, reader: RowReader, expected: int) -> JobResults:
+        """The results of a job, once it is complete."""
+        if place.job_id in self._results:
+            return self._results[place.job_id]
+        if place.version != await self._client.version():
+            # "Get Results for a Query Job": another version than the job's answers 409.
+            raise LoadLostError("the job was made with another API version", again=True)
+        info = await self._jobs.info(place.job_id)
+        if info is None:
+            raise LoadLostError("the job is gone", again=True)
+        if not info.is_final:
+            now = self._client.clock.now()
+            job = RemoteJob(place.job_id, reader.sobject.schema.name, "query", expected, now)
+            info = await follow(self._client, self._jobs, job, abort_late=True)
+        if info.state != JOB_COMPLETE:
+            raise LoadLostError(f"the job ended as {info.state}")
+        for job_id in list(self._results)[: 1 - _KEPT]:
+            await self._drop(job_id)
+        return self._results.setdefault(place.job_id, JobResults(self._client, place.job_id, place.version))
+
+    async def _drop(self, job_id: str) -> None:
+        results = self._results.pop(job_id, None)
+        if results is not None:
+            await results.aclose()
+
+    def _records(self, taken: Taken, reader: RowReader, fields: Sequence[str]) -> list[Record]:
+        if taken.rows and not set(reader.columns(fields)) <= set(taken.header):
+            raise LoadLostError("the job did not ask for all the fields that are wanted")
+        return reader.csv_records(taken.header, taken.rows, fields)
+
+    def _refuse(self, reader: RowReader, reason: str) -> None:
+        self.works = False
+        _LOG.warning("%s is read by REST, a query job cannot read it: %s", reader.sobject.schema.name, reason)

@@ -1,0 +1,132 @@
+"""Everything there is of an object, by REST queries over ranges of ids side by side.
+
+A record keeps its id, so none is missed while records change; ids grow with time, so cutting the way from the first to
+the last evenly makes ranges of about the same size in most orgs. Where it does not, the rest of a long range is read
+alone, page by page: slower, but as complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from itertools import pairwise
+from typing import Any, Final
+
+import anyio
+import attrs
+
+from crmsync.errors import UnexpectedResponseError
+from crmsync.providers.salesforce import soql
+from crmsync.providers.salesforce.client import SalesforceClient
+from crmsync.providers.salesforce.cursor import Cursor, IdRange
+from crmsync.providers.salesforce.ids import full_id
+from crmsync.providers.salesforce.loading.choice import LANES
+from crmsync.providers.salesforce.retrieving import query
+from crmsync.providers.salesforce.together import together
+
+_DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PREFIX: Final = 3
+"""The first characters of an id say which object it is of; the others count ("Key Prefix", Object Reference)."""
+_SHORT: Final = 15
+
+
+def divided(first: str, last: str, parts: int) -> tuple[IdRange, ...]:
+    """Ranges that together hold every id, cut evenly between two of them."""
+    low, high = _number(first), _number(last)
+    cuts = sorted({low + (high - low) * place // parts for place in range(1, parts)} - {low, high})
+    bounds = [None, *(_id(first[:_PREFIX], cut) for cut in cuts), None]
+    return tuple(IdRange(after, until) for after, until in pairwise(bounds))
+
+
+def _number(record_id: str) -> int:
+    number = 0
+    for digit in record_id[_PREFIX:_SHORT]:
+        number = 62 * number + _DIGITS.index(digit)
+    return number
+
+
+def _id(prefix: str, number: int) -> str | None:
+    digits = ""
+    for _ in range(_SHORT - _PREFIX):
+        number, rest = divmod(number, len(_DIGITS))
+        digits = _DIGITS[rest] + digits
+    return full_id(prefix + digits)
+
+
+@attrs.frozen(slots=True)
+class _Query:
+    """A page of a pass: which, so that one that was fetched ahead is found again, and is as new as the pass."""
+
+    columns: tuple[str, ...]
+    object_name: str
+    started: datetime | None
+    part: IdRange
+    size: int
+
+    @property
+    def soql(self) -> str:
+        after = () if self.part.after is None else (soql.compare("Id", ">", self.part.after),)
+        until = () if self.part.until is None else (soql.compare("Id", "<=", self.part.until),)
+        where = soql.every(*after, *until) or None
+        return soql.select(self.columns, self.object_name, where=where, order_by=("Id",), limit=self.size)
+
+
+@attrs.frozen(slots=True)
+class _Page:
+    rows: list[Any] = attrs.field(repr=False)
+    last: bool
+
+
+class RangeLoad:
+    """Reads ranges of ids side by side; what is not asked for yet waits here. Safe for concurrent calls."""
+
+    def __init__(self, client: SalesforceClient) -> None:
+        self._client = client
+        self._ahead: dict[_Query, _Page] = {}
+        self._lock = anyio.Lock()
+
+    async def begin(self, object_name: str, expected: int, size: int) -> tuple[IdRange, ...]:
+        """Ranges that are worth reading side by side; none if there is too little for two."""
+        parts = min(LANES, expected // (2 * size))
+        if parts <= 1:
+            return ()
+        edges = [soql.edge(object_name, last=last) for last in (False, True)]
+        answers = await together([partial(query, self._client, statement) for statement in edges])
+        first, last = (_last_id(rows) if rows else None for _, rows, _ in answers)
+        return divided(first, last, parts) if first and last else ()
+
+    async def take(
+        self, cursor: Cursor, columns: Sequence[str], object_name: str, size: int
+    ) -> tuple[list[Any], tuple[IdRange, ...]]:
+        """The rows of a page, and the ranges that are left after it."""
+        queries = [_Query(tuple(columns), object_name, cursor.started, part, size) for part in cursor.ranges]
+        async with self._lock:
+            if queries[0] not in self._ahead:
+                # Of what an earlier call has left only these are kept.
+                self._ahead = {each: page for each, page in self._ahead.items() if each in queries}
+                await together([partial(self._fetch, each) for each in queries if each not in self._ahead])
+            page = self._ahead.pop(queries[0])
+        part, *others = cursor.ranges
+        if page.last:
+            return page.rows, tuple(others)
+        # The other ranges' pages were fetched with this one: they come first.
+        return page.rows, (*others, IdRange(_last_id(page.rows), part.until))
+
+    async def _fetch(self, wanted: _Query) -> None:
+        clock = self._client.clock
+        began = clock.now()
+        _, rows, done = await query(self._client, wanted.soql)
+        seconds = (clock.now() - began).total_seconds()
+        self._client.keep_pace(self._client.pace.with_page(seconds, len(rows)))
+        self._ahead[wanted] = _Page(rows, last=not rows or (done and len(rows) < wanted.size))
+
+
+def _last_id(rows: Sequence[Any]) -> str:
+    try:
+        last = full_id(rows[-1]["Id"])
+    except (KeyError, TypeError):
+        last = None
+    if last is None:
+        raise UnexpectedResponseError("a record of Salesforce's answer is not as documented")
+    return last

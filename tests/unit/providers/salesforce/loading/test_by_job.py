@@ -1,0 +1,303 @@
+"""First loads through query jobs: requests as documented, resumable anywhere, never a wrong value."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from crmsync.engine import RunBudget
+from crmsync.errors import BudgetExceededError, UnexpectedResponseError
+from crmsync.models.records import ChangePage, Record
+from crmsync.protocols.provider import UnkeptJobs
+from crmsync.testing.record_subject import first_page, read_pass
+from crmsync.testing.salesforce import SalesforceOrg
+from crmsync.testing.world import FakeClock
+from tests.unit.providers.salesforce.writing.conftest import Desk, OpenDesk
+
+pytestmark = pytest.mark.anyio
+
+FIELDS = ("LastName", "Email")
+
+
+def filled(count: int, *, page_records: int = 50_000) -> dict[str, Any]:
+    """An org with so many contacts, and its clock."""
+    clock = FakeClock()
+    org = SalesforceOrg(clock=clock.now)
+    for number in range(count):
+        org.create("Contact", {"LastName": f"Last {number}", "Email": f"p{number}@example.com"})
+    org.bulk.set_options(page_records=page_records)
+    clock.tick(3600)
+    return {"org": org, "clock": clock, "first_read": "bulk"}
+
+
+def names(records: list[Record]) -> list[str]:
+    """Last names, in order."""
+    return sorted(str(record.fields["LastName"]) for record in records)
+
+
+def everybody(count: int) -> list[str]:
+    """The last names of so many."""
+    return sorted(f"Last {number}" for number in range(count))
+
+
+async def rest_of(desk: Desk, page: ChangePage, limit: int | None = None) -> list[Record]:
+    """All that follows a page of a pass."""
+    return (await read_pass(desk.store, page.cursor, FIELDS, limit)).records
+
+
+async def test_a_load_sends_the_requests_of_the_documentation(open_desk: OpenDesk) -> None:
+    """ "Create a Query Job", "Get Information About a Query Job", "Get Parallel Results for a Query Job", "Get Results
+    for a Query Job", Bulk API 2.0 and Bulk API Developer Guide.
+    """
+    async with open_desk(**filled(5, page_records=3)) as desk:
+        await read_pass(desk.store, None, FIELDS)
+        calls = [call for call in desk.sent.calls if "/jobs/" in call.path]
+    job = calls[1].path.split("/")[3]
+    assert [(call.method, call.path) for call in (*calls[:3], *sorted(calls[3:], key=lambda call: call.path))] == [
+        ("POST", "/jobs/query"),
+        ("GET", f"/jobs/query/{job}"),
+        ("GET", f"/jobs/query/{job}/resultPages"),
+        ("GET", f"/jobs/query/{job}/results?locator=MA"),
+        ("GET", f"/jobs/query/{job}/results?locator=Mw"),
+    ]
+    assert json.loads(calls[0].body) == {
+        "operation": "query",
+        "query": "SELECT Id,SystemModstamp,LastModifiedById,MarkMail_Id__c,LastName,Email FROM Contact",
+    }
+    assert calls[3].headers["Accept"] == "text/csv"
+    assert "gzip" in calls[3].headers["Accept-Encoding"]
+
+
+async def test_every_record_comes_once_and_the_count_makes_it_a_complete_scan(open_desk: OpenDesk) -> None:
+    async with open_desk(**filled(23, page_records=4)) as desk:
+        for limit in (None, 1, 3, 4, 100):
+            full = await read_pass(desk.store, None, FIELDS, limit)
+            assert names(full.records) == everybody(23)
+            assert full.complete_scan
+
+
+async def test_the_first_page_only_makes_the_job_known(open_desk: OpenDesk) -> None:
+    async with open_desk(**filled(3)) as desk:
+        page = await desk.store.changes(None, fields=FIELDS)
+        assert (page.records, page.has_more, page.total) == ((), True, 3)
+        [job] = desk.org.bulk.query
+        assert json.loads(page.cursor or "")["job"][0] == job
+
+
+async def test_values_and_blanks_are_those_of_rest(open_desk: OpenDesk) -> None:
+    """Of every type, with quotes and line feeds; an empty cell is null, for Salesforce holds no empty text."""
+    given = filled(0)
+    values = {
+        "LastName": 'Quote " comma, feed\nand 👩‍💻',
+        "Birthdate": "1700-01-02",
+        "HasOptedOutOfEmail": True,
+        "MarkMail_Tags__c": "a;b c",
+        "MailingCity": None,
+        "Description": "NA",
+    }
+    account = given["org"].create("Account", {"Name": "Smith, Jones & Co"})
+    given["org"].create("Contact", {**values, "AccountId": account})
+    given["org"].create("Contact", {"LastName": "Bare"})
+    parents = {"parents": {"fields": ["Account.Name"]}}
+    async with open_desk(**given, **parents) as desk, open_desk(**{**given, "first_read": "rest"}, **parents) as rest:
+        asked = [field.name for field in (await desk.store.describe()).fields]
+        by_job = {record.id: record for record in (await read_pass(desk.store, None, asked)).records}
+        by_rest = {record.id: record for record in (await read_pass(rest.store, None, asked)).records}
+        assert desk.sent.of("POST", "/jobs/query")
+        assert not rest.sent.of("POST", "/jobs/query")
+    assert by_job == by_rest
+    [full] = [record for record in by_job.values() if record.fields["LastName"] != "Bare"]
+    assert full.fields["LastName"] == values["LastName"]
+    assert full.fields["Birthdate"] == date(1700, 1, 2)
+    assert full.fields["MarkMail_Tags__c"] == ("a", "b c")
+    assert full.fields["MailingCity"] is None
+    assert full.fields["Account.Name"] == "Smith, Jones & Co"
+    [bare] = [record for record in by_job.values() if record.fields["LastName"] == "Bare"]
+    assert bare.fields["Account.Name"] is None
+
+
+async def test_numbers_are_numbers(open_desk: OpenDesk) -> None:
+    given = filled(0)
+    given["org"].create("Campaign", {"Name": "Spring", "BudgetedCost": 1_234_568, "NumberSent": 12})
+    async with open_desk(object_name="Campaign", **given) as desk:
+        [record] = (await read_pass(desk.store, None, ("Name", "BudgetedCost", "NumberSent"))).records
+    assert record.fields["BudgetedCost"] == Decimal(1_234_568)
+    assert record.fields["NumberSent"] == 12
+
+
+async def test_a_load_goes_on_from_its_place_on_another_connection(open_desk: OpenDesk) -> None:
+    """As after a crash: the job is asked for its place, and no other one is made."""
+    given = filled(20, page_records=6)
+    async with open_desk(**given) as desk:
+        page = await first_page(desk.store, FIELDS, 4)
+        page = await desk.store.changes(page.cursor, fields=FIELDS, limit=4)
+        before = 4 + len(page.records)
+    async with open_desk(**given) as desk:
+        rest = await rest_of(desk, page, 4)
+        assert len(rest) == 20 - before
+        assert not desk.sent.of("POST", "/jobs/query")
+    assert len(given["org"].bulk.query) == 1
+
+
+@pytest.mark.parametrize("delay", [timedelta(0), timedelta(days=8)])
+async def test_a_load_whose_job_is_gone_begins_again_with_another(delay: timedelta, open_desk: OpenDesk) -> None:
+    """Deleted by somebody, or seven days old ("Bulk API and Bulk API 2.0 Limits and Allocations")."""
+    given = filled(9, page_records=3)
+    async with open_desk(**given) as desk:
+        page = await first_page(desk.store, FIELDS, 3)
+    if not delay:
+        given["org"].bulk.query.clear()
+    given["clock"].tick(delay.total_seconds())
+    async with open_desk(**given) as desk:
+        assert names(await rest_of(desk, page)) == everybody(9)
+        assert len(desk.sent.of("POST", "/jobs/query")) == 1
+
+
+async def test_a_load_on_another_api_version_begins_again(open_desk: OpenDesk) -> None:
+    """ "Get Results for a Query Job": results are given out with the job's version only."""
+    given = filled(4)
+    async with open_desk(**given, api_version="60.0") as desk:
+        page = await first_page(desk.store, FIELDS, 2)
+    async with open_desk(**given, api_version="68.0") as desk:
+        assert names(await rest_of(desk, page)) == everybody(4)
+
+
+async def test_a_load_that_wants_other_fields_than_its_job_begins_again(open_desk: OpenDesk) -> None:
+    given = filled(4)
+    async with open_desk(**given) as desk:
+        page = await first_page(desk.store, ["LastName"], 2)
+        again = await read_pass(desk.store, page.cursor, FIELDS)
+    assert {record.fields["Email"] for record in again.records} == {f"p{number}@example.com" for number in range(4)}
+
+
+async def test_changes_while_a_load_runs_are_met_by_the_pass_after_it(open_desk: OpenDesk) -> None:
+    """Its position is from before the job was made, whatever the job was quick enough to see."""
+    given = filled(6, page_records=2)
+    async with open_desk(**given) as desk:
+        page = await first_page(desk.store, FIELDS, 1)
+        org, clock = given["org"], given["clock"]
+        ids = [row["Id"] for row in org.records("Contact")]
+        clock.tick(60)
+        org.update("Contact", ids[0], {"LastName": "Edited"})
+        org.delete("Contact", ids[5])
+        added = org.create("Contact", {"LastName": "Added"})
+        clock.tick(7200)
+        load = await read_pass(desk.store, page.cursor, FIELDS)
+        later = await read_pass(desk.store, load.cursor, FIELDS)
+    assert later.newest()[ids[0]].fields["LastName"] == "Edited"
+    assert later.newest()[ids[5]].deleted
+    assert added in later.live_ids()
+
+
+async def test_a_load_that_does_not_find_as_many_as_were_counted_is_no_complete_scan(open_desk: OpenDesk) -> None:
+    """So what it did not show is not taken for deleted."""
+    given = filled(6)
+    async with open_desk(**given) as desk:
+        page = await desk.store.changes(None, fields=FIELDS)
+        given["org"].delete("Contact", given["org"].records("Contact")[0]["Id"])
+        given["org"].bulk.query.clear()
+        rest = await read_pass(desk.store, page.cursor, FIELDS)
+    assert len(rest.records) == 5
+    assert not rest.complete_scan
+
+
+async def test_a_refused_job_leaves_the_load_to_rest_with_a_note(
+    open_desk: OpenDesk, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = filled(5)
+    given["org"].bulk.set_options(query_jobs_a_day=0)
+    async with open_desk(**given) as desk:
+        with caplog.at_level(logging.WARNING):
+            full = await read_pass(desk.store, None, FIELDS)
+        asked = len(desk.sent.of("POST", "/jobs/query"))
+        await read_pass(desk.store, None, FIELDS)
+        assert len(desk.sent.of("POST", "/jobs/query")) == asked, "it is not asked again"
+    assert names(full.records) == everybody(5)
+    assert full.complete_scan
+    assert "Contact is read by REST" in caplog.text
+    assert "Last 1" not in caplog.text
+
+
+@pytest.mark.parametrize("state", ["Failed", "Aborted"])
+async def test_a_job_that_fails_leaves_the_load_to_rest(state: str, open_desk: OpenDesk) -> None:
+    given = filled(5)
+    if state == "Failed":
+        given["org"].faults.bulk.fail_next(after_records=2)
+    else:
+        given["org"].faults.bulk.abort_next(after_records=2)
+    async with open_desk(**given) as desk:
+        full = await read_pass(desk.store, None, FIELDS)
+    assert names(full.records) == everybody(5)
+    assert full.complete_scan
+    assert [job.state for job in given["org"].bulk.query.values()] == [state]
+
+
+async def test_a_job_that_takes_too_long_is_aborted_and_the_load_left_to_rest(open_desk: OpenDesk) -> None:
+    given = filled(5)
+    given["org"].bulk.set_options(seconds=900.0)
+    async with open_desk(**given, bulk_wait_seconds=30) as desk:
+        assert names((await read_pass(desk.store, None, FIELDS)).records) == everybody(5)
+    assert [job.state for job in given["org"].bulk.query.values()] == ["Aborted"]
+
+
+async def test_versions_without_result_pages_are_read_by_rest(open_desk: OpenDesk) -> None:
+    async with open_desk(**filled(5), api_version="57.0") as desk:
+        assert names((await read_pass(desk.store, None, FIELDS)).records) == everybody(5)
+        assert not desk.sent.of("POST", "/jobs/query")
+
+
+async def test_a_broken_download_is_made_again_and_gives_nothing_twice(open_desk: OpenDesk) -> None:
+    given = filled(40, page_records=10)
+    async with open_desk(**given) as desk:
+        page = await desk.store.changes(None, fields=FIELDS)
+        given["org"].faults.fail_next(2, path="/results", status=503)
+        assert names(await rest_of(desk, page, 7)) == everybody(40)
+
+
+async def test_how_far_the_job_is_is_told_while_it_is_waited_for(open_desk: OpenDesk) -> None:
+    told: list[tuple[int, int]] = []
+
+    class Watching(UnkeptJobs):
+        def progressed(self, job: Any, processed: int) -> None:
+            told.append((processed, job.records))
+
+    given = filled(60)
+    given["org"].bulk.set_options(seconds=2.0, seconds_per_record=0.5)
+    async with open_desk(**given, lent={"jobs": Watching()}) as desk:
+        await read_pass(desk.store, None, FIELDS)
+    assert len(told) > 1
+    assert told[-1] == (60, 60)
+
+
+async def test_every_call_of_a_load_is_taken_from_the_budget(open_desk: OpenDesk) -> None:
+    given = filled(7, page_records=2)
+    budget = RunBudget()
+    async with open_desk(**given, budget=budget) as desk:
+        await read_pass(desk.store, None, FIELDS)
+        assert budget.used == len(desk.sent.calls)
+    async with open_desk(**given, budget=RunBudget(budget.used - 2)) as desk:
+        with pytest.raises(BudgetExceededError):
+            await read_pass(desk.store, None, FIELDS)
+
+
+async def test_a_page_that_lacks_rows_is_refused(open_desk: OpenDesk) -> None:
+    given = filled(5)
+    async with open_desk(**given) as desk:
+        page = await desk.store.changes(None, fields=FIELDS)
+        [job] = given["org"].bulk.query.values()
+        job.rows[2] = '"003000000000001AAA"'
+        with pytest.raises(UnexpectedResponseError, match="does not fit its header"):
+            await rest_of(desk, page)
+
+
+async def test_an_interrupted_load_leaves_no_file_open(open_desk: OpenDesk) -> None:
+    """A resource warning would fail this test."""
+    given = filled(300, page_records=150)
+    async with open_desk(**given) as desk:
+        page = await first_page(desk.store, FIELDS, 10)
+    assert page.has_more
