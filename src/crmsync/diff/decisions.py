@@ -8,7 +8,7 @@ import attrs
 
 from crmsync.models.problems import Problem
 from crmsync.models.records import MISSING, Record, Side
-from crmsync.protocols.conversion import FieldRule
+from crmsync.protocols.conversion import REMEDIES, Conversion, FieldRule, LossKind
 
 
 @attrs.frozen(slots=True)
@@ -83,6 +83,15 @@ class Merge:
     def parked(self) -> bool:
         """Whether a field waits for someone's decision."""
         return any(note.parked for note in self.conflicts)
+
+
+def rejection(rule: FieldRule, converted: Conversion) -> Problem:
+    """Why a value cannot be written to the other side."""
+    if not converted.losses:
+        return Problem(rule.local, "invalid", "the value has no form on the other side", REMEDIES[LossKind.INVALID])
+    message = "; ".join(loss.message for loss in converted.losses)
+    kind = converted.losses[0].kind
+    return Problem(rule.local, kind.value, message, f"{REMEDIES[kind]}; or choose another on_loss for this field")
 
 
 def rule_key(rule: FieldRule) -> str:

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import attrs
 
-from crmsync.diff.decisions import ConflictNote, FieldDecision, Merge, rule_key
+from crmsync.diff.decisions import ConflictNote, FieldDecision, Merge, rejection, rule_key
 from crmsync.diff.digests import Digester, FieldDigest, Shadow, field_tags, side_hash_of
 from crmsync.diff.echoes import is_lossy_image
 from crmsync.diff.policies import (
@@ -27,7 +27,7 @@ from crmsync.diff.sets import Element, SetChange, local_elements, merge_sets, re
 from crmsync.models.mappings import ConflictPolicy, Enforcement
 from crmsync.models.problems import Problem
 from crmsync.models.records import MISSING, Record, Side
-from crmsync.protocols.conversion import Conversion, FieldRule, LossKind, RecordRule
+from crmsync.protocols.conversion import Conversion, FieldRule, LossKind, RecordRule, elements_of
 
 Decided = Mapping[str, Side]
 """People's decisions on parked conflicts, by local field name."""
@@ -295,11 +295,14 @@ class Merger:
         rejected = next((e for c in (to_local, to_remote) for e in c.adds if e.converted.rejected), None)
         if rejected is not None:
             return _rejected(rule, rejected.converted)
-        return FieldDecision(
-            rule,
-            local_write=self._applied(rule, Side.LOCAL, ours, to_local, held_local),
-            remote_write=self._applied(rule, Side.REMOTE, theirs, to_remote, held_remote),
+        local = self._applied(rule, Side.LOCAL, ours, to_local, held_local)
+        remote = self._applied(rule, Side.REMOTE, theirs, to_remote, held_remote)
+        problem = _too_long(rule, rule.local, local, rule.room_local) or _too_long(
+            rule, rule.remote, remote, rule.room_remote
         )
+        if problem is not None:
+            return FieldDecision(rule, hold=True, problem=problem)
+        return FieldDecision(rule, local_write=local, remote_write=remote)
 
     def _applied(
         self, rule: FieldRule, side: Side, value: object, change: SetChange, held: Mapping[bytes, Element]
@@ -321,10 +324,7 @@ def merges_elements(rule: FieldRule) -> bool:
 
 
 def _rejected(rule: FieldRule, converted: Conversion) -> FieldDecision:
-    message = "; ".join(loss.message for loss in converted.losses) or "the value has no form on the other side"
-    code = converted.losses[0].kind.value if converted.losses else "invalid"
-    problem = Problem(rule.local, code, message, "mend the value, or choose another on_loss for this field")
-    return FieldDecision(rule, hold=True, problem=problem, rejects_record=converted.whole_record)
+    return FieldDecision(rule, hold=True, problem=rejection(rule, converted), rejects_record=converted.whole_record)
 
 
 def _loss(rule: FieldRule, converted: Conversion) -> Problem | None:
@@ -334,6 +334,17 @@ def _loss(rule: FieldRule, converted: Conversion) -> Problem | None:
     if loss is None:
         return None
     return Problem(rule.local, f"{loss.kind}_accepted", loss.message)
+
+
+def _too_long(rule: FieldRule, name: str, value: object, room: int | None) -> Problem | None:
+    """A set that fits element by element may be too long as a whole; none of them is dropped for it."""
+    if value is MISSING or not room:
+        return None
+    length = len(value) if isinstance(value, str) else sum(len(str(each)) + 1 for each in elements_of(value)) - 1
+    if length <= room:
+        return None
+    message = f"{length} characters in all, {name} holds {room}"
+    return Problem(rule.local, LossKind.TRUNCATED.value, message, "take elements away, or give the field more room")
 
 
 def _required(rule: FieldRule, target: Side) -> Problem:

@@ -6,7 +6,7 @@ import enum
 
 import attrs
 
-from crmsync.diff.decisions import FieldDecision, Merge, rule_key
+from crmsync.diff.decisions import FieldDecision, Merge, rejection, rule_key
 from crmsync.diff.merge import Merger, merges_elements
 from crmsync.diff.policies import flows_to, is_blank
 from crmsync.models.mappings import DeletePolicy, Enforcement
@@ -40,10 +40,8 @@ def _new_field(rule: FieldRule, source: Side, record: Record) -> FieldDecision |
         value = _owned(rule, source, value)
     converted = rule.to_remote(value) if source is Side.LOCAL else rule.to_local(value)
     if converted.rejected:
-        message = "; ".join(loss.message for loss in converted.losses)
-        code = converted.losses[0].kind.value if converted.losses else "invalid"
-        problem = Problem(rule.local, code, message, "mend the value, or choose another on_loss for this field")
-        return FieldDecision(rule, hold=True, problem=problem, rejects_record=converted.whole_record or rule.required)
+        rejects = converted.whole_record or rule.required
+        return FieldDecision(rule, hold=True, problem=rejection(rule, converted), rejects_record=rejects)
     loss = converted.losses[0] if converted.losses else None
     report = Problem(rule.local, f"{loss.kind}_accepted", loss.message) if loss else None
     if target is Side.LOCAL:

@@ -102,6 +102,8 @@ def _rule(draft: Draft, custom: Mapping[str, CustomPolicy]) -> FieldRule:
         elements_remote=set_reader(_side_separator(draft, draft.remote)),
         join_local=_joiner(draft, draft.local),
         join_remote=_joiner(draft, draft.remote),
+        room_local=_room(draft.local),
+        room_remote=_room(draft.remote),
     )
 
 
@@ -125,6 +127,11 @@ def _joiner(draft: Draft, field: FieldSchema) -> Callable[[tuple[object, ...]], 
         return tuple
     separator = _side_separator(draft, field)
     return lambda elements: separator.join(map(str, elements))
+
+
+def _room(field: FieldSchema) -> int | None:
+    """How long the elements of a set may be together, where the field's length says so."""
+    return field.length if field.type is not FieldType.TAGS or field.separator is not None else None
 
 
 def _normaliser(draft: Draft, field: FieldSchema, *, named: bool) -> Normaliser:

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from crmsync.mapping.codecs import FieldConverter, Pipe
 from crmsync.mapping.losses import Flawed
 from crmsync.models.mappings import Enforcement
 from crmsync.models.problems import Problem
 from crmsync.models.records import MISSING, Fields, Side
-from crmsync.protocols.conversion import Conversion, Converter, Loss, LossKind, RecordRule
-
-REMEDIES: Final = {
-    LossKind.TRUNCATED: "shorten the value, or set on_loss to have it cut",
-    LossKind.ROUNDED: "round the value, or set on_loss to have it rounded",
-    LossKind.PRECISION: 'set on_loss = "accept" if the rest does not matter',
-    LossKind.ZONE: "give times with Z or an offset, or set on_loss to have them read as UTC",
-    LossKind.UNKNOWN_OPTION: "add the option to the field, or name the value in the value_map",
-    LossKind.DROPPED_ELEMENT: "rename the element, or choose another separator",
-    LossKind.ENCODING: "remove the characters, or set on_loss to have them replaced",
-    LossKind.INVALID: "correct the value where it was entered",
-}
-"""What to do about each kind of loss."""
+from crmsync.protocols.conversion import REMEDIES, Conversion, Converter, Loss, LossKind, RecordRule
 
 
 class RecordConversion(NamedTuple):

@@ -22,6 +22,9 @@ Fitter: TypeAlias = Callable[[object, list[Note]], object]
 
 NUMBERS: Final = frozenset({FieldType.INTEGER, FieldType.DECIMAL, FieldType.CURRENCY, FieldType.PERCENT})
 
+SELECTED: Final = ";"
+"""Stands between the elements of a multi-select picklist, wherever it is kept: no element may hold it."""
+
 UNSAFE: Final = re.compile("[\x00\ud800-\udfff]")
 """NUL and lone surrogates: no database and no wire format that we write to takes them."""
 
@@ -31,6 +34,8 @@ _JOINERS: Final = frozenset("\u200d\ufe0e\ufe0f\u20e3")
 _SKIN_TONES: Final = range(0x1F3FB, 0x1F400)
 _FLAGS: Final = range(0x1F1E6, 0x1F200)
 _MICROSECOND_DIGITS: Final = 6
+_NAMED: Final = 3
+_SHOWN: Final = 60
 _EXACT: Final = Context(prec=4 * MAX_DIGITS, rounding=ROUND_HALF_UP)
 
 
@@ -156,7 +161,12 @@ def _clock_fitter(field: FieldSchema) -> Fitter:
 
 
 def set_fitter(field: FieldSchema, separator: str, *, joined: bool) -> Fitter:
-    """The fitter for sets: a tuple, or with ``joined`` one text whose elements come back whole."""
+    """The fitter for sets: a tuple, or with ``joined`` one text whose elements come back whole.
+
+    A multi-select picklist is a tuple that its side keeps as one text, with ``SELECTED`` between its elements.
+    """
+    if field.type is FieldType.MULTI_PICKLIST and not joined:
+        separator = SELECTED
     options = frozenset(field.options) if field.restricted and field.options else None
     limit = field.length or 0
 
@@ -164,8 +174,11 @@ def set_fitter(field: FieldSchema, separator: str, *, joined: bool) -> Fitter:
         cleaned = (clean_text(element, notes).strip() for element in cast("tuple[str, ...]", value))
         elements = list(dict.fromkeys(element for element in cleaned if element))
         if options is not None:
-            elements = _kept(elements, options.__contains__, notes, LossKind.UNKNOWN_OPTION, "not an option")
-        if not joined:
+            unknown = [element for element in elements if element not in options]
+            if unknown:
+                notes.append(Note(LossKind.UNKNOWN_OPTION, f"the field has no option {_named(unknown)}"))
+            elements = [element for element in elements if element in options]
+        if not joined and field.type is not FieldType.MULTI_PICKLIST:
             return tuple(elements)
         if separator:
             elements = _kept(
@@ -176,15 +189,20 @@ def set_fitter(field: FieldSchema, separator: str, *, joined: bool) -> Fitter:
                 "with the separator",
             )
         text = separator.join(elements)
-        if not limit or len(text) <= limit:
-            return text
-        notes.append(Note(LossKind.DROPPED_ELEMENT, f"{len(text)} characters in all, the field holds {limit}"))
-        while elements and len(text) > limit:
-            elements.pop()
-            text = separator.join(elements)
-        return text
+        if limit and len(text) > limit:
+            notes.append(Note(LossKind.DROPPED_ELEMENT, f"{len(text)} characters in all, the field holds {limit}"))
+            while elements and len(text) > limit:
+                elements.pop()
+                text = separator.join(elements)
+        return text if joined else tuple(elements)
 
     return fit
+
+
+def _named(options: list[str]) -> str:
+    """Options as a message names them: the words of a list that somebody keeps, and not what somebody entered."""
+    shown = ("".join(char if char.isprintable() else " " for char in option)[:_SHOWN] for option in options[:_NAMED])
+    return ", ".join(map(repr, shown)) + (f" and {len(options) - _NAMED} more" if len(options) > _NAMED else "")
 
 
 def _kept(elements: list[str], test: Callable[[str], bool], notes: list[Note], kind: LossKind, fault: str) -> list[str]:

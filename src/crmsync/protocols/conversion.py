@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -27,6 +27,19 @@ class LossKind(enum.StrEnum):
     DROPPED_ELEMENT = "dropped_element"
     ENCODING = "encoding"
     INVALID = "invalid"
+
+
+REMEDIES: Final = {
+    LossKind.TRUNCATED: "shorten the value, or set on_loss to have it cut",
+    LossKind.ROUNDED: "round the value, or set on_loss to have it rounded",
+    LossKind.PRECISION: 'set on_loss = "accept" if the rest does not matter',
+    LossKind.ZONE: "give times with Z or an offset, or set on_loss to have them read as UTC",
+    LossKind.UNKNOWN_OPTION: "add the option to the field, or name the value in the value_map",
+    LossKind.DROPPED_ELEMENT: "rename the element, or choose another separator",
+    LossKind.ENCODING: "remove the characters, or set on_loss to have them replaced",
+    LossKind.INVALID: "correct the value where it was entered",
+}
+"""What to do about each kind of loss."""
 
 
 @attrs.frozen(slots=True)
@@ -81,7 +94,8 @@ class FieldRule:
 
     For a set-valued rule, ``elements_local`` and ``elements_remote`` take a side's value apart, each converter also
     takes a tuple of the source side's elements, and the normal form of a value is the frozenset of its elements' normal
-    forms. ``join_local`` and ``join_remote`` make a side's value of its elements.
+    forms. ``join_local`` and ``join_remote`` make a side's value of its elements; ``room_local`` and ``room_remote``
+    are how many characters they may have together, with one between each two of them, None if any number.
     """
 
     local: str
@@ -105,6 +119,8 @@ class FieldRule:
     elements_remote: Callable[[object], tuple[object, ...]] = elements_of
     join_local: Callable[[tuple[object, ...]], object] = tuple
     join_remote: Callable[[tuple[object, ...]], object] = tuple
+    room_local: int | None = None
+    room_remote: int | None = None
 
 
 @attrs.frozen(slots=True)

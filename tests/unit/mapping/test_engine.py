@@ -8,11 +8,10 @@ import attrs
 import pytest
 
 from crmsync.mapping import RecordConverter, compile_mapping, problem_of, to_local, to_remote
-from crmsync.mapping.engine import REMEDIES
 from crmsync.models.mappings import ObjectMapping, two_way
 from crmsync.models.records import MISSING, Side
 from crmsync.models.schema import ObjectSchema
-from crmsync.protocols.conversion import Conversion, Loss, LossKind, RecordRule
+from crmsync.protocols.conversion import REMEDIES, Conversion, Loss, LossKind, RecordRule
 
 
 @pytest.fixture

@@ -129,6 +129,14 @@ SETS = [
         ("a",),
         [LossKind.UNKNOWN_OPTION],
     ),
+    (("a", "b;c"), FieldSchema(name="a", type=FieldType.MULTI_PICKLIST), ("a",), [LossKind.DROPPED_ELEMENT]),
+    (("abc", "de"), FieldSchema(name="a", type=FieldType.MULTI_PICKLIST, length=6), ("abc", "de"), []),
+    (
+        ("abc", "def"),
+        FieldSchema(name="a", type=FieldType.MULTI_PICKLIST, length=6),
+        ("abc",),
+        [LossKind.DROPPED_ELEMENT],
+    ),
 ]
 
 
@@ -140,3 +148,10 @@ def test_a_set_loses_the_elements_that_the_field_cannot_hold(
     joined = field.separator is not None or not field.type.set_valued
     assert set_fitter(field, field.separator or ";", joined=joined)(elements, notes) == kept
     assert [note.kind for note in notes] == losses
+
+
+def test_options_that_a_picklist_has_not_are_named_in_short() -> None:
+    field = FieldSchema(name="a", type=FieldType.MULTI_PICKLIST, options=("VIP",), restricted=True)
+    notes: list[Note] = []
+    assert set_fitter(field, ";", joined=False)(("VIP", "new\ncomer", "x" * 99, "c", "d"), notes) == ("VIP",)
+    assert [note.message for note in notes] == [f"the field has no option 'new comer', '{'x' * 60}', 'c' and 1 more"]
