@@ -11,7 +11,7 @@ from typing import Final, Protocol, runtime_checkable
 
 import typer
 
-from crmsync.cli.commands import beginning, conflicts, connecting, demo, emulating, links, looking, runs
+from crmsync.cli.commands import beginning, conflicts, connecting, demo, emulating, links, looking, runs, verifying
 from crmsync.cli.exits import ExitCode, UsageProblemError, exit_code_for
 from crmsync.cli.output import Format, Output
 from crmsync.providers.log_redaction import RedactSecrets
@@ -40,6 +40,7 @@ app.command()(connecting.disconnect)
 app.command()(looking.fields)
 app.command()(runs.plan)
 app.command()(runs.sync)
+app.command()(verifying.verify)
 app.command()(looking.status)
 app.add_typer(conflicts.app, name="conflicts")
 app.add_typer(links.app, name="links")

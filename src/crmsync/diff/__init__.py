@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from crmsync.diff.decisions import ConflictNote, FieldDecision, Merge
 from crmsync.diff.digests import BLANK_SHADOW, Digester, Shadow, sync_hash
+from crmsync.diff.drift import FieldDrift, field_drifts, forget_fields
 from crmsync.diff.merge import Merger
 from crmsync.diff.overwrites import OverwriteLimits, holds_value, overwrites
 from crmsync.diff.planner import DeleteAction, DeleteDecision, decide_delete, delete_limit, merge_new, operation
@@ -16,6 +17,7 @@ __all__ = [
     "DeleteDecision",
     "Digester",
     "FieldDecision",
+    "FieldDrift",
     "Merge",
     "Merger",
     "OverwriteLimits",
@@ -23,6 +25,8 @@ __all__ = [
     "SideResult",
     "decide_delete",
     "delete_limit",
+    "field_drifts",
+    "forget_fields",
     "holds_value",
     "merge_new",
     "operation",

@@ -131,6 +131,17 @@ class Merger:
                 decisions[rule_key(rule)] = decision
         return Merge(local, remote, decisions, known=bool(local_shadow or remote_shadow))
 
+    def resembles(self, rule: FieldRule, local: Record, remote: Record) -> bool:
+        """Whether one side's value is what its store could have made of the other's."""
+        ours, theirs = local.fields.get(rule.local, MISSING), remote.fields.get(rule.remote, MISSING)
+        if ours is MISSING or theirs is MISSING:
+            return False
+        cell = self._cell(rule, local, remote, ours, theirs, None, None)
+        return any(
+            is_lossy_image(cell.renormal(target, cell.converted(target.other).value), cell.normal(target))
+            for target in Side
+        )
+
     def _field(
         self,
         rule: FieldRule,

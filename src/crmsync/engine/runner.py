@@ -12,12 +12,14 @@ import attrs
 
 from crmsync.diff import Digester, Merger
 from crmsync.engine.budget import RunBudget
-from crmsync.engine.context import RunContext
+from crmsync.engine.context import RunContext, count_links
 from crmsync.engine.lease import RunLease
 from crmsync.engine.metering import MeteredStore
 from crmsync.engine.pairing import link_records, unlink_record
+from crmsync.engine.recovery import recover
 from crmsync.engine.run import apply, run
 from crmsync.engine.tally import RunTally
+from crmsync.engine.verification import Findings, Verification
 from crmsync.errors import CRMError, SafetyStopError, StaleRecordError, StorageError
 from crmsync.models.events import RunFinished, RunStarted
 from crmsync.models.mappings import ObjectMapping
@@ -25,6 +27,7 @@ from crmsync.models.plans import Plan
 from crmsync.models.records import Side
 from crmsync.models.runs import RunOptions, RunReport, RunStatus
 from crmsync.models.state import Link, LinkStatus, SyncLog
+from crmsync.models.verification import VerifyOptions, VerifyReport
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.observers import Observer
 from crmsync.protocols.records import RecordStore, SupportsProblems
@@ -115,13 +118,65 @@ class Runner:
         async with self._running(dry_run=False) as ctx:
             return await unlink_record(ctx, markmail_id)
 
+    async def verify(self, options: VerifyOptions) -> VerifyReport:
+        """Compare both sides without believing cursors or shadows. Unless it repairs, other runs may work meanwhile.
+
+        :raises SafetyStopError: a guard stopped the repair. :raises ProviderError: a side failed as a whole.
+        :raises ConcurrentUpdateError: it was to repair, and another process runs this object.
+        """
+        if options.repair:
+            async with self._running(dry_run=False) as ctx:
+                findings = await self._verified(ctx, options)
+                return self._verification(ctx, options, findings, await self._finished(ctx))
+        ctx = self._context(uuid.uuid4().hex, dry_run=True)
+        ctx.notify(RunStarted(ctx.run_id, self.integration_id, self.entity_type, dry_run=True))
+        return self._verification(ctx, options, await self._verified(ctx, options))
+
+    async def _verified(self, ctx: RunContext, options: VerifyOptions) -> Findings:
+        if options.repair:
+            await ctx.remote.settle_jobs()
+            await recover(ctx)
+        await count_links(ctx)
+        verification = Verification(ctx, options)
+        await verification.go()
+        return verification.findings
+
+    def _verification(
+        self, ctx: RunContext, options: VerifyOptions, findings: Findings, repaired: RunReport | None = None
+    ) -> VerifyReport:
+        return VerifyReport(
+            integration_id=self.integration_id,
+            entity_type=self.entity_type,
+            started_at=ctx.tally.started_at,
+            finished_at=self.clock.now(),
+            sample=options.sample,
+            pairs=findings.pairs,
+            waiting=findings.waiting,
+            fields=len(self.rule.rules),
+            represented=findings.represented,
+            counts=findings.counts,
+            by_field=findings.by_field,
+            findings=tuple(findings.listed),
+            api_calls=self.budget.used,
+            repaired=repaired,
+        )
+
     @asynccontextmanager
     async def _running(self, *, dry_run: bool) -> AsyncIterator[RunContext]:
         """Hold the lease, tell observers, and log how it ended."""
-        run_id = uuid.uuid4().hex
+        ctx = self._context(uuid.uuid4().hex, dry_run=dry_run)
+        await self.lease.acquire(ctx.run_id, self.options.lease_seconds)
+        ctx.notify(RunStarted(ctx.run_id, self.integration_id, self.entity_type, dry_run))
+        try:
+            async with self.lease.kept():
+                yield ctx
+        except CRMError as error:
+            await self._failed(ctx, error)
+            raise
+
+    def _context(self, run_id: str, *, dry_run: bool) -> RunContext:
         tally = RunTally(self.clock.now())
-        await self.lease.acquire(run_id, self.options.lease_seconds)
-        ctx = RunContext(
+        return RunContext(
             run_id=run_id,
             integration_id=self.integration_id,
             entity_type=self.entity_type,
@@ -139,13 +194,6 @@ class Runner:
             observers=self.observers,
             dry_run=dry_run,
         )
-        ctx.notify(RunStarted(run_id, self.integration_id, self.entity_type, dry_run))
-        try:
-            async with self.lease.kept():
-                yield ctx
-        except CRMError as error:
-            await self._failed(ctx, error)
-            raise
 
     def _uncertainty(self) -> timedelta:
         """How far apart two times may be and still say nothing: a clock skew of a second, and the coarser precision."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from crmsync.models.plans import Plan
 from crmsync.models.runs import ObjectStatus, RunOptions, RunReport
 from crmsync.models.state import LinkStatus, SyncLog
+from crmsync.models.verification import VerifyOptions, VerifyReport
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.records import RecordStore
 from crmsync.service.opening import Opening
@@ -57,6 +58,27 @@ class RunVerbs(Opening):
             report = await runner.sync()
         await self._note_sync(integration_id)
         return report
+
+    async def verify(
+        self,
+        integration_id: str,
+        object_name: str,
+        local: RecordStore,
+        *,
+        verify: VerifyOptions | None = None,
+        options: RunOptions | None = None,
+    ) -> VerifyReport:
+        """Compare both sides without believing cursors or shadows, and repair if ``verify`` says so.
+
+        What changed since the last sync counts as out of step, too: verify right after one. Syncs may run meanwhile,
+        except while it repairs.
+
+        :raises SafetyStopError: a guard stopped the repair. :raises ProviderError: a side failed as a whole.
+        :raises ConcurrentUpdateError: it was to repair, and another process is running this object.
+        """
+        verify = verify or VerifyOptions()
+        async with self._runner(integration_id, object_name, local, options, writes=verify.repair) as runner:
+            return await runner.verify(verify)
 
     async def status(self, integration_id: str) -> list[ObjectStatus]:
         """Where each mapped object stands."""

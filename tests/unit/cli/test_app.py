@@ -18,6 +18,7 @@ COMMANDS = (
     "fields",
     "plan",
     "sync",
+    "verify",
     "status",
     "conflicts",
     "links",
