@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -29,6 +30,14 @@ def test_a_run_out_of_its_budget_of_calls_stops_with_4_and_goes_on_next_time(sh:
     assert "--max-calls" in stopped.json["error"]["remedy"]
     assert sh.run("sync").code == 0
     assert len(sh.contacts()) == 4
+
+
+def test_a_plan_says_how_many_calls_it_takes(sh: Shell) -> None:
+    planned = sh.run("plan", "--format", "json").json["plans"][0]
+    assert 0 < planned["calls"]["likely"] <= planned["calls"]["most"]
+    shown = " ".join(sh.run("plan").out.split())
+    # The second connection remembers what the first found out.
+    assert re.search(r"writing this takes about [1-9] API call\(s\), at most \d+", shown)
 
 
 def test_a_day_s_budget_of_calls_holds_over_runs_and_shows_in_the_status(sh: Shell) -> None:

@@ -34,6 +34,7 @@ def plan_payload(plan: Plan) -> dict[str, Any]:
         "created_at": plan.created_at.isoformat(),
         "digest": plan.digest,
         "writes": plan.writes,
+        "calls": {"most": plan.calls.most, "likely": plan.calls.likely} if plan.calls else None,
         "records": [
             {
                 "markmail_id": record.markmail_id,

@@ -79,6 +79,13 @@ def report_views(report: RunReport) -> list[RenderableType]:
     return views
 
 
+def call_views(plan: Plan) -> list[RenderableType]:
+    """What carrying a plan out takes of the CRM's API calls, if it writes anything and that is known."""
+    if plan.calls is None or not plan.writes:
+        return []
+    return [Text(f"writing this takes about {plan.calls.likely} API call(s), at most {plan.calls.most}", style="dim")]
+
+
 def _counts(report: RunReport) -> Table:
     """The counts of both sides; a count that is 0 on both is left out."""
     shown = [name for name in _COUNTS if getattr(report.local, name) or getattr(report.remote, name)]

@@ -137,7 +137,8 @@ def plan_record(ctx: RunContext, work: Work) -> None:
     """Note in a dry run what would be written, and count it as if it had been."""
     ctx.planned_ids.add(work.link.markmail_id)
     writes = tuple(PlannedWrite(side, op.kind, op.fields) for side, op in work.operations.items())
-    ctx.planned.append(PlannedRecord(work.link.markmail_id, work.link.crm_id, writes, fingerprint(work)))
+    linked = bool(work.link.local_shadow and work.link.remote_shadow)
+    ctx.planned.append(PlannedRecord(work.link.markmail_id, work.link.crm_id, writes, fingerprint(work), linked))
     _count(ctx, work)
     for side, op in work.operations.items():
         existing = work.record(side)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from crmsync.engine.tally import SideTally
 from crmsync.models.records import ChangePage, Operation, Outcome, Record, StoreLimits
 from crmsync.models.schema import ObjectSchema
-from crmsync.protocols.records import RecordStore, SupportsJobs, SupportsMerges
+from crmsync.protocols.records import RecordStore, SupportsCallEstimates, SupportsJobs, SupportsMerges
 
 
 class MeteredStore:
@@ -67,6 +67,11 @@ class MeteredStore:
             return ()
         with self._measured():
             return await self._store.find_by_key(keys, fields=fields)
+
+    @property
+    def estimates(self) -> SupportsCallEstimates | None:
+        """The wrapped store, if it can say in advance what calls cost."""
+        return self._store if isinstance(self._store, SupportsCallEstimates) else None
 
     async def settle_jobs(self) -> None:
         """The wrapped store's, if it has such jobs."""

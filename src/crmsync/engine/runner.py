@@ -13,6 +13,7 @@ import attrs
 from crmsync.diff import Digester, Merger
 from crmsync.engine.budget import RunBudget
 from crmsync.engine.context import RunContext, count_links
+from crmsync.engine.estimating import estimate_apply
 from crmsync.engine.lease import RunLease
 from crmsync.engine.metering import MeteredStore
 from crmsync.engine.pairing import link_records, unlink_record
@@ -40,7 +41,8 @@ class Runner:
     """Runs one object of one integration between two open record stores.
 
     ``digest_key`` keys the shadows: it stays the same for the life of the integration. ``budget`` is the one that the
-    remote store spends from; ``lease`` the one that it, and its log of jobs, ask about.
+    remote store spends from, and ``opening_calls`` were spent of it to open the store; ``lease`` is the one that it,
+    and its log of jobs, ask about.
     """
 
     integration_id: str
@@ -53,6 +55,7 @@ class Runner:
     clock: Clock
     budget: RunBudget
     digest_key: bytes = attrs.field(repr=False)
+    opening_calls: int = 0
     options: RunOptions = attrs.field(factory=RunOptions)
     observers: Sequence[Observer] = ()
     lease: RunLease = attrs.field(
@@ -87,6 +90,7 @@ class Runner:
                 ctx.reached,
                 report,
                 _digest(ctx),
+                estimate_apply(ctx, ctx.planned, self.opening_calls),
             )
 
     async def apply(self, plan: Plan) -> RunReport:

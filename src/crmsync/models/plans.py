@@ -6,6 +6,7 @@ from datetime import datetime
 
 import attrs
 
+from crmsync.models.calls import CallEstimate
 from crmsync.models.records import Fields, OperationKind, Side
 from crmsync.models.runs import RunReport
 from crmsync.models.state import Cursors
@@ -22,12 +23,16 @@ class PlannedWrite:
 
 @attrs.frozen(slots=True)
 class PlannedRecord:
-    """What happens to one record, and a fingerprint of both sides as they were when that was decided."""
+    """What happens to one record, and a fingerprint of both sides as they were when that was decided.
+
+    ``linked``: the two were a pair already; False: they meet in this plan, or one is created.
+    """
 
     markmail_id: str | None
     crm_id: str | None
     writes: tuple[PlannedWrite, ...]
     fingerprint: str
+    linked: bool = True
 
 
 @attrs.frozen(slots=True)
@@ -35,6 +40,8 @@ class Plan:
     """A dry run's result. Applying it writes these and nothing else; records changed since wait for the next run.
 
     ``cursors`` are the positions reached while planning; applying stores them. ``digest`` identifies the content.
+    ``calls`` are the API calls that applying it takes, a new connection included: bounded as long as no other run comes
+    in between and the CRM does not force calls to be made again; None if the CRM's record store cannot say.
     """
 
     plan_id: str
@@ -46,6 +53,7 @@ class Plan:
     cursors: Cursors
     report: RunReport
     digest: str
+    calls: CallEstimate | None = None
 
     @property
     def writes(self) -> int:

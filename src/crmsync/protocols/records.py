@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from crmsync.models.calls import CallEstimate, StoreUse
 from crmsync.models.problems import Problem
 from crmsync.models.records import ChangePage, Operation, Outcome, Record, StoreLimits
 from crmsync.models.schema import ObjectSchema
@@ -87,6 +88,15 @@ class SupportsJobs(Protocol):
 
         :raises TransientError: one does not end; try again later.
         """
+        ...
+
+
+@runtime_checkable
+class SupportsCallEstimates(Protocol):
+    """A `RecordStore` that can say in advance how many API calls a use of it takes."""
+
+    def estimate(self, use: StoreUse) -> CallEstimate | None:
+        """The calls that one call of a method takes, by documented sizes; None if it cannot say. Makes none itself."""
         ...
 
 

@@ -113,6 +113,7 @@ class Opening:
                 clock=self._clock,
                 budget=budget,
                 digest_key=unseal(self._vault, integration).digest_key,
+                opening_calls=budget.used,
                 options=options,
                 observers=self._observers,
                 lease=lease,

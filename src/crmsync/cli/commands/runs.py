@@ -116,7 +116,7 @@ async def _plan(
                 plans.append(await _when_free(run, _patience(wait, options), output))
     shown: list[RenderableType] = []
     for made in plans:
-        shown += tables.report_views(made.report)
+        shown += [*tables.report_views(made.report), *tables.call_views(made)]
         if made.records:
             shown.append(tables.plan_table(made, limit))
     output.result({"plans": [payloads.plan_payload(made) for made in plans]}, *shown)

@@ -9,15 +9,18 @@ import anyio
 import attrs
 
 from crmsync.errors import CRMError, SchemaChangedError
+from crmsync.models.calls import CallEstimate, StoreUse, StoreVerb
 from crmsync.models.records import ChangePage, Operation, OperationKind, Outcome, OutcomeStatus, Record, StoreLimits
 from crmsync.models.schema import ObjectSchema
 from crmsync.providers.salesforce import merges, retrieving
 from crmsync.providers.salesforce.accounts.directory import Accounts
+from crmsync.providers.salesforce.accounts.names import COMPANY
 from crmsync.providers.salesforce.accounts.writer import AccountWriter
 from crmsync.providers.salesforce.bulk.following import settle
 from crmsync.providers.salesforce.changes import ChangeReader
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.cursor import Cursor
+from crmsync.providers.salesforce.estimating import estimate
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.loading.by_job import JobLoad
 from crmsync.providers.salesforce.loading.first_load import FirstLoad
@@ -59,9 +62,10 @@ class SalesforceRecordStore:
         reconciler = Reconciler(client, sobject, user_id)
         collections = CollectionsChannel(client, sobject.schema.name, self._key_field, limiter, reconciler)
         bulk = BulkChannel(client, sobject.schema.name, self._key_field)
-        self._writer: Writer | AccountWriter = Writer(client, sobject, self._key_field, collections, bulk)
+        self._rows = Writer(client, sobject, self._key_field, collections, bulk)
+        self._writer: Writer | AccountWriter = self._rows
         if accounts is not None:
-            self._writer = AccountWriter(self._writer, client, sobject, self._key_field, accounts)
+            self._writer = AccountWriter(self._rows, client, sobject, self._key_field, accounts)
 
     def __repr__(self) -> str:
         return f"<SalesforceRecordStore {self.name!r}>"
@@ -119,6 +123,15 @@ class SalesforceRecordStore:
         if len(operations) > LARGE:
             raise ValueError(f"{len(operations)} operations in one write; this store takes {LARGE}")
         return await self._with_stored(operations, await self._writer.write(operations))
+
+    def estimate(self, use: StoreUse) -> CallEstimate | None:
+        """See `SupportsCallEstimates`. Not counted: more batches of a query whose rows are wide, or whose values are in
+        thousands of records; more than 100 MB in a job. Names of accounts are written in too many ways to be counted.
+        """
+        if use.verb is StoreVerb.WRITE and self._writer is not self._rows and COMPANY in use.fields:
+            return None
+        choice = self._rows.choice(use.items)
+        return estimate(use, self._sobject, self._key_field, choice, self._client.settings)
 
     async def settle_jobs(self) -> None:
         await settle(self._client)

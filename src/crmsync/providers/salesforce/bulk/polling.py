@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import attrs
@@ -11,6 +12,13 @@ _FIRST: Final = 1.0
 _GROWTH: Final = 1.6
 _SHORTEST: Final = 0.5
 _LONGEST: Final = 60.0
+_OFTEN: Final = 20
+"""Questions after which the waits are the longest, so that their number is bounded by time."""
+
+
+def most_polls(seconds: float) -> int:
+    """How many questions there can be about a job that is given so long."""
+    return _OFTEN + math.ceil(seconds / _LONGEST) + 1
 
 
 @attrs.define(slots=True)
@@ -24,6 +32,7 @@ class Polls:
     total: int
     expected: float | None = None
     waited: float = 0.0
+    asked: int = 0
     _last: float = 0.0
     _answers: tuple[float, int] | None = None
 
@@ -41,6 +50,7 @@ class Polls:
         return self._wait(min((self.total - processed) / rate, 4 * longer))
 
     def _wait(self, seconds: float) -> float:
-        self._last = min(max(seconds, _SHORTEST), _LONGEST)
+        self.asked += 1
+        self._last = min(max(seconds, _SHORTEST), _LONGEST) if self.asked <= _OFTEN else _LONGEST
         self.waited += self._last
         return self._last

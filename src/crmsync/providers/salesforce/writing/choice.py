@@ -33,6 +33,11 @@ class Choice:
     reason: str
 
 
+def may_be_bulk(rows: int, wanted: ChannelName) -> bool:
+    """Whether so many rows may ever go through a bulk job, whatever is measured by then."""
+    return wanted is ChannelName.BULK or (wanted is ChannelName.AUTO and rows >= _SMALL)
+
+
 NO_DUPLICATE_HEADER: Final = "a bulk job takes no duplicate rule header, which allow_duplicates needs"
 """Among the headers of Bulk API 2.0 there is none for duplicate rules ("Headers", Bulk API 2.0 and Bulk API Developer
 Guide); that of REST is ignored (simple-salesforce/simple-salesforce, issue 628)."""

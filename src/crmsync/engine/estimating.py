@@ -1,0 +1,109 @@
+"""How many API calls it takes to apply a plan, told before any is made.
+
+Follows `crmsync.engine.run.apply` step by step, with the store's own word for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crmsync.engine.context import RunContext
+from crmsync.engine.retrying import BATCH
+from crmsync.models.calls import CallEstimate, StoreUse, StoreVerb
+from crmsync.models.mappings import DeletePolicy
+from crmsync.models.plans import PlannedRecord
+from crmsync.models.records import OperationKind, Side
+from crmsync.protocols.records import SupportsCallEstimates
+
+
+def estimate_apply(ctx: RunContext, planned: Sequence[PlannedRecord], opening: int) -> CallEstimate | None:
+    """The calls of the remote side, with those that opening a connection takes; None if the store cannot say.
+
+    They hold while no other run comes in between and nothing is left behind by one that was cut off.
+    """
+    store = ctx.remote.estimates
+    if store is None:
+        return None
+    # Who we are is found out once, in the first call that needs it.
+    total = CallEstimate(opening + 1, opening)
+    try:
+        for start in range(0, len(planned), BATCH):
+            total += _Batch(ctx, store, planned[start : start + BATCH]).calls()
+        return total + _farewells(ctx, store, planned)
+    except _UnknownError:
+        return None
+
+
+class _UnknownError(Exception):
+    """The store cannot say what one of the steps takes."""
+
+
+def _told(store: SupportsCallEstimates, use: StoreUse) -> CallEstimate:
+    found = store.estimate(use)
+    if found is None:
+        raise _UnknownError
+    return found
+
+
+class _Batch:
+    """Up to `BATCH` planned records."""
+
+    def __init__(self, ctx: RunContext, store: SupportsCallEstimates, planned: Sequence[PlannedRecord]) -> None:
+        self._ctx = ctx
+        self._store = store
+        self._planned = planned
+
+    def calls(self) -> CallEstimate:
+        linked = [record for record in self._planned if record.linked]
+        from_crm = [record for record in self._planned if not record.linked and record.crm_id]
+        from_local = [record for record in self._planned if not record.linked and not record.crm_id]
+        total = self._get(len(linked)) + self._get(len(from_crm)) + self._find(len(from_crm))
+        total += self._use(StoreVerb.FIND_BY_KEY, len(from_local)) + self._find(len(from_local))
+        # A local record may hold a stored remote id, or come back from the dead with a link.
+        total += CallEstimate(self._get(len(from_local)).most, 0)
+        for part in (linked, from_crm, from_local):
+            total += _writes(self._ctx, self._store, sum(_writes_remote(record) for record in part))
+        return total
+
+    def _get(self, items: int) -> CallEstimate:
+        return self._use(StoreVerb.GET, items)
+
+    def _find(self, items: int) -> CallEstimate:
+        """By e-mail: as it is spelled, and folded."""
+        name = self._ctx.rule.match.remote_email
+        if not name or not items:
+            return CallEstimate()
+        both = _told(self._store, StoreUse(StoreVerb.FIND, 2 * items, self._ctx.fields(Side.REMOTE), name))
+        one = _told(self._store, StoreUse(StoreVerb.FIND, items, self._ctx.fields(Side.REMOTE), name))
+        return CallEstimate(both.most, one.likely)
+
+    def _use(self, verb: StoreVerb, items: int) -> CallEstimate:
+        if not items:
+            return CallEstimate()
+        return _told(self._store, StoreUse(verb, items, self._ctx.fields(Side.REMOTE)))
+
+
+def _writes_remote(record: PlannedRecord) -> int:
+    return sum(write.side is Side.REMOTE and write.kind is not OperationKind.DELETE for write in record.writes)
+
+
+def _writes(ctx: RunContext, store: SupportsCallEstimates, operations: int) -> CallEstimate:
+    total, size = CallEstimate(), ctx.remote.limits.write_batch
+    for start in range(0, operations, size):
+        items = min(size, operations - start)
+        total += _told(store, StoreUse(StoreVerb.WRITE, items, tuple(ctx.rule.remote_fields)))
+    return total
+
+
+def _farewells(ctx: RunContext, store: SupportsCallEstimates, planned: Sequence[PlannedRecord]) -> CallEstimate:
+    """Pairs of which one side is gone: the survivors are looked at once more, then deleted or archived."""
+    linked = [record for record in planned if record.linked]
+    if not linked:
+        return CallEstimate()
+    writes = [write for record in linked for write in record.writes if write.side is Side.REMOTE]
+    deletes = sum(write.kind is OperationKind.DELETE for write in writes)
+    archives = len(writes) - deletes if ctx.mapping.delete_in_crm is DeletePolicy.ARCHIVE else 0
+    survivors = _told(store, StoreUse(StoreVerb.GET, len(linked), ctx.fields(Side.REMOTE)))
+    likely = survivors.likely if deletes else 0
+    written = _writes(ctx, store, deletes)
+    return CallEstimate(survivors.most + written.most + _writes(ctx, store, archives).most, likely + written.likely)
