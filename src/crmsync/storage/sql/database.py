@@ -36,6 +36,10 @@ BUSY_SECONDS = 30.0
 CONNECT_SECONDS = 10
 """How long PostgreSQL may take to answer before it counts as out of reach."""
 
+STALLED_SECONDS = 30
+"""How long PostgreSQL lets a transaction wait for its next statement. Ours do nothing in between: the process stands
+still, and what it locked would keep everybody out."""
+
 PREPARE_AFTER = 5
 """Executions after which psycopg prepares a statement on the server; its own default."""
 
@@ -195,8 +199,19 @@ def _postgres_engine(url: URL) -> Engine:
         raise MissingExtraError("PostgreSQL storage", "postgres") from error
     connect_args = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS}
     engine = _engine(url, connect_args=connect_args, pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=True)
+    event.listen(engine, "connect", lambda connection, _entry: _limit_stalling(connection))
     event.listen(engine, "begin", _begin_postgres)
     return engine
+
+
+def _limit_stalling(connection: DBAPIConnection) -> None:
+    """Unless the URL or the server's administrator has said how long."""
+    with closing(connection.cursor()) as cursor:
+        name = "idle_in_transaction_session_timeout"
+        cursor.execute(
+            f"SELECT set_config('{name}', '{STALLED_SECONDS}s', false) WHERE current_setting('{name}') = '0'"
+        )
+    connection.commit()
 
 
 def _begin_postgres(connection: Connection) -> None:

@@ -28,6 +28,7 @@ _SQLITE = {
     "SQLITE_IOERR": "cannot be read or written: the disk failed",
 }
 _POSTGRES = {
+    "25P03": "ended a transaction whose process stood still: try again",
     "25006": "is read-only: connect to the primary server, or as a user who may write",
     "28": "refuses the user or the password: correct the URL",
     "3D": "does not exist: create it, or correct the URL",

@@ -34,14 +34,18 @@ class ConnectionDroppedError(ConnectionResetError):
 
 @frozen(kw_only=True)
 class CallFault:
-    """What a call meets instead of its answer. ``status`` 0 drops it; ``after_commit`` lets it act first."""
+    """What a call meets instead of its answer. ``status`` 0 drops it; ``after_commit`` lets it act first.
 
-    status: int
-    body: Any
-    headers: Mapping[str, str]
-    after_commit: bool
-    method: str | None
-    path: str | CallRule | None
+    With ``hold`` it acts, and gets its own answer so many seconds later.
+    """
+
+    status: int = 0
+    body: Any = ""
+    headers: Mapping[str, str] = field(factory=dict)
+    after_commit: bool = False
+    hold: float = 0.0
+    method: str | None = None
+    path: str | CallRule | None = None
 
     def is_for(self, method: str, path: str) -> bool:
         """Whether a request is one of those that the fault waits for."""
@@ -58,11 +62,13 @@ class Faults:
 
     ``latency`` is in seconds for each HTTP call, or the distribution of these. ``concurrent_limit`` is how many calls
     may be in flight: a further one gets 403 REQUEST_LIMIT_EXCEEDED. ``bulk`` holds the faults of bulk jobs.
+    ``releases`` counts how often held answers were sent before their time.
     """
 
     latency: float | Lognormal = 0.0
     concurrent_limit: int | None = None
     bulk: BulkFaults = field(factory=BulkFaults)
+    releases: int = field(default=0, init=False)
     _pending: list[CallFault] = field(factory=list)
     _rejects: list[RejectRule] = field(factory=list)
     _late: list[tuple[float, LateRule]] = field(factory=list)
@@ -70,6 +76,7 @@ class Faults:
     def clear(self) -> None:
         """Switch every fault off."""
         self.latency = 0.0
+        self.release()
         self.bulk.clear()
         self._pending.clear()
         self._rejects.clear()
@@ -121,8 +128,17 @@ class Faults:
         path: str | CallRule | None = None,
     ) -> None:
         """Drop the connection of the next ``times`` matching calls without an answer, before or after the effect."""
-        fault = CallFault(status=0, body="", headers={}, after_commit=after_commit, method=method, path=path)
-        self._pending.extend([fault] * times)
+        self._pending.extend([CallFault(after_commit=after_commit, method=method, path=path)] * times)
+
+    def hold_next(
+        self, seconds: float, times: int = 1, *, method: str | None = None, path: str | CallRule | None = None
+    ) -> None:
+        """Let the next ``times`` matching calls take effect; send their answers ``seconds`` later, or on `release`."""
+        self._pending.extend([CallFault(hold=seconds, method=method, path=path)] * times)
+
+    def release(self) -> None:
+        """Send the answers that are held."""
+        self.releases += 1
 
     def html_outage(self, times: int = 1) -> None:
         """Answer the next calls as the edge does in an outage: 503 with a page of HTML."""

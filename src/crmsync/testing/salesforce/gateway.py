@@ -76,9 +76,22 @@ class Gateway:
         if fault is None:
             await self.app(scope, receive, send)
             return
+        if fault.hold:
+            answer = _Held(send)
+            await self.app(scope, receive, answer)
+            await self._hold(fault.hold)
+            await answer.release()
+            return
         if fault.after_commit:
             await self.app(scope, receive, _discard)
         await _fail(fault, scope, receive, send)
+
+    async def _hold(self, seconds: float) -> None:
+        faults = self.org.faults
+        before, until = faults.releases, anyio.current_time() + seconds
+        # They are released from any thread, which no event of this loop would learn of.
+        while faults.releases == before and anyio.current_time() < until:  # noqa: ASYNC110
+            await anyio.sleep(min(seconds, 0.02))
 
 
 class _Held:

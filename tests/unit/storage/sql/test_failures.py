@@ -47,6 +47,7 @@ def translation(error: Exception) -> StorageError:
         ("40001", ConcurrentUpdateError, "try again"),
         ("40P01", ConcurrentUpdateError, "try again"),
         ("55P03", ConcurrentUpdateError, "try again"),
+        ("25P03", StorageError, "stood still"),
         ("25006", StorageError, "read-only"),
         ("28P01", StorageError, "the user or the password"),
         ("3D000", StorageError, "create it"),

@@ -74,6 +74,7 @@ async def test_faults_are_set_from_outside(client: httpx2.AsyncClient, org: Sale
     assert (await client.get(f"{CONTACT}/{late}")).status_code == 404
     rule = {"object": "Contact", "field": "LastName", "equals": "B", "code": "UNABLE_TO_LOCK_ROW", "times": 1}
     await post(client, "faults", {"clear": True, "reject": rule, "drop": {"path": "limits"}})
+    await post(client, "faults", {"hold": {"seconds": 0.01, "times": 2}})
     answers = [(await client.post(CONTACT, json={"LastName": "B"})).status_code for _ in range(2)]
     assert answers == [400, 201]
     with pytest.raises(httpx2.RemoteProtocolError):

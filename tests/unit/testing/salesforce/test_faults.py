@@ -51,6 +51,33 @@ async def test_a_connection_is_dropped_before_or_after_the_effect(
     assert (await create(client)).status_code == 201
 
 
+async def test_an_answer_is_held_after_the_effect(client: httpx2.AsyncClient, org: SalesforceOrg) -> None:
+    org.faults.hold_next(60, method="POST")
+    with anyio.move_on_after(1) as patience:
+        await create(client)
+    assert patience.cancelled_caught
+    assert len(org.records("Contact")) == 1
+    assert (await create(client)).status_code == 201
+
+
+async def test_held_answers_are_released_and_faults_cleared_release_them(
+    client: httpx2.AsyncClient, org: SalesforceOrg
+) -> None:
+    for release in (org.faults.release, org.faults.clear):
+        org.faults.hold_next(600, method="POST")
+        answers: list[int] = []
+
+        async def hold(answers: list[int] = answers) -> None:
+            answers.append((await create(client)).status_code)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(hold)
+            await anyio.sleep(0.1)
+            assert answers == []
+            release()
+        assert answers == [201]
+
+
 async def test_over_plain_asgi_a_dropped_connection_is_an_error_of_its_own(org: SalesforceOrg) -> None:
     org.faults.drop_next()
     transport = httpx2.ASGITransport(app=create_app(org))

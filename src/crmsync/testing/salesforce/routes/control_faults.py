@@ -69,6 +69,10 @@ def _drop(org: SalesforceOrg, value: Mapping[str, Any]) -> None:
     org.faults.drop_next(**value)
 
 
+def _hold(org: SalesforceOrg, value: Mapping[str, Any]) -> None:
+    org.faults.hold_next(**value)
+
+
 def _expire_sessions(org: SalesforceOrg, value: Any) -> None:
     if value:
         org.expire_sessions()
@@ -96,6 +100,7 @@ _FAULTS: Final[Mapping[str, Callable[[SalesforceOrg, Any], None]]] = {
     "latency": _latency,
     "fail": _fail,
     "drop": _drop,
+    "hold": _hold,
     "expire_sessions": _expire_sessions,
     "api_limit_reached": _api_limit_reached,
     "concurrency_exceeded": _concurrency_exceeded,
