@@ -54,13 +54,29 @@ class TestSalesforce(ProviderContract):
 
     required_fields: ClassVar[Mapping[str, object]] = {"LastName": "Outside"}
     secrets = (DEFAULT_TOKEN,)
+    settings: ClassVar[Mapping[str, object]] = {}
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[CRMProvider]:
         factory = SalesforceProviderFactory(InProcessTransport(SalesforceOrg()))
-        settings = {"instance_url": "https://acme.my.salesforce.com"}
+        settings = {"instance_url": "https://acme.my.salesforce.com", **self.settings}
         async with factory.open(settings, {"access_token": SecretStr(DEFAULT_TOKEN)}, self.context()) as provider:
             yield provider
+
+
+class TestSalesforceLeads(TestSalesforce):
+    """People are leads."""
+
+    contact_object = "Lead"
+    required_fields: ClassVar[Mapping[str, object]] = {"LastName": "Outside", "Company": "Acme"}
+    settings: ClassVar[Mapping[str, object]] = {"people": "lead"}
+
+
+class TestSalesforcePeople(TestSalesforce):
+    """People are contacts and leads."""
+
+    contact_object = "Person"
+    settings: ClassVar[Mapping[str, object]] = {"people": "lead_then_contact"}
 
 
 # --- providers that break a promise: the suite has to catch each

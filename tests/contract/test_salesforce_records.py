@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
+from itertools import cycle
 from typing import ClassVar
 
 import pytest
@@ -23,39 +24,51 @@ from crmsync.testing.world import FakeClock
 pytestmark = pytest.mark.anyio
 
 LOOK_BACK = 600
-BEFORE_THE_STORE = "003000000000"
 
 
 class BrowserUser:
-    """Another user of the org, who works in the browser. Time passes a second before each thing that they do."""
+    """Another user of the org, who works in the browser. Time passes a second before each thing that they do.
 
-    def __init__(self, org: SalesforceOrg, clock: FakeClock) -> None:
+    What they add is of each of these objects in turn.
+    """
+
+    def __init__(self, org: SalesforceOrg, clock: FakeClock, objects: Sequence[str]) -> None:
         self._org = org
         self._clock = clock
+        self._turns = cycle(objects)
 
     async def add(self, records: Sequence[Fields]) -> list[str]:
         self._clock.tick(1)
-        return [self._org.create("Contact", _written(fields)) for fields in records]
+        return [self._create(fields) for fields in records]
 
     async def add_late(self, fields: Fields) -> str:
         self._clock.tick(-LOOK_BACK * 0.9)
-        added = self._org.create("Contact", _written(fields))
+        added = self._create(fields)
         self._clock.tick(LOOK_BACK * 0.9)
         return added
 
+    def _create(self, fields: Fields) -> str:
+        object_name = next(self._turns)
+        needed = {"Company": "Acme"} if object_name == "Lead" else {}
+        return self._org.create(object_name, {**needed, **_written(fields)})
+
     async def edit(self, record_id: str, fields: Fields) -> None:
         self._clock.tick(1)
-        self._org.update("Contact", record_id, _written(fields))
+        self._org.update(object_of(record_id), record_id, _written(fields))
 
     async def remove(self, record_id: str) -> None:
         self._clock.tick(1)
-        self._org.delete("Contact", record_id)
+        self._org.delete(object_of(record_id), record_id)
 
     async def read(self, record_id: str, field: str) -> object:
-        row = self._org.get("Contact", record_id)
+        row = self._org.get(object_of(record_id), record_id)
         if row is None or row["IsDeleted"]:
             raise KeyError(record_id)
         return row[field]
+
+
+def object_of(record_id: str) -> str:
+    return {"003": "Contact", "00Q": "Lead"}[record_id[:3]]
 
 
 def _written(fields: Fields) -> dict[str, object]:
@@ -73,20 +86,23 @@ class SalesforceContract(RecordStoreContract):
     settings: ClassVar[Mapping[str, object]] = {}
     external_id_field: ClassVar[bool] = True
     page_records: ClassVar[int] = 50_000
+    object_name: ClassVar[str] = "Contact"
+    prefix: ClassVar[str] = "003"
+    added: ClassVar[Sequence[str]] = ("Contact",)
 
     def unknown_id(self, number: int) -> str:
-        return f"{BEFORE_THE_STORE}{number:03d}" if number < 1000 else f"00300000000{number}"
+        return f"{self.prefix}{number:012d}"
 
     @pytest.fixture
     async def subject(self) -> AsyncIterator[Subject]:
         clock = FakeClock()
         org = SalesforceOrg(clock=clock.now, external_id_field=self.external_id_field)
         org.bulk.set_options(page_records=self.page_records)
-        async with self.contacts(org, clock) as store, self.contacts(org, clock) as other:
-            yield Subject(store, BrowserUser(org, clock), other)
+        async with self.opened(org, clock) as store, self.opened(org, clock) as other:
+            yield Subject(store, BrowserUser(org, clock, self.added), other)
 
     @asynccontextmanager
-    async def contacts(self, org: SalesforceOrg, clock: FakeClock) -> AsyncIterator[RecordStore]:
+    async def opened(self, org: SalesforceOrg, clock: FakeClock) -> AsyncIterator[RecordStore]:
         settings = {
             "instance_url": "https://acme.my.salesforce.com",
             "look_back_seconds": LOOK_BACK,
@@ -96,7 +112,7 @@ class SalesforceContract(RecordStoreContract):
         token = {"access_token": SecretStr(DEFAULT_TOKEN)}
         context = ProviderContext(clock, RunBudget())
         async with SalesforceProviderFactory(InProcessTransport(org)).open(settings, token, context) as provider:
-            yield await provider.records("Contact")
+            yield await provider.records(self.object_name)
 
 
 class TestSalesforce(SalesforceContract):
@@ -136,3 +152,56 @@ class TestSalesforceReadByQueryJobsWithSmallPages(SalesforceContract):
 
     settings: ClassVar[Mapping[str, object]] = {"first_read": "bulk"}
     page_records: ClassVar[int] = 2
+
+
+class TestLeads(SalesforceContract):
+    """Leads by themselves."""
+
+    object_name = "Lead"
+    prefix = "00Q"
+    added = ("Lead",)
+    typed_values: ClassVar[Mapping[str, Sequence[object]]] = {
+        "Company": ("Acme",),
+        "HasOptedOutOfEmail": (True, False),
+        "MarkMail_Tags__c": (("a",), ("a", "b c")),
+    }
+
+    def make_fields(self, number: int) -> dict[str, object]:
+        return {**super().make_fields(number), "Company": f"Company {number}"}
+
+
+class PeopleContract(SalesforceContract):
+    """Contacts and leads as one; the other user adds one of each in turn."""
+
+    object_name = "Person"
+    added = ("Contact", "Lead")
+    settings: ClassVar[Mapping[str, object]] = {"people": "lead_then_contact"}
+    typed_values: ClassVar[Mapping[str, Sequence[object]]] = {
+        "HasOptedOutOfEmail": (True, False),
+        "MarkMail_Tags__c": (("a",), ("a", "b c")),
+    }
+
+
+class TestPeople(PeopleContract):
+    """New people become leads."""
+
+
+class TestPeopleOfWhomSomeAreContacts(PeopleContract):
+    """New people become contacts and leads, as the rule says."""
+
+    settings: ClassVar[Mapping[str, object]] = {
+        "people": "lead_then_contact",
+        "contact_when": {"field": "LastName", "values": [f"Person {number}" for number in range(0, 1000, 2)]},
+    }
+
+
+class TestPeopleWithoutExternalIds(PeopleContract):
+    """Neither object has the field."""
+
+    external_id_field = False
+
+
+class TestPeopleThroughBulkJobs(PeopleContract):
+    """Whatever can go through a job does."""
+
+    settings: ClassVar[Mapping[str, object]] = {"people": "lead_then_contact", "channel": "bulk"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from crmsync.models.state import LinkStatus
 from crmsync.security.vault import Vault
 from crmsync.service import CRMSync
 from crmsync.testing.memory_records import MemoryRecordStore
-from crmsync.testing.salesforce import DEFAULT_TOKEN, RunningEmulator, SalesforceOrg, running_emulator
+from crmsync.testing.salesforce import DEFAULT_TOKEN, Conversion, RunningEmulator, SalesforceOrg, running_emulator
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +46,7 @@ async def crm_ids(app: CRMSync, object_name: str, *local_ids: str) -> list[str |
     return [links[local_id].crm_id for local_id in local_ids]
 
 
-def subscribers(*people: dict[str, object]) -> tuple[MemoryRecordStore, list[str]]:
+def subscribers(*people: Mapping[str, object]) -> tuple[MemoryRecordStore, list[str]]:
     store = MemoryRecordStore("subscribers")
     return store, [store.add(person) for person in people]
 
@@ -105,3 +105,150 @@ async def test_of_two_linked_contacts_that_are_merged_one_local_record_is_set_as
         assert (await app.sync("main", "Contact", local)).written == 0
     assert len(local.snapshot()) == 2
     assert len(org.records("Contact")) == 1
+
+
+# --- contacts and leads as one
+
+
+ADA = {"email": "ada@example.com", "first_name": "Ada", "last_name": "Lovelace"}
+
+
+@pytest.fixture(params=[None, 1], ids=["whole pages", "pages of one"])
+def options(request: pytest.FixtureRequest) -> RunOptions:
+    return RunOptions(page_size=request.param)
+
+
+@asynccontextmanager
+async def people(emulator: RunningEmulator, **settings: Any) -> AsyncIterator[CRMSync]:
+    async with connected(emulator, people="lead_then_contact", **settings) as app:
+        yield app
+
+
+async def in_step(app: CRMSync, local: MemoryRecordStore, options: RunOptions) -> bool:
+    """Whether, after a run that may settle what came last, there is nothing to do."""
+    await app.sync("main", "Person", local, options=options)
+    report = await app.sync("main", "Person", local, options=options)
+    return report.written == 0 and not report.problems
+
+
+async def test_new_people_become_leads_and_existing_contacts_stay_contacts(
+    emulator: RunningEmulator, org: SalesforceOrg, options: RunOptions
+) -> None:
+    contact = org.create("Contact", {"LastName": "Hopper", "Email": "GRACE@example.com"})
+    grace = {"email": "grace@example.com", "last_name": "Hopper", "phone": "1"}
+    local, [ada, hopper, bob] = subscribers(ADA, grace, {"email": "b@x.example", "last_name": "B", "company": "Bob's"})
+    async with people(emulator) as app:
+        await app.sync("main", "Person", local, options=options)
+        leads = {row["MarkMail_Id__c"]: row for row in org.records("Lead")}
+        assert set(leads) == {ada, bob}
+        assert (leads[ada]["Company"], leads[bob]["Company"]) == ("[not provided]", "Bob's")
+        assert [(row["Id"], row["Phone"], row["MarkMail_Id__c"]) for row in org.records("Contact")] == [
+            (contact, "1", hopper)
+        ]
+        assert local.snapshot()[ada].get("company") is None
+        assert await in_step(app, local, options)
+
+
+async def test_people_born_in_the_crm_come_over_whichever_they_are(
+    emulator: RunningEmulator, org: SalesforceOrg, options: RunOptions
+) -> None:
+    contact = org.create("Contact", {"LastName": "Hopper", "Email": "grace@example.com"})
+    lead = org.create("Lead", {"LastName": "Lovelace", "Email": "ada@example.com", "Company": "[not provided]"})
+    local, _ = subscribers()
+    async with people(emulator) as app:
+        await app.sync("main", "Person", local, options=options)
+        rows = {str(fields["email"]): (key, fields) for key, fields in local.snapshot().items()}
+        assert set(rows) == {"grace@example.com", "ada@example.com"}
+        ids = [rows[email][0] for email in ("grace@example.com", "ada@example.com")]
+        assert await crm_ids(app, "Person", *ids) == [contact, lead]
+        assert rows["ada@example.com"][1].get("company") is None
+        for one in ids:
+            local.edit(one, phone="7")
+        await app.sync("main", "Person", local, options=options)
+        assert [row["Phone"] for row in (*org.records("Contact"), *org.records("Lead"))] == ["7", "7"]
+        assert await in_step(app, local, options)
+    assert (len(org.records("Contact")), len(org.records("Lead"))) == (1, 1)
+
+
+async def test_a_converted_lead_is_the_contact_from_then_on(
+    emulator: RunningEmulator, org: SalesforceOrg, options: RunOptions
+) -> None:
+    local, [ada] = subscribers(ADA)
+    async with people(emulator) as app:
+        await app.sync("main", "Person", local, options=options)
+        [lead] = await crm_ids(app, "Person", ada)
+        org.advance(60)
+        contact = org.convert_lead(str(lead)).contact_id
+        local.edit(ada, first_name="Augusta Ada")
+        org.update("Contact", contact, {"Phone": "1"})
+        await app.sync("main", "Person", local, options=options)
+        assert await crm_ids(app, "Person", ada) == [contact]
+        [row] = org.records("Contact")
+        assert (row["FirstName"], row["MarkMail_Id__c"]) == ("Augusta Ada", ada)
+        assert [fields["phone"] for fields in local.snapshot().values()] == ["1"]
+        assert await in_step(app, local, options)
+    assert len(org.records("Lead")) == 1
+
+
+async def test_a_converted_lead_that_was_deleted_here_is_not_brought_back(
+    emulator: RunningEmulator, org: SalesforceOrg, options: RunOptions
+) -> None:
+    local, [ada] = subscribers(ADA)
+    async with people(emulator) as app:
+        await app.sync("main", "Person", local, options=options)
+        [lead] = await crm_ids(app, "Person", ada)
+        org.advance(60)
+        org.convert_lead(str(lead))
+        local.remove(ada)
+        for _ in range(2):
+            await app.sync("main", "Person", local, options=options)
+    assert local.snapshot() == {}
+
+
+async def test_a_lead_converted_into_a_contact_that_is_merged_is_followed_to_the_end(
+    emulator: RunningEmulator, org: SalesforceOrg, options: RunOptions
+) -> None:
+    local, [ada] = subscribers(ADA)
+    async with people(emulator) as app:
+        await app.sync("main", "Person", local, options=options)
+        [lead] = await crm_ids(app, "Person", ada)
+        first = org.convert_lead(str(lead)).contact_id
+        kept = org.create("Contact", {"LastName": "King", "Email": "ada@king.example"})
+        org.merge("Contact", kept, [first])
+        await app.sync("main", "Person", local, options=options)
+        assert await crm_ids(app, "Person", ada) == [kept]
+        assert await in_step(app, local, options)
+    assert len(local.snapshot()) == 1
+
+
+async def test_a_person_who_is_contact_and_lead_is_the_contact_until_the_lead_is_converted(
+    emulator: RunningEmulator, org: SalesforceOrg, options: RunOptions
+) -> None:
+    lead = org.create("Lead", {"LastName": "Lovelace", "Email": "ada@example.com", "Company": "Acme"})
+    contact = org.create("Contact", {"LastName": "Lovelace", "Email": "ada@example.com"})
+    local, [ada] = subscribers(ADA)
+    async with people(emulator) as app:
+        for _ in range(2):
+            report = await app.sync("main", "Person", local, options=options)
+            assert await crm_ids(app, "Person", ada) == [contact]
+            assert [(problem.code, problem.crm_id) for problem in report.problems] == [("duplicate", lead)]
+        org.convert_lead(lead, Conversion(contact_id=contact))
+        assert await in_step(app, local, options)
+        assert await crm_ids(app, "Person", ada) == [contact]
+    assert len(local.snapshot()) == 1
+
+
+async def test_a_rule_says_which_new_people_become_contacts(
+    emulator: RunningEmulator, org: SalesforceOrg, options: RunOptions
+) -> None:
+    local, [ada, bob] = subscribers(
+        {**ADA, "tags": ("Customer", "vip"), "company": "Acme"}, {"email": "bob@example.com", "last_name": "Bob"}
+    )
+    rule = {"field": "MarkMail_Tags__c", "values": ["customer"]}
+    async with people(emulator, contact_when=rule) as app:
+        await app.sync("main", "Person", local, options=options)
+        assert [row["MarkMail_Id__c"] for row in org.records("Contact")] == [ada]
+        assert [row["MarkMail_Id__c"] for row in org.records("Lead")] == [bob]
+        local.edit(bob, tags=("customer",))
+        assert await in_step(app, local, options)
+    assert [row["MarkMail_Tags__c"] for row in org.records("Lead")] == ["customer"], "who is a lead stays one"

@@ -112,6 +112,21 @@ class Merger:
             for r, tag in self.tagged_rules
         )
 
+    def still_true(self, side: Side, record: Record, shadow: bytes) -> bytes:
+        """What of a shadow also says what this record holds: the shadow of a record that took another one's place.
+
+        Where the two differ nothing is known, and the field meets its counterpart for the first time.
+        """
+        known = Shadow.decode(shadow).fields
+        kept = {
+            tag: old
+            for r, tag in self.tagged_rules
+            if (old := known.get(tag)) is not None
+            and (value := record.fields.get(r.local if side is Side.LOCAL else r.remote, MISSING)) is not MISSING
+            and self.field_digest(r, side, value, as_set=isinstance(old, frozenset)) == old
+        }
+        return Shadow(fields=kept).encode()
+
     def field_digest(self, rule: FieldRule, side: Side, value: object, *, as_set: bool) -> FieldDigest:
         """The digest that a shadow keeps of one field's value."""
         if as_set:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from crmsync.diff import BLANK_SHADOW, DeleteAction, decide_delete, delete_limit
+from crmsync.diff import DeleteAction, decide_delete, delete_limit
 from crmsync.engine.batch import Gate, fingerprint, stale_link
 from crmsync.engine.context import LIVE, RunContext, id_of, shadow_of
 from crmsync.engine.intake import Intake
@@ -278,7 +278,8 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
             ctx.tally.add_problem(link, problem)
             separated.append(attrs.evolve(link, status=LinkStatus.UNLINKED, remote_shadow=b"", problems=(problem,)))
             continue
-        moved = attrs.evolve(link, crm_id=survivor, remote_shadow=BLANK_SHADOW)
+        shadow = ctx.merger.still_true(Side.REMOTE, remote, link.remote_shadow)
+        moved = attrs.evolve(link, crm_id=survivor, remote_shadow=shadow)
         local = locals_.get(link.markmail_id)
         if local is None:
             intake.gone.append((moved, Side.LOCAL))

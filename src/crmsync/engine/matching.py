@@ -136,7 +136,7 @@ class Matcher:
         for record in await ctx.store(side).find(name, wanted, fields=ctx.fields(side)):
             if email := ctx.email(side, record):
                 found.setdefault(email, []).append(record)
-        return found
+        return {email: list(ctx.store(side).foremost(records)) for email, records in found.items()}
 
     def _decide(self, side: Side, record: Record, found: Candidates, taken: set[str], placeholder: Link | None) -> Work:
         candidate = found.by_key.get(record.id)

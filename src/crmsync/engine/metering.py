@@ -9,7 +9,13 @@ from contextlib import contextmanager
 from crmsync.engine.tally import SideTally
 from crmsync.models.records import ChangePage, Operation, Outcome, Record, StoreLimits
 from crmsync.models.schema import ObjectSchema
-from crmsync.protocols.records import RecordStore, SupportsCallEstimates, SupportsJobs, SupportsMerges
+from crmsync.protocols.records import (
+    RecordStore,
+    SupportsCallEstimates,
+    SupportsJobs,
+    SupportsMerges,
+    SupportsPrecedence,
+)
 
 
 class MeteredStore:
@@ -78,6 +84,10 @@ class MeteredStore:
         if isinstance(self._store, SupportsJobs):
             with self._measured():
                 await self._store.settle_jobs()
+
+    def foremost(self, records: Sequence[Record]) -> Sequence[Record]:
+        """The wrapped store's; all of them from a store of one kind."""
+        return self._store.foremost(records) if isinstance(self._store, SupportsPrecedence) else records
 
     async def merged_into(self, survivors: Sequence[str]) -> Sequence[Record]:
         """The wrapped store's; none from a store that cannot say."""

@@ -101,6 +101,18 @@ class SupportsCallEstimates(Protocol):
 
 
 @runtime_checkable
+class SupportsPrecedence(Protocol):
+    """A `RecordStore` over several kinds of record of a person, of which one stands before the other."""
+
+    def foremost(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Of records that seem to be one person, those of the kind that comes first.
+
+        A record of another kind is never matched in its place: it is a duplicate of it.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsMerges(Protocol):
     """A `RecordStore` that can say which records were merged (or converted) into a given one.
 

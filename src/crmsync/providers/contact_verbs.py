@@ -33,7 +33,7 @@ from crmsync.models.records import MISSING, Fields, Operation, OperationKind, Ou
 from crmsync.models.results import BulkSyncResult, CRMSyncResult, SyncAction
 from crmsync.models.schema import CustomField, FieldSchema, FieldType, ObjectSchema
 from crmsync.protocols.conversion import FieldRule
-from crmsync.protocols.records import RecordStore
+from crmsync.protocols.records import RecordStore, SupportsPrecedence
 
 ATTRIBUTES: Final[tuple[str, ...]] = ("email", "first_name", "last_name", "company", "phone", "tags")
 """The attributes of `CRMContact` that a mapping names as local fields; every other local field is a custom one."""
@@ -54,6 +54,7 @@ class ContactVerbs(ABC):
     """
 
     contact_object: str = "Contact"
+    """The object that the verbs on contacts work with."""
 
     def __init__(self) -> None:
         self._desk: _Desk | None = None
@@ -85,7 +86,7 @@ class ContactVerbs(ABC):
         :raises ConversionError: the CRM holds something that a `CRMContact` cannot; the error names the field.
         """
         desk = await self._open_desk()
-        found = await desk.store.find(desk.email, [email], fields=desk.fields)
+        found = await desk.find([email], desk.fields)
         if len(found) > 1:
             ids = [record.id for record in found]
             raise ConflictError(f"{len(ids)} contacts have this e-mail", candidates=ids)
@@ -252,6 +253,16 @@ class _Desk:
     to_local: RecordConverter
     fields: tuple[str, ...]
 
+    async def find(self, emails: Sequence[str], fields: Sequence[str]) -> list[Record]:
+        """Whoever has one of these e-mails; of a person who is several kinds of record, the kind that comes first."""
+        found = await self.store.find(self.email, emails, fields=(*fields, self.email))
+        if not isinstance(self.store, SupportsPrecedence):
+            return list(found)
+        by_email: dict[str, list[Record]] = {}
+        for record in found:
+            by_email.setdefault(_folded(record.fields.get(self.email)), []).append(record)
+        return [record for records in by_email.values() for record in self.store.foremost(records)]
+
     def wanted(self, contact: CRMContact, person: _Person) -> dict[str, object] | CRMSyncResult:
         """The contact's values in the CRM's form, or why it has none."""
         given = {name: getattr(contact, name) for name in ATTRIBUTES if name in contact.model_fields_set}
@@ -375,7 +386,7 @@ async def _look_up(desk: _Desk, contacts: Sequence[CRMContact]) -> _People:
     ids = list(dict.fromkeys(contact.id for contact in contacts if contact.id))
     emails = list({_folded(contact.email): contact.email for contact in contacts if not contact.id}.values())
     by_id = await desk.store.get(ids, fields=fields) if ids else {}
-    found = await desk.store.find(desk.email, emails, fields=fields) if emails else ()
+    found = await desk.find(emails, fields) if emails else ()
     return _People(by_id, found, desk.email)
 
 

@@ -578,3 +578,16 @@ async def test_a_person_who_was_deleted_here_and_converted_there_stays_deleted(p
         await w.sync(page_size=page)
         await w.sync(page_size=page)
         assert w.local.snapshot() == {}
+
+
+async def test_an_edit_made_here_while_the_record_was_merged_there_reaches_the_survivor() -> None:
+    """The survivor still says what the loser said: only this side changed, however new the survivor is."""
+    async with world(mapped(NAME)) as w:
+        local, remote = await linked(w)
+        w.local.edit(local, name="Ann B.")
+        w.clock.tick(60)
+        survivor = w.remote.add(Email="ann@work.example.org", Name="Ann")
+        w.remote.remove(remote, merged_into=survivor)
+        report = await w.sync()
+        assert value(w, Side.REMOTE, survivor, "Name") == value(w, Side.LOCAL, local, "name") == "Ann B."
+        assert report.remote.conflicts == 0

@@ -43,11 +43,13 @@ class SalesforceProviderFactory:
     def default_mappings(self) -> Mapping[str, ObjectMapping]:
         """A mapping for each object; fields that the org does not have are left out when it is first synced.
 
-        Only Contact is mapped to the application's subscribers; the others have local objects of their own.
+        Contact and Person (contacts and leads as one) are mapped to the application's subscribers, the others to local
+        objects of their own.
         """
         return {
             "Contact": ObjectMapping(fields=mappings.CONTACT_FIELDS),
             "Lead": mappings.LEAD,
+            "Person": mappings.PERSON,
             "Campaign": mappings.CAMPAIGN,
             "CampaignMember": mappings.CAMPAIGN_MEMBER,
             "CampaignMemberStatus": mappings.CAMPAIGN_MEMBER_STATUS,

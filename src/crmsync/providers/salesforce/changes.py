@@ -125,7 +125,8 @@ class ChangeReader:
         return await self._last_page(cursor, records, now)
 
     async def _counted(self, cursor: Cursor) -> Cursor:
-        answer = await self.client.call("GET", "/query", params={"q": soql.count(self.reader.sobject.schema.name)})
+        statement = soql.count(self.reader.sobject.schema.name, self.reader.living)
+        answer = await self.client.call("GET", "/query", params={"q": statement})
         try:
             expected = int(answer.body["totalSize"])
         except (KeyError, TypeError, ValueError) as error:
@@ -133,6 +134,10 @@ class ChangeReader:
         return attrs.evolve(cursor, started=answer.at, expected=expected)
 
     def _where(self, cursor: Cursor) -> soql.Soql | None:
+        living, start = self.reader.living if cursor.whole else None, self._from(cursor)
+        return soql.every(living, start) if living and start else living or start
+
+    def _from(self, cursor: Cursor) -> soql.Soql | None:
         if cursor.after is not None:
             stamp, record_id = cursor.after
             return soql.some(

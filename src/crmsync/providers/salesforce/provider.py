@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import anyio
+import attrs
 
 from crmsync.errors import ConfigurationError, SchemaChangedError
 from crmsync.models.campaigns import CRMCampaign, EmailActivity
 from crmsync.models.contacts import CRMList
-from crmsync.models.mappings import ObjectMapping, two_way
+from crmsync.models.mappings import ObjectMapping
 from crmsync.models.records import Record
 from crmsync.models.results import BulkSyncResult, ConnectionReport, CRMFeature, CRMSyncResult
+from crmsync.protocols.records import RecordStore
 from crmsync.providers.contact_verbs import ContactVerbs
 from crmsync.providers.salesforce import retrieving
 from crmsync.providers.salesforce.accounts.directory import Accounts, described, open_accounts, with_company
@@ -23,10 +25,15 @@ from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.loading.by_job import JobLoad
 from crmsync.providers.salesforce.objects.activity import ActivityLog
 from crmsync.providers.salesforce.objects.campaigns import CampaignFields, find_campaign, save_campaign
-from crmsync.providers.salesforce.objects.mappings import CONTACT_FIELDS
+from crmsync.providers.salesforce.objects.mappings import fields_of
 from crmsync.providers.salesforce.objects.membership import ListMembership
 from crmsync.providers.salesforce.objects.options import AccountMode, ActivityMode
 from crmsync.providers.salesforce.objects.parents import with_parents
+from crmsync.providers.salesforce.people.births import Births
+from crmsync.providers.salesforce.people.needs import shortcomings
+from crmsync.providers.salesforce.people.options import PERSON, PeopleMode
+from crmsync.providers.salesforce.people.schema import person_schema
+from crmsync.providers.salesforce.people.store import PeopleStore
 from crmsync.providers.salesforce.records import SalesforceRecordStore
 from crmsync.providers.salesforce.schema import SObject, read_describe
 
@@ -61,6 +68,7 @@ class SalesforceProvider(ContactVerbs):
         self._lock = anyio.Lock()
         self._limiter = anyio.CapacityLimiter(_IN_FLIGHT)
         self._directory: Accounts | None = None
+        self.contact_object = client.settings.people.object_name
         self._loads = JobLoad(client)
 
     async def aclose(self) -> None:
@@ -71,28 +79,35 @@ class SalesforceProvider(ContactVerbs):
         """`EXTERNAL_KEY` is known once an object was opened: the org may lack the field."""
         if feature is CRMFeature.EXTERNAL_KEY:
             field = self._client.settings.external_id_field
-            return any(sobject.external_key(field) for sobject in self._sobjects.values())
+            people = [each for name in self._client.settings.people.objects if (each := self._sobjects.get(name))]
+            return all(each.external_key(field) for each in people or self._sobjects.values()) and bool(self._sobjects)
         if feature is CRMFeature.EMAIL_ACTIVITY:
             return self._client.settings.activity is not ActivityMode.OFF
         return feature in _FEATURES
 
     def contact_mapping(self) -> ObjectMapping:
         """The mapping behind the contact-level verbs."""
-        if self._client.settings.accounts is AccountMode.LEAVE:
-            return ObjectMapping(fields=CONTACT_FIELDS)
-        fields = (each for each in CONTACT_FIELDS if each.markmail_field != "company")
-        return ObjectMapping(fields=(*fields, two_way("company", COMPANY)))
+        settings = self._client.settings
+        contact_company = None if settings.accounts is AccountMode.LEAVE else COMPANY
+        return ObjectMapping(fields=fields_of(settings.people, settings.lead_company, contact_company))
 
-    async def records(self, object_name: str) -> SalesforceRecordStore:
-        """Open the record store of an sObject, by its exact API name.
+    async def records(self, object_name: str) -> RecordStore:
+        """Open the record store of an sObject, by its exact API name, or that of people, by the name ``Person``.
 
         :raises AccessDeniedError: the setting ``accounts`` needs what is hidden from the user.
+        :raises ConfigurationError: the settings say that people are contacts alone, or leads alone.
         """
+        return await self._people() if object_name == PERSON else await self._records(object_name)
+
+    async def _records(self, object_name: str) -> SalesforceRecordStore:
         sobject = await self._sobject(object_name)
         accounts = None
-        if object_name == self.contact_object and self._client.settings.accounts is not AccountMode.LEAVE:
+        if object_name == "Contact" and self._client.settings.accounts is not AccountMode.LEAVE:
             accounts = await self._accounts()
             sobject = with_company(sobject, accounts.sobject)
+        return self._store(sobject, accounts)
+
+    def _store(self, sobject: SObject, accounts: Accounts | None = None) -> SalesforceRecordStore:
         return SalesforceRecordStore(self._client, sobject, self._user_id, self._limiter, self._loads, accounts)
 
     async def _accounts(self) -> Accounts:
@@ -102,17 +117,31 @@ class SalesforceProvider(ContactVerbs):
             self._directory = open_accounts(self._client, account, self._user_id, self._limiter)
         return self._directory
 
+    async def _people(self) -> PeopleStore:
+        settings = self._client.settings
+        if settings.people is not PeopleMode.LEAD_THEN_CONTACT:
+            raise ConfigurationError(f'{PERSON} is contacts and leads as one: set people = "lead_then_contact"')
+        contacts, lead = await self._records("Contact"), await self._sobject("Lead")
+        leads_sobject = attrs.evolve(lead, follows_conversion=True)
+        leads = self._store(leads_sobject)
+        schema, rule = person_schema(await contacts.describe(), lead.schema), settings.contact_when
+        if rule is not None and schema.field(rule.field) is None:
+            raise ConfigurationError(f"contact_when.field: contacts and leads do not both have a field {rule.field!r}")
+        return PeopleStore(contacts, leads, schema, Births(settings.lead_company, rule))
+
     async def _sobject(self, object_name: str) -> SObject:
         sobject = await self._describe(object_name)
         return await with_parents(sobject, self._client.settings.parents.fields, self._describe)
 
     async def test_connection(self) -> ConnectionReport:
-        """Sign in, describe Contact (and Account, if contacts are linked to it), read the limits; 4 to 6 calls."""
+        """Sign in, describe the people (and Account, if contacts are linked to it), read the limits; 4 to 7 calls."""
         self._client.forget()
         user = await self._identity()
         version = await self._client.version()
-        warnings = _contact_warnings(await self._describe("Contact"), self._client.settings.external_id_field)
-        warnings += await account_warnings(self._client.settings, self._describe)
+        settings = self._client.settings
+        people = [await self._describe(name) for name in settings.people.objects]
+        warnings = [text for each in people for text in shortcomings(each, settings.external_id_field)]
+        warnings += await account_warnings(settings, self._describe)
         rows = await retrieving.query_all(self._client, "SELECT Name FROM Organization LIMIT 1")
         usage = self._client.usage
         if usage is not None and usage.used >= _NEARLY * usage.limit:
@@ -136,12 +165,12 @@ class SalesforceProvider(ContactVerbs):
         An id that is none of Salesforce's is an external id. Statistics go into ``NumberSent`` and into custom fields
         such as ``MarkMail_Opened__c``, as far as the org has them; the result's warnings name the others.
         """
-        store = await self.records("Campaign")
+        store = await self._records("Campaign")
         return await save_campaign(store, campaign, self._client.settings.campaigns.field_prefix)
 
     async def get_campaign(self, campaign_id: str) -> CRMCampaign | None:
         """The campaign with this id (or external id), with its statistics and the number of its members."""
-        store = await self.records("Campaign")
+        store = await self._records("Campaign")
         fields = CampaignFields.of(await store.describe(), self._client.settings.campaigns.field_prefix)
         found = await find_campaign(store, campaign_id, "", fields.names)
         return fields.campaign(found) if isinstance(found, Record) else None
@@ -160,7 +189,7 @@ class SalesforceProvider(ContactVerbs):
         settings = self._client.settings
         if settings.activity is ActivityMode.OFF:
             raise ConfigurationError("the setting activity = off leaves e-mail activity out; see supports_feature()")
-        log = ActivityLog(self._client, self.records, settings.activity, settings.activity_id_field)
+        log = ActivityLog(self._client, self._records, settings.activity, settings.activity_id_field)
         return await log.record(activities)
 
     async def sync_list_membership(self, members: CRMList, *, remove_others: bool = False) -> BulkSyncResult:
@@ -168,7 +197,7 @@ class SalesforceProvider(ContactVerbs):
 
         A name that there is no campaign of makes one. ``crm_id`` of a result is the contact's or lead's.
         """
-        lists = ListMembership(self._client, self.records, self._client.settings.campaigns.member_status)
+        lists = ListMembership(self._client, self._records, self._client.settings.campaigns.member_status)
         return await lists.save(members, remove_others=remove_others)
 
     async def _describe(self, object_name: str) -> SObject:
@@ -204,23 +233,3 @@ class SalesforceProvider(ContactVerbs):
         if found:
             self._client.remember(_USER, str(found))
         return str(found) if found else None
-
-
-def _contact_warnings(contact: SObject, key_field: str) -> list[str]:
-    warnings = []
-    if not contact.external_key(key_field):
-        warnings.append(
-            f"Contact has no external id field {key_field} that this user may write: contacts are looked up by e-mail"
-            f" before each create. Add it (Text 64, External ID, Unique) and give the user access"
-        )
-    opt_out = contact.fields.get("HasOptedOutOfEmail")
-    if opt_out is None:
-        warnings.append("HasOptedOutOfEmail is hidden by field-level security: opt-outs do not sync")
-    elif not opt_out.updateable:
-        warnings.append("HasOptedOutOfEmail cannot be written: opt-outs of MarkMail do not reach Salesforce")
-    warnings += [
-        f"{name} cannot be written by this user"
-        for name in ("Email", "FirstName", "LastName", "Phone")
-        if (field := contact.fields.get(name)) is None or not field.updateable
-    ]
-    return warnings

@@ -24,7 +24,7 @@ from crmsync.providers.salesforce.estimating import estimate
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.loading.by_job import JobLoad
 from crmsync.providers.salesforce.loading.first_load import FirstLoad
-from crmsync.providers.salesforce.rows import RowReader
+from crmsync.providers.salesforce.rows import CONVERTED_INTO, RowReader
 from crmsync.providers.salesforce.schema import SObject
 from crmsync.providers.salesforce.writing import Writer
 from crmsync.providers.salesforce.writing.bulk import BulkChannel
@@ -75,6 +75,11 @@ class SalesforceRecordStore:
         return self._sobject.schema.name
 
     @property
+    def key_prefix(self) -> str:
+        """What the ids of its records begin with."""
+        return self._sobject.key_prefix
+
+    @property
     def limits(self) -> StoreLimits:
         return StoreLimits(
             write_batch=self._writer.batch,
@@ -107,9 +112,14 @@ class SalesforceRecordStore:
     async def find(self, field: str, values: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         if field not in self._sobject.fields:
             raise SchemaChangedError(f"{self.name} has no field {field!r}, or hides it")
-        return await retrieving.find(self._client, await self._reader(), field, values, fields)
+        found = await retrieving.find(self._client, await self._reader(), field, values, fields)
+        return [record for record in found if not record.deleted]
 
     async def find_by_key(self, keys: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
+        return [record for record in await self.keyed(keys, fields) if not record.deleted]
+
+    async def keyed(self, keys: Sequence[str], fields: Sequence[str]) -> Sequence[Record]:
+        """As `find_by_key`, but for leads whose conversion is followed: with converted ones, as deleted."""
         if self._key_field is None:
             return []
         return await retrieving.find(self._client, await self._reader(), self._key_field, keys, fields)
@@ -118,6 +128,11 @@ class SalesforceRecordStore:
         """See `SupportsMerges`: as long as the losers are in the recycle bin, 15 days."""
         asked = [found for given in survivors if (found := full_id(given))]
         return await merges.merged_into(self._client, await self._reader(), asked)
+
+    async def converted_into(self, contacts: Sequence[str]) -> Sequence[Record]:
+        """The tombstones of the leads, whose conversion is followed, that became these contacts."""
+        asked = [found for given in contacts if (found := full_id(given))]
+        return await merges.folded(self._client, await self._reader(), CONVERTED_INTO, asked)
 
     async def write(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
         if len(operations) > LARGE:

@@ -57,8 +57,7 @@ async def retrieve(
         # "fields" of a retrieve are the object's own; only a query reaches its parents.
         for statement in soql.select_in(columns, reader.sobject.schema.name, "Id", ids):
             for row in await query_all(client, statement):
-                record = reader.record(row, fields)
-                found[record.id] = record
+                _add(reader.record(row, fields), found)
         return found
     for start in range(0, len(ids), MAX_RETRIEVE):
         content = json.dumps({"ids": list(ids[start : start + MAX_RETRIEVE]), "fields": columns}).encode()
@@ -67,15 +66,23 @@ async def retrieve(
             raise UnexpectedResponseError("Salesforce's answer to a retrieve is not as documented")
         for row in answer.body:
             if row is not None:
-                record = reader.record(row, fields)
-                found[record.id] = record
+                _add(reader.record(row, fields), found)
     return found
+
+
+def _add(record: Record, found: dict[str, Record]) -> None:
+    """Keep a record, unless it only tells what became of it."""
+    if not record.deleted:
+        found[record.id] = record
 
 
 async def find(
     client: SalesforceClient, reader: RowReader, field: str, values: Iterable[str], fields: Sequence[str]
 ) -> list[Record]:
-    """Every living record whose field equals one of the values, in as few queries as fit into URIs."""
+    """Every living record whose field equals one of the values, in as few queries as fit into URIs.
+
+    Where conversion is followed, converted leads are among them, as deleted.
+    """
     known = reader.sobject.fields[field]
     wanted = dict.fromkeys(value for value in values if value and len(value) <= (known.length or len(value)))
     columns = reader.columns((*fields, field))

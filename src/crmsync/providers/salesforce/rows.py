@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from crmsync.errors import UnexpectedResponseError
 from crmsync.models.records import MISSING, Record
+from crmsync.providers.salesforce import soql
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.schema import SObject
 from crmsync.providers.salesforce.values import TextReader, parse_datetime, read_value, text_reader
+
+MASTER: Final = "MasterRecordId"
+"""Names, on the loser of a merge, the record that was kept."""
+CONVERTED: Final = "IsConverted"
+CONVERTED_INTO: Final = "ConvertedContactId"
 
 
 @attrs.frozen(slots=True)
@@ -22,13 +28,20 @@ class RowReader:
     key_field: str | None
     user_id: str | None
 
+    @property
+    def living(self) -> soql.Soql | None:
+        """What a record of a pass over everything meets, if there is such a thing; later passes tell what ceased to."""
+        return soql.compare(CONVERTED, "=", value=False) if self.sobject.follows_conversion else None
+
     def columns(self, fields: Iterable[str], *, deleted: bool = False) -> tuple[str, ...]:
         """What to ask for, so that `record` can say everything about these fields. Unreadable ones are left out."""
         extra = ["Id", "SystemModstamp", "LastModifiedById"]
+        if self.sobject.follows_conversion:
+            extra += [CONVERTED, CONVERTED_INTO]
         if self.key_field:
             extra.append(self.key_field)
         if deleted:
-            extra += ["IsDeleted", "MasterRecordId"]
+            extra += ["IsDeleted", MASTER]
         return self.sobject.readable((*extra, *fields))
 
     def record(self, row: Any, fields: Sequence[str]) -> Record:
@@ -45,7 +58,9 @@ class RowReader:
         except (KeyError, TypeError, ValueError) as error:
             raise UnexpectedResponseError("a record of Salesforce's answer is not as documented") from error
         if row.get("IsDeleted") is True and "IsDeleted" not in fields:
-            return self._deleted(record_id, row, modified)
+            return self._gone(record_id, row, modified)
+        if self.sobject.follows_conversion and row.get(CONVERTED) is True:
+            return self._gone(record_id, row, modified)
         known = self.sobject.fields
         return Record(
             id=record_id,
@@ -97,15 +112,15 @@ class RowReader:
             modified_by_self=self._by_self(meta),
         )
 
-    def _deleted(self, record_id: str, row: Mapping[str, Any], modified: Any) -> Record:
-        master = row.get("MasterRecordId")
+    def _gone(self, record_id: str, row: Mapping[str, Any], modified: Any) -> Record:
+        survivor = row.get(MASTER) or row.get(CONVERTED_INTO)
         return Record(
             id=record_id,
             key=self._key(row),
             modified_at=modified,
             modified_by_self=self._by_self(row),
             deleted=True,
-            merged_into=full_id(master) if isinstance(master, str) else None,
+            merged_into=full_id(survivor) if isinstance(survivor, str) else None,
         )
 
     def _key(self, row: Mapping[str, Any]) -> str | None:

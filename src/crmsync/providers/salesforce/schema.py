@@ -71,6 +71,10 @@ class SObject:
     """By the relationship's name."""
     ignoring_case: frozenset[str] = frozenset()
     """Unique fields for which "ABC" and "abc" are duplicates."""
+    key_prefix: str = ""
+    """What the ids of its records begin with."""
+    follows_conversion: bool = False
+    """A converted lead counts as folded into its contact. Else it is a record like any other."""
 
     def with_fields(self, added: Iterable[FieldSchema]) -> SObject:
         """With more fields: those of parents, by dotted names."""
@@ -129,6 +133,7 @@ def read_describe(body: object) -> SObject:
         createable=bool(body.get("createable", True)),
         relationships=relationships,
         ignoring_case=ignoring_case,
+        key_prefix=body.get("keyPrefix") or "",
     )
 
 

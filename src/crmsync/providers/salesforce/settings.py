@@ -13,12 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from crmsync.errors import ConfigurationError
 from crmsync.providers.salesforce.objects.options import (
+    NOT_PROVIDED,
     AccountMode,
     ActivityMode,
     ApiName,
     CampaignOptions,
     ParentOptions,
 )
+from crmsync.providers.salesforce.people.options import ContactRule, PeopleMode
 from crmsync.providers.salesforce.sf.options import SfOptions
 
 SALESFORCE_DOMAINS = (
@@ -80,6 +82,9 @@ class SalesforceSettings(BaseModel):
     which no two processes make one twice. ``parents``, ``campaigns`` and ``activity`` say how single objects
     are treated; see `crmsync.providers.salesforce.objects.options`. ``activity_id_field`` is a field of Task that holds
     what makes an event's record recognisable.
+    ``people`` says what the verbs on contacts work with; with ``lead_then_contact`` there is also an object ``Person``,
+    contacts and leads as one. ``lead_company`` stands in a lead's required ``Company`` where a person has none.
+    ``contact_when`` says which new people of ``Person`` become contacts at once; the others become leads.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -110,6 +115,9 @@ class SalesforceSettings(BaseModel):
     account_key_field: ApiName | None = None
     activity: ActivityMode = ActivityMode.TASK
     activity_id_field: ApiName = "MarkMail_Activity_Id__c"
+    people: PeopleMode = PeopleMode.CONTACT
+    lead_company: str = Field(default=NOT_PROVIDED, min_length=1, max_length=255)
+    contact_when: ContactRule | None = None
 
     @field_validator("instance_url")
     @classmethod

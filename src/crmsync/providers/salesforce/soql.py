@@ -115,9 +115,10 @@ def select(
     return Soql(" ".join(parts))
 
 
-def count(object_name: str) -> Soql:
+def count(object_name: str, where: Soql | None = None) -> Soql:
     """A query for the number of records."""
-    return Soql(f"SELECT COUNT() FROM {name(object_name)}")  # noqa: S608 - a validated identifier
+    counted = f"SELECT COUNT() FROM {name(object_name)}"  # noqa: S608 - a validated identifier
+    return Soql(f"{counted} WHERE {where}" if where else counted)
 
 
 def edge(object_name: str, *, last: bool) -> Soql:

@@ -9,8 +9,8 @@ from pydantic import SecretStr
 
 from crmsync.engine import RunBudget
 from crmsync.protocols.provider import ProviderContext
+from crmsync.protocols.records import RecordStore
 from crmsync.providers.salesforce import SalesforceProviderFactory
-from crmsync.providers.salesforce.records import SalesforceRecordStore
 from crmsync.testing.salesforce import DEFAULT_TOKEN, SalesforceOrg
 from crmsync.testing.salesforce.transport import InProcessTransport
 from crmsync.testing.world import FakeClock
@@ -33,7 +33,7 @@ def org(clock: FakeClock) -> SalesforceOrg:
 
 
 @pytest.fixture
-async def contacts(org: SalesforceOrg, clock: FakeClock) -> AsyncIterator[SalesforceRecordStore]:
+async def contacts(org: SalesforceOrg, clock: FakeClock) -> AsyncIterator[RecordStore]:
     context = ProviderContext(clock, RunBudget())
     settings = {"instance_url": URL, "look_back_seconds": LOOK_BACK}
     token = {"access_token": SecretStr(DEFAULT_TOKEN)}
@@ -41,7 +41,7 @@ async def contacts(org: SalesforceOrg, clock: FakeClock) -> AsyncIterator[Salesf
         yield await provider.records("Contact")
 
 
-async def changed(store: SalesforceRecordStore, cursor: str | None) -> tuple[set[object], str | None]:
+async def changed(store: RecordStore, cursor: str | None) -> tuple[set[object], str | None]:
     """The last names of one whole pass, and the position after it."""
     page = await store.changes(cursor, fields=["LastName"])
     assert not page.has_more
@@ -49,7 +49,7 @@ async def changed(store: SalesforceRecordStore, cursor: str | None) -> tuple[set
 
 
 async def test_case_17_a_record_with_an_older_stamp_that_becomes_visible_late_is_not_missed(
-    contacts: SalesforceRecordStore, org: SalesforceOrg, clock: FakeClock
+    contacts: RecordStore, org: SalesforceOrg, clock: FakeClock
 ) -> None:
     """A transaction that takes minutes commits with the SystemModstamp of its save, behind what a pass has read."""
     org.create("Contact", {"LastName": "Early"})
@@ -73,7 +73,7 @@ async def test_case_17_a_record_with_an_older_stamp_that_becomes_visible_late_is
 
 
 async def test_a_commit_later_than_the_look_back_is_the_limit_of_what_is_promised(
-    contacts: SalesforceRecordStore, org: SalesforceOrg, clock: FakeClock
+    contacts: RecordStore, org: SalesforceOrg, clock: FakeClock
 ) -> None:
     clock.tick(LOOK_BACK * 2)
     _, cursor = await changed(contacts, None)

@@ -20,8 +20,8 @@ from pydantic import SecretStr
 from crmsync.engine import RunBudget
 from crmsync.models.records import Operation, OperationKind
 from crmsync.protocols.provider import ProviderContext
+from crmsync.protocols.records import RecordStore
 from crmsync.providers.salesforce import SalesforceProvider, SalesforceProviderFactory
-from crmsync.providers.salesforce.records import SalesforceRecordStore
 from crmsync.testing.salesforce import API_USER_ID, DEFAULT_TOKEN, SalesforceOrg
 from crmsync.testing.salesforce.transport import InProcessTransport
 from crmsync.testing.world import FakeClock
@@ -74,7 +74,7 @@ class Line:
     clock: FakeClock
     wire: Wire
     provider: SalesforceProvider
-    contacts: SalesforceRecordStore
+    contacts: RecordStore
 
 
 @asynccontextmanager

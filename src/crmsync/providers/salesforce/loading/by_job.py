@@ -67,7 +67,7 @@ class JobLoad:
 
     async def begin(self, reader: RowReader, fields: Sequence[str]) -> JobPlace | None:
         """Create a job; None if the org refuses it."""
-        statement = soql.select(reader.columns(fields), reader.sobject.schema.name)
+        statement = soql.select(reader.columns(fields), reader.sobject.schema.name, where=reader.living)
         version = await self._client.version()
         try:
             info = await self._jobs.create({"operation": "query", "query": statement})

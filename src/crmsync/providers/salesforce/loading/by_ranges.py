@@ -23,6 +23,7 @@ from crmsync.providers.salesforce.cursor import Cursor, IdRange
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.loading.choice import LANES
 from crmsync.providers.salesforce.retrieving import query
+from crmsync.providers.salesforce.rows import RowReader
 from crmsync.providers.salesforce.together import together
 
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -63,12 +64,14 @@ class _Query:
     started: datetime | None
     part: IdRange
     size: int
+    living: soql.Soql | None = None
 
     @property
     def soql(self) -> str:
         after = () if self.part.after is None else (soql.compare("Id", ">", self.part.after),)
         until = () if self.part.until is None else (soql.compare("Id", "<=", self.part.until),)
-        where = soql.every(*after, *until) or None
+        living = () if self.living is None else (self.living,)
+        where = soql.every(*living, *after, *until) or None
         return soql.select(self.columns, self.object_name, where=where, order_by=("Id",), limit=self.size)
 
 
@@ -97,10 +100,11 @@ class RangeLoad:
         return divided(first, last, parts) if first and last else ()
 
     async def take(
-        self, cursor: Cursor, columns: Sequence[str], object_name: str, size: int
+        self, cursor: Cursor, reader: RowReader, fields: Sequence[str], size: int
     ) -> tuple[list[Any], tuple[IdRange, ...]]:
         """The rows of a page, and the ranges that are left after it."""
-        queries = [_Query(tuple(columns), object_name, cursor.started, part, size) for part in cursor.ranges]
+        columns, object_name = reader.columns(fields), reader.sobject.schema.name
+        queries = [_Query(columns, object_name, cursor.started, part, size, reader.living) for part in cursor.ranges]
         async with self._lock:
             if queries[0] not in self._ahead:
                 # Of what an earlier call has left only these are kept.

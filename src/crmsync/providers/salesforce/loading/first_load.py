@@ -52,5 +52,5 @@ class FirstLoad:
         if cursor.job is not None:
             records, place = await self._jobs.take(cursor.job, reader, fields, size, cursor.expected or 0)
             return records, attrs.evolve(cursor, job=place)
-        rows, ranges = await self._ranges.take(cursor, reader.columns(fields), reader.sobject.schema.name, size)
+        rows, ranges = await self._ranges.take(cursor, reader, fields, size)
         return [reader.record(row, fields) for row in rows], attrs.evolve(cursor, ranges=ranges)

@@ -6,20 +6,20 @@ from typing import Final
 
 from crmsync.models.mappings import ConflictPolicy, FieldMapping, MatchKeys, ObjectMapping, SyncDirection, two_way
 from crmsync.models.schema import FieldType
+from crmsync.providers.salesforce.objects.options import NOT_PROVIDED
+from crmsync.providers.salesforce.people.options import PeopleMode
 
+CONTACT_COMPANY: Final = two_way("company", "MarkMail_Company__c")
 CONTACT_FIELDS: Final = (
     two_way("email", "Email", field_type=FieldType.EMAIL),
     two_way("first_name", "FirstName"),
     two_way("last_name", "LastName", required=True),
-    two_way("company", "MarkMail_Company__c"),
+    CONTACT_COMPANY,
     two_way("phone", "Phone", field_type=FieldType.PHONE),
     two_way("tags", "MarkMail_Tags__c", field_type=FieldType.TAGS),
     two_way("opted_out", "HasOptedOutOfEmail", field_type=FieldType.BOOLEAN, policy=ConflictPolicy.MOST_RESTRICTIVE),
 )
 """The default mapping of a Contact. Its own ``Company`` is the Account's name and not a field of Contact."""
-
-NOT_PROVIDED: Final = "[not provided]"
-"""What Salesforce's own pages put where a lead must have a company and has none."""
 
 
 def _from_crm(markmail_field: str, crm_field: str, field_type: FieldType = FieldType.TEXT) -> FieldMapping:
@@ -40,13 +40,24 @@ def _to_crm(markmail_field: str, crm_field: str) -> FieldMapping:
     )
 
 
-LEAD: Final = ObjectMapping(
-    local_object="leads",
-    fields=tuple(
-        two_way("company", "Company", default=NOT_PROVIDED) if each.markmail_field == "company" else each
-        for each in CONTACT_FIELDS
-    ),
-)
+def fields_of(
+    people: PeopleMode, lead_company: str = NOT_PROVIDED, contact_company: str | None = None
+) -> tuple[FieldMapping, ...]:
+    """The default mapping of people.
+
+    ``lead_company`` is what a lead gets that has none. Contacts and leads as one need no such default: their record
+    store puts it, and takes it away. ``contact_company`` is the field of a contact's company, if not the custom one.
+    """
+    mapped = {
+        PeopleMode.CONTACT: two_way("company", contact_company) if contact_company else CONTACT_COMPANY,
+        PeopleMode.LEAD: two_way("company", "Company", default=lead_company),
+        PeopleMode.LEAD_THEN_CONTACT: two_way("company", "Company"),
+    }[people]
+    return tuple(mapped if each is CONTACT_COMPANY else each for each in CONTACT_FIELDS)
+
+
+LEAD: Final = ObjectMapping(local_object="leads", fields=fields_of(PeopleMode.LEAD))
+PERSON: Final = ObjectMapping(fields=fields_of(PeopleMode.LEAD_THEN_CONTACT))
 
 CAMPAIGN: Final = ObjectMapping(
     local_object="campaigns",

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from crmsync.errors import UnavailableError
 from crmsync.providers.salesforce.cursor import Cursor
 from crmsync.providers.salesforce.loading.by_ranges import RangeLoad, divided
+from crmsync.providers.salesforce.rows import RowReader
+from crmsync.providers.salesforce.schema import read_describe
 from crmsync.testing.record_subject import first_page, read_pass
 from crmsync.testing.salesforce import SalesforceOrg
 from crmsync.testing.salesforce.ids import make_id
@@ -23,6 +25,7 @@ from tests.unit.providers.salesforce.conftest import Connect, answer
 from tests.unit.providers.salesforce.writing.conftest import Call, OpenDesk
 
 FIELDS = ("LastName",)
+NOT_WRITTEN = {"createable": False, "updateable": False, "nillable": False}
 COLUMNS = "Id,SystemModstamp,LastModifiedById,MarkMail_Id__c,LastName"
 IDS = st.builds(
     make_id,
@@ -168,6 +171,8 @@ async def test_pages_are_fetched_side_by_side(connect: Connect) -> None:
 
     async with connect(serve) as line:
         ranges = divided(make_id("003", 0), make_id("003", 900), 3)
-        rows, left = await RangeLoad(line.client).take(Cursor(ranges=ranges), ["Id"], "Contact", 10)
+        described = {"name": "Contact", "fields": [{"name": "Id", "type": "id", **NOT_WRITTEN}]}
+        reader = RowReader(read_describe(described), None, None)
+        rows, left = await RangeLoad(line.client).take(Cursor(ranges=ranges), reader, ["Id"], 10)
     assert rows == []
     assert left == ranges[1:]

@@ -95,6 +95,7 @@ def open_desk() -> OpenDesk:
             given, {"access_token": SecretStr(DEFAULT_TOKEN)}, context
         ) as provider:
             store = await provider.records(object_name)
+            assert isinstance(store, SalesforceRecordStore)
             yield Desk(org, clock, sent, store, budget, context.memory)
 
     return desk

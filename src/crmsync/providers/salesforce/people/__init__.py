@@ -1,0 +1,1 @@
+"""Contacts and leads as one object, ``Person``."""
