@@ -18,6 +18,7 @@ from crmsync.testing.salesforce import (
     RunningEmulator,
 )
 from tests.integration.peers.conftest import Authority
+from tests.integration.peers.coverage import exercises
 from tests.integration.peers.peer import Peer, PeerError, python_peer
 
 PRELUDE = """
@@ -62,11 +63,13 @@ def names(org: Any) -> list[str]:
     return [contact["LastName"] for contact in org.records("Contact")]
 
 
+@exercises("login")
 def test_it_signs_in_by_client_credentials(peer: Peer, org: Any) -> None:
     made = peer.run("return await sf.sobject.create('Contact', {'LastName': 'Ng'})")
     assert org.get("Contact", made)["CreatedById"] == API_USER_ID
 
 
+@exercises("login")
 def test_it_signs_in_by_soap_login(peer: Peer, org: Any) -> None:
     code = """
     sf = client(SoapLogin(given["user"], given["password"], ""))
@@ -76,6 +79,7 @@ def test_it_signs_in_by_soap_login(peer: Peer, org: Any) -> None:
     assert org.get("Contact", made)["CreatedById"] == API_USER_ID
 
 
+@exercises("login")
 def test_it_signs_in_by_a_signed_assertion(peer: Peer, org: Any, tmp_path: Path) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     file = tmp_path / "key.pem"
@@ -99,12 +103,14 @@ def test_a_wrong_secret_is_its_authentication_error(peer: Peer) -> None:
     assert caught.value.kind == "AuthenticationError"
 
 
+@exercises("query", "paging")
 def test_a_query_follows_its_pages(peer: Peer, org: Any) -> None:
     made = {org.create("Contact", {"LastName": f"Name {number}"}) for number in range(2_100)}
     found = peer.run("return [row['Id'] async for row in sf.query('SELECT Id FROM Contact')]")
     assert (len(found), set(found)) == (2_100, made)
 
 
+@exercises("create", "update", "delete")
 def test_it_creates_reads_updates_and_deletes_a_record(peer: Peer, org: Any) -> None:
     code = """
     made = await sf.sobject.create("Contact", {"LastName": "O'Brien", "Birthdate": "1970-01-31"})
@@ -121,6 +127,7 @@ def test_it_creates_reads_updates_and_deletes_a_record(peer: Peer, org: Any) -> 
     assert org.get("Contact", found["doomed"])["IsDeleted"] is True
 
 
+@exercises("upsert")
 def test_it_upserts_by_the_external_id(peer: Peer, org: Any) -> None:
     code = """
     async def upsert(name):
@@ -131,6 +138,7 @@ def test_it_upserts_by_the_external_id(peer: Peer, org: Any) -> None:
     assert [(c["MarkMail_Id__c"], c["LastName"]) for c in org.records("Contact")] == [("m-1", "Second")]
 
 
+@exercises("describe", "limits")
 def test_it_describes_and_reads_limits(peer: Peer, org: Any) -> None:
     code = """
     described = await sf.request("GET", f"{sf.base_url}/services/data/v64.0/sobjects/Contact/describe")
@@ -141,6 +149,7 @@ def test_it_describes_and_reads_limits(peer: Peer, org: Any) -> None:
     assert limits["DailyApiRequests"] == {"Max": org.daily_limit, "Remaining": org.daily_limit - 2}
 
 
+@exercises("collections")
 def test_it_writes_collections(peer: Peer, org: Any) -> None:
     code = """
     rows = [{"attributes": {"type": "Contact"}, "LastName": name} for name in ("Ng", "", "Wu")]
@@ -151,10 +160,12 @@ def test_it_writes_collections(peer: Peer, org: Any) -> None:
     assert names(org) == ["Ng", "Wu"]
 
 
-def test_bulk_jobs_insert_upsert_and_delete(peer: Peer, org: Any) -> None:
+@exercises("bulk insert", "bulk update", "bulk upsert", "bulk delete")
+def test_bulk_jobs_insert_update_upsert_and_delete(peer: Peer, org: Any) -> None:
     # The client itself waits 5 s before it first asks after a job, so the jobs run side by side.
     kept = org.create("Contact", {"LastName": "Kept", "MarkMail_Id__c": "m-0"})
     gone = org.create("Contact", {"LastName": "Gone"})
+    renamed = org.create("Contact", {"LastName": "Old", "Title": "Dr"})
     code = """
     import asyncio
     good = {"LastName": 'Quoted "name"', "Email": "a@example.org", "MarkMail_Id__c": "m-1"}
@@ -163,15 +174,17 @@ def test_bulk_jobs_insert_upsert_and_delete(peer: Peer, org: Any) -> None:
         sf.bulk_v2.insert("Contact", [good, bad]),
         sf.bulk_v2.upsert("Contact", [{"MarkMail_Id__c": "m-0", "LastName": "Changed"}], "MarkMail_Id__c"),
         sf.bulk_v2.delete("Contact", [{"Id": given["gone"]}]),
+        sf.bulk_v2.update("Contact", [{"Id": given["renamed"], "LastName": "New"}]),
     )
     return [
         [len(d.successful_results), len(d.failed_results), len(d.unprocessed_records)] for d in done
     ] + [done[0].failed_results[0]["sf__Error"]]
     """
-    *counts, error = peer.run(code, gone=gone)
-    assert counts == [[1, 1, 0], [1, 0, 0], [1, 0, 0]]
+    *counts, error = peer.run(code, gone=gone, renamed=renamed)
+    assert counts == [[1, 1, 0], [1, 0, 0], [1, 0, 0], [1, 0, 0]]
     assert error.startswith("INVALID_EMAIL_ADDRESS")
-    assert sorted(names(org)) == ["Changed", 'Quoted "name"']
+    assert sorted(names(org)) == ["Changed", "New", 'Quoted "name"']
+    assert org.get("Contact", renamed)["Title"] == "Dr"
     assert org.get("Contact", kept)["LastName"] == "Changed"
 
 

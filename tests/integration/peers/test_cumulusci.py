@@ -20,6 +20,7 @@ from crmsync.testing.salesforce import (
     every_nth,
 )
 from tests.integration.peers.conftest import Authority
+from tests.integration.peers.coverage import exercises
 from tests.integration.peers.peer import Peer, PeerError, python_peer
 
 # Its command line asks the package index for news first, so the tasks are run by what stands behind it.
@@ -121,12 +122,14 @@ def names(org: Any) -> list[str]:
     return [contact["LastName"] for contact in org.records("Contact")]
 
 
+@exercises("login", "create")
 def test_it_signs_in_by_a_refresh_token_and_inserts_a_record(peer: Peer, org: Any) -> None:
     peer.run("run('insert_record', object='Contact', values='LastName:Ng,HasOptedOutOfEmail:true')")
     [made] = org.records("Contact")
     assert (made["LastName"], made["HasOptedOutOfEmail"], made["CreatedById"]) == ("Ng", True, API_USER_ID)
 
 
+@exercises("login")
 def test_it_signs_in_by_a_signed_assertion(peer: Peer, org: Any) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     private = key.private_bytes(
@@ -155,6 +158,7 @@ def test_a_refused_refresh_token_stops_it(peer: Peer, org: Any) -> None:
     assert names(org) == []
 
 
+@exercises("collections", "describe", "query")
 def test_it_loads_a_dataset_whose_records_refer_to_each_other_and_extracts_it_again(
     peer: Peer, org: Any, home: Path
 ) -> None:
@@ -180,6 +184,7 @@ def test_it_loads_a_dataset_whose_records_refer_to_each_other_and_extracts_it_ag
     assert "'Ng','','False','m-2',''" in extracted
 
 
+@exercises("query", "paging")
 def test_an_extract_follows_the_pages_of_a_query(peer: Peer, org: Any, home: Path) -> None:
     made = {org.create("Contact", {"LastName": f"Name {number}"}) for number in range(2_100)}
     peer.run("run('extract_dataset', mapping='mapping.yml', sql_path='extracted.sql')")
@@ -188,6 +193,7 @@ def test_an_extract_follows_the_pages_of_a_query(peer: Peer, org: Any, home: Pat
     assert org.calls["GET /query/{locator}"] == 1
 
 
+@exercises("upsert")
 def test_it_upserts_by_the_external_id(peer: Peer, org: Any, home: Path) -> None:
     kept = org.create("Contact", {"LastName": "Old", "Title": "Dr", "MarkMail_Id__c": "m-1"})
     upsert = "action: upsert\n  update_key: MarkMail_Id__c"
@@ -198,6 +204,7 @@ def test_it_upserts_by_the_external_id(peer: Peer, org: Any, home: Path) -> None
     assert sorted(names(org)) == ["Ng", "O'Brien"]
 
 
+@exercises("update", "limits")
 def test_it_updates_what_a_query_finds(peer: Peer, org: Any) -> None:
     for name in ("Zoë", "Bo"):
         org.create("Contact", {"LastName": "Ng", "FirstName": name})
@@ -206,9 +213,12 @@ def test_it_updates_what_a_query_finds(peer: Peer, org: Any) -> None:
     """
     done = peer.run(code)
     assert (done["status"], done["records_processed"], done["total_row_errors"]) == ("Success", 1, 0)
+    # It asks how many records there are, and then chooses its API.
+    assert org.calls["GET /limits/recordCount"] == 1
     assert {c["FirstName"]: c["Title"] for c in org.records("Contact")} == {"Zoë of old": "Dr", "Bo": None}
 
 
+@exercises("delete")
 def test_it_deletes_what_a_query_finds(peer: Peer, org: Any) -> None:
     for number in range(250):
         org.create("Contact", {"LastName": f"Name {number}"})

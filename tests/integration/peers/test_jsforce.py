@@ -14,6 +14,7 @@ from crmsync.testing.salesforce import (
     EMULATOR_REFRESH_TOKEN,
     RunningEmulator,
 )
+from tests.integration.peers.coverage import exercises
 from tests.integration.peers.peer import Peer, PeerError, node_peer
 
 PRELUDE = """
@@ -40,6 +41,7 @@ def names(org: Any) -> list[str]:
     return [contact["LastName"] for contact in org.records("Contact")]
 
 
+@exercises("login")
 def test_it_signs_in_by_soap_login(peer: Peer, org: Any) -> None:
     code = """
     const mine = new Connection({ loginUrl: given.url, version });
@@ -50,6 +52,7 @@ def test_it_signs_in_by_soap_login(peer: Peer, org: Any) -> None:
     assert user == org.get("Contact", made)["CreatedById"] == API_USER_ID
 
 
+@exercises("login")
 def test_it_signs_in_by_client_credentials(peer: Peer, org: Any) -> None:
     code = """
     const mine = new Connection({ instanceUrl, version, oauth2: { loginUrl: given.url, ...given.app } });
@@ -60,6 +63,7 @@ def test_it_signs_in_by_client_credentials(peer: Peer, org: Any) -> None:
     assert org.get("Contact", peer.run(code, app=app))["CreatedById"] == API_USER_ID
 
 
+@exercises("login")
 def test_it_renews_its_session_by_a_refresh_token(peer: Peer, org: Any) -> None:
     code = """
     const oauth2 = { loginUrl: given.url, ...given.app };
@@ -78,6 +82,7 @@ def test_a_wrong_password_is_refused(peer: Peer) -> None:
         peer.run(code, user=API_USERNAME)
 
 
+@exercises("query", "paging")
 def test_a_query_follows_its_pages(peer: Peer, org: Any) -> None:
     made = {org.create("Contact", {"LastName": f"Name {number}"}) for number in range(4_100)}
     code = """
@@ -88,6 +93,7 @@ def test_a_query_follows_its_pages(peer: Peer, org: Any) -> None:
     assert (len(found), set(found)) == (4_100, made)
 
 
+@exercises("create", "update", "delete")
 def test_it_creates_reads_updates_and_deletes_a_record(peer: Peer, org: Any) -> None:
     code = """
     const contacts = connection.sobject('Contact');
@@ -105,6 +111,7 @@ def test_it_creates_reads_updates_and_deletes_a_record(peer: Peer, org: Any) -> 
     assert org.get("Contact", found["doomed"])["IsDeleted"] is True
 
 
+@exercises("upsert")
 def test_it_upserts_by_the_external_id(peer: Peer, org: Any) -> None:
     code = """
     const upsert = (LastName) =>
@@ -115,6 +122,7 @@ def test_it_upserts_by_the_external_id(peer: Peer, org: Any) -> None:
     assert [(c["MarkMail_Id__c"], c["LastName"]) for c in org.records("Contact")] == [("m/1", "Second")]
 
 
+@exercises("describe")
 def test_it_describes_objects_and_the_org(peer: Peer, org: Any) -> None:
     code = """
     const { fields } = await connection.sobject('Contact').describe();
@@ -128,6 +136,7 @@ def test_it_describes_objects_and_the_org(peer: Peer, org: Any) -> None:
     assert user == API_USERNAME
 
 
+@exercises("limits")
 def test_it_reads_the_limits_and_the_usage_of_each_answer(peer: Peer, org: Any) -> None:
     code = "return [(await connection.limits()).DailyApiRequests, connection.limitInfo.apiUsage];"
     limits, usage = peer.run(code)
@@ -135,6 +144,7 @@ def test_it_reads_the_limits_and_the_usage_of_each_answer(peer: Peer, org: Any) 
     assert usage == {"used": 1, "limit": org.daily_limit}
 
 
+@exercises("collections")
 def test_it_writes_collections(peer: Peer, org: Any) -> None:
     kept = org.create("Contact", {"LastName": "Kept", "MarkMail_Id__c": "m-0"})
     gone = org.create("Contact", {"LastName": "Gone"})
@@ -156,6 +166,7 @@ def test_it_writes_collections(peer: Peer, org: Any) -> None:
     assert names(org) == ["Changed", "Ng", "Wu", "New"]
 
 
+@exercises("bulk insert", "bulk update", "bulk upsert", "bulk delete")
 def test_bulk_jobs_insert_update_upsert_and_delete(peer: Peer, org: Any) -> None:
     gone = org.create("Contact", {"LastName": "Gone"})
     code = """
@@ -190,6 +201,7 @@ def test_bulk_jobs_insert_update_upsert_and_delete(peer: Peer, org: Any) -> None
     ]
 
 
+@exercises("bulk query")
 def test_a_bulk_query_reads_a_page(peer: Peer, org: Any) -> None:
     # Of several pages jsforce itself falls over the second one, so the page is larger than the org.
     for number in range(300):

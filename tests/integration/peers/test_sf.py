@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from crmsync.testing.salesforce import API_USER_ID, API_USERNAME, OAuthApp, RunningEmulator
+from tests.integration.peers.coverage import exercises
 from tests.integration.peers.sf import Cli
 
 
@@ -40,6 +41,7 @@ def created_by(org: Any, said: Any) -> Any:
     return org.get("Contact", said.result["id"])["CreatedById"]
 
 
+@exercises("login")
 def test_it_signs_in_by_an_access_token(nobody: Cli, emulator: RunningEmulator) -> None:
     login = ("org", "login", "access-token", "--instance-url", emulator.url, "--no-prompt", "--alias", "acme")
     assert nobody.run(*login, SF_ACCESS_TOKEN=emulator.access_token).result["username"] == API_USERNAME
@@ -52,6 +54,7 @@ def test_it_signs_in_by_an_access_token(nobody: Cli, emulator: RunningEmulator) 
     assert token == emulator.access_token
 
 
+@exercises("login")
 def test_it_signs_in_by_a_signed_assertion_and_again_when_its_session_ends(
     nobody: Cli, emulator: RunningEmulator
 ) -> None:
@@ -70,6 +73,7 @@ def test_it_signs_in_by_a_signed_assertion_and_again_when_its_session_ends(
     assert created_by(emulator.org, made) == API_USER_ID
 
 
+@exercises("query", "paging")
 def test_a_query_follows_its_pages(sf: Cli, org: Any) -> None:
     made = {org.create("Contact", {"LastName": f"Name {number}"}) for number in range(4_100)}
     found = sf.run("data", "query", "-q", "SELECT Id, Account.Name FROM Contact").result
@@ -78,6 +82,7 @@ def test_a_query_follows_its_pages(sf: Cli, org: Any) -> None:
     assert sf.run("data", "query", "-q", "SELECT COUNT() FROM Contact").result["totalSize"] == 4_100
 
 
+@exercises("create", "update", "delete")
 def test_it_creates_reads_updates_and_deletes_a_record(sf: Cli, org: Any) -> None:
     values = "LastName=\"O'Brien\" FirstName='Zoë' HasOptedOutOfEmail=true"
     made = sf.run("data", "create", "record", "-s", "Contact", "-v", values).result["id"]
@@ -91,6 +96,7 @@ def test_it_creates_reads_updates_and_deletes_a_record(sf: Cli, org: Any) -> Non
     assert org.get("Contact", made)["IsDeleted"] is True
 
 
+@exercises("upsert")
 def test_a_request_of_ones_own_upserts_by_the_external_id(sf: Cli, org: Any) -> None:
     path = "/services/data/v64.0/sobjects/Contact/MarkMail_Id__c/m-1"
     for name, status in (("First", 201), ("Second", 200)):
@@ -99,6 +105,7 @@ def test_a_request_of_ones_own_upserts_by_the_external_id(sf: Cli, org: Any) -> 
     assert [(c["MarkMail_Id__c"], c["LastName"]) for c in org.records("Contact")] == [("m-1", "Second")]
 
 
+@exercises("collections")
 def test_a_request_of_ones_own_writes_collections(sf: Cli, org: Any) -> None:
     rows = ",".join(f'{{"attributes": {{"type": "Contact"}}, "LastName": "{name}"}}' for name in ("Ng", "", "Wu"))
     path = "/services/data/v64.0/composite/sobjects"
@@ -107,6 +114,7 @@ def test_a_request_of_ones_own_writes_collections(sf: Cli, org: Any) -> None:
     assert names(org) == ["Ng", "Wu"]
 
 
+@exercises("describe", "limits")
 def test_it_describes_objects_and_reads_limits(sf: Cli, org: Any) -> None:
     fields = sf.run("sobject", "describe", "-s", "Contact").result["fields"]
     assert {field["name"] for field in fields} == set(org.table("Contact").definition.fields)
@@ -121,6 +129,7 @@ def write(path: Path, *lines: str) -> str:
     return str(path)
 
 
+@exercises("bulk insert", "bulk update", "bulk upsert", "bulk delete")
 def test_bulk_jobs_import_update_upsert_and_delete(sf: Cli, org: Any, tmp_path: Path) -> None:
     gone = org.create("Contact", {"LastName": "Gone"})
     file = tmp_path / "rows.csv"
@@ -171,6 +180,7 @@ def test_a_job_goes_on_without_the_command_that_began_it(sf: Cli, org: Any, tmp_
     assert names(org) == ["Ng"]
 
 
+@exercises("bulk query")
 def test_a_bulk_export_follows_its_pages(sf: Cli, org: Any, tmp_path: Path) -> None:
     org.bulk.options = attrs.evolve(org.bulk.options, page_records=700)
     for number in range(1_500):

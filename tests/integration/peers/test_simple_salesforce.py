@@ -17,6 +17,7 @@ from crmsync.testing.salesforce import (
     RunningEmulator,
 )
 from tests.integration.peers.conftest import Authority
+from tests.integration.peers.coverage import exercises
 from tests.integration.peers.peer import Peer, PeerError, python_peer
 
 # Logins go to hosts of Salesforce's that are written down in the client, so its session leads them to the emulator.
@@ -55,6 +56,7 @@ def names(org: Any) -> list[str]:
     return [contact["LastName"] for contact in org.records("Contact")]
 
 
+@exercises("login")
 def test_it_signs_in_by_soap_login(peer: Peer, org: Any) -> None:
     code = """
     sf = log_in(username=given["user"], password=given["password"], security_token="", version="64.0")
@@ -64,6 +66,7 @@ def test_it_signs_in_by_soap_login(peer: Peer, org: Any) -> None:
     assert org.get("Contact", made)["CreatedById"] == API_USER_ID
 
 
+@exercises("login")
 def test_it_signs_in_by_client_credentials(peer: Peer, org: Any) -> None:
     code = """
     sf = log_in(consumer_key=given["key"], consumer_secret=given["secret"], domain="acme.my")
@@ -73,6 +76,7 @@ def test_it_signs_in_by_client_credentials(peer: Peer, org: Any) -> None:
     assert org.get("Contact", made)["CreatedById"] == API_USER_ID
 
 
+@exercises("login")
 def test_it_signs_in_by_a_signed_assertion(peer: Peer, org: Any) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     private = key.private_bytes(
@@ -95,6 +99,7 @@ def test_a_wrong_password_is_its_login_error(peer: Peer) -> None:
     assert caught.value.kind == "SalesforceAuthenticationFailed"
 
 
+@exercises("query", "paging")
 def test_a_query_follows_its_pages(peer: Peer, org: Any) -> None:
     made = {org.create("Contact", {"LastName": f"Name {number}"}) for number in range(4_100)}
     code = """
@@ -106,6 +111,7 @@ def test_a_query_follows_its_pages(peer: Peer, org: Any) -> None:
     assert org.calls["GET /query/{locator}"] == 2
 
 
+@exercises("create", "update", "delete")
 def test_it_creates_reads_updates_and_deletes_a_record(peer: Peer, org: Any) -> None:
     code = """
     made = sf.Contact.create({"LastName": "O'Brien", "Birthdate": "1970-01-31", "HasOptedOutOfEmail": True})
@@ -123,6 +129,7 @@ def test_it_creates_reads_updates_and_deletes_a_record(peer: Peer, org: Any) -> 
     assert org.get("Contact", found["doomed"])["IsDeleted"] is True
 
 
+@exercises("upsert")
 def test_it_upserts_by_the_external_id(peer: Peer, org: Any) -> None:
     code = """
     return [sf.Contact.upsert("MarkMail_Id__c/m-1", {"LastName": name}) for name in ("First", "Second")]
@@ -131,6 +138,7 @@ def test_it_upserts_by_the_external_id(peer: Peer, org: Any) -> None:
     assert [(c["MarkMail_Id__c"], c["LastName"]) for c in org.records("Contact")] == [("m-1", "Second")]
 
 
+@exercises("describe")
 def test_it_describes_an_object_and_the_org(peer: Peer, org: Any) -> None:
     code = """
     return {
@@ -144,12 +152,14 @@ def test_it_describes_an_object_and_the_org(peer: Peer, org: Any) -> None:
     assert {"Account", "Contact", "Lead"} <= set(found["objects"])
 
 
+@exercises("limits")
 def test_it_reads_the_limits_and_the_usage_of_each_answer(peer: Peer, org: Any) -> None:
     limits, usage = peer.run("return [sf.limits()['DailyApiRequests'], sf.api_usage['api-usage']]")
     assert limits == {"Max": org.daily_limit, "Remaining": org.daily_limit - 1}
     assert usage == [1, org.daily_limit]
 
 
+@exercises("collections")
 def test_it_writes_collections(peer: Peer, org: Any) -> None:
     code = """
     rows = [{"attributes": {"type": "Contact"}, "LastName": name} for name in ("Ng", "", "Wu")]
@@ -173,6 +183,7 @@ def test_it_tells_what_was_deleted_and_updated(peer: Peer, org: Any) -> None:
     assert peer.run(code) == [[kept], [gone]]
 
 
+@exercises("bulk insert", "bulk update", "bulk upsert", "bulk delete")
 def test_bulk_jobs_insert_update_upsert_and_delete(peer: Peer, org: Any) -> None:
     code = """
     bulk = sf.bulk2.Contact
@@ -203,6 +214,7 @@ def test_a_bulk_job_tells_which_rows_failed(peer: Peer, org: Any) -> None:
     assert names(org) == ["Ng"]
 
 
+@exercises("bulk query")
 def test_a_bulk_query_follows_its_pages(peer: Peer, org: Any) -> None:
     for number in range(1_500):
         org.create("Contact", {"LastName": f"Name {number}"})
