@@ -11,7 +11,18 @@ from typing import Final, Protocol, runtime_checkable
 
 import typer
 
-from crmsync.cli.commands import beginning, conflicts, connecting, demo, emulating, links, looking, runs, verifying
+from crmsync.cli.commands import (
+    beginning,
+    conflicts,
+    connecting,
+    demo,
+    emulating,
+    links,
+    looking,
+    mappings,
+    runs,
+    verifying,
+)
 from crmsync.cli.exits import ExitCode, UsageProblemError, exit_code_for
 from crmsync.cli.output import Format, Output
 from crmsync.providers.log_redaction import RedactSecrets
@@ -44,6 +55,7 @@ app.command()(verifying.verify)
 app.command()(looking.status)
 app.add_typer(conflicts.app, name="conflicts")
 app.add_typer(links.app, name="links")
+app.add_typer(mappings.app, name="mapping")
 app.command()(links.pause)
 app.command()(links.resume)
 app.command()(looking.logs)

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import attrs
 
-from crmsync.diff import ConflictNote, SideResult, merge_new, operation, settle, sync_hash
+from crmsync.diff import ConflictNote, SideResult, merge_new, operation, overwrites, settle, sync_hash
 from crmsync.diff.digests import canonical
 from crmsync.engine.context import RunContext
 from crmsync.engine.overwrites import guard_overwrites
@@ -136,7 +136,7 @@ def fingerprint(work: Work) -> str:
 def plan_record(ctx: RunContext, work: Work) -> None:
     """Note in a dry run what would be written, and count it as if it had been."""
     ctx.planned_ids.add(work.link.markmail_id)
-    writes = tuple(PlannedWrite(side, op.kind, op.fields) for side, op in work.operations.items())
+    writes = tuple(PlannedWrite(side, op.kind, op.fields, _lost(work, side)) for side, op in work.operations.items())
     linked = bool(work.link.local_shadow and work.link.remote_shadow)
     ctx.planned.append(PlannedRecord(work.link.markmail_id, work.link.crm_id, writes, fingerprint(work), linked))
     _count(ctx, work)
@@ -146,6 +146,11 @@ def plan_record(ctx: RunContext, work: Work) -> None:
         ctx.tally.sides[side].count_outcome(Outcome(op.op_id, status))
     for problem in (*((work.quarantine,) if work.quarantine else ()), *(work.merge.problems if work.merge else ())):
         ctx.tally.add_problem(work.link, problem)
+
+
+def _lost(work: Work, side: Side) -> tuple[str, ...]:
+    rules = overwrites(work.merge, side) if work.merge is not None else ()
+    return tuple(rule.local if side is Side.LOCAL else rule.remote for rule in rules)
 
 
 def _count(ctx: RunContext, work: Work) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
+from typing import Any
 
 import attrs
 
@@ -14,11 +16,29 @@ from crmsync.models.state import Cursors
 
 @attrs.frozen(slots=True)
 class PlannedWrite:
-    """One write that the plan holds. ``fields`` are in the written side's own form."""
+    """One write that the plan holds. ``fields`` are in the written side's own form.
+
+    ``overwrites`` names those of them that hold another value now which is not blank and would be lost.
+    """
 
     side: Side
     kind: OperationKind
     fields: Fields = attrs.field(factory=dict, repr=False)
+    overwrites: tuple[str, ...] = ()
+
+
+@attrs.frozen(slots=True)
+class FieldEffect:
+    """What a plan does to one field of one side, named as that side names it: in how many records it is written.
+
+    ``creates`` of them are new records, ``overwrites`` lose a value that is not blank; the rest fill blanks.
+    """
+
+    side: Side
+    field: str
+    writes: int
+    creates: int
+    overwrites: int
 
 
 @attrs.frozen(slots=True)
@@ -59,3 +79,37 @@ class Plan:
     def writes(self) -> int:
         """How many records the plan writes, on both sides together."""
         return sum(len(record.writes) for record in self.records)
+
+    def effects(self) -> tuple[FieldEffect, ...]:
+        """What it does field by field, by side and name."""
+        written, created, lost = Counter[tuple[Side, str]](), Counter[tuple[Side, str]](), Counter[tuple[Side, str]]()
+        for write in (write for record in self.records for write in record.writes):
+            places = [(write.side, name) for name in write.fields]
+            written.update(places)
+            lost.update((write.side, name) for name in write.overwrites)
+            if write.kind is OperationKind.CREATE:
+                created.update(places)
+        return tuple(FieldEffect(*place, written[place], created[place], lost[place]) for place in sorted(written))
+
+
+@attrs.frozen(slots=True)
+class MappingChange:
+    """One difference between two mappings of an object.
+
+    ``field`` is ``local field = CRM field`` for a field mapping, empty for a setting of the object. ``setting`` is the
+    one that differs, empty where the field mapping as a whole came or went. ``before`` and ``after`` are JSON-able;
+    None on the side where there is nothing.
+    """
+
+    field: str
+    setting: str = ""
+    before: Any = None
+    after: Any = None
+
+
+@attrs.frozen(slots=True)
+class MappingPreview:
+    """What another mapping of an object would change: in the mapping itself, and on both sides at the next sync."""
+
+    changes: tuple[MappingChange, ...]
+    plan: Plan

@@ -12,10 +12,11 @@ from crmsync.security.vault import Vault
 from crmsync.service.inbox import InboxVerbs
 from crmsync.service.integrations import IntegrationVerbs
 from crmsync.service.links import LinkVerbs
+from crmsync.service.mappings import MappingVerbs
 from crmsync.service.runs import RunVerbs
 
 
-class CRMSync(IntegrationVerbs, RunVerbs, InboxVerbs, LinkVerbs):
+class CRMSync(IntegrationVerbs, RunVerbs, InboxVerbs, LinkVerbs, MappingVerbs):
     """Connect CRMs, map fields, plan and run syncs, look at what happened.
 
     The owner passes what this works with and closes it; `open` does both for a storage URL. ``custom_policies`` are the

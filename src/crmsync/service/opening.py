@@ -89,23 +89,26 @@ class Opening:
         options: RunOptions | None,
         *,
         writes: bool = True,
+        mapping: ObjectMapping | None = None,
     ) -> AsyncIterator[Runner]:
         options = options or RunOptions()
         integration = await self.repository.get_integration(integration_id)
         if writes and not integration.sync_enabled:
             msg = f"sync is paused for integration {integration_id!r}; resume it first"
             raise ConfigurationError(msg)
+        if mapping is not None:
+            integration = trying(integration, object_name, mapping)
         lease = RunLease(self.repository, integration_id, object_name, self._clock)
         async with (
             self._budget(integration, options.max_calls) as budget,
             self._connected(integration, budget, lease) as provider,
         ):
             remote = await provider.records(object_name)
-            mapping, rule = await self._compiled(integration, object_name, local, remote)
+            used, rule = await self._compiled(integration, object_name, local, remote)
             yield Runner(
                 integration_id=integration_id,
                 entity_type=object_name,
-                mapping=mapping,
+                mapping=used,
                 rule=rule,
                 local=local,
                 remote=remote,
@@ -124,11 +127,9 @@ class Opening:
     ) -> tuple[ObjectMapping, RecordRule]:
         mapping = integration.field_mappings.get(object_name)
         if mapping is None:
-            known = ", ".join(sorted(integration.field_mappings)) or "none"
-            msg = f"integration {integration.id!r} has no mapping for {object_name!r} (mapped objects: {known})"
-            raise ConfigurationError(msg)
+            raise unmapped(integration, object_name)
         ours, theirs = await local.describe(), await remote.describe()
-        if integration.settings.get("default_mappings"):
+        if object_name in default_objects(integration):
             mapping = fitted(mapping, ours, theirs)
         custom = {
             f.markmail_field: self._custom[f.markmail_field] for f in mapping.fields if f.markmail_field in self._custom
@@ -144,6 +145,28 @@ class Opening:
             return integration.model_copy(update={"settings": {**integration.settings, "remembered": dict(memory)}})
 
         await self.repository.change_integration(integration_id, remembering)
+
+
+def unmapped(integration: Integration, object_name: str) -> ConfigurationError:
+    """The error of an object that an integration does not map."""
+    known = ", ".join(sorted(integration.field_mappings)) or "none"
+    return ConfigurationError(
+        f"integration {integration.id!r} has no mapping for {object_name!r} (mapped objects: {known})"
+    )
+
+
+def default_objects(integration: Integration) -> set[str]:
+    """The objects whose mapping is the provider's default: it is cut to the fields that both sides have."""
+    stored = integration.settings.get("default_mappings", [])
+    return set(integration.field_mappings) if stored is True else set(stored or ())
+
+
+def trying(integration: Integration, object_name: str, mapping: ObjectMapping) -> Integration:
+    """An integration with another mapping of one object, not stored."""
+    mappings = {**integration.field_mappings, object_name: mapping}
+    defaults = sorted(default_objects(integration) - {object_name})
+    settings = {**integration.settings, "default_mappings": defaults}
+    return integration.model_copy(update={"field_mappings": mappings, "settings": settings})
 
 
 def fitted(mapping: ObjectMapping, local: ObjectSchema, remote: ObjectSchema) -> ObjectMapping:

@@ -22,6 +22,7 @@ COMMANDS = (
     "status",
     "conflicts",
     "links",
+    "mapping",
     "pause",
     "resume",
     "logs",
@@ -35,6 +36,7 @@ BELOW = (
     "links show",
     "links link",
     "links unlink",
+    "mapping preview",
 )
 
 

@@ -1,0 +1,109 @@
+"""``crmsync mapping preview``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import attrs
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+
+from crmsync.cli import payloads, tables
+from crmsync.cli.config import load_config
+from crmsync.cli.exits import UsageProblemError, exit_code_of_runs
+from crmsync.cli.interruption import run_interruptible
+from crmsync.cli.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    FormatOption,
+    IntegrationOption,
+    ObjectOption,
+    Selection,
+)
+from crmsync.cli.output import Format, Output
+from crmsync.cli.progress import ProgressObserver
+from crmsync.cli.session import open_session
+from crmsync.models.plans import FieldEffect, MappingPreview
+from crmsync.models.records import Side
+
+_WIDEST: Final = 60
+
+app = typer.Typer(help="Look at what a changed mapping would do, before it does it.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps `preview` a command below `mapping` while it is the only one."""
+
+
+@app.command()
+def preview(
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    integration: IntegrationOption = None,
+    object_name: ObjectOption = None,
+    format_: FormatOption = Format.HUMAN,
+) -> int:
+    """Compare the file's mappings with those of the last sync, and show what the next one would write, by field."""
+    return run_interruptible(_preview, Selection(config, integration, object_name), Output(format_))
+
+
+async def _preview(selection: Selection, output: Output) -> int:
+    config = load_config(selection.path)
+    progress = ProgressObserver(output.err)
+    found: list[tuple[str, str, MappingPreview]] = []
+    async with open_session(config, [progress]) as session, session.local() as local:
+        known = {section.id for section in await session.known(selection.integration)}
+        for target in session.targets(selection):
+            name, section = target.object_name, config.objects[target.integration.id].get(target.object_name)
+            if target.integration.id not in known:
+                raise UsageProblemError(
+                    f"{target.integration.id} was never synced: see what a sync does by `crmsync plan`"
+                )
+            if section is None or section.mapping is None:
+                raise UsageProblemError(f"the file has no mapping for {name} to compare")
+            await session.check(target, local)
+            with progress.drawing(enabled=output.interactive), session.locating(target):
+                made = await session.crm.preview_mapping(
+                    target.integration.id, name, section.mapping, local, options=config.content.run
+                )
+            found.append((target.integration.id, name, made))
+            output.show(*_views(made))
+    output.result({"previews": [_payload(*one) for one in found]})
+    return exit_code_of_runs([made.plan.report.status for _, _, made in found])
+
+
+def _views(made: MappingPreview) -> Iterator[RenderableType]:
+    if made.changes:
+        rows = [
+            (one.field or "(the object)", one.setting, _shown(one.before), _shown(one.after)) for one in made.changes
+        ]
+        yield tables.table("mapping", "setting", "before", "after", rows=rows)
+    else:
+        yield Text("the mapping is the one of the last sync")
+    if effects := made.plan.effects():
+        yield tables.table("written to", "field", "records", "new ones", "overwritten", rows=_effects(effects))
+    yield from tables.report_views(made.plan.report)
+
+
+def _effects(effects: Sequence[FieldEffect]) -> list[tuple[object, ...]]:
+    names = {Side.LOCAL: "local", Side.REMOTE: "CRM"}
+    return [(names[one.side], one.field, one.writes, one.creates, one.overwrites) for one in effects]
+
+
+def _shown(part: Any) -> str:
+    text = "" if part is None else json.dumps(part, ensure_ascii=False)
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+
+
+def _payload(integration_id: str, object_name: str, made: MappingPreview) -> dict[str, Any]:
+    return {
+        "integration_id": integration_id,
+        "object": object_name,
+        "changes": [attrs.asdict(one) for one in made.changes],
+        "effects": [{**attrs.asdict(one), "side": one.side.value} for one in made.plan.effects()],
+        "report": payloads.report_payload(made.plan.report),
+    }
