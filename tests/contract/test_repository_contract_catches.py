@@ -11,7 +11,7 @@ import anyio
 import attrs
 import pytest
 
-from crmsync.errors import ConcurrentUpdateError, LeaseLostError, NotFoundError, StorageError
+from crmsync.errors import ConcurrentUpdateError, LeaseLostError, StorageError
 from crmsync.models.integrations import Integration, MappingTemplate
 from crmsync.models.records import Side
 from crmsync.models.state import (
@@ -19,7 +19,9 @@ from crmsync.models.state import (
     Allowance,
     CallUsage,
     Conflict,
+    ConflictSelection,
     ConflictStatus,
+    Decision,
     JournalEntry,
     Lease,
     Link,
@@ -181,11 +183,56 @@ class NeverClearsTheJournal(MemoryRepository):
 
 
 class DecidesResolvedConflicts(MemoryRepository):
-    async def decide_conflict(self, integration_id: str, conflict_id: str, winner: Side, *, now: datetime) -> Conflict:
-        try:
-            return await super().decide_conflict(integration_id, conflict_id, winner, now=now)
-        except NotFoundError:
-            return attrs.evolve(await self.get_conflict(integration_id, conflict_id), winner=winner)
+    async def decide_conflicts(
+        self, integration_id: str, decisions: Mapping[str, Decision], *, now: datetime
+    ) -> list[Conflict]:
+        known = await self.list_conflicts(integration_id)
+        decided = [one for one in known if one.id in decisions]
+        self._conflicts_of(integration_id).update(
+            {one.id: attrs.evolve(one, status=ConflictStatus.DECIDED, winner=Side.LOCAL) for one in decided}
+        )
+        return decided
+
+
+class OpensWhatWasDecided(MemoryRepository):
+    """A page that began before the decision takes it back."""
+
+    async def acknowledge(self, lease: Lease, acknowledgement: Acknowledgement) -> None:
+        known = self._conflicts_of(lease.integration_id)
+        for conflict in acknowledgement.conflicts:
+            known.pop(conflict.id, None)
+        await super().acknowledge(lease, acknowledgement)
+
+
+class ErasesTheRows(MemoryRepository):
+    async def erase_conflict_values(self, integration_id: str, selection: ConflictSelection, *, now: datetime) -> int:
+        count = await super().erase_conflict_values(integration_id, selection, now=now)
+        known = self._conflicts_of(integration_id)
+        for conflict in await self.list_conflicts(integration_id):
+            if conflict.erased_at:
+                del known[conflict.id]
+        return count
+
+
+class WritesBlanksForErasedValues(MemoryRepository):
+    """Keeps a decision whose value is gone."""
+
+    async def erase_conflict_values(self, integration_id: str, selection: ConflictSelection, *, now: datetime) -> int:
+        decided = await self.list_conflicts(integration_id, statuses=[ConflictStatus.DECIDED])
+        count = await super().erase_conflict_values(integration_id, selection, now=now)
+        for conflict in decided:
+            self._conflicts_of(integration_id)[conflict.id] = attrs.evolve(conflict, given_value=None, erased_at=now)
+        return count
+
+
+class ErasesTheNewestFirst(MemoryRepository):
+    async def erase_conflict_values(self, integration_id: str, selection: ConflictSelection, *, now: datetime) -> int:
+        if selection.limit is None or selection.settled_until is None:
+            return await super().erase_conflict_values(integration_id, selection, now=now)
+        settled = [one for one in await self.list_conflicts(integration_id, selection.entity_type) if one.resolved_at]
+        newest = sorted(settled, key=lambda one: one.resolved_at or now, reverse=True)[: selection.limit]
+        narrowed = attrs.evolve(selection, ids=tuple(one.id for one in newest))
+        return await super().erase_conflict_values(integration_id, narrowed, now=now)
 
 
 class ForgetsResolved(MemoryRepository):
@@ -369,6 +416,13 @@ BROKEN: list[tuple[type[MemoryRepository], Promise]] = [
     (ListsTheJournalBackwards, RepositoryContract.test_entries_are_listed_as_they_were_added_in_order),
     (NeverClearsTheJournal, RepositoryContract.test_acknowledged_entries_are_gone),
     (DecidesResolvedConflicts, RepositoryContract.test_there_is_nothing_to_decide_on_a_resolved_or_unknown_conflict),
+    (OpensWhatWasDecided, RepositoryContract.test_what_was_decided_while_a_page_was_worked_on_stays_decided),
+    (ErasesTheRows, RepositoryContract.test_values_are_erased_and_the_rows_stay),
+    (
+        WritesBlanksForErasedValues,
+        RepositoryContract.test_an_erased_value_that_was_to_be_written_takes_its_decision_along,
+    ),
+    (ErasesTheNewestFirst, RepositoryContract.test_what_is_erased_is_chosen_by_object_record_age_and_number),
     (ForgetsResolved, RepositoryContract.test_a_page_resolves_conflicts),
     (ListsLogsOldestFirst, RepositoryContract.test_logs_are_listed_newest_first),
     (KeepsBothTemplates, RepositoryContract.test_a_template_replaces_the_one_of_its_provider_and_name),

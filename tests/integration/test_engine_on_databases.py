@@ -10,7 +10,7 @@ import pytest
 from crmsync.models.mappings import ConflictPolicy, ObjectMapping, two_way
 from crmsync.models.records import Side
 from crmsync.models.runs import RunStatus
-from crmsync.models.state import ConflictStatus
+from crmsync.models.state import ConflictStatus, Decision
 from crmsync.storage.sql import open_repository
 from crmsync.testing.faults import Crash, Fault, FaultyStore, When
 from crmsync.testing.world import World, world
@@ -64,7 +64,7 @@ async def test_a_decision_on_a_conflict_outlives_the_process_and_is_carried_out(
     assert (await w.sync()).status is RunStatus.PARTIAL
     (conflict,) = await w.repository.list_conflicts("db", statuses=(ConflictStatus.OPEN,))
     assert (conflict.local_value, conflict.remote_value) == ("Anna", "Anne")
-    await w.repository.decide_conflict("db", conflict.id, Side.REMOTE, now=w.clock.now())
+    await w.repository.decide_conflicts("db", {conflict.id: Decision(Side.REMOTE)}, now=w.clock.now())
     await w.sync()
     assert w.local.snapshot()[local]["name"] == "Anne"
     assert (await w.sync()).status is RunStatus.SUCCESS

@@ -52,6 +52,7 @@ from crmsync import (
 )
 from crmsync.errors import DeleteGuardError, MappingError, RateLimitedError, TransientError
 from crmsync.models.events import RunFinished, SyncEvent
+from crmsync.models.inbox import ConflictRule, RuleOutcome, RuleWinner, ValuePattern
 from crmsync.models.problems import Problem
 from crmsync.models.records import ChangePage, Missing, Operation, Outcome, Record
 from crmsync.models.results import ConnectionReport, Disconnection, SyncAction
@@ -149,6 +150,10 @@ async def facade(local: RecordStore, repository: SyncRepository, vault: Vault) -
         assert_type(await crm.conflicts("acme", statuses=[ConflictStatus.OPEN]), list[Conflict])
         assert_type(await crm.conflict("acme", "c1"), Conflict)
         assert_type(await crm.resolve_conflict("acme", "c1", Side.REMOTE), Conflict)
+        assert_type(await crm.resolve_conflict("acme", "c1", value="Ada", by="me"), Conflict)
+        rule = ConflictRule(winner=RuleWinner.NEWEST, field="Phone", values=ValuePattern.SAME_LETTERS)
+        assert_type(await crm.resolve_conflicts("acme", rule, dry_run=True), RuleOutcome)
+        assert_type(await crm.erase_conflict_values("acme", settled=True), int)
         assert_type(await crm.logs("acme"), list[SyncLog])
         async with crm.provider("acme") as provider:
             await verbs(provider)

@@ -64,10 +64,19 @@ def conflict_payload(conflict: Conflict) -> dict[str, Any]:
         "status": conflict.status.value,
         "local_value": value(conflict.local_value),
         "remote_value": value(conflict.remote_value),
+        "local_changed_at": _moment(conflict.local_changed_at),
+        "local_changed_by": conflict.local_changed_by,
+        "remote_changed_at": _moment(conflict.remote_changed_at),
+        "remote_changed_by": conflict.remote_changed_by,
         "winner": conflict.winner.value if conflict.winner else None,
+        "given_value": value(conflict.given_value),
+        "decided_by": conflict.decided_by,
+        "decided_at": _moment(conflict.decided_at),
         "run_id": conflict.run_id,
+        "resolved_run_id": conflict.resolved_run_id,
         "created_at": _moment(conflict.created_at),
         "resolved_at": _moment(conflict.resolved_at),
+        "erased_at": _moment(conflict.erased_at),
     }
 
 

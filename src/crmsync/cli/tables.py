@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -187,9 +188,9 @@ def conflicts_table(conflicts: Sequence[Conflict]) -> Table:
             one.id[:SHORT_ID],
             Text(f"{plain(one.entity_type)}\n{plain(one.markmail_id)}"),
             one.field if one.field == one.crm_field else Text(f"{plain(one.field)}\n{plain(one.crm_field)}"),
-            shown_value(one.local_value),
-            shown_value(one.remote_value),
-            one.status.value + (f": {SIDE_NAMES[one.winner]}" if one.winner else ""),
+            _held(one, one.local_value),
+            _held(one, one.remote_value),
+            one.status.value + (f": {winner}" if (winner := _winner(one)) else ""),
         )
         for one in conflicts
     ]
@@ -275,6 +276,16 @@ def connection_views(integration_id: str, report: ConnectionReport) -> list[Rend
     return views
 
 
+def _held(conflict: Conflict, value: object) -> Text:
+    return Text("(erased)", style="dim") if conflict.erased_at else Text(shown_value(value))
+
+
+def _winner(conflict: Conflict) -> str:
+    if conflict.winner is not None:
+        return SIDE_NAMES[conflict.winner]
+    return "" if conflict.decided_at is None else "a given value"
+
+
 def conflict_view(conflict: Conflict) -> Table:
     """One conflict in full, values uncut."""
     rows = [(name, text) for name, text in _conflict_rows(conflict) if text]
@@ -286,10 +297,23 @@ def _conflict_rows(conflict: Conflict) -> Iterable[tuple[str, str]]:
     yield "local id", conflict.markmail_id
     yield "CRM id", conflict.crm_id or ""
     yield "field", f"{conflict.field} / {conflict.crm_field}"
-    yield "local value", "(blank)" if conflict.local_value is None else str(conflict.local_value)
-    yield "CRM value", "(blank)" if conflict.remote_value is None else str(conflict.remote_value)
+    if not conflict.erased_at:
+        yield "local value", "(blank)" if conflict.local_value is None else str(conflict.local_value)
+        yield "CRM value", "(blank)" if conflict.remote_value is None else str(conflict.remote_value)
+        yield "given value", "" if conflict.given_value is None else str(conflict.given_value)
+    yield "local record changed", _when(conflict.local_changed_at, conflict.local_changed_by)
+    yield "CRM record changed", _when(conflict.remote_changed_at, conflict.remote_changed_by)
     yield "policy", conflict.policy
     yield "status", conflict.status.value
-    yield "winner", SIDE_NAMES[conflict.winner] if conflict.winner else ""
-    yield "found", f"{conflict.created_at:%Y-%m-%d %H:%M:%S} UTC" if conflict.created_at else ""
-    yield "settled", f"{conflict.resolved_at:%Y-%m-%d %H:%M:%S} UTC" if conflict.resolved_at else ""
+    yield "winner", _winner(conflict)
+    yield "found", _when(conflict.created_at)
+    yield "found by run", conflict.run_id
+    yield "decided", _when(conflict.decided_at, conflict.decided_by)
+    yield "settled", _when(conflict.resolved_at)
+    yield "settled by run", conflict.resolved_run_id or ""
+    yield "values erased", _when(conflict.erased_at)
+
+
+def _when(moment: dt.datetime | None, by: str | None = None) -> str:
+    when = f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
+    return f"{when} by {by}".strip() if by else when

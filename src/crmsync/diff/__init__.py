@@ -8,7 +8,8 @@ from crmsync.diff.drift import FieldDrift, field_drifts, forget_fields
 from crmsync.diff.merge import Merger
 from crmsync.diff.overwrites import OverwriteLimits, holds_value, overwrites
 from crmsync.diff.planner import DeleteAction, DeleteDecision, decide_delete, delete_limit, merge_new, operation
-from crmsync.diff.settle import SideResult, settle
+from crmsync.diff.policies import Verdict
+from crmsync.diff.settle import SideResult, settle, took_effect
 
 __all__ = [
     "BLANK_SHADOW",
@@ -23,6 +24,7 @@ __all__ = [
     "OverwriteLimits",
     "Shadow",
     "SideResult",
+    "Verdict",
     "decide_delete",
     "delete_limit",
     "field_drifts",
@@ -33,4 +35,5 @@ __all__ = [
     "overwrites",
     "settle",
     "sync_hash",
+    "took_effect",
 ]

@@ -17,6 +17,7 @@ from crmsync.diff.echoes import is_lossy_image
 from crmsync.diff.policies import (
     FLOWS,
     Meeting,
+    Verdict,
     decide,
     flows_to,
     is_blank,
@@ -29,7 +30,7 @@ from crmsync.models.problems import Problem
 from crmsync.models.records import MISSING, Record, Side
 from crmsync.protocols.conversion import Conversion, FieldRule, LossKind, RecordRule, elements_of
 
-Decided = Mapping[str, Side]
+Decided = Mapping[str, Verdict]
 """People's decisions on parked conflicts, by local field name."""
 
 
@@ -228,7 +229,7 @@ class Merger:
         protected = is_restrictive(cell.rule, source.other, cell.normal(source.other))
         return not protected or not is_blank(cell.normal(source))
 
-    def _first_meeting(self, cell: _Cell, chosen: Side | None) -> FieldDecision:
+    def _first_meeting(self, cell: _Cell, chosen: Verdict | None) -> FieldDecision:
         for blank in Side:
             if is_blank(cell.normal(blank)):
                 if flows_to(cell.rule, blank) in (*FLOWS, Enforcement.FILL_BLANK):
@@ -238,7 +239,7 @@ class Merger:
                 return FieldDecision(cell.rule)
         return self._conflict(cell, chosen)
 
-    def _conflict(self, cell: _Cell, chosen: Side | None) -> FieldDecision:
+    def _conflict(self, cell: _Cell, chosen: Verdict | None) -> FieldDecision:
         rule = cell.rule
         if not any(writes_over(rule, side, cell.normal(side)) for side in Side):
             return FieldDecision(rule)
@@ -273,11 +274,13 @@ class Merger:
         return attrs.evolve(decision, conflict=note)
 
     def _replace_both(self, cell: _Cell, value: object) -> FieldDecision:
-        """A custom policy made a value of its own, in local form."""
+        """A custom policy made a value of its own, or a person gave one, in local form."""
         rule = cell.rule
         converted = rule.to_remote(value)
         if converted.rejected:
             return _rejected(rule, converted)
+        if rule.required and is_blank(rule.normal_remote(converted.value)):
+            return FieldDecision(rule, hold=True, problem=_required(rule, Side.REMOTE))
         local = value if rule.normal_local(value) != cell.local_normal else MISSING
         remote = converted.value if rule.normal_remote(converted.value) != cell.remote_normal else MISSING
         note = ConflictNote(rule, rule.policy, cell.local_value, cell.remote_value)

@@ -51,13 +51,13 @@ def writes_over(rule: FieldRule, target: Side, target_normal: object) -> bool:
     return enforcement in FLOWS or (enforcement is Enforcement.FILL_BLANK and is_blank(target_normal))
 
 
-def decide(meeting: Meeting, chosen: Side | None) -> Verdict:
+def decide(meeting: Meeting, chosen: Verdict | None) -> Verdict:
     """The verdict of a person if there is one, else that of the directions, else that of the policy."""
     rule = meeting.rule
     if rule.policy is ConflictPolicy.MOST_RESTRICTIVE:
         return Verdict(_most_restrictive(meeting))
     if chosen is not None:
-        return Verdict(chosen)
+        return chosen
     over_remote = writes_over(rule, Side.REMOTE, meeting.remote_normal)
     over_local = writes_over(rule, Side.LOCAL, meeting.local_normal)
     if over_remote != over_local:

@@ -51,7 +51,7 @@ def settle(
         _keep_first(final_remote, rule.remote, theirs)
         before = (old_local.fields.get(tag), old_remote.fields.get(tag))
         after = _digests(
-            merger, rule, decision, before, (ours, theirs), settled=_settled(merge, decision, local, remote)
+            merger, rule, decision, before, (ours, theirs), settled=took_effect(merge, decision, local, remote)
         )
         if after[0] is not None and after[1] is not None:
             new_local[tag], new_remote[tag] = after[0], after[1]
@@ -75,7 +75,8 @@ def _final(record: Record | None, name: str, written: object, result: SideResult
     return record.fields.get(name, MISSING)
 
 
-def _settled(merge: Merge, decision: FieldDecision | None, local: SideResult, remote: SideResult) -> bool:
+def took_effect(merge: Merge, decision: FieldDecision | None, local: SideResult, remote: SideResult) -> bool:
+    """Whether a field came to rest: nothing of it is held back, and every write that it needed was made."""
     if merge.rejected:
         return False
     if decision is None:

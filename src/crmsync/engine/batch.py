@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import uuid
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 
 import attrs
 
-from crmsync.diff import ConflictNote, SideResult, merge_new, operation, overwrites, settle, sync_hash
+from crmsync.diff import SideResult, merge_new, operation, overwrites, settle, sync_hash
 from crmsync.diff.digests import canonical
+from crmsync.engine.conflicts import conflicts_of, verdicts_on
 from crmsync.engine.context import RunContext
 from crmsync.engine.overwrites import guard_overwrites
 from crmsync.engine.work import Work
@@ -21,7 +20,7 @@ from crmsync.models.events import PageAcknowledged, RecordRejected
 from crmsync.models.plans import PlannedRecord, PlannedWrite
 from crmsync.models.problems import Problem
 from crmsync.models.records import Outcome, OutcomeStatus, Side
-from crmsync.models.state import Acknowledgement, Conflict, ConflictStatus, Cursors, Link, LinkStatus
+from crmsync.models.state import Acknowledgement, Conflict, Cursors, Link, LinkStatus
 
 Gate = Callable[[Work, str], bool]
 """Whether a record's writes, by their fingerprint, may be carried out; applying a plan lets only what it holds pass."""
@@ -80,11 +79,8 @@ def _decide(ctx: RunContext, work: Work) -> None:
     if work.quarantine is not None:
         return
     if work.local is not None and work.remote is not None:
-        decided = {
-            name: c.winner for name, c in work.conflicts.items() if c.status is ConflictStatus.DECIDED and c.winner
-        }
         shadows = (work.link.local_shadow, work.link.remote_shadow)
-        work.merge = ctx.merger.merge(work.local, work.remote, *shadows, decided)
+        work.merge = ctx.merger.merge(work.local, work.remote, *shadows, verdicts_on(ctx, work))
     elif work.local is not None:
         work.merge = merge_new(ctx.merger, Side.LOCAL, work.local)
     elif work.remote is not None:
@@ -195,7 +191,7 @@ def _acknowledgement(
         else:
             _count(ctx, work)
             link = _settled_link(ctx, work)
-            found, settled = _conflicts(ctx, work, link)
+            found, settled = conflicts_of(ctx, work, link, {side: _result(work, side) for side in Side})
             conflicts += found
             resolved += settled
         removed += work.replaces
@@ -303,66 +299,3 @@ def _candidates(error: CRMError) -> tuple[str, ...]:
     if isinstance(error, DuplicateError) and error.existing_id:
         return (error.existing_id,)
     return ()
-
-
-def _conflicts(ctx: RunContext, work: Work, link: Link) -> tuple[list[Conflict], list[str]]:
-    """The conflicts to store, and the ids of those that no longer wait."""
-    if work.merge is None:
-        return [], []
-    notes = {note.rule.local: note for note in work.merge.conflicts}
-    failed = {d.rule.local for d in work.merge.decisions.values() if d.hold and not (d.conflict and d.conflict.parked)}
-    stored = [_conflict(ctx, link, note) for note in notes.values() if _carried_out(work, note)]
-    resolved = [
-        conflict.id
-        for name, conflict in work.conflicts.items()
-        if name not in failed and not (name in notes and (notes[name].parked or not _carried_out(work, notes[name])))
-    ]
-    return stored, resolved
-
-
-def _carried_out(work: Work, note: ConflictNote) -> bool:
-    """Whether the winner was written; a conflict whose write failed is met again in the next run."""
-    if note.parked:
-        return True
-    losers = [note.winner.other] if note.winner else list(Side)
-    names = {Side.LOCAL: note.rule.local, Side.REMOTE: note.rule.remote}
-    return all(side not in work.operations or _result(work, side).wrote(names[side]) for side in losers)
-
-
-def _conflict(ctx: RunContext, link: Link, note: ConflictNote) -> Conflict:
-    now = ctx.clock.now()
-    seed = f"{link.integration_id}\0{link.entity_type}\0{link.markmail_id}\0{note.rule.local}"
-    identity = seed if note.parked else f"{seed}\0{ctx.run_id}"
-    return Conflict(
-        hashlib.sha256(identity.encode()).hexdigest()[:32],
-        link.integration_id,
-        link.entity_type,
-        link.markmail_id,
-        link.crm_id,
-        note.rule.local,
-        note.rule.remote,
-        str(note.policy),
-        ConflictStatus.OPEN if note.parked else ConflictStatus.RESOLVED,
-        jsonable(note.local_value),
-        jsonable(note.remote_value),
-        note.winner,
-        ctx.run_id,
-        now,
-        None if note.parked else now,
-    )
-
-
-def jsonable(value: object) -> object:
-    """A value as JSON can hold it, for a person to read."""
-    match value:
-        case None | bool() | int() | float() | str():
-            return value
-        case dt.datetime() | dt.date() | dt.time():
-            return value.isoformat()
-        case Decimal():
-            return str(value)
-        case tuple() | list():
-            return [jsonable(item) for item in value]
-        case set() | frozenset():
-            return sorted(str(jsonable(item)) for item in value)
-    return str(value)

@@ -9,6 +9,7 @@ import attrs
 
 from crmsync.diff import DeleteAction, decide_delete, delete_limit
 from crmsync.engine.batch import Gate, fingerprint, stale_link
+from crmsync.engine.conflicts import attach_conflicts, waiting_ids
 from crmsync.engine.context import LIVE, RunContext, id_of, shadow_of
 from crmsync.engine.intake import Intake
 from crmsync.engine.keyindex import KeySet
@@ -111,6 +112,8 @@ async def carry_out_deletes(ctx: RunContext, queue: DeleteQueue, *, gate: Gate |
             ctx.tally.sides[side].count_outcome(outcome)
     links = [stale_link(f.link) if f in stale else _farewell_link(ctx, f) for f in farewells]
     spared = [_spared(ctx, f) for f in farewells if f.action is DeleteAction.SPARE]
+    parted = [f.link for f, link in zip(farewells, links, strict=True) if link.status not in LIVE]
+    await ctx.acknowledge(Acknowledgement(resolved_conflicts=await waiting_ids(ctx, parted)))
     for start in range(0, len(links), _SCAN):
         await ctx.acknowledge(Acknowledgement(links=tuple(links[start : start + _SCAN])))
     if spared:
@@ -262,7 +265,7 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
     taken = await ctx.links(Side.REMOTE, targets)
     remotes = await ctx.remote.get(targets, fields=ctx.fields(Side.REMOTE))
     locals_ = await ctx.local.get([link.markmail_id for link in links.values()], fields=ctx.fields(Side.LOCAL))
-    intake, separated, superseded = Intake(), list[Link](), list[str]()
+    intake, separated, superseded, parted = Intake(), list[Link](), list[str](), list[Link]()
     for loser, survivor in survivors.items():
         remote, link = remotes.get(survivor), links.get(loser)
         if remote is None and link is not None:
@@ -277,6 +280,7 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
             )
             ctx.tally.add_problem(link, problem)
             separated.append(attrs.evolve(link, status=LinkStatus.UNLINKED, remote_shadow=b"", problems=(problem,)))
+            parted.append(link)
             continue
         shadow = ctx.merger.still_true(Side.REMOTE, remote, link.remote_shadow)
         moved = attrs.evolve(link, crm_id=survivor, remote_shadow=shadow)
@@ -288,5 +292,9 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
         if placeholder is not None:
             superseded.append(placeholder.markmail_id)
     if separated or superseded:
-        await ctx.acknowledge(Acknowledgement(links=tuple(separated), removed_links=tuple(superseded)))
+        resolved = await waiting_ids(ctx, parted)
+        await ctx.acknowledge(
+            Acknowledgement(links=tuple(separated), removed_links=tuple(superseded), resolved_conflicts=resolved)
+        )
+    await attach_conflicts(ctx, intake.works)
     return intake

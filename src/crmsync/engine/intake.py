@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import attrs
 
 from crmsync.diff import BLANK_SHADOW
+from crmsync.engine.conflicts import attach_conflicts
 from crmsync.engine.context import RunContext, id_of, shadow_of
 from crmsync.engine.matching import Matcher
 from crmsync.engine.work import Work
 from crmsync.models.records import Record, Side
-from crmsync.models.state import ConflictStatus, Link, LinkStatus
+from crmsync.models.state import Link, LinkStatus
 
 _ASIDE = (LinkStatus.DELETED, LinkStatus.UNLINKED)
 
@@ -88,19 +89,3 @@ async def _pair_up(ctx: RunContext, side: Side, changed: Sequence[tuple[Link, Re
         else:
             intake.works.append(Work(link, counterpart, record))
     await attach_conflicts(ctx, intake.works)
-
-
-async def attach_conflicts(ctx: RunContext, works: Sequence[Work]) -> None:
-    """Load what waits on these records, with the decisions that people made meanwhile."""
-    waiting = {w.link.markmail_id: w for w in works if w.link.status in (LinkStatus.CONFLICT, LinkStatus.REJECTED)}
-    if not waiting:
-        return
-    conflicts = await ctx.repository.list_conflicts(
-        ctx.integration_id,
-        ctx.entity_type,
-        statuses=(ConflictStatus.OPEN, ConflictStatus.DECIDED),
-        markmail_ids=list(waiting),
-        limit=100 * len(waiting),
-    )
-    for conflict in conflicts:
-        waiting[conflict.markmail_id].conflicts[conflict.field] = conflict

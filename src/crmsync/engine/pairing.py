@@ -5,9 +5,9 @@ from __future__ import annotations
 import attrs
 
 from crmsync.diff import BLANK_SHADOW
+from crmsync.engine.conflicts import attach_conflicts
 from crmsync.engine.context import LIVE, RunContext, shadow_of
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
-from crmsync.engine.intake import attach_conflicts
 from crmsync.engine.recovery import recover
 from crmsync.engine.retrying import carry
 from crmsync.engine.work import Work

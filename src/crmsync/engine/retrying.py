@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crmsync.engine.batch import Gate, carry_out
+from crmsync.engine.conflicts import attach_conflicts
 from crmsync.engine.context import RunContext, id_of, shadow_of
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
-from crmsync.engine.intake import attach_conflicts
 from crmsync.engine.matching import Matcher
 from crmsync.engine.work import Work
 from crmsync.models.records import Record, Side

@@ -12,6 +12,7 @@ import attrs
 
 from crmsync.diff import Digester, Merger
 from crmsync.engine.budget import RunBudget
+from crmsync.engine.conflicts import erase_old_values
 from crmsync.engine.context import RunContext, count_links
 from crmsync.engine.estimating import estimate_apply
 from crmsync.engine.lease import RunLease
@@ -204,6 +205,7 @@ class Runner:
         return timedelta(seconds=1) + max(self.local.limits.time_precision, self.remote.limits.time_precision)
 
     async def _finished(self, ctx: RunContext) -> RunReport:
+        await erase_old_values(ctx)
         for side, store in ((Side.LOCAL, self.local), (Side.REMOTE, self.remote)):
             if isinstance(store, SupportsProblems):
                 ctx.tally.add_unusable(side, store.problems())

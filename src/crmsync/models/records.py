@@ -50,7 +50,8 @@ class Record:
 
     ``key`` is the external key it carries (on the remote side the ``markmail_id`` written there). ``modified_at`` is
     aware UTC in the side's precision. ``version`` changes whenever the record does, if the side has such a thing.
-    ``modified_by_self`` is True when the last change was made with our own credential, None when unknown.
+    ``modified_by`` names who made the last change, in the side's own words, None when unknown; ``modified_by_self`` is
+    True when it was made with our own credential, None when unknown.
     ``merged_into`` names the surviving record when a merge deleted this one.
     """
 
@@ -59,6 +60,7 @@ class Record:
     key: str | None = None
     modified_at: datetime | None = None
     version: str | None = None
+    modified_by: str | None = None
     modified_by_self: bool | None = None
     deleted: bool = False
     merged_into: str | None = None

@@ -132,8 +132,13 @@ class ConflictStatus(enum.StrEnum):
 class Conflict:
     """Both sides changed one field to different values. The values are JSON-able and never shown by ``repr``.
 
-    ``id`` is stable for (link, field) while open. ``winner`` is the side whose value was kept or chosen, None while
-    open, or when a merged or given value won. The losing value is kept: what was overwritten is never just gone.
+    ``id`` is stable for (link, field) until it is resolved. ``winner`` is the side whose value was kept or chosen, None
+    while open, or when a merged or given value won; ``given_value`` is what a person gave, in the local form. What was
+    overwritten is never just gone: both values are kept after the resolution, too, until ``erased_at``.
+
+    ``local_changed_at`` and ``_by`` say when each side's record was last changed before they met, and by whom in the
+    side's own words (a user's id, say); None: the side does not know. ``decided_by`` is who chose, as the caller named
+    them. ``run_id`` is the run that met the conflict, ``resolved_run_id`` the one that wrote the resolution.
     """
 
     id: str
@@ -151,6 +156,41 @@ class Conflict:
     run_id: str = ""
     created_at: datetime | None = None
     resolved_at: datetime | None = None
+    local_changed_at: datetime | None = None
+    local_changed_by: str | None = None
+    remote_changed_at: datetime | None = None
+    remote_changed_by: str | None = None
+    given_value: Any = attrs.field(default=None, repr=False)
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+    resolved_run_id: str | None = None
+    erased_at: datetime | None = None
+
+
+@attrs.frozen(slots=True)
+class Decision:
+    """What someone chose for a conflict: the value of the side ``winner``, or with None ``value``, in the local form.
+
+    ``value`` is JSON-able, and None for a blank. ``by`` names who chose.
+    """
+
+    winner: Side | None = None
+    value: Any = attrs.field(default=None, repr=False)
+    by: str = ""
+
+
+@attrs.frozen(slots=True)
+class ConflictSelection:
+    """Some conflicts of an integration: those that meet every condition that is given.
+
+    ``settled_until``: resolved, and not later than this. ``limit``: not more than this many, the longest settled first.
+    """
+
+    entity_type: str | None = None
+    ids: tuple[str, ...] | None = None
+    markmail_ids: tuple[str, ...] | None = None
+    settled_until: datetime | None = None
+    limit: int | None = None
 
 
 @attrs.frozen(slots=True)
@@ -201,7 +241,8 @@ class Acknowledgement:
 
     ``links`` are inserted or replaced (by integration, object, markmail_id); ``removed_links`` are markmail_ids whose
     rows go away (applied before the inserts); ``conflicts`` are inserted or replaced by id; ``resolved_conflicts`` are
-    ids to mark resolved; ``done`` are op_ids to drop from the journal; ``cursors`` None leaves the cursors as they are.
+    ids to mark resolved by the run that owns the lease; ``done`` are op_ids to drop from the journal; ``cursors`` None
+    leaves the cursors as they are. An open conflict does not replace one that was decided meanwhile.
     """
 
     links: tuple[Link, ...] = ()

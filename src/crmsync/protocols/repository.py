@@ -8,13 +8,10 @@ from datetime import date, datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 from crmsync.models.integrations import Integration, MappingTemplate
-from crmsync.models.records import Side
 from crmsync.models.state import (
     Acknowledgement,
     Allowance,
     CallUsage,
-    Conflict,
-    ConflictStatus,
     Cursors,
     JournalEntry,
     Lease,
@@ -23,10 +20,11 @@ from crmsync.models.state import (
     RemoteJob,
     SyncLog,
 )
+from crmsync.protocols.conflicts import ConflictRepository
 
 
 @runtime_checkable
-class SyncRepository(Protocol):
+class SyncRepository(ConflictRepository, Protocol):
     """Where the bookkeeping lives. Every method but those on integrations and templates is scoped to one integration.
 
     Everything raises `StorageError` when the storage fails. Times are aware UTC. Methods are safe for concurrent calls.
@@ -145,29 +143,6 @@ class SyncRepository(Protocol):
         """Store a page's results in one transaction, fenced by the lease. Sets created_at/updated_at of links.
 
         :raises LeaseLostError: the lease was taken by another; nothing is stored.
-        """
-        ...
-
-    async def list_conflicts(
-        self,
-        integration_id: str,
-        entity_type: str | None = None,
-        *,
-        statuses: Sequence[ConflictStatus] = (),
-        markmail_ids: Sequence[str] | None = None,
-        limit: int = 1000,
-    ) -> list[Conflict]:
-        """Conflicts, oldest first."""
-        ...
-
-    async def get_conflict(self, integration_id: str, conflict_id: str) -> Conflict:
-        """:raises NotFoundError: there is none."""
-        ...
-
-    async def decide_conflict(self, integration_id: str, conflict_id: str, winner: Side, *, now: datetime) -> Conflict:
-        """Note someone's decision on an open conflict; the next run carries it out.
-
-        :raises NotFoundError: there is none, or it is resolved already.
         """
         ...
 

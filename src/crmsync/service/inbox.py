@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import attrs
+
+from crmsync.errors import ConfigurationError, NotFoundError
+from crmsync.models.inbox import ConflictRule, RuleOutcome
 from crmsync.models.records import Side
-from crmsync.models.state import Conflict, ConflictStatus
+from crmsync.models.state import Conflict, ConflictSelection, ConflictStatus, Decision
 from crmsync.service.opening import Opening
+
+_EVERY = 1_000_000
 
 
 class InboxVerbs(Opening):
@@ -27,9 +34,60 @@ class InboxVerbs(Opening):
         """:raises NotFoundError: there is none."""
         return await self.repository.get_conflict(integration_id, conflict_id)
 
-    async def resolve_conflict(self, integration_id: str, conflict_id: str, winner: Side) -> Conflict:
-        """Decide an open conflict; the next run writes the winner's value to the other side.
+    async def resolve_conflict(
+        self, integration_id: str, conflict_id: str, winner: Side | None = None, *, value: Any = None, by: str = ""
+    ) -> Conflict:
+        """Decide a conflict; the next run writes the winner's value to the other side.
+
+        With ``winner`` None it writes ``value`` to both: JSON-able, in the form that the local side has (text does,
+        also for a date or a number), None for a blank. ``by`` names who decided, for the record.
 
         :raises NotFoundError: there is none, or it is resolved already.
+        :raises StorageError: the value has no JSON form.
         """
-        return await self.repository.decide_conflict(integration_id, conflict_id, winner, now=self._clock.now())
+        decision = Decision(winner, value, by)
+        decided = await self.repository.decide_conflicts(integration_id, {conflict_id: decision}, now=self._clock.now())
+        if not decided:
+            msg = f"there is no conflict {conflict_id!r} in integration {integration_id!r} that waits for a decision"
+            raise NotFoundError(msg)
+        return decided[0]
+
+    async def resolve_conflicts(
+        self, integration_id: str, rule: ConflictRule, *, by: str = "", dry_run: bool = False
+    ) -> RuleOutcome:
+        """Decide all open conflicts that a rule applies to, all or none. A dry run tells which, and decides nothing."""
+        now = self._clock.now()
+        waiting = await self.conflicts(integration_id, rule.object_name, limit=_EVERY)
+        met = [(one, rule.winner_of(one)) for one in waiting if rule.applies_to(one, now)]
+        left = tuple(one for one, winner in met if winner is None)
+        if dry_run:
+            told: dict[str, Any] = {"status": ConflictStatus.DECIDED, "decided_by": by, "decided_at": now}
+            return RuleOutcome(tuple(attrs.evolve(one, winner=winner, **told) for one, winner in met if winner), left)
+        decisions = {one.id: Decision(winner, by=by) for one, winner in met if winner}
+        return RuleOutcome(tuple(await self.repository.decide_conflicts(integration_id, decisions, now=now)), left)
+
+    async def erase_conflict_values(
+        self,
+        integration_id: str,
+        *,
+        conflict_ids: Sequence[str] | None = None,
+        record_ids: Sequence[str] | None = None,
+        settled: bool = False,
+    ) -> int:
+        """Blank the values of conflicts at once: those that meet every condition given. Returns how many had values.
+
+        ``record_ids`` are local ids; ``settled`` leaves out what waits. The rows stay. An erased conflict can still be
+        decided; the run that writes the decision, or sees the record changed before, stores both values again. A
+        decision for a value that someone gave is taken back.
+
+        :raises ConfigurationError: no condition is given.
+        """
+        if conflict_ids is None and record_ids is None and not settled:
+            raise ConfigurationError("say which conflicts: by their ids, by their records, or the settled ones")
+        now = self._clock.now()
+        selection = ConflictSelection(
+            ids=None if conflict_ids is None else tuple(conflict_ids),
+            markmail_ids=None if record_ids is None else tuple(record_ids),
+            settled_until=now if settled else None,
+        )
+        return await self.repository.erase_conflict_values(integration_id, selection, now=now)

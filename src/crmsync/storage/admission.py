@@ -146,8 +146,13 @@ def settled_conflicts(lease: Lease, acknowledgement: Acknowledgement, now: datet
             conflict,
             local_value=json_copy(conflict.local_value),
             remote_value=json_copy(conflict.remote_value),
+            given_value=json_copy(conflict.given_value),
             created_at=now if conflict.created_at is None else as_utc(conflict.created_at),
             resolved_at=optional_utc(conflict.resolved_at),
+            local_changed_at=optional_utc(conflict.local_changed_at),
+            remote_changed_at=optional_utc(conflict.remote_changed_at),
+            decided_at=optional_utc(conflict.decided_at),
+            erased_at=optional_utc(conflict.erased_at),
         )
     return settled
 

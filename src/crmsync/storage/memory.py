@@ -13,7 +13,6 @@ from crmsync.errors import ConcurrentUpdateError, ConfigurationError, NotFoundEr
 from crmsync.models.state import (
     CallUsage,
     Conflict,
-    ConflictStatus,
     Cursors,
     JournalEntry,
     Lease,
@@ -23,13 +22,13 @@ from crmsync.models.state import (
     SyncLog,
 )
 from crmsync.storage import admission
+from crmsync.storage.memory_conflicts import MemoryConflicts, replace_conflicts, resolve_conflicts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from datetime import date
 
     from crmsync.models.integrations import Integration, MappingTemplate
-    from crmsync.models.records import Side
     from crmsync.models.state import Acknowledgement, Allowance
 
 _SCHEME = "memory://"
@@ -66,7 +65,7 @@ class _IntegrationState:
     calls: dict[date, CallUsage] = attrs.field(factory=dict)
 
 
-class MemoryRepository:
+class MemoryRepository(MemoryConflicts):
     """A `SyncRepository` in memory.
 
     No method gives way to another task while it works, so each is atomic. Use it from one event loop.
@@ -193,48 +192,12 @@ class MemoryRepository:
         _check_crm_ids(state, links, acknowledgement.removed_links)
         # From here on nothing can fail, so all of it happens.
         _replace_links(state, links, acknowledgement.removed_links)
-        self._replace_conflicts(lease.integration_id, conflicts, acknowledgement.resolved_conflicts, now)
+        stored = self._conflicts_of(lease.integration_id)
+        replace_conflicts(stored, conflicts.values())
+        resolve_conflicts(stored, acknowledgement.resolved_conflicts, lease.owner, now)
         for op_id in acknowledgement.done:
             state.journal.pop(op_id, None)
         state.cursors = acknowledgement.cursors or state.cursors
-
-    async def list_conflicts(
-        self,
-        integration_id: str,
-        entity_type: str | None = None,
-        *,
-        statuses: Sequence[ConflictStatus] = (),
-        markmail_ids: Sequence[str] | None = None,
-        limit: int = 1000,
-    ) -> list[Conflict]:
-        """See `SyncRepository`."""
-        records = None if markmail_ids is None else set(markmail_ids)
-        known = self._integrations.get(integration_id)
-        wanted = [
-            conflict
-            for conflict in (known.conflicts.values() if known else ())
-            if (entity_type is None or conflict.entity_type == entity_type)
-            and (not statuses or conflict.status in statuses)
-            and (records is None or conflict.markmail_id in records)
-        ]
-        wanted.sort(key=lambda conflict: (conflict.created_at or datetime.min.replace(tzinfo=UTC), conflict.id))
-        return [_own_values(conflict) for conflict in wanted[:limit]]
-
-    async def get_conflict(self, integration_id: str, conflict_id: str) -> Conflict:
-        """See `SyncRepository`."""
-        return _own_values(self._conflict(integration_id, conflict_id))
-
-    async def decide_conflict(self, integration_id: str, conflict_id: str, winner: Side, *, now: datetime) -> Conflict:
-        """See `SyncRepository`."""
-        conflict = self._conflict(integration_id, conflict_id)
-        if conflict.status is ConflictStatus.RESOLVED:
-            msg = f"conflict {conflict_id!r} is resolved already"
-            raise NotFoundError(msg)
-        decided = attrs.evolve(
-            conflict, status=ConflictStatus.DECIDED, winner=winner, resolved_at=admission.as_utc(now)
-        )
-        self._integrations[integration_id].conflicts[conflict_id] = decided
-        return _own_values(decided)
 
     async def add_log(self, log: SyncLog) -> None:
         """See `SyncRepository`."""
@@ -308,23 +271,9 @@ class MemoryRepository:
             raise admission.lost(lease)
         return state
 
-    def _conflict(self, integration_id: str, conflict_id: str) -> Conflict:
+    def _conflicts_of(self, integration_id: str) -> dict[str, Conflict]:
         known = self._integrations.get(integration_id)
-        if known is None or conflict_id not in known.conflicts:
-            msg = f"there is no conflict {conflict_id!r} in integration {integration_id!r}"
-            raise NotFoundError(msg)
-        return known.conflicts[conflict_id]
-
-    def _replace_conflicts(
-        self, integration_id: str, conflicts: dict[str, Conflict], resolved: Sequence[str], now: datetime
-    ) -> None:
-        stored = self._integrations[integration_id].conflicts
-        for key, conflict in conflicts.items():
-            known = stored.get(key)
-            stored[key] = conflict if known is None else attrs.evolve(conflict, created_at=known.created_at)
-        for key in resolved:
-            if key in stored and stored[key].status is not ConflictStatus.RESOLVED:
-                stored[key] = attrs.evolve(stored[key], status=ConflictStatus.RESOLVED, resolved_at=now)
+        return known.conflicts if known else {}
 
 
 def _holds(state: _ObjectState, lease: Lease) -> bool:
@@ -354,14 +303,6 @@ def _replace_links(state: _ObjectState, links: dict[str, Link], removed: Sequenc
         state.links[key] = attrs.evolve(link, created_at=created_at.get(key, link.created_at))
         if link.crm_id is not None:
             state.by_remote[link.crm_id] = key
-
-
-def _own_values(conflict: Conflict) -> Conflict:
-    return attrs.evolve(
-        conflict,
-        local_value=admission.json_copy(conflict.local_value),
-        remote_value=admission.json_copy(conflict.remote_value),
-    )
 
 
 _SHARED: dict[str, MemoryRepository] = {}

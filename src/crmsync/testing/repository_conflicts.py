@@ -11,7 +11,7 @@ import pytest
 
 from crmsync.errors import NotFoundError, StorageError
 from crmsync.models.records import OperationKind, Side
-from crmsync.models.state import Acknowledgement, Conflict, ConflictStatus
+from crmsync.models.state import Acknowledgement, Conflict, ConflictSelection, ConflictStatus, Decision
 from crmsync.protocols.repository import SyncRepository
 from crmsync.testing.repository_subject import (
     ABROAD,
@@ -91,13 +91,22 @@ class ConflictPromises(RepositorySubject):
             remote_value={"amount": 1.5, "none": None},
             winner=Side.REMOTE,
             resolved_at=NOW + timedelta(microseconds=5),
+            local_changed_at=NOW.astimezone(ABROAD),
+            local_changed_by="O'Brien",
+            remote_changed_at=NOW,
+            remote_changed_by="005000000000001AAA",
+            given_value={"given": "\x00"},
+            decided_by="é",
+            decided_at=NOW.astimezone(ABROAD),
+            resolved_run_id="run-2",
+            erased_at=NOW,
         )
         bare = conflict(2, crm_id=None, local_value=None, remote_value=0)
         await self.store(repository, full, bare)
         assert await repository.list_conflicts(OURS) == [full, bare]
         found = await repository.get_conflict(OURS, "k1")
         assert found == full
-        assert_utc(found.created_at, found.resolved_at)
+        assert_utc(found.created_at, found.resolved_at, found.local_changed_at, found.decided_at, found.erased_at)
 
     async def test_a_value_without_a_json_form_is_refused(self, repository: SyncRepository) -> None:
         for value in (object(), float("nan"), b"bytes"):
@@ -148,33 +157,60 @@ class ConflictPromises(RepositorySubject):
         listed = await repository.list_conflicts(OURS)
         assert [found.id for found in listed] == ["k1", "k2", "k3"], "what was overwritten must not be just gone"
         first, second, third = listed
-        assert attrs.evolve(first, resolved_at=None) == conflict(1, status=ConflictStatus.RESOLVED)
+        resolved = conflict(1, status=ConflictStatus.RESOLVED, resolved_run_id=lease.owner)
+        assert attrs.evolve(first, resolved_at=None) == resolved
         assert_utc(first.resolved_at)
         assert (second, third) == (before, conflict(3))
 
     async def test_a_decision_is_noted_and_may_change_until_it_is_carried_out(self, repository: SyncRepository) -> None:
-        """``resolved_at`` is the time of the decision, then that of the write."""
-        await self.store(repository, conflict(1))
-        decided = await repository.decide_conflict(OURS, "k1", Side.LOCAL, now=NOW)
-        assert decided == conflict(1, status=ConflictStatus.DECIDED, winner=Side.LOCAL, resolved_at=NOW)
-        changed = await repository.decide_conflict(OURS, "k1", Side.REMOTE, now=NOW.astimezone(ABROAD))
-        assert changed == conflict(1, status=ConflictStatus.DECIDED, winner=Side.REMOTE, resolved_at=NOW)
-        assert_utc(changed.resolved_at)
-        assert await repository.list_conflicts(OURS, statuses=[ConflictStatus.DECIDED]) == [changed]
-        await repository.acknowledge(await lease_of(repository), Acknowledgement(resolved_conflicts=("k1",)))
-        found = await repository.get_conflict(OURS, "k1")
-        assert (found.status, found.winner) == (ConflictStatus.RESOLVED, Side.REMOTE)
+        await self.store(repository, conflict(1), conflict(2))
+        chosen = {"k2": Decision(Side.REMOTE), "k1": Decision(Side.LOCAL, by="O'Brien")}
+        second, first = await repository.decide_conflicts(OURS, chosen, now=NOW)
+        plain: dict[str, Any] = {"status": ConflictStatus.DECIDED, "decided_at": NOW}
+        assert first == conflict(1, winner=Side.LOCAL, decided_by="O'Brien", **plain)
+        assert second == conflict(2, winner=Side.REMOTE, decided_by="", **plain)
+        given = Decision(value=["é", "\x00"], by="Ann")
+        [changed] = await repository.decide_conflicts(OURS, {"k1": given}, now=NOW.astimezone(ABROAD))
+        assert changed == conflict(1, given_value=["é", "\x00"], decided_by="Ann", **plain)
+        assert_utc(changed.decided_at)
+        assert await repository.list_conflicts(OURS, statuses=[ConflictStatus.DECIDED]) == [changed, second]
+        await repository.acknowledge(await lease_of(repository), Acknowledgement(resolved_conflicts=("k1", "k2")))
+        found = await repository.list_conflicts(OURS)
+        assert [(one.status, one.winner, one.decided_by) for one in found] == [
+            (ConflictStatus.RESOLVED, None, "Ann"),
+            (ConflictStatus.RESOLVED, Side.REMOTE, ""),
+        ]
 
     async def test_there_is_nothing_to_decide_on_a_resolved_or_unknown_conflict(
         self, repository: SyncRepository
     ) -> None:
-        await self.store(repository, conflict(1, status=ConflictStatus.RESOLVED))
-        for integration_id, conflict_id in ((OURS, "k1"), (OURS, "k9"), (THEIRS, "k1"), ("nobody", "k1")):
-            with pytest.raises(NotFoundError):
-                await repository.decide_conflict(integration_id, conflict_id, Side.LOCAL, now=NOW)
+        """The others of the same call are decided."""
+        resolved = conflict(1, status=ConflictStatus.RESOLVED)
+        await self.store(repository, resolved, conflict(2))
+        chosen = {key: Decision(Side.LOCAL) for key in ("k1", "k2", "k9")}
+        assert [found.id for found in await repository.decide_conflicts(OURS, chosen, now=NOW)] == ["k2"]
+        assert await repository.get_conflict(OURS, "k1") == resolved
+        for stranger in (THEIRS, "nobody"):
+            assert await repository.decide_conflicts(stranger, chosen, now=NOW) == []
         for integration_id, conflict_id in ((OURS, "k9"), (THEIRS, "k1"), ("nobody", "k1")):
             with pytest.raises(NotFoundError):
                 await repository.get_conflict(integration_id, conflict_id)
+
+    async def test_of_decisions_that_cannot_all_be_stored_none_is(self, repository: SyncRepository) -> None:
+        await self.store(repository, conflict(1), conflict(2))
+        chosen = {"k1": Decision(Side.LOCAL), "k2": Decision(value=object())}
+        with pytest.raises(StorageError):
+            await repository.decide_conflicts(OURS, chosen, now=NOW)
+        assert await repository.list_conflicts(OURS) == [conflict(1), conflict(2)]
+
+    async def test_what_was_decided_while_a_page_was_worked_on_stays_decided(self, repository: SyncRepository) -> None:
+        """The page met the conflict still open. One that it settles is settled all the same."""
+        await self.store(repository, conflict(1), conflict(2))
+        chosen = {key: Decision(Side.LOCAL, by="Ann") for key in ("k1", "k2")}
+        first, _ = await repository.decide_conflicts(OURS, chosen, now=NOW)
+        settled = conflict(2, status=ConflictStatus.RESOLVED, winner=Side.REMOTE)
+        await self.store(repository, conflict(1, local_value="Anna"), settled)
+        assert await repository.list_conflicts(OURS) == [first, settled]
 
     async def test_conflicts_of_other_integrations_are_neither_seen_nor_touched(
         self, repository: SyncRepository
@@ -184,9 +220,58 @@ class ConflictPromises(RepositorySubject):
         await repository.acknowledge(lease, Acknowledgement(conflicts=(theirs,)))
         assert await repository.list_conflicts(OURS) == []
         await self.store(repository, conflict(1, field="city"))
-        await repository.decide_conflict(OURS, "k1", Side.LOCAL, now=NOW)
+        await repository.decide_conflicts(OURS, {"k1": Decision(Side.LOCAL)}, now=NOW)
         await repository.acknowledge(await lease_of(repository), Acknowledgement(resolved_conflicts=("k1",)))
+        await repository.erase_conflict_values(OURS, ConflictSelection(), now=NOW)
         assert await repository.list_conflicts(THEIRS) == [theirs]
+
+    async def test_values_are_erased_and_the_rows_stay(self, repository: SyncRepository) -> None:
+        settled = conflict(2, status=ConflictStatus.RESOLVED, winner=Side.REMOTE, resolved_at=NOW, given_value="A")
+        await self.store(repository, conflict(1), settled, conflict(3))
+        chosen = ConflictSelection(ids=("k2", "k1", "k9", "k1"))
+        assert await repository.erase_conflict_values(OURS, chosen, now=NOW.astimezone(ABROAD)) == 2
+        blank: dict[str, Any] = {"local_value": None, "remote_value": None, "given_value": None, "erased_at": NOW}
+        erased = [conflict(1, **blank), attrs.evolve(settled, **blank)]
+        assert await repository.list_conflicts(OURS) == [*erased, conflict(3)]
+        assert_utc((await repository.get_conflict(OURS, "k1")).erased_at)
+        again = NOW + timedelta(days=1)
+        assert await repository.erase_conflict_values(OURS, chosen, now=again) == 0
+        assert await repository.list_conflicts(OURS) == [*erased, conflict(3)]
+
+    async def test_an_erased_value_that_was_to_be_written_takes_its_decision_along(
+        self, repository: SyncRepository
+    ) -> None:
+        """A decision for a side needs no stored value."""
+        await self.store(repository, conflict(1), conflict(2))
+        chosen = {"k1": Decision(value="Anna", by="me"), "k2": Decision(Side.LOCAL, by="me")}
+        _, for_a_side = await repository.decide_conflicts(OURS, chosen, now=NOW)
+        assert await repository.erase_conflict_values(OURS, ConflictSelection(), now=NOW) == 2
+        blank: dict[str, Any] = {"local_value": None, "remote_value": None, "erased_at": NOW}
+        assert await repository.list_conflicts(OURS) == [conflict(1, **blank), attrs.evolve(for_a_side, **blank)]
+
+    async def test_what_is_erased_is_chosen_by_object_record_age_and_number(self, repository: SyncRepository) -> None:
+        old = [
+            conflict(n, status=ConflictStatus.RESOLVED, resolved_at=NOW - timedelta(seconds=n), markmail_id="m1")
+            for n in (1, 2, 3)
+        ]
+        await self.store(repository, *old, conflict(4, markmail_id="m1"), conflict(5))
+        lead = conflict(6, (OURS, LEAD), status=ConflictStatus.RESOLVED, resolved_at=NOW - timedelta(days=1))
+        await repository.acknowledge(await lease_of(repository, (OURS, LEAD)), Acknowledgement(conflicts=(lead,)))
+
+        async def erased(**conditions: Any) -> list[str]:
+            before = {one.id for one in await repository.list_conflicts(OURS) if one.erased_at}
+            number = await repository.erase_conflict_values(OURS, ConflictSelection(**conditions), now=NOW)
+            after = [one.id for one in await repository.list_conflicts(OURS) if one.erased_at]
+            assert len(after) - len(before) == number
+            return sorted(set(after) - before)
+
+        until = (NOW - timedelta(seconds=2)).astimezone(ABROAD)
+        assert await erased(entity_type=CONTACT, settled_until=until, limit=1) == ["k3"], "the longest settled first"
+        assert await erased(entity_type=CONTACT, settled_until=until, markmail_ids=("m5",)) == []
+        assert await erased(entity_type=CONTACT, settled_until=until) == ["k2"]
+        assert await erased(markmail_ids=("m1", *(f"x{number}" for number in range(1_500)))) == ["k1", "k4"]
+        assert await erased(ids=(), limit=9) == []
+        assert await erased(limit=9) == ["k5", "k6"]
 
     async def store(self, repository: SyncRepository, *conflicts: Conflict) -> None:
         """Acknowledge conflicts of (ours, Contact)."""

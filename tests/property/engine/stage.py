@@ -16,7 +16,7 @@ from crmsync.models.plans import Plan
 from crmsync.models.records import Operation, Side, StoreLimits
 from crmsync.models.runs import RunReport, RunStatus
 from crmsync.models.schema import FieldType
-from crmsync.models.state import Conflict, ConflictStatus, Link
+from crmsync.models.state import Conflict, ConflictStatus, Decision, Link
 from crmsync.protocols.repository import SyncRepository
 from crmsync.testing.faults import Crash
 from crmsync.testing.memory_records import MemoryRecordStore
@@ -271,7 +271,7 @@ class Stage:
         """Somebody decides what waits."""
         for conflict in await self.repository.list_conflicts(remote, OBJECT, statuses=[ConflictStatus.OPEN]):
             self.story.append(f"{remote}: {conflict.field} is decided for the {winner} side")
-            await self.repository.decide_conflict(remote, conflict.id, winner, now=self.clock.now())
+            await self.repository.decide_conflicts(remote, {conflict.id: Decision(winner)}, now=self.clock.now())
 
     async def links(self, remote: str) -> list[Link]:
         """The links, without what counts looks at them: when they were stored, and how often they failed."""

@@ -16,6 +16,7 @@ from crmsync.diff import (
     Merger,
     Shadow,
     SideResult,
+    Verdict,
     decide_delete,
     delete_limit,
     merge_new,
@@ -164,8 +165,20 @@ def test_manual_parks_the_field_until_someone_decides() -> None:
     m = merger(rule)
     shadows = synced(m, ours("old"), theirs("old"))
     assert settle(m, merge, shadows, SideResult(), SideResult())[0][17:] == shadows[0][17:]
-    decided = m.merge(ours("a"), theirs("b"), *shadows, {"name": Side.LOCAL})
+    decided = m.merge(ours("a"), theirs("b"), *shadows, {"name": Verdict(Side.LOCAL)})
     assert writes(decided) == ({}, {"Name": "a"})
+    given = m.merge(ours("a"), theirs("b"), *shadows, {"name": Verdict(value="c")})
+    assert writes(given) == ({"name": "c"}, {"Name": "c"})
+    taken = m.merge(ours("a"), theirs("b"), *shadows, {"name": Verdict(value="b")})
+    assert writes(taken) == ({"name": "b"}, {})
+
+
+def test_a_blank_given_for_a_required_field_is_not_written() -> None:
+    rule = attrs.evolve(RULE, policy=ConflictPolicy.MANUAL, required=True)
+    m = merger(rule)
+    merge = m.merge(ours("a"), theirs("b"), *synced(m, ours("old"), theirs("old")), {"name": Verdict(value=None)})
+    assert writes(merge) == ({}, {})
+    assert [problem.code for problem in merge.problems] == ["required"]
 
 
 def test_a_custom_function_makes_the_value_of_both_sides() -> None:

@@ -20,7 +20,7 @@ from crmsync.models.mappings import (
 from crmsync.models.records import ChangePage, Operation, Side, StoreLimits
 from crmsync.models.runs import RunStatus
 from crmsync.models.schema import FieldType
-from crmsync.models.state import ConflictStatus, LinkStatus
+from crmsync.models.state import ConflictStatus, Decision, LinkStatus
 from crmsync.testing.faults import Crash, Fault, FaultyStore, When
 from crmsync.testing.memory_records import MemoryRecordStore
 from crmsync.testing.world import LOCAL_LIMITS, REMOTE_LIMITS, World, world
@@ -482,7 +482,7 @@ async def test_a_parked_conflict_waits_and_is_then_carried_out_as_decided() -> N
         assert (conflict.local_value, conflict.remote_value) == ("Ours", "Theirs")
         await w.sync()
         assert len(await w.repository.list_conflicts("acme")) == 1
-        await w.repository.decide_conflict("acme", conflict.id, Side.LOCAL, now=w.clock.now())
+        await w.repository.decide_conflicts("acme", {conflict.id: Decision(Side.LOCAL)}, now=w.clock.now())
         report = await w.sync()
         assert value(w, Side.REMOTE, remote, "Name") == "Ours"
         assert report.status is RunStatus.SUCCESS

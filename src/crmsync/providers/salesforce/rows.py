@@ -71,6 +71,7 @@ class RowReader:
             },
             key=self._key(row),
             modified_at=modified,
+            modified_by=_editor(row),
             modified_by_self=self._by_self(row),
         )
 
@@ -118,6 +119,7 @@ class RowReader:
             id=record_id,
             key=self._key(row),
             modified_at=modified,
+            modified_by=_editor(row),
             modified_by_self=self._by_self(row),
             deleted=True,
             merged_into=full_id(survivor) if isinstance(survivor, str) else None,
@@ -128,10 +130,14 @@ class RowReader:
         return key if isinstance(key, str) else None
 
     def _by_self(self, row: Mapping[str, Any]) -> bool | None:
-        editor = row.get("LastModifiedById")
-        if self.user_id is None or not isinstance(editor, str):
-            return None
-        return full_id(editor) == self.user_id
+        editor = _editor(row)
+        return None if self.user_id is None or editor is None else editor == self.user_id
+
+
+def _editor(row: Mapping[str, Any]) -> str | None:
+    """The user who changed the record last."""
+    editor = row.get("LastModifiedById")
+    return full_id(editor) if isinstance(editor, str) else None
 
 
 def _at(row: Mapping[str, Any], name: str) -> Any:

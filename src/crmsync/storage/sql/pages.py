@@ -10,11 +10,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from crmsync.models.state import Acknowledgement, Conflict, ConflictStatus, Cursors, Lease, Link
+from crmsync.models.state import Acknowledgement, Conflict, Cursors, Lease, Link
 from crmsync.storage.sql import rows
+from crmsync.storage.sql.conflicts import resolve_conflicts, store_conflicts
 from crmsync.storage.sql.leases import check_fence
 from crmsync.storage.sql.statements import of_object, parts, store
-from crmsync.storage.sql.tables import conflicts, cursors, journal, links
+from crmsync.storage.sql.tables import cursors, journal, links
 
 
 def acknowledge(
@@ -31,9 +32,8 @@ def acknowledge(
     check_fence(connection, lease)
     _remove(connection, links, lease, links.c.markmail_id, page.removed_links)
     _store_links(connection, lease, [rows.link_row(link) for link in stored[0]])
-    conflict_rows = [rows.conflict_row(conflict) for conflict in stored[1]]
-    store(connection, conflicts, ("integration_id", "id"), conflict_rows, kept=("created_at",))
-    _resolve(connection, lease, page.resolved_conflicts, now)
+    store_conflicts(connection, stored[1])
+    resolve_conflicts(connection, lease.integration_id, page.resolved_conflicts, lease.owner, now)
     _remove(connection, journal, lease, journal.c.op_id, page.done)
     if page.cursors is not None:
         _move(connection, lease, page.cursors)
@@ -57,17 +57,6 @@ def _store_links(connection: Connection, lease: Lease, link_rows: list[dict[str,
         for part in parts(row["markmail_id"] for row in link_rows):
             connection.execute(sa.update(links).where(ours, links.c.markmail_id.in_(part)).values(crm_id=None))
         store(connection, links, keys, link_rows, kept=("created_at",))
-
-
-def _resolve(connection: Connection, lease: Lease, ids: Sequence[str], now: datetime) -> None:
-    for part in parts(ids):
-        waiting = sa.and_(
-            conflicts.c.integration_id == lease.integration_id,
-            conflicts.c.id.in_(part),
-            conflicts.c.status != ConflictStatus.RESOLVED.value,
-        )
-        resolved = {"status": ConflictStatus.RESOLVED.value, "resolved_at": now}
-        connection.execute(sa.update(conflicts).where(waiting).values(resolved))
 
 
 def _move(connection: Connection, lease: Lease, to: Cursors) -> None:

@@ -12,13 +12,10 @@ from sqlalchemy.engine import Connection
 
 from crmsync.errors import ConfigurationError, NotFoundError
 from crmsync.models.integrations import Integration, MappingTemplate
-from crmsync.models.records import Side
 from crmsync.models.state import (
     Acknowledgement,
     Allowance,
     CallUsage,
-    Conflict,
-    ConflictStatus,
     Cursors,
     JournalEntry,
     Lease,
@@ -29,9 +26,10 @@ from crmsync.models.state import (
 )
 from crmsync.storage import admission
 from crmsync.storage.sql import calls, leases, lookups, pages, rows, tables
+from crmsync.storage.sql.conflicts import SqlConflicts
 from crmsync.storage.sql.database import Database, open_database
 from crmsync.storage.sql.schema import upgrade
-from crmsync.storage.sql.statements import AnyRow, of_object, parts, store
+from crmsync.storage.sql.statements import AnyRow, of_object, store
 
 T = TypeVar("T")
 
@@ -40,7 +38,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class SqlRepository:
+class SqlRepository(SqlConflicts):
     """A `SyncRepository` in SQLite or PostgreSQL.
 
     ``database`` holds the current schema. ``now`` is the clock for the times that the storage itself sets.
@@ -184,52 +182,6 @@ class SqlRepository:
         await self._database.write(
             lambda connection: pages.acknowledge(connection, lease, acknowledgement, (links, conflicts), now)
         )
-
-    async def list_conflicts(
-        self,
-        integration_id: str,
-        entity_type: str | None = None,
-        *,
-        statuses: Sequence[ConflictStatus] = (),
-        markmail_ids: Sequence[str] | None = None,
-        limit: int = 1000,
-    ) -> list[Conflict]:
-        columns = tables.conflicts.c
-        query = sa.select(tables.conflicts).where(columns.integration_id == integration_id)
-        if entity_type is not None:
-            query = query.where(columns.entity_type == entity_type)
-        if statuses:
-            query = query.where(columns.status.in_([status.value for status in statuses]))
-        query = query.order_by(columns.created_at, columns.id).limit(limit)
-        if markmail_ids is None:
-            return await self._select(query, rows.conflict_of)
-        queries = [query.where(columns.markmail_id.in_(part)) for part in parts(markmail_ids)]
-        found = await self._database.read(lambda connection: _fetch(connection, queries, rows.conflict_of))
-        # Each part came in order and within the limit; together they need both again.
-        return sorted(found, key=lambda conflict: (conflict.created_at or self._now(), conflict.id))[:limit]
-
-    async def get_conflict(self, integration_id: str, conflict_id: str) -> Conflict:
-        table = tables.conflicts
-        query = sa.select(table).where(table.c.integration_id == integration_id, table.c.id == conflict_id)
-        found = await self._select(query, rows.conflict_of)
-        return _only(found, f"there is no conflict {conflict_id!r} in integration {integration_id!r}")
-
-    async def decide_conflict(self, integration_id: str, conflict_id: str, winner: Side, *, now: datetime) -> Conflict:
-        table = tables.conflicts
-        waiting = sa.and_(
-            table.c.integration_id == integration_id,
-            table.c.id == conflict_id,
-            table.c.status != ConflictStatus.RESOLVED.value,
-        )
-        decision = {
-            "status": ConflictStatus.DECIDED.value,
-            "winner": winner.value,
-            "resolved_at": admission.as_utc(now),
-        }
-        statement = sa.update(table).where(waiting).values(decision).returning(*table.c)
-        found = await self._database.write(lambda connection: _fetch(connection, [statement], rows.conflict_of))
-        msg = f"there is no conflict {conflict_id!r} in integration {integration_id!r} that still waits for a decision"
-        return _only(found, msg)
 
     async def add_log(self, log: SyncLog) -> None:
         row = rows.log_row(admission.settled_log(log, self._now()))

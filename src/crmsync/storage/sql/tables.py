@@ -162,9 +162,20 @@ conflicts = sa.Table(
     sa.Column("run_id", sa.Text, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("resolved_at", UtcDateTime),
+    sa.Column("local_changed_at", UtcDateTime),
+    sa.Column("local_changed_by", sa.Text),
+    sa.Column("remote_changed_at", UtcDateTime),
+    sa.Column("remote_changed_by", sa.Text),
+    sa.Column("given_value", Json()),
+    sa.Column("decided_by", sa.Text),
+    sa.Column("decided_at", UtcDateTime),
+    sa.Column("resolved_run_id", sa.Text),
+    sa.Column("erased_at", UtcDateTime),
     sa.PrimaryKeyConstraint("integration_id", "id", name="pk_crm_sync_conflicts"),
     sa.Index("ix_crm_sync_conflicts_markmail_id", "integration_id", "entity_type", "markmail_id"),
     sa.Index("ix_crm_sync_conflicts_created_at", "integration_id", "created_at"),
+    # Every run looks for values to erase: a few among all that were erased before.
+    sa.Index("ix_crm_sync_conflicts_erased_at", "integration_id", "erased_at", "resolved_at"),
 )
 
 calls = sa.Table(

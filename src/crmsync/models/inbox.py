@@ -1,0 +1,119 @@
+"""What a person does about conflicts and rejects: decisions by rule, and what became of them."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import attrs
+from pydantic import Field
+
+from crmsync.models.records import Side
+from crmsync.models.schema import PublicModel
+from crmsync.models.state import Conflict
+
+
+class RuleWinner(enum.StrEnum):
+    """Whose value a rule keeps."""
+
+    LOCAL = "local"
+    REMOTE = "remote"
+    NEWEST = "newest"
+    """That of the record that was changed last; where a side does not know when, or both say the same, nobody's."""
+    NONBLANK = "nonblank"
+    """That which is no blank; where both are values, nobody's."""
+
+
+class ValuePattern(enum.StrEnum):
+    """How the two values of a conflict compare."""
+
+    ANY = "any"
+    ONE_BLANK = "one_blank"
+    """One side is blank."""
+    SAME_LETTERS = "same_letters"
+    """They differ by upper and lower case, white space and punctuation only."""
+
+
+class ConflictRule(PublicModel):
+    """Decides open conflicts, many at once: those that meet every condition.
+
+    ``field`` is a name on either side. ``policy`` is the policy that parked it. ``older_than`` is the least time since
+    it was met. Of values that were erased nothing is known: they meet `ValuePattern.ANY` only.
+    """
+
+    winner: RuleWinner
+    object_name: str | None = None
+    field: str | None = None
+    policy: str | None = None
+    older_than: timedelta = Field(default=timedelta(0), ge=timedelta(0))
+    values: ValuePattern = ValuePattern.ANY
+
+    def applies_to(self, conflict: Conflict, now: datetime) -> bool:
+        """Whether a conflict meets the conditions."""
+        return (
+            self.object_name in (None, conflict.entity_type)
+            and self.field in (None, conflict.field, conflict.crm_field)
+            and self.policy in (None, conflict.policy)
+            and (conflict.created_at is None or conflict.created_at <= now - self.older_than)
+            and _PATTERNS[self.values](conflict)
+        )
+
+    def winner_of(self, conflict: Conflict) -> Side | None:
+        """The side whose value the rule keeps; None if it cannot tell."""
+        match self.winner:
+            case RuleWinner.LOCAL:
+                return Side.LOCAL
+            case RuleWinner.REMOTE:
+                return Side.REMOTE
+            case RuleWinner.NEWEST:
+                return _newest(conflict)
+            case RuleWinner.NONBLANK:
+                return _nonblank(conflict)
+
+
+def _newest(conflict: Conflict) -> Side | None:
+    ours, theirs = conflict.local_changed_at, conflict.remote_changed_at
+    if ours is None or theirs is None or ours == theirs:
+        return None
+    return Side.LOCAL if ours > theirs else Side.REMOTE
+
+
+def _nonblank(conflict: Conflict) -> Side | None:
+    if not _one_blank(conflict):
+        return None
+    return Side.REMOTE if _is_blank(conflict.local_value) else Side.LOCAL
+
+
+def _one_blank(conflict: Conflict) -> bool:
+    return _is_blank(conflict.local_value) != _is_blank(conflict.remote_value)
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or value == [] or (isinstance(value, str) and not value.strip())
+
+
+def _same_letters(conflict: Conflict) -> bool:
+    values = (conflict.local_value, conflict.remote_value)
+    letters = {_letters(value) for value in values if isinstance(value, str)}
+    return all(isinstance(value, str) for value in values) and len(letters) == 1
+
+
+def _letters(text: str) -> str:
+    return "".join(char for char in text.casefold() if char.isalnum())
+
+
+_PATTERNS: Final[dict[ValuePattern, Callable[[Conflict], bool]]] = {
+    ValuePattern.ANY: lambda _: True,
+    ValuePattern.ONE_BLANK: _one_blank,
+    ValuePattern.SAME_LETTERS: _same_letters,
+}
+
+
+@attrs.frozen(slots=True)
+class RuleOutcome:
+    """What a rule decided, or in a dry run would decide; and ``left``: what met it, but it could not tell who wins."""
+
+    decided: tuple[Conflict, ...] = ()
+    left: tuple[Conflict, ...] = ()
