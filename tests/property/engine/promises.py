@@ -76,11 +76,13 @@ def _judge_text(stage: Stage, person: int, field: str, recorded: set[tuple[str, 
     if not standing:
         allowed = [dict.fromkeys(SITES)]
     assert held in allowed, f"p{person}.{field} is {held}, allowed: {allowed}"
+    # Where two people entered the same, whose of it was overwritten cannot be told: the sides seemed to agree.
+    entered = [edit.value for edit in stage.knowledge.of(person, field)]
     rivals = [e for e in stage.knowledge.in_conflict(person, field) if e.value is not None]
     for one in rivals:
         differs = any(not _alike(stage, one, other) for other in rivals)
         lost = held != {site: _form(stage, one, site) for site in SITES}
-        if differs and lost:
+        if differs and lost and entered.count(one.value) == 1:
             (local_id,) = stage.records_of(LOCAL, person)
             assert (field, local_id) in recorded, f"p{person}.{field}: {one.value!r} was overwritten without a record"
 
