@@ -85,6 +85,7 @@ class SalesforceContract(RecordStoreContract):
     }
     settings: ClassVar[Mapping[str, object]] = {}
     external_id_field: ClassVar[bool] = True
+    campaigns: ClassVar[Sequence[str]] = ()
     page_records: ClassVar[int] = 50_000
     object_name: ClassVar[str] = "Contact"
     prefix: ClassVar[str] = "003"
@@ -98,6 +99,8 @@ class SalesforceContract(RecordStoreContract):
         clock = FakeClock()
         org = SalesforceOrg(clock=clock.now, external_id_field=self.external_id_field)
         org.bulk.set_options(page_records=self.page_records)
+        for name in self.campaigns:
+            org.create("Campaign", {"Name": name})
         async with self.opened(org, clock) as store, self.opened(org, clock) as other:
             yield Subject(store, BrowserUser(org, clock, self.added), other)
 
@@ -123,6 +126,14 @@ class TestSalesforceWithoutExternalIds(SalesforceContract):
     """An org that has not got the field."""
 
     external_id_field = False
+
+
+class TestSalesforceWithCampaignTags(SalesforceContract):
+    """Tags stand for campaigns."""
+
+    settings: ClassVar[Mapping[str, object]] = {"campaigns": {"tags": {"news": "News", "vip": "VIP"}}}
+    campaigns = ("News", "VIP")
+    typed_values: ClassVar[Mapping[str, Sequence[object]]] = {"CampaignTags": (("news",), ("news", "vip"))}
 
 
 class TestSalesforceLinkingAccounts(SalesforceContract):

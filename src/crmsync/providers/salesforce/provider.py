@@ -36,6 +36,9 @@ from crmsync.providers.salesforce.people.schema import person_schema
 from crmsync.providers.salesforce.people.store import PeopleStore
 from crmsync.providers.salesforce.records import SalesforceRecordStore
 from crmsync.providers.salesforce.schema import SObject, read_describe
+from crmsync.providers.salesforce.tags.campaigns import described_member, find_campaigns, tag_warnings
+from crmsync.providers.salesforce.tags.members import TAGGED, Members, open_members
+from crmsync.providers.salesforce.tags.store import CampaignTagStore
 
 _FEATURES: Final = frozenset(
     {
@@ -68,6 +71,7 @@ class SalesforceProvider(ContactVerbs):
         self._lock = anyio.Lock()
         self._limiter = anyio.CapacityLimiter(_IN_FLIGHT)
         self._directory: Accounts | None = None
+        self._tag_members: Members | None = None
         self.contact_object = client.settings.people.object_name
         self._loads = JobLoad(client)
 
@@ -94,10 +98,14 @@ class SalesforceProvider(ContactVerbs):
     async def records(self, object_name: str) -> RecordStore:
         """Open the record store of an sObject, by its exact API name, or that of people, by the name ``Person``.
 
-        :raises AccessDeniedError: the setting ``accounts`` needs what is hidden from the user.
-        :raises ConfigurationError: the settings say that people are contacts alone, or leads alone.
+        :raises AccessDeniedError: the settings ``accounts`` or ``campaigns.tags`` need what is hidden from the user.
+        :raises ConfigurationError: the settings say that people are contacts alone, or leads alone, or a campaign of
+            ``campaigns.tags`` is not there.
         """
-        return await self._people() if object_name == PERSON else await self._records(object_name)
+        store = await self._people() if object_name == PERSON else await self._records(object_name)
+        if object_name not in TAGGED or not self._client.settings.campaigns.tags:
+            return store
+        return CampaignTagStore(store, await self._members(), self._client)
 
     async def _records(self, object_name: str) -> SalesforceRecordStore:
         sobject = await self._sobject(object_name)
@@ -109,6 +117,13 @@ class SalesforceProvider(ContactVerbs):
 
     def _store(self, sobject: SObject, accounts: Accounts | None = None) -> SalesforceRecordStore:
         return SalesforceRecordStore(self._client, sobject, self._user_id, self._limiter, self._loads, accounts)
+
+    async def _members(self) -> Members:
+        if self._tag_members is None:
+            member = await described_member(self._describe)
+            campaigns = await find_campaigns(self._client, self._client.settings.campaigns.tags)
+            self._tag_members = open_members(self._client, member, campaigns, self._user_id, self._limiter)
+        return self._tag_members
 
     async def _accounts(self) -> Accounts:
         """One for the connection, so that all who make accounts wait for one another."""
@@ -134,7 +149,10 @@ class SalesforceProvider(ContactVerbs):
         return await with_parents(sobject, self._client.settings.parents.fields, self._describe)
 
     async def test_connection(self) -> ConnectionReport:
-        """Sign in, describe the people (and Account, if contacts are linked to it), read the limits; 4 to 7 calls."""
+        """Sign in, describe the people, read the limits; 4 to 6 calls.
+
+        One more if contacts are linked to accounts, and up to 3 for the campaigns that tags stand for.
+        """
         self._client.forget()
         user = await self._identity()
         version = await self._client.version()
@@ -142,6 +160,7 @@ class SalesforceProvider(ContactVerbs):
         people = [await self._describe(name) for name in settings.people.objects]
         warnings = [text for each in people for text in shortcomings(each, settings.external_id_field)]
         warnings += await account_warnings(settings, self._describe)
+        warnings += await tag_warnings(settings, self._members)
         rows = await retrieving.query_all(self._client, "SELECT Name FROM Organization LIMIT 1")
         usage = self._client.usage
         if usage is not None and usage.used >= _NEARLY * usage.limit:

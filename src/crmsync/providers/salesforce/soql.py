@@ -132,17 +132,27 @@ def encoded_length(query: str) -> int:
     return len(quote(query, safe=""))
 
 
-def select_in(fields: Sequence[str], object_name: str, field: str, values: Iterable[object]) -> Iterator[Soql]:
-    """Queries that together find the records whose field is one of the values; each fits into a URI."""
-    empty = encoded_length(select(fields, object_name, where=contained(field, ())))
+def select_in(
+    fields: Sequence[str], object_name: str, field: str, values: Iterable[object], *, also: Soql | None = None
+) -> Iterator[Soql]:
+    """Queries that together find the records whose field is one of the values; each fits into a URI.
+
+    ``also`` is a condition that the records meet besides.
+    """
+
+    def of(batch: Sequence[object]) -> Soql:
+        inside = contained(field, batch)
+        return select(fields, object_name, where=every(inside, also) if also else inside)
+
+    empty = encoded_length(of(()))
     batch: list[object] = []
     length = empty
     for value in values:
         added = encoded_length(literal(value) + ",")
         if batch and length + added > MAX_ENCODED:
-            yield select(fields, object_name, where=contained(field, batch))
+            yield of(batch)
             batch, length = [], empty
         batch.append(value)
         length += added
     if batch:
-        yield select(fields, object_name, where=contained(field, batch))
+        yield of(batch)

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 DottedName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*\.[A-Za-z][A-Za-z0-9_]*$")]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^;]*$", strip_whitespace=True)]
 ApiName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
 NOT_PROVIDED: Final = "[not provided]"
@@ -53,10 +54,12 @@ class CampaignOptions(BaseModel):
     """Campaigns and their members.
 
     ``member_status`` is given to new members; empty leaves it to the campaign's default. ``field_prefix`` begins the
-    custom fields that hold statistics: ``MarkMail_`` makes ``MarkMail_Opened__c``.
+    custom fields that hold statistics: ``MarkMail_`` makes ``MarkMail_Opened__c``. ``tags`` names the campaign, by id
+    or exact name, that each tag stands for: whoever has the tag is a member.
     """
 
     model_config = _STRICT
 
     member_status: str = Field(default="", max_length=40)
     field_prefix: str = Field(default="MarkMail_", pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
+    tags: dict[Tag, str] = Field(default_factory=dict, max_length=200)
