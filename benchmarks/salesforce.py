@@ -57,7 +57,7 @@ class Figures:
         """For people."""
         return (
             f"  {self.name:<34} {self.seconds:8.1f} s  {self.seconds / best:6.2f} x  {self.calls:7} calls"
-            f"  {self.peak_mb:6.0f} MB  {self.done:7} rows"
+            f"  {self.peak_mb:6.0f} MB  {self.done:7} rows  {self.done / self.seconds:7.0f} a second"
         )
 
 
@@ -181,8 +181,9 @@ def read(count: int) -> list[Figures]:
     clients = str(python_of("clients"))
     simple = str(CONTENDERS / "simple_salesforce_client.py")
     commands: Mapping[str, Sequence[str]] = {
-        "crmsync, collections (query)": (*OURS, "read", "collections"),
         "crmsync, auto": (*OURS, "read", "auto"),
+        "crmsync, ranges side by side": (*OURS, "read", "rest"),
+        "crmsync, query job": (*OURS, "read", "bulk"),
         "simple-salesforce, query_all_iter": (clients, simple, "read"),
         "simple-salesforce, bulk2": (clients, simple, "read-bulk"),
     }

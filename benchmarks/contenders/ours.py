@@ -1,4 +1,4 @@
-"""crmsync's own provider: ``upsert CHANNEL`` or ``read``. Settings come in the environment; see salesforce.py."""
+"""crmsync's own provider: ``upsert CHANNEL`` or ``read WAY``. Settings come in the environment; see salesforce.py."""
 
 from __future__ import annotations
 
@@ -50,8 +50,9 @@ async def read(store: RecordStore) -> int:
     return count
 
 
-async def main(task: str, channel: str) -> None:
-    settings = {"instance_url": os.environ["URL"], "allow_insecure_loopback": True, "channel": channel}
+async def main(task: str, way: str) -> None:
+    chosen = "channel" if task == "upsert" else "first_read"
+    settings = {"instance_url": os.environ["URL"], "allow_insecure_loopback": True, chosen: way}
     credentials = {"access_token": SecretStr(os.environ["TOKEN"])}
     context = ProviderContext(SystemClock(), RunBudget())
     began = time.perf_counter()

@@ -68,7 +68,7 @@ class ChangeReader:
         answer, rows, done = await query(self.client, statement, deleted=with_deleted)
         started = cursor.started or answer.at
         self._check_age(cursor, started)
-        records = tuple(self.reader.record(row, fields) for row in rows)
+        records = tuple(self.reader.records(rows, fields))
         has_more = len(records) == size or not done
         cursor = attrs.evolve(
             cursor,
@@ -119,7 +119,7 @@ class ChangeReader:
             )
             answer, rows, done = await query(self.client, statement)
             now = answer.at
-        records = tuple(self.reader.record(row, fields) for row in rows)
+        records = tuple(self.reader.records(rows, fields))
         if records and (len(records) == size or not done):
             return ChangePage(records, attrs.evolve(cursor, child_after=records[-1].id).encode(), has_more=True)
         return await self._last_page(cursor, records, now)

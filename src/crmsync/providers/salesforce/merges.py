@@ -37,4 +37,4 @@ async def folded(client: SalesforceClient, reader: RowReader, field: str, surviv
     columns = reader.columns((), deleted=True)
     statements = soql.select_in(columns, reader.sobject.schema.name, field, dict.fromkeys(survivors))
     rows = [row for statement in statements for row in await query_all(client, statement, deleted=True)]
-    return [record for row in rows if (record := reader.record(row, ())).merged_into]
+    return [record for record in reader.records(rows, ()) if record.merged_into]

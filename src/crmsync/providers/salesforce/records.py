@@ -150,6 +150,7 @@ class SalesforceRecordStore:
 
     async def settle_jobs(self) -> None:
         await settle(self._client)
+        await self._load.forget()
 
     async def _with_stored(self, operations: Sequence[Operation], outcomes: list[Outcome]) -> list[Outcome]:
         """Add what was stored, where nobody else wrote since.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from crmsync.errors import UnexpectedResponseError
 from crmsync.models.records import Record
 from crmsync.providers.salesforce import soql
 from crmsync.providers.salesforce.client import Answer, SalesforceClient
+from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.rows import RowReader
 
 MAX_RETRIEVE: Final = 2000
@@ -47,6 +49,15 @@ def _batch(answer: Answer) -> tuple[list[Any], bool]:
         raise UnexpectedResponseError("Salesforce's answer to a query is not as documented") from error
 
 
+async def changed_ids(client: SalesforceClient, object_name: str, since: datetime) -> set[str]:
+    """The ids of the living records that changed since a time."""
+    statement = soql.select(("Id",), object_name, where=soql.compare("SystemModstamp", ">=", since))
+    try:
+        return {found for row in await query_all(client, statement) if (found := full_id(row["Id"]))}
+    except (KeyError, TypeError) as error:
+        raise UnexpectedResponseError("Salesforce's answer to a query is not as documented") from error
+
+
 async def retrieve(
     client: SalesforceClient, reader: RowReader, ids: Sequence[str], fields: Sequence[str]
 ) -> Mapping[str, Record]:
@@ -56,24 +67,20 @@ async def retrieve(
     if any("." in column for column in columns):
         # "fields" of a retrieve are the object's own; only a query reaches its parents.
         for statement in soql.select_in(columns, reader.sobject.schema.name, "Id", ids):
-            for row in await query_all(client, statement):
-                _add(reader.record(row, fields), found)
+            _add(reader.records(await query_all(client, statement), fields), found)
         return found
     for start in range(0, len(ids), MAX_RETRIEVE):
         content = json.dumps({"ids": list(ids[start : start + MAX_RETRIEVE]), "fields": columns}).encode()
         answer = await client.call("POST", f"/composite/sobjects/{reader.sobject.schema.name}", content=content)
         if not isinstance(answer.body, list):
             raise UnexpectedResponseError("Salesforce's answer to a retrieve is not as documented")
-        for row in answer.body:
-            if row is not None:
-                _add(reader.record(row, fields), found)
+        _add(reader.records([row for row in answer.body if row is not None], fields), found)
     return found
 
 
-def _add(record: Record, found: dict[str, Record]) -> None:
-    """Keep a record, unless it only tells what became of it."""
-    if not record.deleted:
-        found[record.id] = record
+def _add(records: Iterable[Record], found: dict[str, Record]) -> None:
+    """Keep records, but for those that only tell what became of them."""
+    found.update((record.id, record) for record in records if not record.deleted)
 
 
 async def find(
@@ -88,7 +95,6 @@ async def find(
     columns = reader.columns((*fields, field))
     found: dict[str, Record] = {}
     for statement in soql.select_in(columns, reader.sobject.schema.name, field, wanted):
-        for row in await query_all(client, statement):
-            record = reader.record(row, fields)
-            found[record.id] = record
+        records = reader.records(await query_all(client, statement), fields)
+        found.update((record.id, record) for record in records)
     return list(found.values())

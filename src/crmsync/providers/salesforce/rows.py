@@ -1,9 +1,10 @@
-"""Records out of JSON rows."""
+"""Records out of rows of JSON and of CSV."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -12,7 +13,7 @@ from crmsync.models.records import MISSING, Record
 from crmsync.providers.salesforce import soql
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.schema import SObject
-from crmsync.providers.salesforce.values import TextReader, parse_datetime, read_value, text_reader
+from crmsync.providers.salesforce.values import Reader, json_reader, parse_datetime, text_reader
 
 MASTER: Final = "MasterRecordId"
 """Names, on the loser of a merge, the record that was kept."""
@@ -44,36 +45,30 @@ class RowReader:
             extra += ["IsDeleted", MASTER]
         return self.sobject.readable((*extra, *fields))
 
-    def record(self, row: Any, fields: Sequence[str]) -> Record:
-        """A row as a record with these fields.
+    def records(self, rows: Iterable[Any], fields: Sequence[str]) -> list[Record]:
+        """Rows as records with these fields.
 
-        :raises UnexpectedResponseError: the row is not what was asked for.
+        :raises UnexpectedResponseError: a row is not what was asked for.
         """
+        known = self.sobject.fields
+        wanted = [(name, *_path(name), json_reader(known[name].type)) for name in fields if name in known]
+        tells_deleted = "IsDeleted" not in fields
+        return [self._record(row, wanted, tells_deleted=tells_deleted) for row in rows]
+
+    def _record(self, row: Any, wanted: Sequence[_Column], *, tells_deleted: bool) -> Record:
         try:
             record_id = full_id(row["Id"])
             if record_id is None:
                 raise ValueError("Id")
             stamp = row.get("SystemModstamp")
             modified = parse_datetime(stamp) if stamp else None
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UnexpectedResponseError("a record of Salesforce's answer is not as documented") from error
-        if row.get("IsDeleted") is True and "IsDeleted" not in fields:
+        if tells_deleted and row.get("IsDeleted") is True:
             return self._gone(record_id, row, modified)
         if self.sobject.follows_conversion and row.get(CONVERTED) is True:
             return self._gone(record_id, row, modified)
-        known = self.sobject.fields
-        return Record(
-            id=record_id,
-            fields={
-                name: read_value(known[name], value)
-                for name in fields
-                if name in known and (value := _at(row, name)) is not MISSING
-            },
-            key=self._key(row),
-            modified_at=modified,
-            modified_by=_editor(row),
-            modified_by_self=self._by_self(row),
-        )
+        return self._living(record_id, _values(row, wanted), row, modified)
 
     def csv_records(self, header: Sequence[str], rows: Iterable[Sequence[str]], fields: Sequence[str]) -> list[Record]:
         """Rows of a query job's CSV as records with these fields; the header has all their `columns`.
@@ -86,41 +81,43 @@ class RowReader:
         known = self.sobject.fields
         wanted = [(name, places[name], text_reader(known[name].type)) for name in fields if name in known]
         own = [(name, places[name]) for name in ("LastModifiedById", self.key_field) if name in places]
-        return [self._csv_record(row, places, wanted, own) for row in rows]
-
-    def _csv_record(
-        self,
-        row: Sequence[str],
-        places: Mapping[str, int],
-        wanted: Sequence[tuple[str, int, TextReader]],
-        own: Sequence[tuple[str, int]],
-    ) -> Record:
-        try:
-            record_id = full_id(row[places["Id"]])
+        id_place, stamp_place = places.get("Id", -1), places.get("SystemModstamp")
+        records = []
+        for row in rows:
+            try:
+                record_id = full_id(row[id_place])
+                stamp = row[stamp_place] if stamp_place is not None else ""
+                modified = parse_datetime(stamp) if stamp else None
+                values = {name: (read(row[place]) if row[place] else None) for name, place, read in wanted}
+            except (LookupError, ValueError, ArithmeticError) as error:
+                raise UnexpectedResponseError("a record of Salesforce's CSV is not as documented") from error
             if record_id is None:
-                raise ValueError("Id")
-            stamp = row[places["SystemModstamp"]] if "SystemModstamp" in places else ""
-            modified = parse_datetime(stamp) if stamp else None
-            values = {name: (read(row[place]) if row[place] else None) for name, place, read in wanted}
-        except (LookupError, ValueError, ArithmeticError) as error:
-            raise UnexpectedResponseError("a record of Salesforce's CSV is not as documented") from error
-        meta = {name: row[place] or None for name, place in own}
+                raise UnexpectedResponseError("a record of Salesforce's CSV has no id")
+            meta = {name: row[place] or None for name, place in own}
+            records.append(self._living(record_id, values, meta, modified))
+        return records
+
+    def _living(
+        self, record_id: str, values: dict[str, object], row: Mapping[str, Any], modified: datetime | None
+    ) -> Record:
+        editor = _editor(row)
         return Record(
             id=record_id,
             fields=values,
-            key=self._key(meta),
+            key=self._key(row),
             modified_at=modified,
-            modified_by_self=self._by_self(meta),
+            modified_by=editor,
+            modified_by_self=self._by_self(editor),
         )
 
     def _gone(self, record_id: str, row: Mapping[str, Any], modified: Any) -> Record:
-        survivor = row.get(MASTER) or row.get(CONVERTED_INTO)
+        survivor, editor = row.get(MASTER) or row.get(CONVERTED_INTO), _editor(row)
         return Record(
             id=record_id,
             key=self._key(row),
             modified_at=modified,
-            modified_by=_editor(row),
-            modified_by_self=self._by_self(row),
+            modified_by=editor,
+            modified_by_self=self._by_self(editor),
             deleted=True,
             merged_into=full_id(survivor) if isinstance(survivor, str) else None,
         )
@@ -129,8 +126,7 @@ class RowReader:
         key = row.get(self.key_field) if self.key_field else None
         return key if isinstance(key, str) else None
 
-    def _by_self(self, row: Mapping[str, Any]) -> bool | None:
-        editor = _editor(row)
+    def _by_self(self, editor: str | None) -> bool | None:
         return None if self.user_id is None or editor is None else editor == self.user_id
 
 
@@ -140,10 +136,27 @@ def _editor(row: Mapping[str, Any]) -> str | None:
     return full_id(editor) if isinstance(editor, str) else None
 
 
-def _at(row: Mapping[str, Any], name: str) -> Any:
-    """The value of a field, also of a parent's; None where there is no parent, MISSING where the row has no such."""
+_Column: TypeAlias = tuple[str, str, str, Reader]
+"""A field's name, its relationship (or itself), the parent's field (or nothing), and what reads its values."""
+
+
+def _path(name: str) -> tuple[str, str]:
     relation, _, field = name.partition(".")
-    value = row.get(relation, MISSING)
-    if not field or value is None or value is MISSING:
-        return value
-    return value.get(field, MISSING) if isinstance(value, Mapping) else MISSING
+    return relation, field
+
+
+def _values(row: Mapping[str, Any], wanted: Sequence[_Column]) -> dict[str, object]:
+    """Fields, also of parents; None where there is no parent, and nothing where the row has no such field."""
+    values: dict[str, object] = {}
+    for name, relation, field, read in wanted:
+        value = row.get(relation, MISSING)
+        if field and value is not None:
+            value = value.get(field, MISSING) if isinstance(value, Mapping) else MISSING
+        if value is None:
+            values[name] = None
+        elif value is not MISSING:
+            try:
+                values[name] = read(value)
+            except (TypeError, ValueError, ArithmeticError) as error:
+                raise UnexpectedResponseError(f"the value of {name} is not of its type") from error
+    return values

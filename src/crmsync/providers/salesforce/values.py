@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, time
-from decimal import Decimal, InvalidOperation
-from functools import partial
+from decimal import Decimal
 from typing import Any, Final
 
-from crmsync.errors import ConversionError, UnexpectedResponseError
+from crmsync.errors import ConversionError
 from crmsync.models.schema import FieldSchema, FieldType
 
 _NUMBERS = (FieldType.DECIMAL, FieldType.CURRENCY, FieldType.PERCENT)
@@ -21,6 +20,8 @@ def parse_datetime(text: str) -> datetime:
     :raises ValueError: it is none, or has no zone.
     """
     moment = datetime.fromisoformat(text)
+    if moment.tzinfo is UTC:  # as Salesforce writes it
+        return moment
     if moment.tzinfo is None:
         raise ValueError("no zone")
     return moment.astimezone(UTC)
@@ -31,64 +32,68 @@ def format_datetime(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
-def read_value(field: FieldSchema, value: Any) -> object:
-    """A field's value from parsed JSON (with numbers as int or `Decimal`).
+Reader = Callable[[Any], object]
 
-    :raises UnexpectedResponseError: it is not of the described type.
+
+def json_reader(kind: FieldType) -> Reader:
+    """What reads a type's values, but for null, from parsed JSON (with numbers as int or `Decimal`).
+
+    It raises a TypeError, ValueError or ArithmeticError for what is no such value.
     """
-    if value is None:
-        return None
-    try:
-        return _read(field.type, value)
-    except (TypeError, ValueError, InvalidOperation) as error:
-        raise UnexpectedResponseError(f"the value of {field.name} is no {field.type}") from error
-
-
-def _read(kind: FieldType, value: Any) -> object:
     match kind:
         case FieldType.DATETIME:
-            return parse_datetime(value)
+            return parse_datetime
         case FieldType.DATE:
-            return date.fromisoformat(value)
+            return date.fromisoformat
         case FieldType.TIME:
-            # The Z is part of the format; a time of day has no zone ("Time", Object Reference).
-            return time.fromisoformat(value).replace(tzinfo=None)
+            return _time
         case FieldType.INTEGER:
-            return int(value)
+            return int
         case _ if kind in _NUMBERS:
-            return Decimal(value)
+            return Decimal
         case FieldType.BOOLEAN:
-            if not isinstance(value, bool):
-                raise TypeError(kind)
-            return value
+            return _boolean
         case FieldType.MULTI_PICKLIST:
-            return tuple(part for part in value.split(";") if part)
+            return _parts
         case _:
-            if not isinstance(value, str):
-                raise TypeError(kind)
-            return value
+            return _string
 
 
-TextReader = Callable[[str], object]
+def _time(text: str) -> time:
+    # The Z is part of the format; a time of day has no zone ("Time", Object Reference).
+    return time.fromisoformat(text).replace(tzinfo=None)
 
 
-def text_reader(kind: FieldType) -> TextReader:
-    """What reads a type's values from the CSV of a query job, where all of them are text, but for null.
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split(";") if part)
 
-    It raises a LookupError, ValueError or ArithmeticError for what is no such value.
-    """
+
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("not a boolean")
+    return value
+
+
+def _string(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+def text_reader(kind: FieldType) -> Reader:
+    """As `json_reader`, from the CSV of a query job, where every value is a text. It may raise a LookupError too."""
     match kind:
         case FieldType.BOOLEAN:
             return _BOOLEANS.__getitem__
         case FieldType.INTEGER:
             # A whole number may come with a fraction of nothing.
-            return lambda text: int(Decimal(text))
-        case FieldType.DATETIME | FieldType.DATE | FieldType.TIME | FieldType.MULTI_PICKLIST:
-            return partial(_read, kind)
-        case _ if kind in _NUMBERS:
-            return Decimal
+            return _integer
         case _:
-            return str
+            return json_reader(kind)
+
+
+def _integer(text: str) -> int:
+    return int(Decimal(text))
 
 
 _BOOLEANS: Final = {"true": True, "false": False}

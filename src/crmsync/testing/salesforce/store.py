@@ -86,12 +86,13 @@ class Lookup:
 class Table:
     """The rows of one object. ``rows``, ``order`` and the lookups hold what readers see; ``late`` what they do not yet.
 
-    ``order`` is the list of (SystemModstamp, Id), sorted.
+    ``order`` is the list of (SystemModstamp, Id), sorted, and ``ids`` that of the ids.
     """
 
     definition: ObjectDef
     rows: dict[str, Row] = field(factory=dict)
     order: list[tuple[str, str]] = field(factory=list)
+    ids: list[str] = field(factory=list)
     late: dict[str, LateRow] = field(factory=dict)
     serial: int = 0
     _lookups: dict[str, Lookup] = field(factory=dict, repr=False)
@@ -142,11 +143,13 @@ class Table:
         old = self.rows.pop(record_id, None)
         if old is not None:
             self._unindex(old)
+            del self.ids[bisect_left(self.ids, record_id)]
 
     def clear(self) -> None:
         """Forget every row."""
         self.rows.clear()
         self.order.clear()
+        self.ids.clear()
         self.late.clear()
         for lookup in self._lookups.values():
             lookup.clear()
@@ -204,6 +207,13 @@ class Table:
         rows = self.rows
         return (rows[record_id] for _, record_id in self.order[start:stop])
 
+    def slice_of_ids(self, low: str | None, high: str | None) -> Iterator[Row]:
+        """Yield visible rows by id, from ``low`` up to but without ``high``."""
+        start = bisect_left(self.ids, low) if low else 0
+        stop = bisect_left(self.ids, high) if high else len(self.ids)
+        rows = self.rows
+        return (rows[record_id] for record_id in self.ids[start:stop])
+
     def all_newest(self) -> Iterable[Row]:
         """Return every saved row, hidden ones in their newest form."""
         return [*(row for key, row in self.rows.items() if key not in self.late), *(e.row for e in self.late.values())]
@@ -217,6 +227,10 @@ class Table:
         old = self.rows.get(row["Id"])
         if old is not None:
             self._unindex(old)
+        elif not self.ids or self.ids[-1] < row["Id"]:
+            self.ids.append(row["Id"])
+        else:
+            insort(self.ids, row["Id"])
         self.rows[row["Id"]] = row
         key = (row["SystemModstamp"], row["Id"])
         if not self.order or self.order[-1] < key:

@@ -68,4 +68,21 @@ def test_a_keyset_page_looks_only_at_what_follows_its_key(last: int) -> None:
     )
     looked_at = candidates(Resolver(query, ORG.tables["Contact"], ORG.tables), query.where)
     assert [row["Id"] for row in looked_at.rows] == IDS[last + 1 :]
-    assert looked_at.in_order
+    assert looked_at.order == ("systemmodstamp", "id")
+
+
+def test_a_page_by_id_looks_only_at_the_ids_within_its_bounds() -> None:
+    query = parse(f"SELECT Id FROM Contact WHERE Id > '{IDS[3]}' AND Id <= '{IDS[9]}' ORDER BY Id LIMIT 5")
+    looked_at = candidates(Resolver(query, ORG.tables["Contact"], ORG.tables), query.where)
+    assert looked_at.order == ("id",)
+    assert {row["Id"] for row in looked_at.rows} >= set(IDS[4:10])
+    assert len(list(candidates(Resolver(query, ORG.tables["Contact"], ORG.tables), query.where).rows)) <= 7
+
+
+def test_by_id_a_record_that_was_removed_is_no_longer_there() -> None:
+    org = SalesforceOrg()
+    ids = [org.create("Contact", {"LastName": f"L{number}"}) for number in range(4)]
+    org.tables["Contact"].remove(ids[2])
+    org.update("Contact", ids[0], {"LastName": "Edited"})
+    assert [row["Id"] for row in org.tables["Contact"].slice_of_ids(None, None)] == [ids[0], ids[1], ids[3]]
+    assert [row["Id"] for row in org.tables["Contact"].slice_of_ids(ids[1], ids[3])] == [ids[1]]

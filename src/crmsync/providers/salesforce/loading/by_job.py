@@ -26,8 +26,9 @@ from crmsync.providers.salesforce import soql
 from crmsync.providers.salesforce.bulk.following import follow
 from crmsync.providers.salesforce.bulk.jobs import JOB_COMPLETE, QUERY, Jobs
 from crmsync.providers.salesforce.client import SalesforceClient
-from crmsync.providers.salesforce.cursor import JobPlace
+from crmsync.providers.salesforce.cursor import Cursor, JobPlace
 from crmsync.providers.salesforce.loading.results import JobResults, LoadLostError, Taken
+from crmsync.providers.salesforce.retrieving import changed_ids, retrieve
 from crmsync.providers.salesforce.rows import RowReader
 from crmsync.providers.salesforce.settings import TransportName
 
@@ -50,6 +51,8 @@ class JobLoad:
         self._client = client
         self._jobs = Jobs(client, QUERY)
         self._results: dict[str, JobResults] = {}
+        self._made: set[str] = set()
+        self._changed: dict[str, set[str]] = {}
 
     async def hindrance(self, reader: RowReader, fields: Sequence[str]) -> str | None:
         """Why no query job can read these fields; None if one can. Compound and binary fields are no fields of ours."""
@@ -74,17 +77,20 @@ class JobLoad:
         except _REFUSED as error:
             self._refuse(reader, error.message)
             return None
+        self._made.add(info.id)
         return JobPlace(info.id, version)
 
     async def take(
-        self, place: JobPlace, reader: RowReader, fields: Sequence[str], size: int, expected: int
-    ) -> tuple[list[Record], JobPlace | None]:
+        self, cursor: Cursor, reader: RowReader, fields: Sequence[str], size: int
+    ) -> tuple[Sequence[Record], JobPlace | None]:
         """The next records and the place after them; None if there are no more. Waits for the job to be complete.
 
         :raises LoadLostError: the job failed or is gone, or its columns are others.
         """
+        place = cursor.job
+        assert place is not None
         try:
-            results = await self._complete(place, reader, expected)
+            results = await self._complete(cursor, place, reader)
             taken = await results.take(place.locator, place.skip, size)
             records = self._records(taken, reader, fields)
         except (SchemaChangedError, CursorExpiredError) as error:
@@ -96,17 +102,23 @@ class JobLoad:
                 self._refuse(reader, str(error))
             await self._drop(place.job_id)
             raise
+        records = await self._as_they_are(records, self._changed.get(place.job_id, set()), reader, fields)
         if taken.done:
             await self._drop(place.job_id)
             return records, None
         return records, attrs.evolve(place, locator=taken.locator, skip=taken.skip)
+
+    async def forget(self) -> None:
+        """Drop what was fetched ahead. A load that goes on later looks for what has changed since its job was made."""
+        self._made.clear()
+        await self.aclose()
 
     async def aclose(self) -> None:
         """Drop what was fetched ahead."""
         for job_id in list(self._results):
             await self._drop(job_id)
 
-    async def _complete(self, place: JobPlace, reader: RowReader, expected: int) -> JobResults:
+    async def _complete(self, cursor: Cursor, place: JobPlace, reader: RowReader) -> JobResults:
         """The results of a job, once it is complete."""
         if place.job_id in self._results:
             return self._results[place.job_id]
@@ -117,16 +129,32 @@ class JobLoad:
         if info is None:
             raise LoadLostError("the job is gone", again=True)
         if not info.is_final:
-            now = self._client.clock.now()
-            job = RemoteJob(place.job_id, reader.sobject.schema.name, "query", expected, now)
+            now, name = self._client.clock.now(), reader.sobject.schema.name
+            job = RemoteJob(place.job_id, name, "query", cursor.expected or 0, now)
             info = await follow(self._client, self._jobs, job, abort_late=True)
         if info.state != JOB_COMPLETE:
             raise LoadLostError(f"the job ended as {info.state}")
+        if place.job_id not in self._made and cursor.started is not None:
+            since = cursor.started - self._client.settings.look_back
+            self._changed[place.job_id] = await changed_ids(self._client, reader.sobject.schema.name, since)
         for job_id in list(self._results)[: 1 - _KEPT]:
             await self._drop(job_id)
         return self._results.setdefault(place.job_id, JobResults(self._client, place.job_id, place.version))
 
+    async def _as_they_are(
+        self, records: list[Record], changed: set[str], reader: RowReader, fields: Sequence[str]
+    ) -> list[Record]:
+        """The records, but those that changed since the job was made as they are now.
+
+        Whoever goes on with an old job may have written to the org in between: what the job saw before that would look
+        like somebody's edit.
+        """
+        old = [record.id for record in records if record.id in changed]
+        current = await retrieve(self._client, reader, old, fields) if old else {}
+        return [current.get(record.id, record) for record in records]
+
     async def _drop(self, job_id: str) -> None:
+        self._changed.pop(job_id, None)
         results = self._results.pop(job_id, None)
         if results is not None:
             await results.aclose()

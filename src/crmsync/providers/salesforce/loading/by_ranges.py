@@ -117,6 +117,10 @@ class RangeLoad:
         # The other ranges' pages were fetched with this one: they come first.
         return page.rows, (*others, IdRange(_last_id(page.rows), part.until))
 
+    def forget(self) -> None:
+        """Drop what was fetched ahead."""
+        self._ahead.clear()
+
     async def _fetch(self, wanted: _Query) -> None:
         clock = self._client.clock
         began = clock.now()

@@ -50,7 +50,12 @@ class FirstLoad:
         :raises LoadLostError: the job cannot give the rest; the pass has to begin again.
         """
         if cursor.job is not None:
-            records, place = await self._jobs.take(cursor.job, reader, fields, size, cursor.expected or 0)
+            records, place = await self._jobs.take(cursor, reader, fields, size)
             return records, attrs.evolve(cursor, job=place)
         rows, ranges = await self._ranges.take(cursor, reader, fields, size)
-        return [reader.record(row, fields) for row in rows], attrs.evolve(cursor, ranges=ranges)
+        return reader.records(rows, fields), attrs.evolve(cursor, ranges=ranges)
+
+    async def forget(self) -> None:
+        """Drop what was fetched ahead: before a run, which may write to the org before it reads on."""
+        self._ranges.forget()
+        await self._jobs.forget()

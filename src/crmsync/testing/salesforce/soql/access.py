@@ -1,4 +1,4 @@
-"""Which rows a WHERE clause can match at all: by an indexed value, or by a stretch of (SystemModstamp, Id) order.
+"""Which rows a WHERE clause can match at all: by an indexed value, or by a stretch of (SystemModstamp, Id) or Id order.
 
 The filter is applied to every candidate afterwards, so all this has to be is wide enough. The clause of a keyset page,
 ``SystemModstamp > a OR (SystemModstamp = a AND Id > b)``, becomes the exact place to begin at, however many rows share
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from crmsync.testing.salesforce.store import Row
 
 Key: TypeAlias = tuple[str, str]
+Bounds: TypeAlias = tuple[str | None, str | None]
 _AFTER_ALL: Final = "\uffff"
 _STAMP: Final = "systemmodstamp"
 
@@ -35,23 +36,45 @@ class Stretch:
 
 @frozen
 class Candidates:
-    """Rows that may match. ``in_order`` tells that they come by (SystemModstamp, Id)."""
+    """Rows that may match. ``order`` are the fields, in small letters, by which they come."""
 
     rows: Iterable[Row]
-    in_order: bool
+    order: tuple[str, ...] = ()
 
 
 def candidates(resolver: Resolver, where: syntax.Condition | None) -> Candidates:
     """Return the rows that are worth testing."""
     table = resolver.table
-    if where is None:
-        return Candidates(table.slice(None, None), in_order=True)
-    for term in where.terms if isinstance(where, syntax.And) else (where,):
+    terms = () if where is None else where.terms if isinstance(where, syntax.And) else (where,)
+    for term in terms:
         found = _by_value(resolver, term)
         if found is not None:
-            return Candidates(found, in_order=False)
-    stretch = _stretch(resolver, where)
-    return Candidates(table.slice(stretch.low, stretch.high), in_order=True)
+            return Candidates(found)
+    if _wants_ids(resolver):
+        return Candidates(table.slice_of_ids(*_id_bounds(resolver, terms)), order=("id",))
+    stretch = Stretch() if where is None else _stretch(resolver, where)
+    return Candidates(table.slice(stretch.low, stretch.high), order=(_STAMP, "id"))
+
+
+def _wants_ids(resolver: Resolver) -> bool:
+    order = resolver.query.order
+    return bool(order) and isinstance(order[0].key, syntax.Path) and resolver.names(order[0].key) == ("Id",)
+
+
+def _id_bounds(resolver: Resolver, terms: tuple[syntax.Condition, ...]) -> Bounds:
+    """The ids from which and before which rows can match all the terms."""
+    lows, highs = [], []
+    for term in terms:
+        if not isinstance(term, syntax.Compare) or resolver.names(term.path) != ("Id",):
+            continue
+        bound = value_of(resolver.table.definition.fields["Id"], term.literal)
+        if bound is None:
+            continue
+        if term.operator in (">", ">="):
+            lows.append(bound)
+        elif term.operator in ("<", "<="):
+            highs.append(bound + "\0")
+    return max(lows, default=None), min(highs, default=None)
 
 
 def _by_value(resolver: Resolver, term: syntax.Condition) -> list[Row] | None:

@@ -31,10 +31,10 @@ def table_of(query: syntax.Query, tables: Mapping[str, Table]) -> Table:
     raise unsupported_object(query)
 
 
-def matching(resolver: Resolver, now: datetime, *, include_deleted: bool) -> tuple[Iterator[Row], bool]:
-    """Return the rows that meet the query's WHERE, and whether they come by (SystemModstamp, Id)."""
+def matching(resolver: Resolver, now: datetime, *, include_deleted: bool) -> tuple[Iterator[Row], tuple[str, ...]]:
+    """Return the rows that meet the query's WHERE, and the fields, in small letters, by which they come."""
     found = candidates(resolver, resolver.query.where)
-    return tested(resolver, found.rows, now, include_deleted=include_deleted), found.in_order
+    return tested(resolver, found.rows, now, include_deleted=include_deleted), found.order
 
 
 def tested(resolver: Resolver, rows: Iterable[Row], now: datetime, *, include_deleted: bool) -> Iterator[Row]:
@@ -46,10 +46,10 @@ def tested(resolver: Resolver, rows: Iterable[Row], now: datetime, *, include_de
 
 def selected(resolver: Resolver, now: datetime, *, include_deleted: bool) -> list[Row]:
     """Return the query's rows in its order, within its LIMIT and OFFSET."""
-    rows, in_order = matching(resolver, now, include_deleted=include_deleted)
+    rows, order = matching(resolver, now, include_deleted=include_deleted)
     query = resolver.query
     stop = None if query.limit is None else query.offset + query.limit
-    if in_order and _is_keyset_order(resolver):
+    if _is_order(resolver, order):
         return list(islice(rows, query.offset, stop))
     return ordered(resolver, list(rows))[query.offset : stop]
 
@@ -85,11 +85,12 @@ def _sort_key(read: Callable[[Row], Any], fold: bool, row: Row) -> Any:
     return value.casefold() if fold else value
 
 
-def _is_keyset_order(resolver: Resolver) -> bool:
+def _is_order(resolver: Resolver, order: tuple[str, ...]) -> bool:
+    """Whether rows that come by some fields come as the query wants them."""
     keys = [(item.key, item.descending) for item in resolver.query.order]
     names = [
         ".".join(resolver.names(key)).lower()
         for key, descending in keys
         if not descending and isinstance(key, syntax.Path)
     ]
-    return len(names) == len(keys) and names in ([], ["systemmodstamp"], ["systemmodstamp", "id"])
+    return len(names) == len(keys) and tuple(names) == order[: len(names)]

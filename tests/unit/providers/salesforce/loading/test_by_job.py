@@ -144,6 +144,38 @@ async def test_a_load_goes_on_from_its_place_on_another_connection(open_desk: Op
     assert len(given["org"].bulk.query) == 1
 
 
+async def test_a_load_that_goes_on_shows_what_changed_since_its_job_as_it_is_now(open_desk: OpenDesk) -> None:
+    """We may have written in between: an old value would look like somebody's edit."""
+    given = filled(9, page_records=3)
+    async with open_desk(**given) as desk:
+        page = await first_page(desk.store, FIELDS, 2)
+        read = {record.id for record in page.records}
+    unread = sorted(row["Id"] for row in given["org"].records("Contact") if row["Id"] not in read)
+    given["clock"].tick(60)
+    given["org"].update("Contact", unread[0], {"LastName": "Edited"})
+    given["org"].delete("Contact", unread[1])
+    async with open_desk(**given) as desk:
+        rest = await read_pass(desk.store, page.cursor, FIELDS, 2)
+        later = await read_pass(desk.store, rest.cursor, FIELDS)
+    assert rest.newest()[unread[0]].fields["LastName"] == "Edited"
+    assert len(rest.records) == 9 - len(read)
+    assert later.newest()[unread[1]].deleted
+
+
+async def test_a_run_that_begins_forgets_what_an_earlier_one_has_fetched(open_desk: OpenDesk) -> None:
+    """On one connection too."""
+    given = filled(9)
+    async with open_desk(**given) as desk:
+        page = await first_page(desk.store, FIELDS, 2)
+        await desk.store.settle_jobs()
+        given["clock"].tick(60)
+        read = {record.id for record in page.records}
+        unread = next(row["Id"] for row in given["org"].records("Contact") if row["Id"] not in read)
+        given["org"].update("Contact", unread, {"LastName": "Edited"})
+        rest = await read_pass(desk.store, page.cursor, FIELDS, 2)
+    assert rest.newest()[unread].fields["LastName"] == "Edited"
+
+
 @pytest.mark.parametrize("delay", [timedelta(0), timedelta(days=8)])
 async def test_a_load_whose_job_is_gone_begins_again_with_another(delay: timedelta, open_desk: OpenDesk) -> None:
     """Deleted by somebody, or seven days old ("Bulk API and Bulk API 2.0 Limits and Allocations")."""
