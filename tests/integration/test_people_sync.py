@@ -9,14 +9,24 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from crmsync.models.runs import RunOptions
+from crmsync.models.runs import RunOptions, RunStatus
 from crmsync.models.state import LinkStatus
 from crmsync.security.vault import Vault
 from crmsync.service import CRMSync
 from crmsync.testing.memory_records import MemoryRecordStore
-from crmsync.testing.salesforce import DEFAULT_TOKEN, Conversion, RunningEmulator, SalesforceOrg, running_emulator
+from crmsync.testing.salesforce import (
+    API_USER_ID,
+    DEFAULT_TOKEN,
+    Conversion,
+    Profile,
+    RunningEmulator,
+    SalesforceOrg,
+    running_emulator,
+)
 
 pytestmark = pytest.mark.anyio
+
+OBJECTS = {"003": "Contact", "00Q": "Lead"}
 
 
 @pytest.fixture
@@ -252,3 +262,98 @@ async def test_a_rule_says_which_new_people_become_contacts(
         local.edit(bob, tags=("customer",))
         assert await in_step(app, local, options)
     assert [row["MarkMail_Tags__c"] for row in org.records("Lead")] == ["customer"], "who is a lead stays one"
+
+
+# --- consent
+
+
+OPT_OUT = "HasOptedOutOfEmail"
+
+
+def hide(org: SalesforceOrg, *fields: str) -> None:
+    """Let field-level security hide fields from the integration's user; none shows all again."""
+    org.set_profile(API_USER_ID, Profile(hidden=frozenset(fields)) if fields else None)
+
+
+def opted_out(org: SalesforceOrg, email: str) -> bool:
+    [row] = [row for name in ("Contact", "Lead") for row in org.records(name) if row["Email"] == email]
+    return bool(row[OPT_OUT])
+
+
+@pytest.mark.parametrize("people", ["contact", "lead", "lead_then_contact"])
+async def test_an_opt_out_reaches_the_other_side_and_is_not_taken_back(
+    emulator: RunningEmulator, org: SalesforceOrg, people: str
+) -> None:
+    name = {"contact": "Contact", "lead": "Lead", "lead_then_contact": "Person"}[people]
+    local, [ada, bob] = subscribers(ADA, {"email": "bob@example.com", "last_name": "Bob"})
+    async with connected(emulator, people=people) as app:
+        await app.sync("main", name, local)
+        [theirs] = await crm_ids(app, name, bob)
+        local.edit(ada, opted_out=True)
+        org.update(OBJECTS[str(theirs)[:3]], str(theirs), {OPT_OUT: True})
+        for _ in range(2):
+            await app.sync("main", name, local)
+            assert [local.snapshot()[one]["opted_out"] for one in (ada, bob)] == [True, True]
+            assert opted_out(org, "ada@example.com")
+            assert opted_out(org, "bob@example.com")
+
+
+@pytest.mark.parametrize(
+    "people, hidden",
+    [
+        ("contact", ["Contact"]),
+        ("lead", ["Lead"]),
+        ("lead_then_contact", ["Contact", "Lead"]),
+        ("lead_then_contact", ["Lead"]),
+        ("lead_then_contact", ["Contact"]),
+    ],
+)
+async def test_opt_outs_made_while_the_flag_was_hidden_hold_once_it_is_shown(
+    emulator: RunningEmulator, org: SalesforceOrg, people: str, hidden: list[str]
+) -> None:
+    name = {"contact": "Contact", "lead": "Lead", "lead_then_contact": "Person"}[people]
+    local, [ada, bob] = subscribers(ADA, {"email": "bob@example.com", "last_name": "Bob"})
+    async with connected(emulator, people=people) as app:
+        await app.sync("main", name, local)
+        hide(org, *(f"{each}.{OPT_OUT}" for each in hidden))
+        [theirs] = await crm_ids(app, name, bob)
+        local.edit(ada, opted_out=True)
+        org.update(OBJECTS[str(theirs)[:3]], str(theirs), {OPT_OUT: True})
+        late = local.add({"email": "late@example.com", "last_name": "Late", "opted_out": True})
+        for _ in range(2):
+            report = await app.sync("main", name, local)
+            [warning] = report.warnings
+            assert (warning.code, report.status) == ("unreadable", RunStatus.SUCCESS)
+            assert OPT_OUT in warning.message
+            assert "permission to read and edit" in warning.remedy
+            assert local.snapshot()[ada]["opted_out"] is True
+        connection = await app.test_connection("main")
+        for each in hidden:
+            [told] = [text for text in connection.warnings if text.startswith(f"{each}.{OPT_OUT} is hidden")]
+            assert "Read and Edit Access" in told
+        hide(org)
+        for _ in range(2):
+            report = await app.sync("main", name, local)
+            assert report.warnings == ()
+            assert [local.snapshot()[one]["opted_out"] for one in (ada, bob, late)] == [True, True, True]
+            emails = ("ada@example.com", "bob@example.com", "late@example.com")
+            assert [opted_out(org, email) for email in emails] == [True, True, True]
+
+
+async def test_a_lead_that_opted_out_and_was_converted_into_a_contact_stays_opted_out(
+    emulator: RunningEmulator, org: SalesforceOrg, options: RunOptions
+) -> None:
+    """Salesforce fills only blanks of an existing contact, and a flag is never blank."""
+    local, [ada] = subscribers(ADA)
+    async with people(emulator) as app:
+        await app.sync("main", "Person", local, options=options)
+        [lead] = await crm_ids(app, "Person", ada)
+        local.edit(ada, opted_out=True)
+        await app.sync("main", "Person", local, options=options)
+        contact = org.create("Contact", {"LastName": "King", "Email": "ada@king.example"})
+        org.convert_lead(str(lead), Conversion(contact_id=contact))
+        await app.sync("main", "Person", local, options=options)
+        assert await crm_ids(app, "Person", ada) == [contact]
+        assert local.snapshot()[ada]["opted_out"] is True
+        assert [row[OPT_OUT] for row in org.records("Contact")] == [True]
+        assert await in_step(app, local, options)

@@ -27,7 +27,7 @@ from crmsync.models.events import RunFinished, RunStarted
 from crmsync.models.mappings import ObjectMapping
 from crmsync.models.plans import Plan
 from crmsync.models.records import Side
-from crmsync.models.runs import RunOptions, RunReport, RunStatus
+from crmsync.models.runs import RunOptions, RunReport, RunStatus, RunWarning
 from crmsync.models.state import Link, LinkStatus, SyncLog
 from crmsync.models.verification import VerifyOptions, VerifyReport
 from crmsync.protocols.conversion import RecordRule
@@ -245,6 +245,10 @@ class Runner:
             conflicts_open=conflicts_open,
             problem_count=tally.problem_count,
             problems=tuple(tally.problems),
+            warnings=tuple(
+                RunWarning(path=each.path, code=each.code, message=each.message, remedy=each.remedy)
+                for each in self.rule.warnings
+            ),
             error=error,
             would_stop=ctx.would_stop.message if ctx.would_stop else None,
         )

@@ -109,6 +109,14 @@ class _Flow:
 
     def _permitted(self, enforcement: Enforcement, findings: Findings) -> Enforcement:
         source, target = self.source, self.target
+        if _hidden(source) or _hidden(target):
+            if _hidden(source) or self._writes_only:
+                name = source.name if _hidden(source) else target.name
+                message = f"{name!r} is hidden from the connected user: it is not synced"
+                remedy = "give the connected user permission to read and edit the field, or unmap it"
+                side = self.side.other if _hidden(source) else self.side
+                findings.warn(self._end(side), MappingCode.UNREADABLE, message, remedy)
+            return Enforcement.OFF
         if not target.createable and not target.updateable:
             findings.fault(
                 self._end(self.side), MappingCode.NOT_WRITABLE, f"{target.name!r} cannot be written", self._one_way()
@@ -153,3 +161,8 @@ class _Flow:
             other = SyncDirection.FROM_CRM if self.side is Side.REMOTE else SyncDirection.TO_CRM
             return f'set sync_direction = "{other}"'
         return "map another field, or give the connected user permission to edit this one"
+
+
+def _hidden(field: FieldSchema) -> bool:
+    """Whether the field is there, and the user may do nothing with it."""
+    return not (field.readable or field.createable or field.updateable)

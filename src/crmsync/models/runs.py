@@ -33,6 +33,15 @@ class RecordProblem(PublicModel):
     candidates: tuple[str, ...] = ()
 
 
+class RunWarning(PublicModel):
+    """What of the mapping works less well than its author may think, such as a field that is hidden from the user."""
+
+    path: str
+    code: str
+    message: str
+    remedy: str = ""
+
+
 class SideReport(PublicModel):
     """What a run did to one side.
 
@@ -80,6 +89,7 @@ class RunReport(PublicModel):
     conflicts_open: int = 0
     problem_count: int = 0
     problems: tuple[RecordProblem, ...] = Field(default=())
+    warnings: tuple[RunWarning, ...] = ()
     error: str | None = None
     would_stop: str | None = None
 

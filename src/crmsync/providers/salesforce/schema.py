@@ -36,6 +36,21 @@ FIELD_TYPES: Final[Mapping[str, FieldType]] = {
 anyType, complexvalue - cannot be written through REST: their parts are fields of their own."""
 
 
+OPT_OUT: Final = "HasOptedOutOfEmail"
+_OPT_OUT: Final = FieldSchema(
+    name=OPT_OUT,
+    label="Email Opt Out",
+    type=FieldType.BOOLEAN,
+    nillable=False,
+    readable=False,
+    createable=False,
+    updateable=False,
+)
+STANDARD: Final[Mapping[str, tuple[FieldSchema, ...]]] = {"Contact": (_OPT_OUT,), "Lead": (_OPT_OUT,)}
+"""Fields that these objects have in every org: where a describe lacks one, field-level security hides it ("Contact" and
+"Lead", Object Reference). Consent must not get lost without a word, so it is described all the same, as hidden."""
+
+
 @attrs.frozen(slots=True)
 class Relationship:
     """A reference field's way to its parent: ``Account`` of ``AccountId``, which leads to records of ``targets``."""
@@ -55,6 +70,7 @@ class SObject:
 
     schema: ObjectSchema
     fields: Mapping[str, FieldSchema]
+    """Those that this user sees, by name."""
     keeps_deletes: bool
     """Deleted records stay in the recycle bin with ``IsDeleted`` true, and `queryAll` shows them."""
     tells_merges: bool
@@ -79,7 +95,8 @@ class SObject:
     def with_fields(self, added: Iterable[FieldSchema]) -> SObject:
         """With more fields: those of parents, by dotted names."""
         by_name = {**self.fields, **{field.name: field for field in added}}
-        schema = self.schema.model_copy(update={"fields": tuple(by_name.values())})
+        hidden = tuple(field for field in self.schema.fields if not field.readable)
+        schema = self.schema.model_copy(update={"fields": (*by_name.values(), *hidden)})
         return attrs.evolve(self, schema=schema, fields=by_name)
 
     def readable(self, names: Iterable[str]) -> tuple[str, ...]:
@@ -109,7 +126,8 @@ def read_describe(body: object) -> SObject:
     try:
         assert isinstance(body, Mapping)
         fields = tuple(_field(entry) for entry in body["fields"] if entry["type"] in FIELD_TYPES)
-        schema = ObjectSchema(name=body["name"], label=body.get("label") or "", fields=fields)
+        hidden = tuple(f for f in STANDARD.get(body["name"], ()) if f.name not in {field.name for field in fields})
+        schema = ObjectSchema(name=body["name"], label=body.get("label") or "", fields=(*fields, *hidden))
         ignoring_case = frozenset(
             entry["name"] for entry in body["fields"] if entry.get("unique") and not entry.get("caseSensitive")
         )

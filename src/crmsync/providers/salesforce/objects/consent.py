@@ -14,8 +14,8 @@ from crmsync.models.results import CRMSyncResult
 from crmsync.models.schema import ObjectSchema
 from crmsync.providers.salesforce.objects.finding import Found, OpenStore
 from crmsync.providers.salesforce.objects.results import failure, result_of, write_all
+from crmsync.providers.salesforce.schema import OPT_OUT
 
-OPT_OUT: Final = "HasOptedOutOfEmail"
 BOUNCE_REASON: Final = "EmailBouncedReason"
 BOUNCE_DATE: Final = "EmailBouncedDate"
 PERSON_FIELDS: Final = (OPT_OUT, BOUNCE_REASON, BOUNCE_DATE)

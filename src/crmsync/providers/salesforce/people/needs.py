@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from crmsync.providers.salesforce.objects.consent import OPT_OUT
-from crmsync.providers.salesforce.schema import SObject
+from crmsync.providers.salesforce.schema import OPT_OUT, SObject
 
 _WRITTEN: Final = ("Email", "FirstName", "LastName", "Phone")
 
