@@ -28,6 +28,7 @@ from crmsync.models.state import (
     RemoteJob,
     SyncLog,
 )
+from crmsync.models.stops import Stop, StoppedPlan, StoppedRecord
 from crmsync.protocols.repository import SyncRepository
 from crmsync.storage.memory import MemoryRepository
 from crmsync.testing.repository import RepositoryContract
@@ -382,6 +383,36 @@ class ForgetsJobsWithoutALease(MemoryRepository):
         await super().remove_remote_job(await _current(self, lease), job_id)
 
 
+class TakesThePlanAway(MemoryRepository):
+    """A stop that happens again is noted as if it were the first."""
+
+    async def note_stop(self, stop: Stop) -> None:
+        await self.remove_stop(stop.integration_id, stop.entity_type)
+        await super().note_stop(stop)
+
+
+class KeepsTheApproval(MemoryRepository):
+    """An approval is taken over by another plan."""
+
+    async def save_stopped_plan(
+        self, integration_id: str, entity_type: str, plan: StoppedPlan, records: Sequence[StoppedRecord]
+    ) -> None:
+        before = await self.list_stops(integration_id, entity_type)
+        await super().save_stopped_plan(integration_id, entity_type, plan, records)
+        for stop in before:
+            if stop.approved_at is not None and stop.approved_by is not None:
+                await self.approve_stop(
+                    integration_id, entity_type, plan.digest, by=stop.approved_by, now=stop.approved_at
+                )
+
+
+class ApprovesWhateverWaits(MemoryRepository):
+    async def approve_stop(self, integration_id: str, entity_type: str, digest: str, *, by: str, now: datetime) -> Stop:
+        for stop in await self.list_stops(integration_id, entity_type):
+            digest = stop.plan.digest if stop.plan else digest
+        return await super().approve_stop(integration_id, entity_type, digest, by=by, now=now)
+
+
 class SortsJobs(MemoryRepository):
     """By id, and not in the order in which they began."""
 
@@ -443,6 +474,12 @@ BROKEN: list[tuple[type[MemoryRepository], Promise]] = [
     ),
     (IgnoresTheFenceOfJobs, RepositoryContract.test_a_lost_lease_neither_notes_nor_forgets_a_job),
     (ForgetsJobsWithoutALease, RepositoryContract.test_a_lost_lease_neither_notes_nor_forgets_a_job),
+    (
+        TakesThePlanAway,
+        RepositoryContract.test_a_stop_that_happens_again_is_counted_and_keeps_the_plan_and_its_approval,
+    ),
+    (KeepsTheApproval, RepositoryContract.test_a_new_plan_replaces_the_old_one_and_voids_its_approval),
+    (ApprovesWhateverWaits, RepositoryContract.test_only_the_very_plan_can_be_approved),
     (SortsJobs, RepositoryContract.test_jobs_are_listed_as_they_were_added_in_order),
     (FailsOnMany, RepositoryContract.test_thousands_of_links_are_stored_and_looked_up_at_once),
 ]

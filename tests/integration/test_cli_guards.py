@@ -123,6 +123,51 @@ def test_a_swapped_column_stops_with_4_before_anything_is_overwritten(sh: Shell)
     assert {contact["FirstName"][:5] for contact in sh.contacts()} == {"Last "}
 
 
+def test_a_stopped_plan_is_looked_at_approved_and_carried_out(sh: Shell) -> None:
+    header = "id,email,first_name,last_name,company,phone"
+    people = sh.directory / "people.csv"
+    rows = [f"{n},p{n}@example.org,First {n},Last {n},Acme," for n in range(60)]
+    people.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    assert sh.run("sync").code == 0
+    assert sh.run("stops", "show", "--format", "json").json["error"]["code"] == "not_found"
+    edited = [row.replace("First", "New").replace("Last", "Name") for row in rows]
+    people.write_text("\n".join([header, *edited]) + "\n", encoding="utf-8")
+    assert sh.run("sync").code == 4
+    (listed,) = sh.run("stops", "list", "--format", "json").json["stops"]
+    assert (listed["code"], listed["plan"]) == ("overwrite_guard", None)
+    shown = sh.run("stops", "show", "--all", "--format", "json").json["stop"]
+    assert shown["plan"]["fields"] == {"remote FirstName": 60, "remote LastName": 60}
+    assert len(shown["records"]) == shown["plan"]["records"] == 60
+    assert "New 1" not in json.dumps(shown)
+    digest = shown["plan"]["digest"]
+    assert digest in " ".join(sh.run("stops", "show").out.split())
+    refused = sh.run("stops", "approve", "0" * 64, "--format", "json")
+    assert (refused.code, refused.json["error"]["code"]) == (1, "stale_record")
+    approved = sh.run("stops", "approve", digest[:12], "--by", "Ann", "--format", "json").json["stop"]
+    assert approved["approved_by"] == "Ann"
+    assert "approved by Ann" in " ".join(sh.run("stops", "list").out.split())
+    done = sh.run("sync", "--format", "json")
+    assert (done.code, done.json["runs"][0]["remote"]["updated"]) == (0, 60)
+    assert {contact["FirstName"][:4] for contact in sh.contacts()} == {"New "}
+    assert "no run is stopped" in sh.run("stops", "list").out
+    assert sh.run("logs", "--format", "json").json["logs"][0]["error_details"]["approval"]["by"] == "Ann"
+
+
+def test_a_dropped_stop_is_forgotten_and_the_next_run_stops_again(sh: Shell) -> None:
+    header = "id,email,first_name,last_name,company,phone"
+    people = sh.directory / "people.csv"
+    rows = [f"{n},p{n}@example.org,First {n},Last {n},Acme," for n in range(60)]
+    people.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    assert sh.run("sync").code == 0
+    edited = [row.replace("First", "New").replace("Last", "Name") for row in rows]
+    people.write_text("\n".join([header, *edited]) + "\n", encoding="utf-8")
+    assert sh.run("sync").code == 4
+    dropped = sh.run("stops", "drop")
+    assert "stops again" in " ".join(dropped.out.split())
+    assert sh.run("stops", "drop").code == 1
+    assert sh.run("sync").code == 4
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_a_run_with_130_and_the_next_one_goes_on_at_once(sh: Shell, sent: signal.Signals) -> None:
     """Whenever it comes: also while the lease is being taken, which is then given back."""

@@ -21,6 +21,7 @@ from crmsync.cli.commands import (
     looking,
     mappings,
     runs,
+    stops,
     verifying,
 )
 from crmsync.cli.exits import ExitCode, UsageProblemError, exit_code_for
@@ -56,6 +57,7 @@ app.command()(looking.status)
 app.add_typer(conflicts.app, name="conflicts")
 app.add_typer(links.app, name="links")
 app.add_typer(mappings.app, name="mapping")
+app.add_typer(stops.app, name="stops")
 app.command()(links.pause)
 app.command()(links.resume)
 app.command()(looking.logs)

@@ -43,10 +43,13 @@ _CODES: Final[tuple[tuple[type[errors.CRMError], ExitCode], ...]] = (
 
 _REMEDIES: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (KeyboardInterrupt, "run the command again to go on where it stopped"),
-    (errors.DeleteGuardError, "look at `crmsync plan`; if the deletes are meant, run again with --allow-deletes N"),
+    (
+        errors.DeleteGuardError,
+        "look at `crmsync stops show`; if it is meant, approve it, or run again with --allow-deletes N",
+    ),
     (
         errors.OverwriteGuardError,
-        "look at `crmsync plan`, the mapping and the ids; if the values are meant, run again with --allow-overwrites N",
+        "look at `crmsync stops show` and the mapping; if it is meant, approve it, or add --allow-overwrites N",
     ),
     (errors.AuthenticationError, "renew the credential, then check it with `crmsync connect --test`"),
     (errors.AccessDeniedError, "ask the CRM's administrator for the permission, then run `crmsync connect --test`"),

@@ -14,6 +14,7 @@ import attrs
 from crmsync.models.plans import Plan
 from crmsync.models.runs import RunReport
 from crmsync.models.state import CallUsage, Conflict, Link, SyncLog
+from crmsync.models.stops import Stop, StoppedRecord
 
 
 def report_payload(report: RunReport) -> dict[str, Any]:
@@ -47,6 +48,46 @@ def plan_payload(plan: Plan) -> dict[str, Any]:
             for record in plan.records
         ],
         "report": report_payload(plan.report),
+    }
+
+
+def stop_payload(stop: Stop) -> dict[str, Any]:
+    """A stopped run, with what is known of its plan."""
+    plan = stop.plan
+    return {
+        "integration_id": stop.integration_id,
+        "entity_type": stop.entity_type,
+        "run_id": stop.run_id,
+        "code": stop.code,
+        "message": stop.message,
+        "stopped_at": _moment(stop.stopped_at),
+        "times": stop.times,
+        "plan": {
+            "digest": plan.digest,
+            "mapping_version": plan.mapping_version,
+            "made_at": _moment(plan.made_at),
+            "records": plan.records,
+            "writes": dict(plan.writes),
+            "fields": dict(plan.fields),
+            "would_stop": plan.would_stop,
+            "calls": {"most": plan.calls.most, "likely": plan.calls.likely} if plan.calls else None,
+        }
+        if plan
+        else None,
+        "approved_by": stop.approved_by,
+        "approved_at": _moment(stop.approved_at),
+    }
+
+
+def stopped_record_payload(record: StoppedRecord) -> dict[str, Any]:
+    """A record of a stopped plan: which fields, never what they would hold."""
+    return {
+        "markmail_id": record.markmail_id,
+        "crm_id": record.crm_id,
+        "writes": [
+            {"side": write.side.value, "kind": write.kind.value, "fields": list(write.fields)}
+            for write in record.writes
+        ],
     }
 
 

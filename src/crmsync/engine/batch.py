@@ -119,14 +119,15 @@ def _follow_local(work: Work) -> None:
             work.operations[Side.REMOTE] = attrs.evolve(remote, key=outcome.id)
 
 
-def fingerprint(work: Work) -> str:
-    """What identifies a record's planned writes."""
+def fingerprint(ctx: RunContext, work: Work) -> str:
+    """What identifies a record's planned writes. Keyed, so that nobody can find the values by trying them."""
     writes = {
         str(side): (str(op.kind), op.id, op.key, {name: canonical(value) for name, value in op.fields.items()})
         for side, op in work.operations.items()
     }
     ids = (work.link.markmail_id, work.link.crm_id, work.quarantine.code if work.quarantine else "")
-    return hashlib.sha256(canonical((ids, writes))).hexdigest()
+    key = ctx.merger.digester.key
+    return hashlib.blake2b(canonical((ids, writes)), digest_size=32, key=key).hexdigest()
 
 
 def plan_record(ctx: RunContext, work: Work) -> None:
@@ -134,7 +135,7 @@ def plan_record(ctx: RunContext, work: Work) -> None:
     ctx.planned_ids.add(work.link.markmail_id)
     writes = tuple(PlannedWrite(side, op.kind, op.fields, _lost(work, side)) for side, op in work.operations.items())
     linked = bool(work.link.local_shadow and work.link.remote_shadow)
-    ctx.planned.append(PlannedRecord(work.link.markmail_id, work.link.crm_id, writes, fingerprint(work), linked))
+    ctx.planned.append(PlannedRecord(work.link.markmail_id, work.link.crm_id, writes, fingerprint(ctx, work), linked))
     _count(ctx, work)
     for side, op in work.operations.items():
         existing = work.record(side)
@@ -163,7 +164,7 @@ def _hold_back(ctx: RunContext, works: Sequence[Work], gate: Gate) -> set[str]:
     """Take back what the plan does not hold: those records changed since it was made."""
     stale = set()
     for work in works:
-        if not gate(work, fingerprint(work)):
+        if not gate(work, fingerprint(ctx, work)):
             work.operations.clear()
             stale.add(work.link.markmail_id)
             ctx.tally.add_problem(work.link, _STALE)

@@ -20,6 +20,7 @@ from crmsync.models.plans import PlannedRecord
 from crmsync.models.records import Record, Side
 from crmsync.models.runs import RunOptions
 from crmsync.models.state import Acknowledgement, Cursors, Link, LinkStatus
+from crmsync.models.stops import Stop
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.observers import Observer
 from crmsync.protocols.repository import SyncRepository
@@ -39,8 +40,9 @@ class RunContext:
     ``cursors`` are the positions that are acknowledged so far, ``reached`` those read so far. ``had_links`` False: the
     run began with nothing linked, so nothing can be deleted. ``tried`` are the markmail_ids that this run looked at
     because an earlier one could not finish them. ``live_links`` are the links that the run began with. ``approved``: a
-    person has approved what is carried out, so no guard counts it. In a dry run nothing is written or acknowledged:
-    ``planned`` collects what would be, ``would_stop`` what a guard would say.
+    person has approved what is carried out, so no guard counts it; ``approval`` is what was carried out like that. In a
+    dry run nothing is written or acknowledged: ``planned`` collects what would be, ``would_stop`` what a guard would
+    say.
     """
 
     run_id: str
@@ -64,6 +66,7 @@ class RunContext:
     deletes_planned: int = 0
     overwritten: OverwriteTally = attrs.field(factory=OverwriteTally)
     approved: bool = False
+    approval: Stop | None = None
     would_stop: SafetyStopError | None = None
     observers: Sequence[Observer] = ()
     dry_run: bool = False

@@ -101,7 +101,7 @@ async def carry_out_deletes(ctx: RunContext, queue: DeleteQueue, *, gate: Gate |
         for farewell in farewells:
             _plan(ctx, farewell)
         return
-    stale = [f for f in farewells if gate is not None and f.operation is not None and not gate(*_as_work(f))]
+    stale = [f for f in farewells if gate is not None and f.operation is not None and not gate(*_as_work(ctx, f))]
     for farewell in stale:
         farewell.operation = None
     for side in Side:
@@ -210,15 +210,15 @@ def _spared(ctx: RunContext, farewell: _Farewell) -> Conflict:
     )
 
 
-def _as_work(farewell: _Farewell) -> tuple[Work, str]:
+def _as_work(ctx: RunContext, farewell: _Farewell) -> tuple[Work, str]:
     work = Work(farewell.link, None, None)
     if farewell.operation is not None:
         work.operations[farewell.survivor_side] = farewell.operation
-    return work, fingerprint(work)
+    return work, fingerprint(ctx, work)
 
 
 def _plan(ctx: RunContext, farewell: _Farewell) -> None:
-    work, digest = _as_work(farewell)
+    work, digest = _as_work(ctx, farewell)
     op = farewell.operation
     writes = (PlannedWrite(farewell.survivor_side, op.kind, op.fields),) if op else ()
     ctx.planned_ids.add(work.link.markmail_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 
@@ -115,9 +115,13 @@ class _SidePass:
             self._queue.add(link, missing)
 
 
-async def apply(ctx: RunContext, planned: Sequence[PlannedRecord], cursors: Cursors) -> None:
+PlanPages = Callable[[int], Awaitable[Sequence[PlannedRecord]]]
+"""Gives a page (from 0) of a plan's records; an empty one after the last."""
+
+
+async def apply(ctx: RunContext, page_of: PlanPages, cursors: Cursors) -> None:
     """Carry out exactly what a plan holds; records that changed since are left for the next run."""
-    allowed = {record.fingerprint for record in planned}
+    allowed = set[str]()
     matcher = Matcher(ctx, first_load=False)
     await count_links(ctx)
     await ctx.remote.settle_jobs()
@@ -127,8 +131,10 @@ async def apply(ctx: RunContext, planned: Sequence[PlannedRecord], cursors: Curs
         return digest in allowed
 
     queue = DeleteQueue()
-    for start in range(0, len(planned), BATCH):
-        batch = planned[start : start + BATCH]
+    page = 0
+    while batch := await page_of(page):
+        page += 1
+        allowed.update(record.fingerprint for record in batch)
         links = await ctx.links(Side.LOCAL, [record.markmail_id for record in batch if record.markmail_id])
         pairs = [link for link in links.values() if link.local_shadow and link.remote_shadow]
         await carry(ctx, await pairs_of(ctx, pairs, queue), Side.LOCAL, queue, gate)
@@ -139,6 +145,15 @@ async def apply(ctx: RunContext, planned: Sequence[PlannedRecord], cursors: Curs
     if queue:
         await carry_out_deletes(ctx, queue, gate=gate)
     await ctx.acknowledge(Acknowledgement(cursors=cursors))
+
+
+def pages_of(planned: Sequence[PlannedRecord]) -> PlanPages:
+    """A plan's records, as many at a time as are looked at in one go."""
+
+    async def page_of(page: int) -> Sequence[PlannedRecord]:
+        return planned[page * BATCH : (page + 1) * BATCH]
+
+    return page_of
 
 
 async def _met(ctx: RunContext, matcher: Matcher, side: Side, planned: Sequence[PlannedRecord]) -> list[Work]:

@@ -19,7 +19,8 @@ from crmsync.engine.lease import RunLease
 from crmsync.engine.metering import MeteredStore
 from crmsync.engine.pairing import link_records, unlink_record
 from crmsync.engine.recovery import recover
-from crmsync.engine.run import apply, run
+from crmsync.engine.run import apply, pages_of, run
+from crmsync.engine.stops import carry_out_approved, find_stop, note_stop
 from crmsync.engine.tally import RunTally
 from crmsync.engine.verification import Findings, Verification
 from crmsync.errors import CRMError, SafetyStopError, StaleRecordError, StorageError
@@ -29,6 +30,7 @@ from crmsync.models.plans import Plan
 from crmsync.models.records import Side
 from crmsync.models.runs import RunOptions, RunReport, RunStatus, RunWarning
 from crmsync.models.state import Link, LinkStatus, SyncLog
+from crmsync.models.stops import Stop
 from crmsync.models.verification import VerifyOptions, VerifyReport
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.observers import Observer
@@ -66,15 +68,22 @@ class Runner:
     )
 
     async def sync(self) -> RunReport:
-        """Read, plan, write and acknowledge, page by page.
+        """Read, plan, write and acknowledge, page by page; before that, carry out a stopped plan that was approved.
 
         :raises SafetyStopError: a guard stopped it. :raises ProviderError: a side failed as a whole.
         :raises ConcurrentUpdateError: another process runs this object.
         :raises LeaseLostError: one took over while this process stood still. What was acknowledged before stays.
         """
         async with self._running(dry_run=False) as ctx:
+            stop = await find_stop(ctx)
+            if stop is not None:
+                await carry_out_approved(ctx, stop)
             await run(ctx)
-            return await self._finished(ctx)
+            report = await self._finished(ctx)
+            if stop is not None:
+                # Whatever it was about is mended, or allowed, or done.
+                await self.repository.remove_stop(self.integration_id, self.entity_type)
+            return report
 
     async def plan(self) -> Plan:
         """The dry run: what `sync` would write now. Nothing is written on either side."""
@@ -102,7 +111,7 @@ class Runner:
         if plan.mapping_version != self.rule.version:
             raise StaleRecordError("the mapping changed after the plan was made; make a new plan")
         async with self._running(dry_run=False) as ctx:
-            await apply(ctx, plan.records, plan.cursors)
+            await apply(ctx, pages_of(plan.records), plan.cursors)
             return await self._finished(ctx)
 
     async def link(self, markmail_id: str, crm_id: str) -> RunReport:
@@ -225,6 +234,8 @@ class Runner:
         # The error that ended the run is the one to tell, also where the bookkeeping fails again.
         with suppress(StorageError):
             await self._log(ctx, self._report(ctx, status, error=error.message))
+            if isinstance(error, SafetyStopError) and not ctx.dry_run:
+                await note_stop(ctx, error)
 
     def _report(
         self, ctx: RunContext, status: RunStatus, *, linked: int = 0, conflicts_open: int = 0, error: str | None = None
@@ -268,10 +279,22 @@ class Runner:
                 error_count=report.problem_count,
                 started_at=report.started_at,
                 completed_at=report.finished_at,
-                error_details={"report": report.model_dump(mode="json", exclude={"seconds"})},
+                error_details={
+                    "report": report.model_dump(mode="json", exclude={"seconds"}),
+                    **({"approval": _approval(ctx.approval)} if ctx.approval else {}),
+                },
                 created_at=report.started_at,
             )
         )
+
+
+def _approval(stop: Stop) -> dict[str, str | None]:
+    """Who wanted the plan that a run carried out past the guards."""
+    return {
+        "digest": stop.plan.digest if stop.plan else None,
+        "by": stop.approved_by,
+        "at": stop.approved_at.isoformat() if stop.approved_at else None,
+    }
 
 
 def _digest(ctx: RunContext) -> str:

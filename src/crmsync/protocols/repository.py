@@ -21,10 +21,11 @@ from crmsync.models.state import (
     SyncLog,
 )
 from crmsync.protocols.conflicts import ConflictRepository
+from crmsync.protocols.stops import StopRepository
 
 
 @runtime_checkable
-class SyncRepository(ConflictRepository, Protocol):
+class SyncRepository(ConflictRepository, StopRepository, Protocol):
     """Where the bookkeeping lives. Every method but those on integrations and templates is scoped to one integration.
 
     Everything raises `StorageError` when the storage fails. Times are aware UTC. Methods are safe for concurrent calls.

@@ -14,9 +14,10 @@ from crmsync.service.integrations import IntegrationVerbs
 from crmsync.service.links import LinkVerbs
 from crmsync.service.mappings import MappingVerbs
 from crmsync.service.runs import RunVerbs
+from crmsync.service.stops import StopVerbs
 
 
-class CRMSync(IntegrationVerbs, RunVerbs, InboxVerbs, LinkVerbs, MappingVerbs):
+class CRMSync(IntegrationVerbs, RunVerbs, StopVerbs, InboxVerbs, LinkVerbs, MappingVerbs):
     """Connect CRMs, map fields, plan and run syncs, look at what happened.
 
     The owner passes what this works with and closes it; `open` does both for a storage URL. ``custom_policies`` are the

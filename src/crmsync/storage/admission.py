@@ -53,6 +53,12 @@ def lost(lease: Lease) -> LeaseLostError:
     return LeaseLostError(f"another run took over {what} while this one stood still")
 
 
+def no_stop(integration_id: str, entity_type: str, digest: str = "") -> str:
+    """What is said where a stop, or its plan with a digest, is not there."""
+    which = f" with the plan {digest!r}" if digest else ""
+    return f"no run of {entity_type!r} of integration {integration_id!r} is stopped{which}"
+
+
 def as_utc(moment: datetime) -> datetime:
     """The same moment in UTC.
 

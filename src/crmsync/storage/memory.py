@@ -23,6 +23,7 @@ from crmsync.models.state import (
 )
 from crmsync.storage import admission
 from crmsync.storage.memory_conflicts import MemoryConflicts, replace_conflicts, resolve_conflicts
+from crmsync.storage.memory_stops import MemoryStops, StopState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -63,9 +64,10 @@ class _IntegrationState:
     conflicts: dict[str, Conflict] = attrs.field(factory=dict)
     logs: dict[str, SyncLog] = attrs.field(factory=dict)
     calls: dict[date, CallUsage] = attrs.field(factory=dict)
+    stops: dict[str, StopState] = attrs.field(factory=dict)
 
 
-class MemoryRepository(MemoryConflicts):
+class MemoryRepository(MemoryConflicts, MemoryStops):
     """A `SyncRepository` in memory.
 
     No method gives way to another task while it works, so each is atomic. Use it from one event loop.
@@ -252,6 +254,9 @@ class MemoryRepository(MemoryConflicts):
         found = [known for known in self._templates.values() if provider in (None, known.provider)]
         found.sort(key=lambda template: (template.provider, template.name))
         return [template.model_copy(deep=True) for template in found]
+
+    def _stops(self, integration_id: str) -> dict[str, StopState]:
+        return self._state(integration_id).stops
 
     def _state(self, integration_id: str) -> _IntegrationState:
         try:

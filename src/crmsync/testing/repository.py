@@ -30,6 +30,7 @@ from crmsync.testing.repository_conflicts import DETAILS, ConflictPromises, Jour
 from crmsync.testing.repository_jobs import JobPromises
 from crmsync.testing.repository_leases import LeasePromises
 from crmsync.testing.repository_links import LinkPromises
+from crmsync.testing.repository_stops import StopPromises
 from crmsync.testing.repository_subject import (
     ABROAD,
     CONTACT,
@@ -209,6 +210,7 @@ class RepositoryContract(
     LogPromises,
     CallPromises,
     JobPromises,
+    StopPromises,
 ):
     """Subclass, and override `open`."""
 

@@ -67,6 +67,7 @@ class World:
     through_repository: SyncRepository | None = None
     observers: Sequence[Observer] = ()
     custom: Mapping[str, Callable[[object, object], object]] = attrs.field(factory=dict)
+    digest_key: bytes = attrs.field(default=b"0123456789abcdef0123456789abcdef", repr=False)
     budget: RunBudget = attrs.field(factory=RunBudget)
 
     async def runner(self, **options: Any) -> Runner:
@@ -84,7 +85,7 @@ class World:
             repository=self.through_repository or self.repository,
             clock=self.clock,
             budget=self.budget,
-            digest_key=b"0123456789abcdef0123456789abcdef",
+            digest_key=self.digest_key,
             options=RunOptions(**options),
             observers=self.observers,
         )

@@ -30,6 +30,7 @@ from crmsync.storage.sql.conflicts import SqlConflicts
 from crmsync.storage.sql.database import Database, open_database
 from crmsync.storage.sql.schema import upgrade
 from crmsync.storage.sql.statements import AnyRow, of_object, store
+from crmsync.storage.sql.stops import SqlStops
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class SqlRepository(SqlConflicts):
+class SqlRepository(SqlConflicts, SqlStops):
     """A `SyncRepository` in SQLite or PostgreSQL.
 
     ``database`` holds the current schema. ``now`` is the clock for the times that the storage itself sets.

@@ -178,6 +178,34 @@ conflicts = sa.Table(
     sa.Index("ix_crm_sync_conflicts_erased_at", "integration_id", "erased_at", "resolved_at"),
 )
 
+stops = sa.Table(
+    "crm_stops",
+    metadata,
+    _integration_id(),
+    sa.Column("entity_type", Id(), nullable=False),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("code", sa.String(32), nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("stopped_at", UtcDateTime, nullable=False),
+    sa.Column("times", sa.Integer, nullable=False),
+    sa.Column("digest", sa.String(64)),
+    sa.Column("plan", Json()),
+    sa.Column("approved_by", sa.Text),
+    sa.Column("approved_at", UtcDateTime),
+    sa.PrimaryKeyConstraint("integration_id", "entity_type", name="pk_crm_stops"),
+)
+
+stopped_records = sa.Table(
+    "crm_stopped_records",
+    metadata,
+    _integration_id(),
+    sa.Column("entity_type", Id(), nullable=False),
+    sa.Column("page", sa.Integer, nullable=False),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.PrimaryKeyConstraint("integration_id", "entity_type", "page", name="pk_crm_stopped_records"),
+)
+"""The records of a stopped plan: ids, fingerprints, kinds and field names, a thousand to a compressed page."""
+
 calls = sa.Table(
     "crm_api_calls",
     metadata,
