@@ -10,7 +10,8 @@ class Problem:
     """One fault in a mapping, a configuration or a record.
 
     ``path`` says where (``fields[3].crm_field``, ``Email``), ``code`` is stable and meant for programs, ``message`` is
-    for people and holds no record value, ``remedy`` says what to do.
+    for people and holds no record value (but names an option that a restricted picklist lacks), ``remedy`` says what to
+    do.
     """
 
     path: str

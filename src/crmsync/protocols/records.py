@@ -60,8 +60,9 @@ class RecordStore(Protocol):
     async def write(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
         """Apply up to ``limits.write_batch`` operations; one outcome for each, in order.
 
-        One bad row never hinders another. A create with a key that exists already updates that record. A create is
-        never sent twice by the store itself unless it carries a key.
+        One bad row never hinders another, and need not fail for one bad field: see `Outcome.unwritten`. A create with a
+        key that exists already updates that record. A create is never sent twice by the store itself unless it carries
+        a key.
 
         :raises TransientError: the call as a whole failed; whether rows took effect is unknown.
         """
