@@ -105,7 +105,9 @@ def _recovered(ctx: RunContext, link: Link, entry: JournalEntry, local: Record, 
         else:
             again, stored = rule.normal_local(rule.to_local(theirs).value), rule.normal_local(ours)
         same_source = digester.scalar(again) == sent
-        by_us = written.modified_by_self or (same_source and is_lossy_image(again, stored))
+        # On the local side we are also the other integrations of the application.
+        ours_alone = target is Side.REMOTE and written.modified_by_self
+        by_us = ours_alone or (same_source and is_lossy_image(again, stored))
         # A field that is blank although we wrote a value was left unwritten.
         by_us = by_us and (is_blank(again) or not is_blank(stored))
         if now[target] != sent and (not by_us or now[target] in (fields[target].get(tag), entry.before.get(name))):

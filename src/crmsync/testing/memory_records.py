@@ -334,6 +334,10 @@ class MemoryRecordStore:
         """The id of the live record that carries each external key."""
         return dict(self._keys)
 
+    def hide(self, fields: Iterable[str]) -> None:
+        """Let these fields, and no others, be ``hidden`` from now on: what an administrator does to permissions."""
+        self._hidden = frozenset(fields)
+
     def expire_cursors(self) -> None:
         """Make every cursor given out so far raise `CursorExpiredError`."""
         self._generation += 1

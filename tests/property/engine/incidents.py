@@ -1,23 +1,31 @@
 """What can go wrong at the points where the engine waits: every call to a side, and every call to the bookkeeping.
 
-Each such call is one point, numbered from 1 in the order in which the engine reaches them. An incident at a point is a
-failure before or after the call's effect, the end of the process, or an edit by somebody else just then.
+A point is named by the call and by how often the run has made it: ``acme.write 2``. An incident at a point is a failure
+before or after the call's effect, the end of the process, or an edit by somebody else just then.
 """
 
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import attrs
+from pydantic import BaseModel, ConfigDict
 
 from crmsync.errors import StorageError, UnavailableError
+from crmsync.models.records import ChangePage, Operation, OperationKind
 from crmsync.testing.faults import Crash
+
+BOOKKEEPING = "bookkeeping"
+
+Spend = Callable[[], Awaitable[None]]
+Show = Callable[[ChangePage], ChangePage]
 
 
 class Kind(enum.StrEnum):
-    """What happens at a point."""
+    """What happens at a point; the values are what a story says."""
 
     FAIL_BEFORE = "fails before it took effect"
     FAIL_DURING = "fails with half of it done"
@@ -28,67 +36,101 @@ class Kind(enum.StrEnum):
     EDIT = "is made after somebody edited"
 
 
-@attrs.frozen
-class Incident:
-    """One thing that goes wrong in one run. ``point`` beyond the run's last: nothing happens."""
+FAILURES = (Kind.FAIL_BEFORE, Kind.FAIL_DURING, Kind.FAIL_AFTER)
+CRASHES = (Kind.CRASH_BEFORE, Kind.CRASH_DURING, Kind.CRASH_AFTER)
 
-    point: int
+
+class Incident(BaseModel):
+    """One thing that goes wrong in one run. In a run that never reaches the point, nothing happens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    call: str
+    number: int = 1
     kind: Kind
 
 
 @attrs.define
 class Incidents:
-    """Counts the points of a run and strikes at one of them. ``edit`` is what somebody does for `Kind.EDIT`."""
+    """Counts the points of a run and strikes at one of them.
+
+    ``edit`` is what somebody does for `Kind.EDIT`. ``deletes`` counts the records that the run told a side to delete.
+    """
 
     planned: Incident | None = None
     edit: Callable[[], None] | None = None
-    points: int = 0
+    reached: Counter[str] = attrs.field(factory=Counter)
     struck: str = ""
+    deletes: int = 0
 
-    def around(self, target: Any, name: str) -> Any:
-        """``target`` with every coroutine method made a point; ``name`` is for the story."""
-        return _Interposed(target, name, self)
+    def around(self, target: Any, name: str, *, spend: Spend | None = None, show: Show | None = None) -> Any:
+        """``target`` with every coroutine method made a point.
 
-    async def call(self, name: str, failure: Exception, target: Callable[..., Awaitable[Any]], given: Any) -> Any:
+        ``spend`` is awaited before each call; ``show`` changes the pages that are answered.
+        """
+        return _Interposed(target, name, self, spend, show)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a call has failed, and the run lived to see it."""
+        return bool(self.struck) and self.planned is not None and self.planned.kind in FAILURES
+
+    def calls_to(self, name: str) -> int:
+        """How often this side, or the bookkeeping, was called."""
+        return sum(count for call, count in self.reached.items() if call.startswith(f"{name}."))
+
+    async def call(self, call: str, failure: Exception, target: Callable[..., Awaitable[Any]], given: Any) -> Any:
         """One point."""
-        self.points += 1
+        self.reached[call] += 1
         arguments, named = given
-        if self.planned is None or self.points != self.planned.point:
+        if call.endswith(".write"):
+            self.deletes += sum(op.kind is OperationKind.DELETE for op in arguments[0])
+        kind = self._strikes(call)
+        if kind is None:
             return await target(*arguments, **named)
-        kind = self.planned.kind
-        self.struck = f"call {self.points}, {name}, {kind.value}"
         if kind is Kind.EDIT:
             if self.edit is not None:
                 self.edit()
             return await target(*arguments, **named)
-        if kind in (Kind.FAIL_DURING, Kind.CRASH_DURING) and name.endswith(".write"):
-            operations: Sequence[Any] = arguments[0]
+        if kind in (Kind.FAIL_DURING, Kind.CRASH_DURING) and call.endswith(".write"):
+            operations: Sequence[Operation] = arguments[0]
             await target(operations[: len(operations) // 2], **named)
         if kind in (Kind.FAIL_AFTER, Kind.CRASH_AFTER):
             await target(*arguments, **named)
-        if kind in (Kind.CRASH_BEFORE, Kind.CRASH_DURING, Kind.CRASH_AFTER):
+        if kind in CRASHES:
             raise Crash
         raise failure
+
+    def _strikes(self, call: str) -> Kind | None:
+        planned = self.planned
+        if planned is None or planned.call != call or planned.number != self.reached[call]:
+            return None
+        self.struck = f"{call} {planned.number} {planned.kind.value}"
+        return planned.kind
 
 
 class _Interposed:
     """Hands everything on; calls of coroutine methods pass the points."""
 
-    def __init__(self, target: Any, name: str, incidents: Incidents) -> None:
+    def __init__(self, target: Any, name: str, incidents: Incidents, spend: Spend | None, show: Show | None) -> None:
         self._target = target
         self._name = name
         self._incidents = incidents
+        self._spend = spend
+        self._show = show
 
     def __getattr__(self, attribute: str) -> Any:
         found = getattr(self._target, attribute)
         if not callable(found):
             return found
         failure: Exception = UnavailableError("no answer")
-        if self._name == "bookkeeping":
+        if self._name == BOOKKEEPING:
             failure = StorageError("the database went away")
 
         async def call(*arguments: Any, **named: Any) -> Any:
-            where = f"{self._name}.{attribute}"
-            return await self._incidents.call(where, failure, found, (arguments, named))
+            if self._spend is not None:
+                await self._spend()
+            answer = await self._incidents.call(f"{self._name}.{attribute}", failure, found, (arguments, named))
+            return self._show(answer) if self._show is not None and isinstance(answer, ChangePage) else answer
 
         return call

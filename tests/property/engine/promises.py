@@ -1,125 +1,68 @@
-"""The invariants of a sync, judged from outside: by what people wrote and what the sites hold in the end."""
+"""The sixteen promises of a sync, and two that come with them: what a history is judged by."""
 
 from __future__ import annotations
 
-from crmsync.models.mappings import ConflictPolicy
-from crmsync.models.records import Side
-from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES, Edit
-from tests.property.engine.stage import LOOK_BACK, LOSSES, REMOTE_NAMES, TEXTS, Stage
+import enum
+from collections import Counter
 
-ROUNDS = 2
+import attrs
 
 
-async def come_to_rest(stage: Stage, chosen: Side) -> None:
-    """Nobody edits any more: two rounds bring the sides in step, a third writes nothing and moves no shadow.
+class Promise(enum.Enum):
+    """A promise, by its number and what it says."""
 
-    Promises 1, 2, 3, 10, 13, 16.
-    """
-    stage.strict, stage.narrow = False, False
-    stage.clock.tick(2 * LOOK_BACK.total_seconds())
-    for _ in range(ROUNDS):
-        for remote in (ACME, BETA):
-            await stage.run(remote)
-            await stage.decide(remote, chosen)
-    if stage.conditions.policy is ConflictPolicy.MANUAL:
-        # What was decided in the last round is carried out, and handed on to the other CRM.
-        for remote in (ACME, BETA, ACME):
-            await stage.run(remote)
-            await stage.decide(remote, chosen)
-        for remote in (ACME, BETA, ACME, BETA):
-            await stage.run(remote)
-    held = stage.snapshot()
-    links = {remote: await stage.links(remote) for remote in (ACME, BETA)}
-    for remote in (ACME, BETA):
-        assert (await stage.plan(remote)).writes == 0, f"{remote}: a plan of nothing new is not empty"
-        report = await stage.run(remote)
-        assert report is not None
-        assert report.written == 0, f"{remote}: the third run writes"
-        assert await stage.links(remote) == links[remote], f"{remote}: a run without changes moved a shadow"
-        report = await stage.run(remote, full=True)
-        assert report is not None
-        assert report.written == 0, f"{remote}: reading everything again finds something to write"
-    assert stage.snapshot() == held
+    CONVERGES = 1, "the sides come in step, and then a run plans nothing"
+    IDEMPOTENT = 2, "running again writes nothing and moves no shadow"
+    NO_ECHO = 3, "our own write, read back, plans nothing"
+    NO_LOST_UPDATE = 4, "an edit that nobody contradicted survives"
+    NO_INVENTION = 5, "every value was written by somebody"
+    CONFLICTS_RECORDED = 6, "a value that was overwritten has a conflict record"
+    CRASH_SAFE = 7, "the end is the same as without the crash, with one record for each person"
+    ORDER_FREE = 8, "the order of records and pages does not matter"
+    DELIVERY_FREE = 9, "what is delivered twice counts once"
+    CURSORS = 10, "no cursor passes what was not dealt with"
+    REJECTS = 11, "a refused record is reported, holds nobody up, and syncs once mended"
+    DELETES = 12, "nothing is resurrected, and nothing is deleted that nobody deleted"
+    PASSES_ON = 13, "what came from one CRM reaches the other"
+    ROUND_TRIP = 14, "a value comes through as it is"
+    BUDGET = 15, "a run makes no more calls than it may, and writes no more than was planned"
+    NEW_VERSION = 16, "a new version of the mapping writes nothing by itself"
+    CONSENT = 17, "an opt-out stands against whoever did not see it"
+    NO_GUESS = 18, "of several candidates none is linked"
+
+    def __init__(self, number: int, says: str) -> None:
+        self.number = number
+        self.says = says
+
+    def __str__(self) -> str:
+        return f"promise {self.number} ({self.says})"
 
 
-async def judge(stage: Stage, people: int) -> None:
-    """Promises 4 to 7, 11, 12 and the consent rule, for every person."""
-    recorded = {(c.field, c.markmail_id) for remote in (ACME, BETA) for c in await stage.conflicts(remote)}
-    for person in range(people):
-        _judge_count(stage, person)
-        if person in stage.odd or not stage.knowledge.of(person, ""):
-            continue
-        for field in TEXTS:
-            if not (field == "city" and stage.was_narrow):
-                _judge_text(stage, person, field, recorded)
-        _judge_tags(stage, person)
-        _judge_consent(stage, person)
-    for site, person, number in stage.deleted:
-        again = any(edit.number >= number for edit in stage.knowledge.of(person, ""))
-        assert again or not stage.records_of(site, person), f"p{person} was deleted at {site} and came back"
+@attrs.define
+class Counts:
+    """How much was played and judged, over all histories."""
 
+    histories: int = 0
+    runs: int = 0
+    points: int = 0
+    incidents: Counter[str] = attrs.field(factory=Counter)
+    judged: Counter[Promise] = attrs.field(factory=Counter)
 
-def _judge_count(stage: Stage, person: int) -> None:
-    made = {site: sum(e.site == site for e in stage.knowledge.of(person, "")) for site in SITES}
-    for site in SITES:
-        count = len(stage.records_of(site, person))
-        brought = any(number for other, number in made.items() if other != site)
-        assert count <= made[site] + brought, f"p{person} is {count} times at {site}"
-        if person not in stage.odd and any(made.values()):
-            assert count == 1, f"p{person} is missing at {site}"
+    def hold(self, promise: Promise, kept: bool, story: str) -> None:
+        """Count a judgement.
 
+        :raises AssertionError: the promise is broken; ``story`` says how, with the values.
+        """
+        self.judged[promise] += 1
+        if not kept:
+            msg = f"broken {promise}: {story}"
+            raise AssertionError(msg)
 
-def _judge_text(stage: Stage, person: int, field: str, recorded: set[tuple[str, str]]) -> None:
-    held = {site: _stripped(_held(stage, site, person, field)) for site in SITES}
-    standing = stage.knowledge.may_stand(person, field)
-    allowed = [{site: _form(stage, edit, site) for site in SITES} for edit in standing]
-    if not standing:
-        allowed = [dict.fromkeys(SITES)]
-    assert held in allowed, f"p{person}.{field} is {held}, allowed: {allowed}"
-    # Where two people entered the same, whose of it was overwritten cannot be told: the sides seemed to agree.
-    entered = [edit.value for edit in stage.knowledge.of(person, field)]
-    rivals = [e for e in stage.knowledge.in_conflict(person, field) if e.value is not None]
-    for one in rivals:
-        differs = any(not _alike(stage, one, other) for other in rivals)
-        lost = held != {site: _form(stage, one, site) for site in SITES}
-        if differs and lost and entered.count(one.value) == 1:
-            (local_id,) = stage.records_of(LOCAL, person)
-            assert (field, local_id) in recorded, f"p{person}.{field}: {one.value!r} was overwritten without a record"
-
-
-def _judge_tags(stage: Stage, person: int) -> None:
-    edits = stage.knowledge.of(person, "tags")
-    added = {str(e.value)[1:] for e in edits if str(e.value).startswith("+")}
-    removed = {str(e.value)[1:] for e in edits if str(e.value).startswith("-")}
-    for site in SITES:
-        held = set(_held(stage, site, person, "tags") or ())  # type: ignore[call-overload]  # a tuple of texts
-        assert held == added - removed, f"p{person} at {site} has tags {held}, not {added - removed}"
-
-
-def _judge_consent(stage: Stage, person: int) -> None:
-    """Both sides agree; somebody's opt-out that no later edit saw stands."""
-    edits = stage.knowledge.of(person, "opted_out")
-    held = {bool(_held(stage, site, person, "opted_out")) for site in SITES}
-    assert len(held) == 1, f"p{person}.opted_out differs"
-    if len(edits) <= len(SITES) and len({e.site for e in edits}) == len(edits):
-        unseen = any(e.value is True for e in stage.knowledge.in_conflict(person, "opted_out"))
-        assert not unseen or held == {True}, f"p{person} opted out and is not"
-
-
-def _held(stage: Stage, site: str, person: int, field: str) -> object:
-    (fields,) = stage.records_of(site, person).values()
-    return fields.get(field if site == LOCAL else REMOTE_NAMES[field])
-
-
-def _form(stage: Stage, edit: Edit, site: str) -> object:
-    """What an edit looks like at a site."""
-    lossy = site == ACME and edit.field == "note" and edit.site != ACME
-    return _stripped(LOSSES[stage.conditions.loss](edit.value) if lossy else edit.value)
-
-
-def _alike(stage: Stage, one: Edit, other: Edit) -> bool:
-    return any(_form(stage, one, site) == _form(stage, other, site) for site in SITES)
-
-
-def _stripped(value: object) -> object:
-    return (value.strip() or None) if isinstance(value, str) else value
+    def told(self) -> str:
+        """One line."""
+        struck = ", ".join(f"{count} {name}" for name, count in sorted(self.incidents.items()))
+        judged = ", ".join(f"{promise.number}: {self.judged[promise]}" for promise in Promise)
+        return (
+            f"{self.histories} histories, {self.runs} runs, {self.points} points, "
+            f"{self.incidents.total()} incidents ({struck}), judgements by promise ({judged})"
+        )

@@ -2,266 +2,212 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
-from crmsync.errors import CRMError, RejectedError
+from crmsync.engine import RunBudget
+from crmsync.errors import CRMError, SafetyStopError
 from crmsync.models.integrations import Integration
-from crmsync.models.mappings import ConflictPolicy, DeletePolicy, FieldMapping, ObjectMapping, two_way
+from crmsync.models.mappings import ConflictPolicy, FieldMapping, ObjectMapping, two_way
 from crmsync.models.plans import Plan
-from crmsync.models.records import Operation, Side, StoreLimits
+from crmsync.models.records import ChangePage, Record, Side
 from crmsync.models.runs import RunReport, RunStatus
 from crmsync.models.schema import FieldType
 from crmsync.models.state import Conflict, ConflictStatus, Decision, Link
 from crmsync.protocols.repository import SyncRepository
 from crmsync.testing.faults import Crash
-from crmsync.testing.memory_records import MemoryRecordStore
 from crmsync.testing.world import FakeClock, World
-from tests.property.engine.incidents import Incident, Incidents
-from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES, Knowledge
+from tests.property.engine.incidents import BOOKKEEPING, Incidents
+from tests.property.engine.knowledge import ACME, BETA, LOCAL
+from tests.property.engine.people import People
+from tests.property.engine.promises import Counts, Promise
+from tests.property.engine.sites import LATE, OBJECT, SCALARS, Conditions, Sites
 
-OBJECT = "Contact"
-TEXTS = {"name": "Name", "city": "City", "note": "Note"}
-REMOTE_NAMES = {**TEXTS, "email": "Email", "tags": "Tags", "opted_out": "OptedOut"}
-LOSSES: dict[str, Callable[[object], object]] = {
-    "none": lambda value: value,
-    "cut": lambda value: value[:6] if isinstance(value, str) else value,
-    "upper": lambda value: value.upper() if isinstance(value, str) else value,
-    "trim": lambda value: value.strip() if isinstance(value, str) else value,
-}
-LATE = timedelta(minutes=5)
-LOOK_BACK = timedelta(minutes=10)
 LEASE_SECONDS = 60
-
-
-@attrs.frozen
-class Conditions:
-    """What the sides are like, and what the mapping says."""
-
-    policy: ConflictPolicy = ConflictPolicy.NEWEST_WINS
-    loss: str = "none"
-    external_key: bool = True
-    returns_stored: bool = True
-    scanned: bool = False
-    late: bool = False
-    page: int | None = None
-    delete: DeletePolicy = DeletePolicy.IGNORE
+LEASE_CALLS = tuple(f"{BOOKKEEPING}.{call}_lease" for call in ("renew", "release"))
+"""Their failure does not fail a run: the lease runs out by itself."""
+MANY = 1000
+"""More deletes than a history can come to."""
+_TYPES = {"score": FieldType.DECIMAL, "seen": FieldType.DATETIME}
 
 
 @attrs.define
-class Counts:
-    """How much was played, over all histories."""
+class MappingState:
+    """The mapping as somebody left it. ``version`` counts changes that touch no field."""
 
-    histories: int = 0
-    runs: int = 0
-    points: int = 0
-    incidents: Counter[str] = attrs.field(factory=Counter)
+    narrow: bool
+    was_narrow: bool = False
+    version: int = 0
 
 
 class Stage:
-    """A history, as it is played. Edits and runs are told in ``story``, line by line."""
+    """A history, as it is played."""
 
     def __init__(self, conditions: Conditions, repository: SyncRepository, counts: Counts) -> None:
         self.conditions = conditions
         self.repository = repository
         self.counts = counts
         self.clock = FakeClock()
-        self.knowledge = Knowledge()
-        self.story: list[str] = [f"given {conditions}"]
-        self.strict = True
-        self.narrow = False
-        self.was_narrow = False
-        self.odd: set[int] = set()
-        self.deleted: list[tuple[str, int, int]] = []
-        self._edits = 0
-        self.local = MemoryRecordStore(
-            "subscribers",
-            clock=self.clock,
-            limits=StoreLimits(accepts_ids=True, change_feed=not conditions.scanned, look_back=timedelta(seconds=5)),
-        )
-        self.remotes = {ACME: self._remote("003", conditions.loss), BETA: self._remote("cnt", "none")}
-
-    def _remote(self, prefix: str, loss: str) -> MemoryRecordStore:
-        return MemoryRecordStore(
-            OBJECT,
-            clock=self.clock,
-            id_prefix=prefix,
-            limits=StoreLimits(
-                external_key=self.conditions.external_key,
-                look_back=LOOK_BACK,
-                time_precision=timedelta(seconds=1),
-                write_batch=3,
-                read_page=50,
-            ),
-            lossy={"Note": LOSSES[loss]},
-            late=LATE if self.conditions.late else timedelta(0),
-            returns_stored=self.conditions.returns_stored,
-            reject=self._refusal,
-        )
-
-    def _refusal(self, operation: Operation) -> CRMError | None:
-        bad = self.strict and "bad" in str(operation.fields.get("Name"))
-        return RejectedError("refused by a rule", code="rule", field="Name") if bad else None
+        self.sites = Sites(conditions, self.clock)
+        self.people = People(self.sites)
+        self.mapped = MappingState(conditions.narrow)
+        self.calls = conditions.calls
+        self.guard: int | None = conditions.guard
+        self.story = self.people.story
+        self.story.append(f"given {conditions.model_dump_json(exclude_defaults=True)}")
 
     async def begin(self) -> None:
         """Make the two integrations known."""
         for name in (ACME, BETA):
             await self.repository.save_integration(Integration(id=name, provider="memory"))
 
-    # --- what people do
+    def hold(self, promise: Promise, kept: bool, story: str) -> None:
+        """See `Counts.hold`."""
+        self.counts.hold(promise, kept, story)
 
-    def store(self, site: str) -> MemoryRecordStore:
-        """The store of a site."""
-        return self.local if site == LOCAL else self.remotes[site]
+    # --- the mapping
 
-    def records_of(self, site: str, person: int) -> dict[str, dict[str, object]]:
-        """The living records with a person's e-mail."""
-        email = _name(site, "email")
-        return {i: f for i, f in self.store(site).snapshot().items() if f.get(email) == address(person)}
+    def change_mapping(self) -> None:
+        """The city is taken out of the mapping, or put into it."""
+        self.mapped.narrow = not self.mapped.narrow
+        self.story.append(f"the mapping {'leaves city out' if self.mapped.narrow else 'has city'}")
 
-    def create(self, site: str, person: int, name: str | None) -> None:
-        """Somebody enters a person."""
-        self.story.append(f"{site}: p{person} is entered")
-        if self.records_of(site, person):
-            self.odd.add(person)
-        record = self.store(site).add({_name(site, "email"): address(person)})
-        self.knowledge.note(site, person, "", record, self.clock.now())
-        if name is not None:
-            self._write(site, person, record, "name", name)
-
-    def edit(self, site: str, person: int, field: str, word: str | None) -> None:
-        """Somebody sets or clears a text; each text set is new, so that nothing returns to what it was."""
-        for record, held in self.records_of(site, person).items():
-            if word is not None or held.get(_name(site, field)) is not None:
-                self._edits += 1
-                text = None if word is None else f"{self._edits:03}{word}"
-                self._write(site, person, record, field, text)
-            return
-
-    def opt(self, site: str, person: int, *, out: bool) -> None:
-        """Somebody opts a person out or in."""
-        for record, held in self.records_of(site, person).items():
-            if held.get(_name(site, "opted_out")) is not out:
-                self._write(site, person, record, "opted_out", out)
-            return
-
-    def tag(self, site: str, person: int) -> None:
-        """Somebody adds a tag that nobody used before."""
-        for record, held in self.records_of(site, person).items():
-            self._edits += 1
-            tags = held.get(_name(site, "tags")) or ()
-            assert isinstance(tags, tuple)
-            self._write(site, person, record, "tags", (*tags, f"t{self._edits}"), told=f"+t{self._edits}")
-            return
-
-    def untag(self, site: str, person: int) -> None:
-        """Somebody takes a person's first tag away."""
-        for record, held in self.records_of(site, person).items():
-            tags = held.get(_name(site, "tags"))
-            if isinstance(tags, tuple) and tags:
-                self._write(site, person, record, "tags", tags[1:], told=f"-{tags[0]}")
-            return
-
-    def _write(self, site: str, person: int, record: str, field: str, value: object, told: object = None) -> None:
-        self.story.append(f"{site}: p{person}.{field} = {value if told is None else told!r}")
-        store, name = self.store(site), _name(site, field)
-        store.edit(record, {name: value})
-        stored = store.snapshot()[record].get(name)
-        self.knowledge.note(site, person, field, stored if told is None else told, self.clock.now())
-
-    def delete(self, site: str, person: int) -> None:
-        """Somebody deletes a person's records."""
-        for record in self.records_of(site, person):
-            self.story.append(f"{site}: p{person} is deleted")
-            self.store(site).remove(record)
-            created = {edit.number for edit in self.knowledge.of(person, "")}
-            if created <= self.knowledge.sure[site]:
-                self.deleted.append((site, person, len(self.knowledge.edits)))
-            self.odd.add(person)
-
-    def merge(self, site: str, person: int, into: int) -> None:
-        """Somebody merges two people in a CRM."""
-        losers, winners = self.records_of(site, person), self.records_of(site, into)
-        if losers and winners and person != into:
-            self.story.append(f"{site}: p{person} is merged into p{into}")
-            self.store(site).remove(next(iter(losers)), merged_into=next(iter(winners)))
-            self.odd |= {person, into}
-
-    def convert(self, site: str, person: int) -> None:
-        """A lead becomes a contact: a new record with the same fields takes the old one's place."""
-        for record, held in self.records_of(site, person).items():
-            self.story.append(f"{site}: p{person} is converted")
-            new = self.store(site).add(held)
-            self.store(site).remove(record, merged_into=new)
-            return
-
-    # --- what crmsync does
+    def new_version(self) -> None:
+        """The mapping changes where no field is concerned."""
+        self.mapped.version += 1
+        self.story.append("the mapping has a new version")
 
     def mapping(self) -> ObjectMapping:
         """The mapping as it is now."""
-        names = [name for name in TEXTS if not (self.narrow and name == "city")]
+        names = [name for name in SCALARS if not (self.mapped.narrow and name == "city")]
         tags = two_way("tags", "Tags", field_type=FieldType.TAGS)
         consent = two_way("opted_out", "OptedOut", field_type=FieldType.BOOLEAN, policy=ConflictPolicy.MOST_RESTRICTIVE)
         fields: list[FieldMapping] = [two_way("email", "Email", field_type=FieldType.EMAIL)]
-        fields += [two_way(name, TEXTS[name]) for name in names]
+        fields += [two_way(name, SCALARS[name], field_type=_TYPES.get(name, FieldType.TEXT)) for name in names]
         return ObjectMapping(
             fields=(*fields, tags, consent),
             policy=self.conditions.policy,
             delete_in_crm=self.conditions.delete,
             delete_in_local=self.conditions.delete,
+            delete_guard_count=self.conditions.guard,
+            # What a version may differ by: it decides nothing among so few people.
+            delete_guard_share=0.001 * self.mapped.version,
         )
+
+    # --- what crmsync does
 
     def world(self, remote: str, incidents: Incidents) -> World:
         """The engine's view: everything that it waits for passes the points."""
         world = World(
-            self.mapping(), self.repository, self.clock, self.local, self.remotes[remote], integration_id=remote
+            self.mapping(),
+            self.repository,
+            self.clock,
+            self.sites.local,
+            self.sites.remotes[remote],
+            integration_id=remote,
+            budget=RunBudget(self.calls),
         )
         world.through = {
-            Side.LOCAL: incidents.around(self.local, "local"),
-            Side.REMOTE: incidents.around(self.remotes[remote], remote),
+            Side.LOCAL: incidents.around(self.sites.local, LOCAL, show=self._shown),
+            Side.REMOTE: incidents.around(
+                self.sites.remotes[remote], remote, spend=world.budget.spend, show=self._shown
+            ),
         }
-        world.through_repository = incidents.around(self.repository, "bookkeeping")
+        world.through_repository = incidents.around(self.repository, BOOKKEEPING)
         return world
 
-    async def run(
-        self,
-        remote: str,
-        incident: Incident | None = None,
-        edit: Callable[[], None] | None = None,
-        **options: Any,
-    ) -> RunReport | None:
+    def _shown(self, page: ChangePage) -> ChangePage:
+        """A page as a bad feed delivers it."""
+        records: tuple[Record, ...] = tuple(page.records)
+        if self.conditions.backwards:
+            records = records[::-1]
+        if self.conditions.doubled:
+            records = (*records, *records)
+        return attrs.evolve(page, records=records)
+
+    async def run(self, remote: str, incidents: Incidents | None = None, **options: Any) -> RunReport | None:
         """One run, and what goes wrong in it; None if it did not end."""
-        incidents = Incidents(incident, edit)
-        self.was_narrow |= self.narrow
-        begun = self.clock.now()
-        settled = begun - LATE if self.conditions.late else begun
-        before = [e.number for e in self.knowledge.edits if e.site == LOCAL or e.at <= settled]
-        report: RunReport | None = None
-        place = len(self.story)
+        incidents = incidents or Incidents()
+        self.mapped.was_narrow |= self.mapped.narrow
+        met = self._met(remote)
+        place, report, error = len(self.story), None, None
+        world = self.world(remote, incidents)
+        several, linked = self._several(remote), await self._pairs(remote)
         try:
-            report = await self.world(remote, incidents).sync(page_size=self.conditions.page, **options)
-        except (Crash, CRMError) as error:
-            ended = type(error).__name__
+            allowed = MANY if self.guard is None else None
+            report = await world.sync(page_size=self.conditions.page, allow_deletes=allowed, **options)
+        except (Crash, CRMError) as stopped:
+            error = stopped
             self.clock.tick(2 * LEASE_SECONDS)
-        else:
-            ended = f"{report.status}, {report.written} written, {report.problem_count} problems"
         struck = f", {incidents.struck}" if incidents.struck else ""
-        self.story.insert(place, f"run {remote} {options or ''}{struck}: {ended}")
+        self.story.insert(place, f"run {remote}{_shown(options)}{struck}: {_ended(report, error)}")
         well = report is not None and report.status is RunStatus.SUCCESS and not report.conflicts_open
-        self.knowledge.ran(remote, before=before, well=well)
-        self.counts.runs += 1
-        self.counts.points += incidents.points
-        if incidents.struck and incident is not None:
-            self.counts.incidents[incident.kind.name.lower()] += 1
+        self.people.knowledge.ran(remote, before=met, well=well)
+        self._count(incidents)
+        self._judge_run(remote, incidents, report, error)
+        self._judge_guesses(remote, several & self._several(remote), await self._pairs(remote) - linked)
+        if report is not None and well and report.written and not incidents.struck and not self.conditions.late:
+            plan = await self.plan(remote)
+            self.hold(Promise.NO_ECHO, plan.writes == 0, f"{remote}: right after a run, {_told(plan)}")
         return report
 
+    def _met(self, remote: str) -> list[int]:
+        """The edits that a run with this CRM meets for sure, if all goes well."""
+        settled = self.clock.now() - LATE if self.conditions.late else self.clock.now()
+        hidden = self.sites.hidden[LOCAL] | self.sites.hidden[remote]
+        return [
+            edit.number
+            for edit in self.people.knowledge.edits
+            if (edit.site == LOCAL or edit.at <= settled) and edit.field not in hidden
+        ]
+
+    def _count(self, incidents: Incidents) -> None:
+        self.counts.runs += 1
+        self.counts.points += incidents.reached.total()
+        if incidents.struck and incidents.planned is not None:
+            self.counts.incidents[incidents.planned.kind.name.lower()] += 1
+
+    def _judge_run(
+        self, remote: str, incidents: Incidents, report: RunReport | None, error: BaseException | None
+    ) -> None:
+        deletes, calls = incidents.deletes, incidents.calls_to(remote)
+        guarded = not isinstance(error, Crash) and self.guard is not None
+        if guarded:
+            self.hold(Promise.DELETES, deletes <= (self.guard or 0), f"{remote}: the guard let {deletes} deletes pass")
+        if self.calls is not None:
+            self.hold(Promise.BUDGET, calls <= self.calls, f"{remote}: {calls} calls were made of {self.calls}")
+        if report is not None:
+            told = report.remote.api_calls
+            self.hold(Promise.BUDGET, told == calls, f"{remote}: {calls} calls were made, {told} are reported")
+            failed = incidents.failed and not incidents.struck.startswith(LEASE_CALLS)
+            self.hold(Promise.REJECTS, not failed, f"{remote}: {incidents.struck}, and the run says {report.status}")
+        stopped = incidents.struck or isinstance(error, SafetyStopError)
+        self.hold(Promise.CONVERGES, report is not None or bool(stopped), f"{remote}: a run failed by itself: {error}")
+
+    def _several(self, remote: str) -> set[int]:
+        """The persons of whom a site has more than one record."""
+        made = {edit.person for edit in self.people.knowledge.edits}
+        return {p for p in made if any(len(self.sites.records_of(site, p)) > 1 for site in (LOCAL, remote))}
+
+    async def _pairs(self, remote: str) -> set[tuple[str, str | None]]:
+        """The pairs that are linked."""
+        return {(x.markmail_id, x.crm_id) for x in await self.links(remote) if x.local_shadow and x.remote_shadow}
+
+    def _judge_guesses(self, remote: str, several: set[int], new: set[tuple[str, str | None]]) -> None:
+        """No two records that people entered are a new pair where there were several all the time, but by their key."""
+        keyed = set(self.sites[remote].keys().items())
+        for person in several - self.people.merged:
+            entered = {edit.value for edit in self.people.knowledge.of(person, "")}
+            guessed = {(ours, theirs) for ours, theirs in new if {ours, theirs} <= entered} - keyed
+            self.hold(Promise.NO_GUESS, not guessed, f"{remote}: p{person} was linked as {sorted(map(str, guessed))}")
+
     async def plan(self, remote: str) -> Plan:
-        """A dry run."""
-        return await self.world(remote, Incidents()).plan(page_size=self.conditions.page)
+        """A dry run, of any number of calls."""
+        world = self.world(remote, Incidents())
+        world.budget = RunBudget()
+        return await world.plan(page_size=self.conditions.page)
 
     async def conflicts(self, remote: str) -> list[Conflict]:
         """Every conflict that was ever recorded."""
@@ -278,17 +224,17 @@ class Stage:
         links = await self.repository.scan_links(remote, OBJECT)
         return [attrs.evolve(link, created_at=None, updated_at=None, attempts=0) for link in links]
 
-    def snapshot(self) -> dict[str, dict[str, dict[str, object]]]:
-        """What every site holds."""
-        return {site: self.store(site).snapshot() for site in SITES}
+
+def _ended(report: RunReport | None, error: BaseException | None) -> str:
+    if report is None:
+        return type(error).__name__ + (f" ({error})" if isinstance(error, CRMError) else "")
+    return f"{report.status}, {report.written} written, {report.problem_count} problems"
 
 
-def address(person: int) -> str:
-    """A person's e-mail, which never changes."""
-    return f"p{person}@example.org"
+def _shown(options: Mapping[str, object]) -> str:
+    return "".join(f" {name}" for name, value in options.items() if value)
 
 
-def _name(site: str, field: str) -> str:
-    if site == LOCAL:
-        return field
-    return REMOTE_NAMES[field]
+def _told(plan: Plan) -> str:
+    writes = [f"{w.kind} {w.side} {dict(w.fields)}" for record in plan.records for w in record.writes]
+    return f"the plan is to {'; '.join(writes)}"

@@ -1,0 +1,148 @@
+"""A history as data: what the sites are like, and what happens, step by step. It plays the same way every time."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import anyio
+from pydantic import BaseModel, ConfigDict
+
+from crmsync.models.records import Side
+from crmsync.protocols.repository import SyncRepository
+from crmsync.registry import STORAGE, Registry
+from tests.property.engine.incidents import Incident, Incidents
+from tests.property.engine.judgement import judge
+from tests.property.engine.knowledge import LOCAL
+from tests.property.engine.people import People
+from tests.property.engine.promises import Counts
+from tests.property.engine.rest import come_to_rest
+from tests.property.engine.sites import Conditions
+from tests.property.engine.stage import Stage
+
+Value = str | bool | int | None
+REPLAY = "CRMSYNC_REPLAY"
+"""The environment variable that makes the machine play one history, given as JSON or as the name of a file."""
+
+
+class Step(BaseModel):
+    """One thing that happens. ``do`` is a verb of `DEEDS`, a change of the mapping, ``decide``, or a run.
+
+    Of a run ``site`` is the CRM; ``value``, ``person`` and ``field`` are where somebody edits meanwhile.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    do: str
+    site: str = ""
+    person: int | None = None
+    field: str = ""
+    value: Value = None
+    incident: Incident | None = None
+
+
+class History(BaseModel):
+    """Everything that a play depends on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    given: Conditions = Conditions()
+    steps: tuple[Step, ...] = ()
+
+    def text(self) -> str:
+        """One line of JSON, from which it can be read again."""
+        return self.model_dump_json(exclude_defaults=True)
+
+
+DEEDS: dict[str, Callable[[People, Step], None]] = {
+    "enter": lambda people, step: people.enter(step.site, _person(step), _word(step)),
+    "edit": lambda people, step: people.edit(step.site, _person(step), step.field, _word(step)),
+    "opt": lambda people, step: people.opt(step.site, _person(step), bool(step.value)),
+    "tag": lambda people, step: people.tag(step.site, _person(step)),
+    "untag": lambda people, step: people.untag(step.site, _person(step)),
+    "delete": lambda people, step: people.delete(step.site, _person(step)),
+    "merge": lambda people, step: people.merge(step.site, _person(step), int(step.value or 0)),
+    "convert": lambda people, step: people.convert(step.site, _person(step)),
+    "hide": lambda people, step: people.hide(step.site, step.field),
+    "expire": lambda people, step: people.expire(step.site),
+    "wait": lambda people, step: people.wait(int(step.value or 0)),
+}
+
+
+def _person(step: Step) -> int:
+    return step.person or 0
+
+
+def _word(step: Step) -> str | None:
+    return None if step.value is None else str(step.value)
+
+
+async def take(stage: Stage, step: Step) -> None:
+    """Let one step happen."""
+    match step.do:
+        case "run" | "run_full":
+            site = str(step.value or LOCAL)
+            incidents = Incidents(
+                step.incident, lambda: stage.people.edit(site, _person(step), step.field, "meanwhile")
+            )
+            await stage.run(step.site, incidents, **({"full": True} if step.do == "run_full" else {}))
+        case "decide":
+            await stage.decide(step.site, Side(str(step.value)))
+        case "change_mapping":
+            stage.change_mapping()
+        case "new_version":
+            stage.new_version()
+        case deed:
+            DEEDS[deed](stage.people, step)
+
+
+async def play(history: History, url: str, counts: Counts) -> Stage:
+    """Play a history on the bookkeeping at a URL, let it come to rest, and judge it.
+
+    :raises AssertionError: a promise is broken; the message tells the whole story, and how to play it again.
+    """
+    async with open_storage(url) as repository:
+        stage = Stage(history.given, repository, counts)
+        counts.histories += 1
+        try:
+            await stage.begin()
+            for step in history.steps:
+                await take(stage, step)
+            await come_to_rest(stage)
+            await judge(stage)
+        except AssertionError as broken:
+            raise AssertionError("\n  ".join([f"{broken}", *stage.story, *_again(history)])) from None
+        return stage
+
+
+def read_history(given: str) -> History:
+    """A history given as JSON, or as the name of a file that holds it."""
+    text = given if given.lstrip().startswith("{") else Path(given).read_text(encoding="utf-8")
+    return History.model_validate_json(text)
+
+
+def _again(history: History) -> list[str]:
+    command = f"{REPLAY}={shlex.quote(history.text())} pytest -n 0 tests/property/test_engine_replay.py"
+    return ["", "play it again:", command]
+
+
+def open_storage(url: str) -> AbstractAsyncContextManager[SyncRepository]:
+    """The bookkeeping at a URL, by the entry points, as the library opens it."""
+    opened: AbstractAsyncContextManager[SyncRepository] = Registry().load(STORAGE, url.partition(":")[0])(url)
+    return opened
+
+
+def run_play(history: History, url: str, counts: Counts, *, backend: str = "asyncio") -> Stage:
+    """`play` on an event loop of its own."""
+    return anyio.run(play, history, url, counts, backend=backend)
+
+
+def breaks(history: History, url: str, *, backend: str = "asyncio") -> str | None:
+    """How a history breaks a promise: `play`'s message, or None."""
+    try:
+        run_play(history, url, Counts(), backend=backend)
+    except AssertionError as broken:
+        return str(broken)
+    return None

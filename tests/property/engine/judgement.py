@@ -1,0 +1,139 @@
+"""The promises, judged from outside: by what people wrote, and what the sites hold in the end."""
+
+from __future__ import annotations
+
+from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES, Edit
+from tests.property.engine.promises import Promise
+from tests.property.engine.sites import LOSSES, SCALARS, name_at
+from tests.property.engine.stage import Stage
+
+CRMS = (ACME, BETA)
+
+
+async def judge(stage: Stage) -> None:
+    """Every person, after `come_to_rest`. Promises 1, 4 to 7, 12 to 14, 17."""
+    knowledge, people = stage.people.knowledge, stage.people
+    recorded = {(c.field, c.markmail_id) for remote in CRMS for c in await stage.conflicts(remote)}
+    for person in sorted({edit.person for edit in knowledge.edits}):
+        _judge_count(stage, person)
+        if person in people.odd or not knowledge.of(person, ""):
+            continue
+        for field in SCALARS:
+            _judge_origin(stage, person, field)
+            if not (field == "city" and stage.mapped.was_narrow):
+                _judge_value(stage, person, field, recorded)
+        _judge_tags(stage, person)
+        _judge_consent(stage, person)
+    _judge_deletions(stage)
+
+
+def _judge_count(stage: Stage, person: int) -> None:
+    """As many records of a person at a site as were entered there, or one that was brought."""
+    made = {site: sum(e.site == site for e in stage.people.knowledge.of(person, "")) for site in SITES}
+    for site in SITES:
+        count = len(stage.sites.records_of(site, person))
+        brought = any(number for other, number in made.items() if other != site)
+        stage.hold(Promise.CRASH_SAFE, count <= made[site] + brought, f"p{person} is {count} times at {site}")
+        if person not in stage.people.odd and any(made.values()):
+            stage.hold(Promise.DELETES, count == 1, f"p{person} is missing at {site}, and nobody deleted anything")
+
+
+def _judge_deletions(stage: Stage) -> None:
+    for deletion in stage.people.deletions:
+        site, person = deletion.site, deletion.person
+        again = any(edit.number >= deletion.number for edit in stage.people.knowledge.of(person, ""))
+        if deletion.entered and not again:
+            gone = not stage.sites.records_of(site, person)
+            stage.hold(Promise.DELETES, gone, f"p{person} was deleted at {site} and came back")
+        if person in stage.people.merged or sum(d.person == person for d in stage.people.deletions) > 1:
+            continue
+        for edit in stage.people.knowledge.edits:
+            unseen = edit.number in deletion.unseen or edit.number > deletion.number
+            if edit.person == person and edit.site != site and edit.field in SCALARS and edit.value and unseen:
+                spared = bool(stage.sites.records_of(edit.site, person))
+                told = f"p{person}.{edit.field} was set to {edit.value} at {edit.site}, unseen by who deleted at {site}"
+                stage.hold(Promise.NO_LOST_UPDATE, spared, f"{told}; the record is gone")
+
+
+def _judge_origin(stage: Stage, person: int, field: str) -> None:
+    """What a site holds is what somebody wrote, in the form that the site gives it; of the same type as elsewhere."""
+    edits = stage.people.knowledge.of(person, field)
+    held = {site: _held(stage, site, person, field) for site in SITES}
+    for site in SITES:
+        known = [None, *(_form(stage, edit, site) for edit in edits)]
+        kept = _stripped(held[site]) in known
+        stage.hold(Promise.NO_INVENTION, kept, f"p{person}.{field} is {held[site]!r} at {site}; nobody wrote that")
+    ours, theirs = held[LOCAL], held[BETA]
+    same = type(ours) is type(theirs) or None in (ours, theirs)
+    stage.hold(Promise.ROUND_TRIP, same, f"p{person}.{field} is {ours!r} at {LOCAL} and {theirs!r} at {BETA}")
+    same = _stripped(held[ACME]) in {_lossy(stage, field, ours), _stripped(ours)}
+    agree = same and _stripped(ours) == _stripped(theirs)
+    stage.hold(Promise.CONVERGES, agree, f"p{person}.{field} differs: {held}")
+
+
+def _judge_value(stage: Stage, person: int, field: str, recorded: set[tuple[str, str]]) -> None:
+    """All hold an edit that nobody who saw it replaced; what lost against another has a record."""
+    held = {site: _stripped(_held(stage, site, person, field)) for site in SITES}
+    standing = stage.people.knowledge.may_stand(person, field)
+    allowed = [_forms(stage, edit) for edit in standing] or [dict.fromkeys(SITES)]
+    if len(standing) == 1 and standing[0].site in CRMS:
+        (other,) = {*CRMS} - {standing[0].site}
+        passed = held[other] == allowed[0][other]
+        told = f"p{person}.{field} was set to {standing[0].value!r} at {standing[0].site}"
+        stage.hold(Promise.PASSES_ON, passed, f"{told} and is {held[other]!r} at {other}")
+    stage.hold(Promise.NO_LOST_UPDATE, held in allowed, f"p{person}.{field} is {held}, allowed: {allowed}")
+    rivals = [e for e in stage.people.knowledge.in_conflict(person, field) if e.value is not None]
+    for one in rivals:
+        if held != _forms(stage, one) and any(not _alike(stage, one, other) for other in rivals):
+            (local_id,) = stage.sites.records_of(LOCAL, person)
+            told = f"p{person}.{field}: {one.value!r} of {one.site} was overwritten without a record"
+            stage.hold(Promise.CONFLICTS_RECORDED, (field, local_id) in recorded, told)
+
+
+def _judge_tags(stage: Stage, person: int) -> None:
+    edits = stage.people.knowledge.of(person, "tags")
+    added = {str(e.value)[1:] for e in edits if str(e.value).startswith("+")}
+    wanted = added - {str(e.value)[1:] for e in edits if str(e.value).startswith("-")}
+    for site in SITES:
+        value = _held(stage, site, person, "tags")
+        held = set(value) if isinstance(value, tuple) else set()
+        told = f"p{person} at {site} has tags {sorted(held)}, not {sorted(wanted)}"
+        stage.hold(Promise.NO_LOST_UPDATE, held == wanted, told)
+
+
+def _judge_consent(stage: Stage, person: int) -> None:
+    """All agree; somebody's opt-out that no later edit saw stands."""
+    edits = stage.people.knowledge.of(person, "opted_out")
+    held = {site: bool(_held(stage, site, person, "opted_out")) for site in SITES}
+    stage.hold(Promise.CONVERGES, len({*held.values()}) == 1, f"p{person}.opted_out differs: {held}")
+    if len(edits) <= len(SITES) and len({e.site for e in edits}) == len(edits):
+        unseen = [e for e in stage.people.knowledge.in_conflict(person, "opted_out") if e.value is True]
+        told = f"p{person} opted out at {[e.site for e in unseen]} and is not out"
+        stage.hold(Promise.CONSENT, not unseen or all(held.values()), told)
+
+
+def _held(stage: Stage, site: str, person: int, field: str) -> object:
+    (fields,) = stage.sites.records_of(site, person).values()
+    return fields.get(name_at(site, field))
+
+
+def _forms(stage: Stage, edit: Edit) -> dict[str, object]:
+    """What an edit looks like at each site."""
+    return {site: _form(stage, edit, site) for site in SITES}
+
+
+def _form(stage: Stage, edit: Edit, site: str) -> object:
+    return _lossy(stage, edit.field, edit.value) if site == ACME else _stripped(edit.value)
+
+
+def _lossy(stage: Stage, field: str, value: object) -> object:
+    loss = LOSSES[stage.conditions.loss].get(field)
+    return _stripped(loss(value) if loss and value is not None else value)
+
+
+def _alike(stage: Stage, one: Edit, other: Edit) -> bool:
+    return any(_form(stage, one, site) == _form(stage, other, site) for site in SITES)
+
+
+def _stripped(value: object) -> object:
+    return (value.strip() or None) if isinstance(value, str) else value

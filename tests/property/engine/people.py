@@ -1,0 +1,140 @@
+"""What people do at the sites, each deed told in the story and noted in what could be known."""
+
+from __future__ import annotations
+
+import attrs
+
+from tests.property.engine.knowledge import Knowledge
+from tests.property.engine.sites import SCALARS, Sites, address, name_at, new_value
+
+
+@attrs.frozen
+class Deletion:
+    """Somebody deleted a person at a site, as edit ``number`` was the next to come.
+
+    ``entered``: the deleter surely saw everybody's entering of this person. ``unseen``: the edits that the deleter
+    cannot have seen.
+    """
+
+    site: str
+    person: int
+    number: int
+    entered: bool
+    unseen: frozenset[int]
+
+
+class People:
+    """The users of the three sites. ``odd`` are persons whose records were merged, doubled or deleted by somebody."""
+
+    def __init__(self, sites: Sites) -> None:
+        self.sites = sites
+        self.knowledge = Knowledge()
+        self.story: list[str] = []
+        self.odd: set[int] = set()
+        self.merged: set[int] = set()
+        self.deletions: list[Deletion] = []
+        self._edits = 0
+
+    def enter(self, site: str, person: int, word: str | None) -> None:
+        """Somebody enters a person, perhaps one who is there already."""
+        self.story.append(f"{site}: p{person} is entered")
+        if self.sites.records_of(site, person):
+            self.odd.add(person)
+        record = self.sites[site].add({name_at(site, "email"): address(person)})
+        self.knowledge.note(site, person, "", record, self.sites.clock.now())
+        if word is not None:
+            self.edit(site, person, "name", word, record=record)
+
+    def edit(self, site: str, person: int, field: str, word: str | None, *, record: str = "") -> None:
+        """Somebody sets or clears a value; each value set is new, so that nothing returns to what it was."""
+        for found, held in self.sites.records_of(site, person).items():
+            if record not in ("", found):
+                continue
+            if word is not None or held.get(name_at(site, field)) is not None:
+                self._edits += 1
+                value = None if word is None else new_value(field, self._edits, word)
+                self._write(site, person, found, field, value)
+            return
+
+    def opt(self, site: str, person: int, out: bool) -> None:
+        """Somebody opts a person out or in."""
+        for record, held in self.sites.records_of(site, person).items():
+            if held.get(name_at(site, "opted_out")) is not out:
+                self._write(site, person, record, "opted_out", out)
+            return
+
+    def tag(self, site: str, person: int) -> None:
+        """Somebody adds a tag that nobody used before."""
+        for record, held in self.sites.records_of(site, person).items():
+            self._edits += 1
+            tags = held.get(name_at(site, "tags")) or ()
+            assert isinstance(tags, tuple)
+            self._write(site, person, record, "tags", (*tags, f"t{self._edits}"), told=f"+t{self._edits}")
+            return
+
+    def untag(self, site: str, person: int) -> None:
+        """Somebody takes a person's first tag away."""
+        for record, held in self.sites.records_of(site, person).items():
+            tags = held.get(name_at(site, "tags"))
+            if isinstance(tags, tuple) and tags:
+                self._write(site, person, record, "tags", tags[1:], told=f"-{tags[0]}")
+            return
+
+    def _write(self, site: str, person: int, record: str, field: str, value: object, told: object = None) -> None:
+        self.story.append(f"{site}: p{person}.{field} = {shown(value if told is None else told)}")
+        store, name = self.sites[site], name_at(site, field)
+        store.edit(record, {name: value})
+        stored = store.snapshot()[record].get(name)
+        self.knowledge.note(site, person, field, stored if told is None else told, self.sites.clock.now())
+
+    def delete(self, site: str, person: int) -> None:
+        """Somebody deletes a person's records."""
+        for record in self.sites.records_of(site, person):
+            self.story.append(f"{site}: p{person} is deleted")
+            self.sites[site].remove(record)
+            known = self.knowledge
+            entered = {edit.number for edit in known.of(person, "")} <= known.sure[site]
+            unseen = frozenset(range(len(known.edits))) - known.maybe[site]
+            self.deletions.append(Deletion(site, person, len(known.edits), entered, unseen))
+            self.odd.add(person)
+
+    def merge(self, site: str, person: int, into: int) -> None:
+        """Somebody merges two people in a CRM."""
+        losers, winners = self.sites.records_of(site, person), self.sites.records_of(site, into)
+        if losers and winners and person != into:
+            self.story.append(f"{site}: p{person} is merged into p{into}")
+            self.sites[site].remove(next(iter(losers)), merged_into=next(iter(winners)))
+            self.odd |= {person, into}
+            self.merged |= {person, into}
+
+    def convert(self, site: str, person: int) -> None:
+        """A lead becomes a contact: a new record with the same fields takes the old one's place."""
+        for record, held in self.sites.records_of(site, person).items():
+            self.story.append(f"{site}: p{person} is converted")
+            new = self.sites[site].add(held)
+            self.sites[site].remove(record, merged_into=new)
+            return
+
+    def hide(self, site: str, field: str) -> None:
+        """An administrator takes away the right to a field, or gives it back."""
+        hidden = field not in self.sites.hidden[site]
+        self.sites.hide(site, field, hidden=hidden)
+        self.story.append(f"{site}: {field} is {'hidden' if hidden else 'shown'}")
+
+    def expire(self, site: str) -> None:
+        """A CRM forgets where its readers were."""
+        self.story.append(f"{site}: cursors expire")
+        self.sites[site].expire_cursors()
+
+    def wait(self, seconds: int) -> None:
+        """Time passes; without this, everything carries one timestamp."""
+        self.story.append(f"{seconds} seconds pass")
+        self.sites.clock.tick(seconds)
+
+
+def shown(value: object) -> str:
+    """A value as a story shows it."""
+    return repr(value) if value is None or isinstance(value, (str, bool, tuple)) else str(value)
+
+
+FIELDS = tuple(SCALARS)

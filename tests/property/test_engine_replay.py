@@ -1,0 +1,58 @@
+"""A history that fails can be played again as it was, and read."""
+
+from __future__ import annotations
+
+import os
+
+from tests.property.engine.history import REPLAY, History, Step, breaks, read_history, run_play
+from tests.property.engine.incidents import Incident, Kind
+from tests.property.engine.machine import play_many
+from tests.property.engine.promises import Counts
+from tests.property.engine.shrinking import smallest
+
+CRASH = Incident(call="acme.write", kind=Kind.CRASH_AFTER)
+EVENTFUL = History(
+    steps=(
+        Step(do="enter", site="local", person=0, value="alpha"),
+        Step(do="run", site="acme", incident=CRASH),
+        Step(do="edit", site="acme", person=0, field="score", value="alpha"),
+        Step(do="run", site="beta"),
+    )
+)
+
+
+def test_the_given_history_keeps_every_promise() -> None:
+    """The one that `REPLAY` names, for who plays a failing history again; else one with a crash."""
+    told = breaks(read_history(os.environ.get(REPLAY, EVENTFUL.text())), "memory://")
+    assert told is None, told
+
+
+def test_two_plays_of_one_history_tell_the_same_story() -> None:
+    first, again = (run_play(EVENTFUL, "memory://", Counts()) for _ in range(2))
+    assert first.story == again.story
+    assert first.sites.snapshot() == again.sites.snapshot()
+    assert "run acme, acme.write 1 takes effect, then the process ends: Crash" in first.story
+
+
+def test_two_searches_with_one_number_play_the_same_histories() -> None:
+    counts = [Counts(), Counts()]
+    for each in counts:
+        assert play_many(lambda: "memory://", 10, each, number=7) is None
+    assert counts[0] == counts[1]
+
+
+def test_a_history_is_read_from_the_line_that_tells_it() -> None:
+    assert read_history(EVENTFUL.text()) == EVENTFUL
+
+
+def test_the_smallest_history_has_nothing_that_the_failure_does_not_need() -> None:
+    """Here a failure that needs a crash while somebody is known locally."""
+
+    def fails(history: History) -> bool:
+        done = [(step.do, step.site) for step in history.steps]
+        return ("enter", "local") in done and any(step.incident for step in history.steps)
+
+    assert smallest(EVENTFUL, fails).steps == (
+        Step(do="enter", site="local", person=0),
+        Step(do="run", site="acme", incident=CRASH),
+    )
