@@ -28,9 +28,13 @@ Gate = Callable[[Work, str], bool]
 
 @attrs.define(slots=True)
 class BatchResult:
-    """What is left to the caller: pairs whose record was found gone while writing."""
+    """What is left to the caller: pairs whose record was found gone while writing.
+
+    ``written`` are the ids of records that were there and that a write was sent to, of the side that the batch is of.
+    """
 
     gone: list[tuple[Link, Side]] = attrs.field(factory=list)
+    written: set[str] = attrs.field(factory=set)
 
 
 async def carry_out(
@@ -54,7 +58,7 @@ async def carry_out(
     for work in works:
         _follow_local(work)
     await send(ctx, Side.REMOTE, works)
-    result = BatchResult()
+    result = BatchResult(written={r.id for work in works if side in work.operations and (r := work.record(side))})
     acknowledgement = Acknowledgement(cursors=cursors)
     acknowledgement = _acknowledgement(ctx, works, stale, result, acknowledgement)
     await ctx.acknowledge(acknowledgement)

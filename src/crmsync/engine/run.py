@@ -25,7 +25,7 @@ from crmsync.engine.retrying import BATCH, carry, pairs_of, retry_unfinished
 from crmsync.engine.work import Work
 from crmsync.errors import CursorExpiredError
 from crmsync.models.plans import PlannedRecord
-from crmsync.models.records import ChangePage, Side
+from crmsync.models.records import ChangePage, Record, Side
 from crmsync.models.state import Acknowledgement, Cursors
 
 
@@ -65,6 +65,7 @@ class _SidePass:
         self._queue = DeleteQueue()
         self._trail = MergeTrail()
         self._seen = KeySet()
+        self._written: set[str] = set()
         self._complete = False
         self._cursor: str | None = None
 
@@ -93,6 +94,7 @@ class _SidePass:
         merged = [record for record in page.records if record.deleted and record.merged_into is not None]
         for record in live:
             self._seen.add(record.id)
+        live = await self._asked_again(live)
         if side is Side.REMOTE and ctx.had_links:
             links = await ctx.links(side, [record.id for record in live])
             merged += await ctx.remote.merged_into([record.id for record in live if record.id not in links])
@@ -111,8 +113,20 @@ class _SidePass:
         if cursors == ctx.cursors:
             cursors = None
         result = await carry_out(ctx, intake.works, side=side, cursors=cursors)
+        self._written = result.written
         for link, missing in result.gone:
             self._queue.add(link, missing)
+
+    async def _asked_again(self, live: list[Record]) -> list[Record]:
+        """The records as they are now, where the page before wrote to them: this one may have been read before that.
+
+        Else our own write would look undone, and the old value be carried to the other side.
+        """
+        old = [record.id for record in live if record.id in self._written]
+        if not old:
+            return live
+        now = await self._ctx.store(self._side).get(old, fields=self._ctx.fields(self._side))
+        return [now.get(record.id, record) for record in live if record.id in now or record.id not in self._written]
 
 
 PlanPages = Callable[[int], Awaitable[Sequence[PlannedRecord]]]
