@@ -13,7 +13,7 @@ from tests.property.engine.history import breaks
 from tests.property.engine.machine import play_many
 from tests.property.engine.promises import Counts
 
-HISTORIES = int(os.environ.get("CRMSYNC_HISTORIES", "300"))
+HISTORIES = int(os.environ.get("CRMSYNC_HISTORIES", "200"))
 
 
 def storage(kind: str, folder: Path) -> str:
