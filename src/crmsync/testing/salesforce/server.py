@@ -16,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from crmsync.testing.salesforce.app import create_app
 from crmsync.testing.salesforce.gateway import ABORT
 from crmsync.testing.salesforce.org import SalesforceOrg
+from crmsync.testing.salesforce.soql.parsing import parse
 from crmsync.testing.salesforce.state import load_file, save_file
 
 if TYPE_CHECKING:
@@ -135,6 +136,8 @@ class EmulatorServer:
         org.state_file = state_file
         self._listener, address = _listen(host, port)
         self.url = f"{'https' if certificate else 'http'}://{address}"
+        # The parser of queries is made once, which takes longer than a query: not in the first client's time.
+        parse("SELECT Id FROM Contact")
         connections = _Connections()
         config = uvicorn.Config(
             connections.wrap(create_app(org, control=control)),

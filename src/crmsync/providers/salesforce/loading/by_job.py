@@ -85,7 +85,7 @@ class JobLoad:
     ) -> tuple[Sequence[Record], JobPlace | None]:
         """The next records and the place after them; None if there are no more. Waits for the job to be complete.
 
-        :raises LoadLostError: the job failed or is gone, or its columns are others.
+        :raises LoadLostError: the job failed or is gone, or its results cannot be read.
         """
         place = cursor.job
         assert place is not None
@@ -93,7 +93,8 @@ class JobLoad:
             results = await self._complete(cursor, place, reader)
             taken = await results.take(place.locator, place.skip, size)
             records = self._records(taken, reader, fields)
-        except (SchemaChangedError, CursorExpiredError) as error:
+        except (SchemaChangedError, CursorExpiredError, UnexpectedResponseError) as error:
+            # Nothing is taken from results that are not as documented.
             self._refuse(reader, error.message)
             await self._drop(place.job_id)
             raise LoadLostError(error.message) from error

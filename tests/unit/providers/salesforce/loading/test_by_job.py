@@ -11,12 +11,16 @@ from typing import Any
 import pytest
 
 from crmsync.engine import RunBudget
-from crmsync.errors import BudgetExceededError, UnexpectedResponseError
+from crmsync.errors import BudgetExceededError
 from crmsync.models.records import ChangePage, Record
 from crmsync.protocols.provider import UnkeptJobs
+from crmsync.providers.salesforce.loading.by_job import JobLoad
+from crmsync.providers.salesforce.rows import RowReader
+from crmsync.providers.salesforce.schema import read_describe
 from crmsync.testing.record_subject import first_page, read_pass
 from crmsync.testing.salesforce import SalesforceOrg
 from crmsync.testing.world import FakeClock
+from tests.unit.providers.salesforce.conftest import Connect
 from tests.unit.providers.salesforce.writing.conftest import Desk, OpenDesk
 
 pytestmark = pytest.mark.anyio
@@ -317,14 +321,37 @@ async def test_every_call_of_a_load_is_taken_from_the_budget(open_desk: OpenDesk
             await read_pass(desk.store, None, FIELDS)
 
 
-async def test_a_page_that_lacks_rows_is_refused(open_desk: OpenDesk) -> None:
+@pytest.mark.parametrize("row", ['"003000000000001AAA"', None, '"x","y","z","","Last 2",""'])
+async def test_nothing_is_taken_from_results_that_cannot_be_read(row: str | None, open_desk: OpenDesk) -> None:
+    """A row that is cut off, one that is missing, one without an id: the load goes on by REST."""
     given = filled(5)
     async with open_desk(**given) as desk:
         page = await desk.store.changes(None, fields=FIELDS)
         [job] = given["org"].bulk.query.values()
-        job.rows[2] = '"003000000000001AAA"'
-        with pytest.raises(UnexpectedResponseError, match="does not fit its header"):
-            await rest_of(desk, page)
+        # A blank line is no row, so the page announces five rows and has four.
+        job.rows[2] = row or ""
+        rest = await read_pass(desk.store, page.cursor, FIELDS)
+    assert names(rest.records) == everybody(5)
+    assert rest.complete_scan
+
+
+async def test_why_no_job_can_read_is_said(connect: Connect) -> None:
+    fields = [
+        {"name": name, "type": kind, "length": length, "createable": True, "updateable": True, "nillable": True}
+        for name, kind, length in (
+            ("Id", "id", 18),
+            ("Notes__c", "textarea", 131_072),
+            ("Page__c", "textarea", 131_073),
+        )
+    ]
+    reader = RowReader(read_describe({"name": "Contact", "fields": fields}), None, None)
+    async with connect([]) as line:
+        assert await JobLoad(line.client).hindrance(reader, ["Notes__c"]) is None
+        assert await JobLoad(line.client).hindrance(reader, ["Page__c"]) == "a field is too long for CSV"
+    async with connect([], transport="sf") as line:
+        assert "CLI" in str(await JobLoad(line.client).hindrance(reader, ["Notes__c"]))
+    async with connect([], memory={"api_version": "57.0"}) as line:
+        assert "57.0" in str(await JobLoad(line.client).hindrance(reader, ["Notes__c"]))
 
 
 async def test_an_interrupted_load_leaves_no_file_open(open_desk: OpenDesk) -> None:
