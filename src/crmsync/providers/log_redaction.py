@@ -18,6 +18,9 @@ HTTP_LOGGERS: Final = (
 )
 HIDDEN: Final = "[hidden]"
 
+_NO_BREAK: Final = r"[^\s@\"'<>()\[\]{},;:=&?/\\]"
+"""What an e-mail address may hold, but for its at sign. Bounded in number below: a long text is no long search."""
+
 _RULES: Final = (
     # The query string of an API call holds SOQL, and with it values of records; that of a sign-in holds codes.
     (re.compile(r"(/services/[^\s\"'?]*\?)[^\s\"']*"), rf"\1{HIDDEN}"),
@@ -34,7 +37,7 @@ _RULES: Final = (
     # A session id begins with the org's id; an assertion is a JSON web token.
     (re.compile(r"\b00D[A-Za-z0-9]{1,15}(?:!|%21)[A-Za-z0-9._%-]+"), HIDDEN),
     (re.compile(r"\beyJ[\w-]{4,}\.[\w-]+\.[\w-]*"), HIDDEN),
-    (re.compile(r"[^\s@\"'<>()\[\]{},;:=&?/\\]+(?:@|%40)[^\s@\"'<>()\[\]{},;:=&?/\\]+\.[^\W\d_]{2,}"), HIDDEN),
+    (re.compile(rf"{_NO_BREAK}{{1,64}}(?:@|%40){_NO_BREAK}{{1,253}}\.[^\W\d_]{{2,63}}"), HIDDEN),
 )
 
 
@@ -78,7 +81,10 @@ def _safe(value: object) -> object:
     """The value itself if its text gives nothing away, so that numbers still fit ``%d``."""
     if value is None or isinstance(value, bool | int | float):
         return value
-    text = str(value)
+    try:
+        text = str(value)
+    except Exception:  # noqa: BLE001 - a foreign object; what it says is the handler's trouble, never our caller's
+        return value
     safe = redacted(text)
     return value if safe == text else safe
 

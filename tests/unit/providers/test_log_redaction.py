@@ -128,6 +128,21 @@ def test_everything_that_the_http_client_logs_about_a_connection_is_clean(caplog
     assert not [secret for secret in (DEFAULT_TOKEN, "ada", "example.com", "LastName") if secret in text]
 
 
+class Broken:
+    def __str__(self) -> str:
+        raise ValueError("no")
+
+
+def test_an_argument_that_cannot_be_shown_is_left_to_the_handler() -> None:
+    record = logging.LogRecord("x", logging.INFO, "", 0, "of %d", (Broken(),), None)
+    assert RedactSecrets().filter(record)
+
+
+def test_a_long_text_is_no_long_search() -> None:
+    text = "x" * 200_000
+    assert redacted(text) == text
+
+
 def test_every_logger_of_the_http_client_is_known() -> None:
     """A logger that a new version of the client adds would not be filtered."""
     made = {name for name in logging.root.manager.loggerDict if name.partition(".")[0] in ("httpx2", "httpcore2")}

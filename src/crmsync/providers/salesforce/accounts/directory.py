@@ -117,6 +117,12 @@ class Accounts:
         self.note({name: account for name, account in made.items() if isinstance(account, str)})
         return made
 
+    async def find_anew(self, names: Iterable[str]) -> Mapping[str, str | RecordError]:
+        """As `find`, trusting nothing that was found before."""
+        for name in (names := list(names)):
+            self._known.pop(folded(name), None)
+        return await self.find(names)
+
     def note(self, made: Mapping[str, str]) -> None:
         """Remember accounts that were made, by folded name."""
         self._known.update(made)

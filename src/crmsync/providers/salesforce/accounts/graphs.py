@@ -24,7 +24,9 @@ from crmsync.providers.salesforce.writing.collections import MAX_ROWS
 from crmsync.providers.salesforce.writing.outcomes import saved
 from crmsync.providers.salesforce.writing.rows import Row, Verb
 
-MAX_NODES: Final = 500
+MAX_NODES: Final = 200
+"""Nodes that we put into a call. Salesforce takes 500, but does not say that it saves nodes together, as it does the
+rows of a collection: one by one, so many may take longer than a call is waited for."""
 MAX_GRAPHS: Final = 75
 FIRST_VERSION: Final = 50.0
 ACCOUNT: Final = "@{account.id}"
@@ -84,11 +86,12 @@ def packed(companies: Sequence[Company]) -> list[list[Company]]:
 
 
 def worthwhile(companies: Sequence[Company], *, accounts: int, rows: int) -> bool:
-    """Whether graphs take no more calls than collections of so many accounts and rows in all."""
+    """Whether graphs take fewer calls than collections of so many accounts and rows in all; a single one, as many."""
     in_graphs = sum(len(company.rows) for company in companies)
     without = _collections(accounts) + _collections(rows)
-    with_graphs = len(packed(companies)) + _collections(accounts - len(companies)) + _collections(rows - in_graphs)
-    return bool(companies) and with_graphs <= without
+    graphs = len(packed(companies))
+    with_graphs = graphs + _collections(accounts - len(companies)) + _collections(rows - in_graphs)
+    return bool(companies) and (with_graphs < without or (graphs == 1 and with_graphs == without))
 
 
 def _collections(rows: int) -> int:

@@ -14,13 +14,13 @@ COMPANY: Final = "Account.Name"
 
 
 def collapsed(name: str) -> str:
-    """The name as an account gets it."""
-    return " ".join(name.split())
+    """The name as an account gets it, and as it is looked up."""
+    return unicodedata.normalize("NFC", " ".join(name.split()))
 
 
 def folded(name: str) -> str:
     """The name as it is compared."""
-    return unicodedata.normalize("NFC", collapsed(name)).casefold()
+    return collapsed(name).casefold()
 
 
 def key_of(name: str) -> str:

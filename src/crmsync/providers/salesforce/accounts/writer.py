@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from crmsync.errors import ProviderError, RecordError, RejectedError, SchemaChangedError
+from crmsync.errors import ProviderError, RecordError, RejectedError, SchemaChangedError, UnavailableError
 from crmsync.models.records import MISSING, Operation, OperationKind, Outcome, OutcomeStatus
 from crmsync.providers.salesforce.accounts.directory import Accounts, missing
 from crmsync.providers.salesforce.accounts.graphs import ACCOUNT, Company, GraphChannel, fits, worthwhile
@@ -135,6 +135,7 @@ class AccountWriter:
         for position, outcome in zip(due, await self._written(list(due.values()), bool(outcomes)), strict=True):
             error = left.get(position)
             outcomes[position] = attrs.evolve(outcome, unwritten=(error,)) if error and outcome.ok else outcome
+        await self._look_again(names, resolved, outcomes)
         return [outcomes[position] for position in range(len(operations))]
 
     async def _written(self, operations: Sequence[Operation], partly: bool) -> list[Outcome]:
@@ -148,6 +149,21 @@ class AccountWriter:
                 raise
             return [Outcome(op.op_id, OutcomeStatus.FAILED, op.id, error) for op in operations]
 
+    async def _look_again(self, names: Mapping[int, str], resolved: Resolved, outcomes: dict[int, Outcome]) -> None:
+        """Tell a contact that is gone from one whose account went since it was found: that one may be sent again.
+
+        Salesforce says the same of both, and a contact that is taken for deleted may be deleted on the other side.
+        """
+        doubtful = [position for position in names if _is_doubtful(outcomes[position])]
+        if not doubtful:
+            return
+        now = await self._accounts.find_anew(names[position] for position in doubtful)
+        for position in doubtful:
+            name, outcome = folded(names[position]), outcomes[position]
+            if now.get(name) != resolved.get(name):
+                gone = UnavailableError("the contact's account was deleted or merged meanwhile")
+                outcomes[position] = Outcome(outcome.op_id, OutcomeStatus.FAILED, outcome.id, gone)
+
     def _account(self, operation: Operation, name: str | None, resolved: Resolved) -> object:
         """The account's id, None to leave it, MISSING if nothing is asked for, or why it cannot be told."""
         if COMPANY not in operation.fields or operation.fields[COMPANY] is MISSING:
@@ -159,6 +175,11 @@ class AccountWriter:
         return resolved.get(folded(name)) or missing(self._client.settings.accounts)
 
 
+def _is_doubtful(outcome: Outcome) -> bool:
+    at_fault = isinstance(outcome.error, RecordError) and outcome.error.field == "AccountId"
+    return outcome.status is OutcomeStatus.MISSING or at_fault
+
+
 def _company(operation: Operation) -> str | None:
     """The company's name, if the operation writes one."""
     name = operation.fields.get(COMPANY)
@@ -166,7 +187,12 @@ def _company(operation: Operation) -> str | None:
 
 
 def _unknown(names: Mapping[int, str], resolved: Resolved) -> list[str]:
-    return list({folded(name): name for name in names.values() if folded(name) not in resolved}.values())
+    """Names without an answer, each as it is spelt first."""
+    found: dict[str, str] = {}
+    for name in names.values():
+        if folded(name) not in resolved:
+            found.setdefault(folded(name), name)
+    return list(found.values())
 
 
 def _with_account(operation: Operation, account: object) -> Operation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -107,12 +107,14 @@ class Members:
         last = full_id(str(rows[-1].get("Id"))) or "" if rows else after
         return Followed(tuple(dict.fromkeys(p for p in people if p)), last, more=len(rows) == size or not done)
 
-    async def save(self, wanted: Mapping[str, Sequence[str]]) -> Mapping[str, CRMError]:
+    async def save(self, wanted: Mapping[str, Sequence[str]], *, new: Container[str] = ()) -> Mapping[str, CRMError]:
         """Make people members of the campaigns of exactly these tags; what went wrong, by person.
+
+        Those who are ``new`` were made just now: they are looked up nowhere.
 
         :raises ProviderError: the calls failed as a whole.
         """
-        held = await self.of(wanted)
+        held = await self.of(person for person in wanted if person not in new)
         joining: list[tuple[str, Operation]] = []
         leaving: list[tuple[str, Operation]] = []
         for person, tags in wanted.items():

@@ -7,7 +7,7 @@ people's own changes first, and then the people whose memberships changed, as it
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,7 +15,16 @@ import attrs
 
 from crmsync.errors import CRMError, CursorExpiredError, ProviderError, SchemaChangedError
 from crmsync.models.calls import CallEstimate, StoreUse
-from crmsync.models.records import MISSING, ChangePage, Operation, OperationKind, Outcome, Record, StoreLimits
+from crmsync.models.records import (
+    MISSING,
+    ChangePage,
+    Operation,
+    OperationKind,
+    Outcome,
+    OutcomeStatus,
+    Record,
+    StoreLimits,
+)
 from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema
 from crmsync.protocols.records import (
     RecordStore,
@@ -158,7 +167,7 @@ class CampaignTagStore:
             if tags is not None and person:
                 # The later of two operations on one person says how it ends.
                 wanted[person], persons[place] = tags, person
-        errors = await self._saved(wanted, partly=any(outcome.ok for outcome in outcomes.values()))
+        errors = await self._saved(wanted, outcomes.values())
         for place, operation in enumerate(operations):
             error = errors.get(persons.get(place, ""))
             known = outcomes.get(place)
@@ -168,13 +177,14 @@ class CampaignTagStore:
                 outcomes[place] = attrs.evolve(known, unwritten=(*known.unwritten, unwritten(error)))
         return [outcomes[place] for place in range(len(operations))]
 
-    async def _saved(self, wanted: Mapping[str, Sequence[str]], *, partly: bool) -> Mapping[str, CRMError]:
+    async def _saved(self, wanted: Mapping[str, Sequence[str]], people: Collection[Outcome]) -> Mapping[str, CRMError]:
         if not wanted:
             return {}
+        new = {outcome.id or "" for outcome in people if outcome.status is OutcomeStatus.CREATED}
         try:
-            return await self._members.save(wanted)
+            return await self._members.save(wanted, new=new)
         except ProviderError as error:
-            if not partly:
+            if not any(outcome.ok for outcome in people):
                 raise
             return dict.fromkeys(wanted, error)
 

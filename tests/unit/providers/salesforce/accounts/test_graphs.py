@@ -44,13 +44,16 @@ def test_no_payload_exceeds_the_limits_and_none_is_left_out(sizes: list[int]) ->
         ([1], 1, 1, True),
         ([3] * 75, 75, 225, True),
         ([1] * 200, 200, 200, False),
-        ([1] * 150, 150, 150, True),
+        ([1] * 150, 150, 150, False),
         ([1], 2, 200, False),
+        ([1], 1, 100, True),
+        ([5] * 30, 30, 190, True),
+        ([6] * 33, 33, 198, False),
         ([], 1, 1, False),
         ([1] * 150, 150, 2000, False),
     ],
 )
-def test_graphs_are_taken_where_they_take_no_more_calls(
+def test_graphs_are_taken_where_they_take_fewer_calls_and_one_where_it_takes_no_more(
     sizes: list[int], accounts_: int, rows: int, *, expected: bool
 ) -> None:
     assert worthwhile(companies(sizes), accounts=accounts_, rows=rows) is expected

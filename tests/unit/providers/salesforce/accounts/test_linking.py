@@ -5,12 +5,16 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from crmsync.errors import AccessDeniedError, ConflictError, RejectedError
+from crmsync.errors import AccessDeniedError, ConflictError, RejectedError, UnavailableError
 from crmsync.models.records import MISSING, OperationKind, OutcomeStatus
+from crmsync.providers.salesforce.accounts.names import key_of
 from crmsync.testing.salesforce import Profile, SalesforceOrg, custom_field, required_when, row_fault
 from crmsync.testing.world import FakeClock
 from tests.unit.providers.salesforce.accounts.conftest import ACCOUNT_KEY, OpenLinked, accounts, person
+from tests.unit.providers.salesforce.objects.conftest import Connect, connect
 from tests.unit.providers.salesforce.writing.conftest import OpenDesk, update
+
+__all__ = ["connect"]
 
 pytestmark = pytest.mark.anyio
 
@@ -261,3 +265,45 @@ async def test_what_a_failed_write_left_behind_is_found_by_the_next(open_linked:
         outcomes = await again.store.write(people)
         assert all(outcome.ok and not outcome.unwritten for outcome in outcomes)
         assert accounts(desk.org) == {"Company 0": ["Last 0", "Last 2"], "Company 1": ["Last 1", "Last 3"]}
+
+
+@pytest.mark.parametrize("gone", ["deleted", "merged"])
+async def test_an_account_that_goes_after_it_was_found_does_not_make_its_contact_look_deleted(
+    open_linked: OpenLinked, gone: str
+) -> None:
+    async with open_linked() as desk:
+        acme, other = (desk.org.create("Account", {"Name": name}) for name in ("Acme", "Other"))
+        before = desk.org.create("Contact", {"LastName": "Old"})
+        await desk.store.write([person(1, "Acme")])
+        if gone == "merged":
+            desk.org.merge("Account", other, [acme])
+        else:
+            desk.org.delete("Account", acme)
+        [outcome] = await desk.store.write([update(before, Title="Dr", **{NAME: "Acme"})])
+        assert isinstance(outcome.error, UnavailableError)
+        [again] = await desk.store.write([update(before, Title="Dr", **{NAME: "Acme"})])
+        assert (again.status, again.unwritten) == (OutcomeStatus.UPDATED, ())
+        row = desk.org.get("Contact", before)
+        assert row is not None
+        assert (row["Title"], row["AccountId"] != acme) == ("Dr", True)
+
+
+async def test_a_contact_that_is_gone_is_missing_also_with_a_company(open_linked: OpenLinked) -> None:
+    async with open_linked() as desk:
+        desk.org.create("Account", {"Name": "Acme"})
+        before = desk.org.create("Contact", {"LastName": "Old"})
+        desk.org.delete("Contact", before)
+        [outcome] = await desk.store.write([update(before, Title="Dr", **{NAME: "Acme"})])
+        assert outcome.status is OutcomeStatus.MISSING
+
+
+async def test_another_process_that_makes_the_account_first_is_met_by_the_key(connect: Connect) -> None:
+    """It comes between the look-up, in which there is none, and the call that makes it."""
+    org = {"custom_fields": {"Account": [ACCOUNT_KEY]}}
+    async with connect(org=org, accounts="create", account_key_field=ACCOUNT_KEY.name) as it:
+        store = await it.provider.records("Contact")
+        theirs = {"Name": "ACME", ACCOUNT_KEY.name: key_of("acme")}
+        it.sent.before("POST", "/composite/graph", lambda: it.org.create("Account", theirs))
+        [outcome] = await store.write([person(1, "Acme")])
+        assert outcome.ok
+        assert [len(people) for people in accounts(it.org).values()] == [1]
