@@ -131,3 +131,59 @@ def test_a_command_that_says_too_little_or_too_much_is_refused(
     done = sh.run("conflicts", *arguments)
     assert done.code in (1, 2)
     assert advice in done.err
+
+
+def test_rejects_are_listed_retried_and_ignored(sh: Shell) -> None:
+    """A last name of 100 characters does not fit; nor does another one."""
+    path = sh.directory / "people.csv"
+    too_long = PEOPLE.replace("Gonçalves", "G" * 100).replace("Köhler", "K" * 100)
+    path.write_text(too_long, encoding="utf-8")
+    assert sh.run("sync").code == 3
+    found = sh.run("rejects", "list", "--format", "json").json["rejects"]
+    assert [(one["markmail_id"], one["status"], one["attempts"], one["next_try"]) for one in found] == [
+        ("1", "rejected", 1, "next run"),
+        ("2", "rejected", 1, "next run"),
+    ]
+    assert [reason["field"] for reason in found[0]["reasons"]] == ["last_name"]
+    text = sh.run("rejects", "list").out
+    assert "last_name" in text
+    assert "G" * 100 not in text
+    assert "`crmsync rejects list`" in sh.run("status").out
+    shown = sh.run("rejects", "show", "2").out
+    assert "in the next run" in shown
+    assert "UTC" in shown
+    path.write_text(too_long.replace("G" * 100, "Gonçalves"), encoding="utf-8")
+    retried = sh.run("rejects", "retry", "1", "--format", "json")
+    assert retried.code == 0
+    assert retried.json["runs"][0]["remote"]["created"] == 1
+    assert sh.run("rejects", "retry").code == 3
+    ignored = sh.run("rejects", "ignore", "2", "--format", "json").json["rejects"]
+    assert [(one["status"], one["attempts"], one["next_try"]) for one in ignored] == [("ignored", 2, None)]
+    assert sh.run("sync").code == 0
+    assert sh.run("status", "--format", "json").json["integrations"]["acme"][0]["ignored"] == 1
+    assert "no record waits" in sh.run("rejects", "list").out
+    assert "ignored" in sh.run("rejects", "list", "--all").out
+    assert sh.run("rejects", "unignore", "2").code == 0
+    assert sh.run("sync").code == 3
+
+
+def test_a_person_says_which_candidate_it_is_or_none(sh: Shell) -> None:
+    org = sh.emulator.org
+    twins = [org.create("Contact", {"LastName": name, "Email": "luisg@example.org"}) for name in ("One", "Two")]
+    assert sh.run("sync").code == 3
+    shown = sh.run("rejects", "show", "1", "--format", "json").json["reject"]
+    assert (shown["status"], sorted(shown["candidates"])) == ("quarantined", sorted(twins))
+    refused = sh.run("rejects", "link", "1", "--candidate", "003000000000000AAA")
+    assert (refused.code, twins[0] in refused.err) == (2, True)
+    assert sh.run("rejects", "link", "1").code == 2
+    assert sh.run("rejects", "link", "1", "--candidate", twins[0]).code == 0
+    assert sh.run("links", "show", "1", "--format", "json").json["links"][0]["crm_id"] == twins[0]
+    assert sh.run("rejects", "link", twins[1], "--new").code == 0
+    assert sh.run("sync").code == 0
+    assert (sh.directory / "people.csv").read_text(encoding="utf-8").count("luisg@example.org") == 2
+
+
+def test_what_is_no_reject_is_refused(sh: Shell) -> None:
+    assert sh.run("sync").code == 0
+    for arguments in (("show", "1"), ("ignore", "1"), ("retry", "1"), ("link", "1", "--new"), ("retry", "nobody")):
+        assert sh.run("rejects", *arguments).code == 1, arguments

@@ -52,7 +52,7 @@ from crmsync import (
 )
 from crmsync.errors import DeleteGuardError, MappingError, RateLimitedError, TransientError
 from crmsync.models.events import RunFinished, SyncEvent
-from crmsync.models.inbox import ConflictRule, RuleOutcome, RuleWinner, ValuePattern
+from crmsync.models.inbox import ConflictRule, Reject, RuleOutcome, RuleWinner, ValuePattern
 from crmsync.models.problems import Problem
 from crmsync.models.records import ChangePage, Missing, Operation, Outcome, Record
 from crmsync.models.results import ConnectionReport, Disconnection, SyncAction
@@ -154,6 +154,13 @@ async def facade(local: RecordStore, repository: SyncRepository, vault: Vault) -
         rule = ConflictRule(winner=RuleWinner.NEWEST, field="Phone", values=ValuePattern.SAME_LETTERS)
         assert_type(await crm.resolve_conflicts("acme", rule, dry_run=True), RuleOutcome)
         assert_type(await crm.erase_conflict_values("acme", settled=True), int)
+        assert_type(await crm.rejects("acme", "Contact"), list[Reject])
+        assert_type(await crm.reject("acme", "Contact", "7"), Reject)
+        assert_type(await crm.retry_rejects("acme", "Contact", local, record_ids=["7"]), RunReport)
+        assert_type(await crm.ignore_rejects("acme", "Contact", ["7"]), list[Reject])
+        assert_type(await crm.unignore_rejects("acme", "Contact", ["7"]), list[Reject])
+        chosen = await crm.choose_candidate("acme", "Contact", local, record_id="7", candidate_id=None)
+        assert_type(chosen, RunReport)
         assert_type(await crm.logs("acme"), list[SyncLog])
         async with crm.provider("acme") as provider:
             await verbs(provider)

@@ -20,6 +20,7 @@ from crmsync.cli.commands import (
     links,
     looking,
     mappings,
+    rejects,
     runs,
     stops,
     verifying,
@@ -55,6 +56,7 @@ app.command()(runs.sync)
 app.command()(verifying.verify)
 app.command()(looking.status)
 app.add_typer(conflicts.app, name="conflicts")
+app.add_typer(rejects.app, name="rejects")
 app.add_typer(links.app, name="links")
 app.add_typer(mappings.app, name="mapping")
 app.add_typer(stops.app, name="stops")

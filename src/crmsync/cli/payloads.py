@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from crmsync.models.inbox import Reject
 from crmsync.models.plans import Plan
 from crmsync.models.runs import RunReport
 from crmsync.models.state import CallUsage, Conflict, Link, SyncLog
@@ -137,6 +138,12 @@ def link_payload(link: Link) -> dict[str, Any]:
         "created_at": _moment(link.created_at),
         "updated_at": _moment(link.updated_at),
     }
+
+
+def reject_payload(reject: Reject) -> dict[str, Any]:
+    """A record that could not be synced. ``next_try`` is null for an ignored one."""
+    payload = reject.model_dump(mode="json")
+    return {**payload, "next_try": None if reject.ignored else "next run"}
 
 
 def log_payload(log: SyncLog) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from crmsync.cli.output import plain
+from crmsync.models.inbox import Reject, RejectReason
 from crmsync.models.plans import Plan, PlannedRecord
 from crmsync.models.records import Side
 from crmsync.models.results import ConnectionReport
@@ -155,7 +156,7 @@ def shown_value(value: object) -> str:
 
 def status_views(statuses: Sequence[tuple[str, ObjectStatus]]) -> list[RenderableType]:
     """Where each object stands, by integration id."""
-    counts = ("synced", "conflicts", "rejected", "quarantined", "deleted", "unlinked")
+    counts = ("synced", "conflicts", "rejected", "quarantined", "ignored", "deleted", "unlinked")
     rows = [(f"{owner} {one.entity_type}", *(getattr(one, name) for name in counts)) for owner, one in statuses]
     views: list[RenderableType] = [table("", "in step", *counts[1:], rows=rows, tight=("in step", *counts[1:]))]
     views += [Text(f"{plain(owner)} {plain(one.entity_type)}: {_standing(one)}") for owner, one in statuses]
@@ -226,6 +227,55 @@ def link_view(link: Link) -> RenderableType:
         ("failed attempts", link.attempts),
     ]
     return table(f"{link.integration_id} {link.entity_type}", "", rows=rows)
+
+
+def rejects_table(rejects: Sequence[Reject]) -> Table:
+    """Records that could not be synced, with the reasons and what to do."""
+    rows = [
+        (
+            Text(f"{plain(one.entity_type)}\n") + _reject_ids(one),
+            one.status.value,
+            Text("\n").join([_why(reason) for reason in one.reasons] + _candidates(one)),
+            f"{one.attempts}\n{_when(one.failing_since)}".strip(),
+        )
+        for one in rejects
+    ]
+    return table("record", "status", "reason, and what to do", "attempts, since", rows=rows, tight=("status",))
+
+
+def reject_view(reject: Reject) -> Table:
+    """One of them in full."""
+    rows: list[tuple[str, object]] = [
+        ("local id", reject.markmail_id if reject.linked or reject.born is Side.LOCAL else "(none)"),
+        ("CRM id", reject.crm_id or "(none)"),
+        ("first seen in", SIDE_NAMES[reject.born]),
+        ("status", reject.status.value),
+        *(("reason", _why(reason)) for reason in reject.reasons),
+        *(("candidate", one) for one in reject.candidates),
+        ("failed attempts", reject.attempts),
+        ("since", _when(reject.failing_since)),
+        ("last tried", _when(reject.last_tried_at)),
+        ("next try", "when it or the mapping changes" if reject.ignored else "in the next run"),
+    ]
+    return table(f"{plain(reject.integration_id)} {plain(reject.entity_type)}", "", rows=rows)
+
+
+def _reject_ids(reject: Reject) -> Text:
+    """The ids of records that there are: that of a twin to be is no use to a person."""
+    ours = reject.markmail_id if reject.linked or reject.born is Side.LOCAL else None
+    return _ids(ours, reject.crm_id)
+
+
+def _why(reason: RejectReason) -> Text:
+    where = f"{reason.field}: " if reason.field else ""
+    why = Text(plain(f"{where}{reason.message} [{reason.code}]"))
+    if reason.remedy:
+        why.append(f"\n{plain(reason.remedy)}", style="dim")
+    return why
+
+
+def _candidates(reject: Reject) -> list[Text]:
+    return [Text(f"candidates: {plain(', '.join(reject.candidates))}")] if reject.candidates else []
 
 
 def logs_table(logs: Sequence[SyncLog]) -> Table:

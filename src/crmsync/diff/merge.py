@@ -12,7 +12,7 @@ from datetime import timedelta
 import attrs
 
 from crmsync.diff.decisions import ConflictNote, FieldDecision, Merge, rejection, rule_key
-from crmsync.diff.digests import Digester, FieldDigest, Shadow, field_tags, side_hash_of
+from crmsync.diff.digests import Digester, FieldDigest, Shadow, field_tags, side_hash_of, sync_hash
 from crmsync.diff.echoes import is_lossy_image
 from crmsync.diff.policies import (
     FLOWS,
@@ -102,6 +102,11 @@ class Merger:
     def unchanged(self, side: Side, record: Record, shadow: bytes) -> bool:
         """Whether the record is as it was acknowledged; then there is nothing to look at."""
         return self.side_hash(side, record) == side_hash_of(shadow)
+
+    def lone_hash(self, side: Side, record: Record) -> str:
+        """``last_sync_hash`` of a record that has no counterpart: what its own side holds."""
+        held = Shadow(self.side_hash(side, record)).encode()
+        return sync_hash(held, b"") if side is Side.LOCAL else sync_hash(b"", held)
 
     def edited(self, side: Side, record: Record, shadow: bytes) -> bool:
         """Whether any field with a known shadow differs from it."""

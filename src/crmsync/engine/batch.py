@@ -199,6 +199,7 @@ def _acknowledgement(
             found, settled = conflicts_of(ctx, work, link, {side: _result(work, side) for side in Side})
             conflicts += found
             resolved += settled
+        ctx.tally.waiting += link.status is not LinkStatus.SYNCED
         removed += work.replaces
         if work.fresh or link != work.link:
             links.append(link)
@@ -220,7 +221,14 @@ def _settled_link(ctx: RunContext, work: Work) -> Link:
     if work.quarantine is not None or work.merge is None:
         problem = work.quarantine or _STALE
         _report(ctx, link, problem, None)
-        return attrs.evolve(link, status=LinkStatus.QUARANTINED, problems=(problem,), attempts=link.attempts + 1)
+        return attrs.evolve(
+            link,
+            status=LinkStatus.QUARANTINED,
+            problems=(problem,),
+            attempts=link.attempts + 1,
+            failing_since=link.failing_since or ctx.clock.now(),
+            last_sync_hash=_lone_hash(ctx, work) or link.last_sync_hash,
+        )
     results = {side: _result(work, side) for side in Side}
     created = {s: o for s, o in work.outcomes.items() if work.record(s) is None and o.ok}
     if Side.REMOTE in created:
@@ -254,12 +262,19 @@ def _settled_link(ctx: RunContext, work: Work) -> Link:
         remote_shadow=remote,
         local_version=_version(work, Side.LOCAL),
         remote_version=_version(work, Side.REMOTE),
-        last_sync_hash=sync_hash(local, remote),
+        last_sync_hash=_lone_hash(ctx, work) if not (local or remote) else sync_hash(local, remote),
         mapping_version=ctx.rule.version,
         problems=tuple(problems),
         attempts=link.attempts + 1 if problems else 0,
+        failing_since=(link.failing_since or ctx.clock.now()) if problems else None,
         candidates=link.candidates if problems else (),
     )
+
+
+def _lone_hash(ctx: RunContext, work: Work) -> str:
+    """What the only record's own side holds; empty for a pair."""
+    records = [(side, record) for side in Side if (record := work.record(side)) is not None]
+    return ctx.merger.lone_hash(*records[0]) if len(records) == 1 else ""
 
 
 def _report(ctx: RunContext, link: Link, problem: Problem, side: Side | None) -> None:

@@ -26,8 +26,11 @@ from crmsync.protocols.observers import Observer
 from crmsync.protocols.repository import SyncRepository
 from crmsync.protocols.runtime import Clock
 
-LIVE = (LinkStatus.SYNCED, LinkStatus.CONFLICT, LinkStatus.REJECTED)
+LIVE = (LinkStatus.SYNCED, LinkStatus.CONFLICT, LinkStatus.REJECTED, LinkStatus.IGNORED)
 """Statuses of links that stand for a pair of living records."""
+
+WAITING = (LinkStatus.CONFLICT, LinkStatus.REJECTED, LinkStatus.QUARANTINED)
+"""Statuses of links that are not finished: while there are any, a run is partial."""
 
 _TWINS = uuid.UUID("5f0c9f0e-6d2b-4c56-9a3f-0c1c5d3f7a10")
 """The namespace of the ids that records born in the CRM get locally."""
@@ -40,9 +43,9 @@ class RunContext:
     ``cursors`` are the positions that are acknowledged so far, ``reached`` those read so far. ``had_links`` False: the
     run began with nothing linked, so nothing can be deleted. ``tried`` are the markmail_ids that this run looked at
     because an earlier one could not finish them. ``live_links`` are the links that the run began with. ``approved``: a
-    person has approved what is carried out, so no guard counts it; ``approval`` is what was carried out like that. In a
-    dry run nothing is written or acknowledged: ``planned`` collects what would be, ``would_stop`` what a guard would
-    say.
+    person has approved what is carried out, so no guard counts it; ``approval`` is what was carried out like that.
+    ``selected``: the run looks at some records only, and reports on them alone. In a dry run nothing is written or
+    acknowledged: ``planned`` collects what would be, ``would_stop`` what a guard would say.
     """
 
     run_id: str
@@ -70,6 +73,7 @@ class RunContext:
     would_stop: SafetyStopError | None = None
     observers: Sequence[Observer] = ()
     dry_run: bool = False
+    selected: bool = False
     tried: set[str] = attrs.field(factory=set)
     planned: list[PlannedRecord] = attrs.field(factory=list)
     planned_ids: set[str] = attrs.field(factory=set)

@@ -173,7 +173,14 @@ def _farewell_link(ctx: RunContext, farewell: _Farewell) -> Link:
             "", code, error.message if error else "the delete failed", "it is tried again in the next run"
         )
         ctx.tally.add_problem(link, problem, side=farewell.survivor_side)
-        return attrs.evolve(link, status=LinkStatus.REJECTED, problems=(problem,), attempts=link.attempts + 1)
+        ctx.tally.waiting += 1
+        return attrs.evolve(
+            link,
+            status=LinkStatus.REJECTED,
+            problems=(problem,),
+            attempts=link.attempts + 1,
+            failing_since=link.failing_since or ctx.clock.now(),
+        )
     gone = set(farewell.gone)
     if farewell.action is DeleteAction.DELETE:
         gone = set(Side)
@@ -186,6 +193,7 @@ def _farewell_link(ctx: RunContext, farewell: _Farewell) -> Link:
         problems=(),
         candidates=(),
         attempts=0,
+        failing_since=None,
     )
 
 

@@ -51,7 +51,9 @@ async def take_in(ctx: RunContext, matcher: Matcher, side: Side, records: Sequen
             else:
                 ctx.tally.sides[side].unchanged += 1
         elif not shadow_of(link, side.other):
-            if link.markmail_id not in ctx.tried:
+            if link.status is LinkStatus.IGNORED and _same_alone(ctx, link, side, record):
+                ctx.tally.sides[side].unchanged += 1
+            elif link.markmail_id not in ctx.tried:
                 strangers.append(record)
         elif ctx.options.from_scratch and side is Side.REMOTE:
             # This pass comes first and shows every live pair.
@@ -69,6 +71,10 @@ async def take_in(ctx: RunContext, matcher: Matcher, side: Side, records: Sequen
 
 def _same(ctx: RunContext, link: Link, side: Side, record: Record) -> bool:
     return link.mapping_version == ctx.rule.version and ctx.merger.unchanged(side, record, shadow_of(link, side))
+
+
+def _same_alone(ctx: RunContext, link: Link, side: Side, record: Record) -> bool:
+    return link.mapping_version == ctx.rule.version and link.last_sync_hash == ctx.merger.lone_hash(side, record)
 
 
 def _came_back(link: Link, side: Side) -> bool:

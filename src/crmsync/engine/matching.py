@@ -169,7 +169,11 @@ class Matcher:
         markmail_id = local.id if local else self._ctx.twin_id(record.id)
         link = self._ctx.new_link(markmail_id, remote.id if remote else None, side)
         old = [row for row in (stored, placeholder) if row is not None]
-        link = attrs.evolve(link, attempts=max((row.attempts for row in old), default=0))
+        link = attrs.evolve(
+            link,
+            attempts=max((row.attempts for row in old), default=0),
+            failing_since=min((row.failing_since for row in old if row.failing_since), default=None),
+        )
         replaces = tuple(dict.fromkeys(row.markmail_id for row in old if row.markmail_id != markmail_id))
         return Work(link, local, remote, fresh=True, replaces=replaces)
 

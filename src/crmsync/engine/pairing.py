@@ -6,12 +6,12 @@ import attrs
 
 from crmsync.diff import BLANK_SHADOW
 from crmsync.engine.conflicts import attach_conflicts
-from crmsync.engine.context import LIVE, RunContext, shadow_of
+from crmsync.engine.context import LIVE, RunContext, id_of, shadow_of
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
 from crmsync.engine.recovery import recover
-from crmsync.engine.retrying import carry
+from crmsync.engine.retrying import RETRIED, carry
 from crmsync.engine.work import Work
-from crmsync.errors import ConflictError, NotFoundError, RecordError
+from crmsync.errors import ConfigurationError, ConflictError, NotFoundError, RecordError
 from crmsync.models.problems import Problem
 from crmsync.models.records import Record, Side
 from crmsync.models.state import Acknowledgement, ConflictStatus, Link, LinkStatus
@@ -71,6 +71,30 @@ async def unlink_record(ctx: RunContext, markmail_id: str) -> Link:
     settled = tuple(conflict.id for conflict in open_ones)
     await ctx.acknowledge(Acknowledgement(links=(apart,), resolved_conflicts=settled))
     return apart
+
+
+async def create_anew(ctx: RunContext, markmail_id: str) -> None:
+    """Give a record that has no counterpart a new one, whatever its candidates are.
+
+    :raises NotFoundError: no such record waits. :raises RecordError: it is gone.
+    :raises ConfigurationError: the mapping creates no records on the other side.
+    """
+    await ctx.remote.settle_jobs()
+    await recover(ctx)
+    link = (await ctx.links(Side.LOCAL, [markmail_id])).get(markmail_id)
+    if link is None or link.local_shadow or link.remote_shadow or link.status not in (*RETRIED, LinkStatus.IGNORED):
+        msg = f"{markmail_id!r} does not wait for a counterpart"
+        raise NotFoundError(msg)
+    born, own_id = link.born, id_of(link, link.born) or ""
+    if not (ctx.mapping.create_in_crm if born is Side.LOCAL else ctx.mapping.create_in_local):
+        msg = f"the mapping creates no records on the {born.other} side"
+        raise ConfigurationError(msg)
+    record = (await ctx.store(born).get([own_id], fields=ctx.fields(born))).get(own_id)
+    if record is None:
+        msg = f"the {born} side has no record {own_id!r} any more"
+        raise RecordError(msg, code="missing")
+    local, remote = (record, None) if born is Side.LOCAL else (None, record)
+    await carry(ctx, [Work(link, local, remote, fresh=True)], born, DeleteQueue())
 
 
 async def _both(ctx: RunContext, markmail_id: str, crm_id: str) -> tuple[Record, Record]:

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 
 from crmsync.engine.batch import Gate, carry_out
 from crmsync.engine.conflicts import attach_conflicts
-from crmsync.engine.context import RunContext, id_of, shadow_of
+from crmsync.engine.context import RunContext, count_links, id_of, shadow_of
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
 from crmsync.engine.matching import Matcher
+from crmsync.engine.recovery import recover
 from crmsync.engine.work import Work
 from crmsync.models.records import Record, Side
 from crmsync.models.state import Acknowledgement, ConflictStatus, Link, LinkStatus
+
+RETRIED = (LinkStatus.REJECTED, LinkStatus.QUARANTINED)
+"""Statuses of links that every run looks at again."""
 
 BATCH = 1000
 """How many records are looked at in one go."""
@@ -24,10 +28,27 @@ async def retry_unfinished(ctx: RunContext, matcher: Matcher) -> None:
     )
     ids = list(dict.fromkeys(conflict.markmail_id for conflict in decided))
     await retry(ctx, matcher, list((await ctx.links(Side.LOCAL, ids)).values()))
+    await _retry_rejects(ctx, matcher)
+
+
+async def retry_only(ctx: RunContext, markmail_ids: Sequence[str] | None) -> None:
+    """Look again at these rejects, ignored ones among them, or with None at all that are not; and at nothing else."""
+    await count_links(ctx)
+    await ctx.remote.settle_jobs()
+    await recover(ctx)
+    matcher = Matcher(ctx, first_load=False)
+    if markmail_ids is None:
+        await _retry_rejects(ctx, matcher)
+        return
+    links = list((await ctx.links(Side.LOCAL, markmail_ids)).values())
+    for start in range(0, len(links), BATCH):
+        await retry(ctx, matcher, links[start : start + BATCH])
+
+
+async def _retry_rejects(ctx: RunContext, matcher: Matcher) -> None:
     after = ""
-    statuses = (LinkStatus.REJECTED, LinkStatus.QUARANTINED)
     while links := await ctx.repository.scan_links(
-        ctx.integration_id, ctx.entity_type, statuses=statuses, after=after, limit=BATCH
+        ctx.integration_id, ctx.entity_type, statuses=RETRIED, after=after, limit=BATCH
     ):
         after = links[-1].markmail_id
         await retry(ctx, matcher, [link for link in links if link.markmail_id not in ctx.tried])

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from types import MappingProxyType
 
 import attrs
 
 from crmsync.diff import Digester, Merger
 from crmsync.engine.budget import RunBudget
 from crmsync.engine.conflicts import erase_old_values
-from crmsync.engine.context import RunContext, count_links
+from crmsync.engine.context import WAITING, RunContext, count_links
 from crmsync.engine.estimating import estimate_apply
 from crmsync.engine.lease import RunLease
 from crmsync.engine.metering import MeteredStore
-from crmsync.engine.pairing import link_records, unlink_record
+from crmsync.engine.pairing import create_anew, link_records, unlink_record
 from crmsync.engine.recovery import recover
+from crmsync.engine.retrying import retry_only
 from crmsync.engine.run import apply, pages_of, run
 from crmsync.engine.stops import carry_out_approved, find_stop, note_stop
 from crmsync.engine.tally import RunTally
@@ -120,7 +122,7 @@ class Runner:
         :raises RecordError: one of the two is not there. :raises ConflictError: one is linked to another record.
         """
         async with self._running(dry_run=False) as ctx:
-            ctx.approved = True
+            ctx.approved = ctx.selected = True
             await link_records(ctx, markmail_id, crm_id)
             return await self._finished(ctx)
 
@@ -131,6 +133,28 @@ class Runner:
         """
         async with self._running(dry_run=False) as ctx:
             return await unlink_record(ctx, markmail_id)
+
+    async def retry(self, markmail_ids: Sequence[str] | None) -> RunReport:
+        """Try rejects again, these or all; the report is on them alone.
+
+        :raises ProviderError: a side failed as a whole.
+        :raises ConcurrentUpdateError: another process runs this object.
+        """
+        async with self._running(dry_run=False) as ctx:
+            ctx.selected = True
+            await retry_only(ctx, markmail_ids)
+            return await self._finished(ctx)
+
+    async def create_anew(self, markmail_id: str) -> RunReport:
+        """Give a record that waits for a counterpart a new one, whatever the candidates are.
+
+        :raises NotFoundError: no such record waits. :raises RecordError: it is gone.
+        :raises ConfigurationError: the mapping creates no records on the other side.
+        """
+        async with self._running(dry_run=False) as ctx:
+            ctx.approved = ctx.selected = True
+            await create_anew(ctx, markmail_id)
+            return await self._finished(ctx)
 
     async def verify(self, options: VerifyOptions) -> VerifyReport:
         """Compare both sides without believing cursors or shadows. Unless it repairs, other runs may work meanwhile.
@@ -219,13 +243,14 @@ class Runner:
             if isinstance(store, SupportsProblems):
                 ctx.tally.add_unusable(side, store.problems())
         counts = await self.repository.count_links(self.integration_id, self.entity_type)
-        waiting = sum(counts.get(s, 0) for s in (LinkStatus.CONFLICT, LinkStatus.REJECTED, LinkStatus.QUARANTINED))
-        waiting += ctx.tally.unusable
+        waiting = sum(counts.get(status, 0) for status in WAITING) + ctx.tally.unusable
         if ctx.dry_run:
             waiting = ctx.tally.problem_count
+        elif ctx.selected:
+            waiting = ctx.tally.waiting
         linked = counts.get(LinkStatus.SYNCED, 0) + counts.get(LinkStatus.CONFLICT, 0)
         status = RunStatus.PARTIAL if waiting else RunStatus.SUCCESS
-        report = self._report(ctx, status, linked=linked, conflicts_open=counts.get(LinkStatus.CONFLICT, 0))
+        report = self._report(ctx, status, counts, linked=linked)
         await self._log(ctx, report)
         return report
 
@@ -238,7 +263,13 @@ class Runner:
                 await note_stop(ctx, error)
 
     def _report(
-        self, ctx: RunContext, status: RunStatus, *, linked: int = 0, conflicts_open: int = 0, error: str | None = None
+        self,
+        ctx: RunContext,
+        status: RunStatus,
+        counts: Mapping[LinkStatus, int] = MappingProxyType({}),
+        *,
+        linked: int = 0,
+        error: str | None = None,
     ) -> RunReport:
         tally = ctx.tally
         return RunReport(
@@ -246,14 +277,15 @@ class Runner:
             integration_id=self.integration_id,
             entity_type=self.entity_type,
             status=status,
-            sync_type="full" if ctx.options.reads_all or not ctx.had_links else "incremental",
+            sync_type=_sync_type(ctx),
             dry_run=ctx.dry_run,
             started_at=tally.started_at,
             finished_at=self.clock.now(),
             local=tally.sides[Side.LOCAL].report(api_calls=0),
             remote=tally.sides[Side.REMOTE].report(api_calls=self.budget.used),
             linked=linked,
-            conflicts_open=conflicts_open,
+            conflicts_open=counts.get(LinkStatus.CONFLICT, 0),
+            ignored=counts.get(LinkStatus.IGNORED, 0),
             problem_count=tally.problem_count,
             problems=tuple(tally.problems),
             warnings=tuple(
@@ -295,6 +327,12 @@ def _approval(stop: Stop) -> dict[str, str | None]:
         "by": stop.approved_by,
         "at": stop.approved_at.isoformat() if stop.approved_at else None,
     }
+
+
+def _sync_type(ctx: RunContext) -> str:
+    if ctx.selected:
+        return "selected"
+    return "full" if ctx.options.reads_all or not ctx.had_links else "incremental"
 
 
 def _digest(ctx: RunContext) -> str:

@@ -56,12 +56,13 @@ class SideTally:
 
 @attrs.define(slots=True)
 class RunTally:
-    """Both sides' counters and the problems met."""
+    """Both sides' counters and the problems met. ``waiting`` counts what this run looked at and could not finish."""
 
     started_at: datetime
     sides: dict[Side, SideTally] = attrs.field(factory=lambda: {side: SideTally() for side in Side})
     problems: list[RecordProblem] = attrs.field(factory=list)
     problem_count: int = 0
+    waiting: int = 0
     unusable: int = 0
 
     def add_unusable(self, side: Side, problems: Sequence[Problem]) -> None:

@@ -15,7 +15,7 @@ import attrs
 
 from crmsync.diff import FieldDrift, field_drifts, forget_fields
 from crmsync.diff.decisions import rule_key
-from crmsync.engine.context import LIVE, RunContext, id_of
+from crmsync.engine.context import LIVE, WAITING, RunContext, id_of
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
 from crmsync.engine.keyindex import KeySet
 from crmsync.engine.matching import Matcher
@@ -27,7 +27,7 @@ from crmsync.models.state import Link, LinkStatus
 from crmsync.models.verification import Drift, DriftKind, VerifyOptions
 from crmsync.protocols.conversion import FieldRule
 
-_WAITING = (LinkStatus.CONFLICT, LinkStatus.REJECTED, LinkStatus.QUARANTINED)
+_WAITING = (*WAITING, LinkStatus.IGNORED)
 _LOST = {
     frozenset({Side.LOCAL}): DriftKind.MISSING_LOCAL,
     frozenset({Side.REMOTE}): DriftKind.MISSING_REMOTE,

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import attrs
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from crmsync.models.records import Side
 from crmsync.models.schema import PublicModel
-from crmsync.models.state import Conflict
+from crmsync.models.state import Conflict, Link, LinkStatus
 
 
 class RuleWinner(enum.StrEnum):
@@ -117,3 +117,61 @@ class RuleOutcome:
 
     decided: tuple[Conflict, ...] = ()
     left: tuple[Conflict, ...] = ()
+
+
+class RejectReason(PublicModel):
+    """Why a record, or one field of it, could not be synced, and what to do; never with a value."""
+
+    field: str | None = None
+    code: str
+    message: str
+    remedy: str = ""
+
+
+class Reject(PublicModel):
+    """A record that could not be synced wholly, or that could belong to more than one of the other side.
+
+    Every run tries it again, unless it is ``ignored``: then only once its record or the mapping has changed, or when it
+    is retried by name. ``born`` is the side where it was first seen; until it is ``linked`` it has no record on the
+    other one, and where it was born in the CRM ``markmail_id`` is the id that its local twin will get. ``candidates``
+    are ids of either side. ``attempts`` is how often in a row it failed, since ``failing_since``.
+    """
+
+    integration_id: str
+    entity_type: str
+    markmail_id: str
+    crm_id: str | None
+    status: LinkStatus
+    born: Side
+    linked: bool
+    reasons: tuple[RejectReason, ...] = ()
+    candidates: tuple[str, ...] = ()
+    attempts: int = 0
+    failing_since: AwareDatetime | None = None
+    last_tried_at: AwareDatetime | None = None
+
+    @property
+    def ignored(self) -> bool:
+        """Whether no run tries it again by itself."""
+        return self.status is LinkStatus.IGNORED
+
+
+def reject_of(link: Link) -> Reject:
+    """What a link says of why it is not in step."""
+    return Reject(
+        integration_id=link.integration_id,
+        entity_type=link.entity_type,
+        markmail_id=link.markmail_id,
+        crm_id=link.crm_id,
+        status=link.status,
+        born=link.born,
+        linked=bool(link.local_shadow and link.remote_shadow),
+        reasons=tuple(
+            RejectReason(field=one.path or None, code=one.code, message=one.message, remedy=one.remedy)
+            for one in link.problems
+        ),
+        candidates=link.candidates,
+        attempts=link.attempts,
+        failing_since=link.failing_since,
+        last_tried_at=link.updated_at,
+    )

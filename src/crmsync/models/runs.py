@@ -87,6 +87,7 @@ class RunReport(PublicModel):
     remote: SideReport = SideReport()
     linked: int = 0
     conflicts_open: int = 0
+    ignored: int = 0
     problem_count: int = 0
     problems: tuple[RecordProblem, ...] = Field(default=())
     warnings: tuple[RunWarning, ...] = ()
@@ -139,6 +140,7 @@ class ObjectStatus(PublicModel):
     conflicts: int = 0
     rejected: int = 0
     quarantined: int = 0
+    ignored: int = 0
     deleted: int = 0
     unlinked: int = 0
     paused: bool = False

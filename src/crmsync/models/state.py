@@ -25,6 +25,8 @@ class LinkStatus(enum.StrEnum):
     """The last attempt failed, wholly or in a field; tried again in every run."""
     QUARANTINED = "quarantined"
     """More than one match; waits until the candidates differ or someone decides. Looked at again in every run."""
+    IGNORED = "ignored"
+    """Rejected or quarantined, and a person said so be it: not tried again until its record or the mapping changes."""
     DELETED = "deleted"
     """A tombstone: one side deleted the record, nothing may bring it back."""
     UNLINKED = "unlinked"
@@ -37,8 +39,9 @@ class Link:
 
     ``markmail_id`` is the local id; for a record born in the CRM that has no local twin yet it is the id that the twin
     will get. ``crm_id`` is None until the remote record exists. ``last_sync_hash`` is the 64-hex SHA-256 over both
-    shadows. The shadows are opaque to storage (`crmsync.diff.digests` reads them); empty means "never seen".
-    ``born`` is the side where the record was first seen. ``attempts`` counts failed attempts in a row.
+    shadows; of a record that has no counterpart yet, over what its own side held when it was last tried. The shadows
+    are opaque to storage (`crmsync.diff.digests` reads them); empty means "never seen". ``born`` is the side where the
+    record was first seen. ``attempts`` counts failed attempts in a row, ``failing_since`` is when the first one was.
     """
 
     integration_id: str
@@ -57,6 +60,7 @@ class Link:
     next_attempt_at: datetime | None = None
     problems: tuple[Problem, ...] = ()
     candidates: tuple[str, ...] = ()
+    failing_since: datetime | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
@@ -195,7 +199,8 @@ class ConflictSelection:
 
 @attrs.frozen(slots=True)
 class SyncLog:
-    """A row of ``crm_sync_logs``: one finished (or failed) run of one object. ``sync_type`` is full or incremental.
+    """A row of ``crm_sync_logs``: one finished (or failed) run of one object. ``sync_type`` is full, incremental or
+    selected (a run over some records, that reports on them alone).
 
     ``error_details`` is JSON-able: the run report and its problems, without record values.
     """

@@ -13,11 +13,12 @@ from crmsync.service.inbox import InboxVerbs
 from crmsync.service.integrations import IntegrationVerbs
 from crmsync.service.links import LinkVerbs
 from crmsync.service.mappings import MappingVerbs
+from crmsync.service.rejects import RejectVerbs
 from crmsync.service.runs import RunVerbs
 from crmsync.service.stops import StopVerbs
 
 
-class CRMSync(IntegrationVerbs, RunVerbs, StopVerbs, InboxVerbs, LinkVerbs, MappingVerbs):
+class CRMSync(IntegrationVerbs, RunVerbs, StopVerbs, InboxVerbs, RejectVerbs, LinkVerbs, MappingVerbs):
     """Connect CRMs, map fields, plan and run syncs, look at what happened.
 
     The owner passes what this works with and closes it; `open` does both for a storage URL. ``custom_policies`` are the

@@ -100,6 +100,7 @@ class RunVerbs(Opening):
             conflicts=counts.get(LinkStatus.CONFLICT, 0),
             rejected=counts.get(LinkStatus.REJECTED, 0),
             quarantined=counts.get(LinkStatus.QUARANTINED, 0),
+            ignored=counts.get(LinkStatus.IGNORED, 0),
             deleted=counts.get(LinkStatus.DELETED, 0),
             unlinked=counts.get(LinkStatus.UNLINKED, 0),
             paused=paused,

@@ -134,6 +134,7 @@ def settled_links(lease: Lease, acknowledgement: Acknowledgement, now: datetime)
         settled[link.markmail_id] = attrs.evolve(
             link,
             next_attempt_at=optional_utc(link.next_attempt_at),
+            failing_since=optional_utc(link.failing_since),
             created_at=now if link.created_at is None else as_utc(link.created_at),
             updated_at=now,
         )

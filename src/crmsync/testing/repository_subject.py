@@ -107,6 +107,7 @@ def full_link(scope: tuple[str, str] = (OURS, CONTACT)) -> Link:
         next_attempt_at=NOW + timedelta(microseconds=1),
         problems=(Problem("Email", "too_long", "O'Brien's e-mail is too long", "shorten it"), Problem("x", "y", "z")),
         candidates=("003A", "é'"),
+        failing_since=NOW,
     )
 
 

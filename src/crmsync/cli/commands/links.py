@@ -23,7 +23,8 @@ from crmsync.cli.options import (
     Selection,
 )
 from crmsync.cli.output import Format, Output
-from crmsync.cli.session import Session, Target, open_session
+from crmsync.cli.session import open_session
+from crmsync.cli.targets import find_links, known_targets, one_target
 from crmsync.errors import NotFoundError
 from crmsync.models.state import Link, LinkStatus
 
@@ -111,7 +112,7 @@ def resume(
 async def _list(selection: Selection, statuses: tuple[LinkStatus, ...], after: str, limit: int, output: Output) -> int:
     found: list[Link] = []
     async with open_session(load_config(selection.path)) as session:
-        for target in await _known_targets(session, selection):
+        for target in await known_targets(session, selection):
             room = limit - len(found)
             if room:
                 found += await session.crm.links(
@@ -124,14 +125,14 @@ async def _list(selection: Selection, statuses: tuple[LinkStatus, ...], after: s
 
 async def _show(selection: Selection, record_id: str, output: Output) -> int:
     async with open_session(load_config(selection.path)) as session:
-        found = await _find(session, selection, record_id)
+        found = await find_links(session, selection, record_id)
     output.result({"links": [payloads.link_payload(one) for one in found]}, *map(tables.link_view, found))
     return ExitCode.SUCCESS
 
 
 async def _link(selection: Selection, markmail_id: str, crm_id: str, output: Output) -> int:
     async with open_session(load_config(selection.path)) as session, session.local() as local:
-        target = _one_target(session, selection)
+        target = one_target(session, selection)
         await session.register(target.integration)
         with session.locating(target):
             report = await session.crm.link(
@@ -144,10 +145,10 @@ async def _link(selection: Selection, markmail_id: str, crm_id: str, output: Out
 
 async def _unlink(selection: Selection, record_id: str, output: Output) -> int:
     async with open_session(load_config(selection.path)) as session, session.local() as local:
-        found = await _find(session, selection, record_id)
+        found = await find_links(session, selection, record_id)
         if len(found) > 1:
             raise UsageProblemError(f"{record_id!r} is known in several places: say which with --object or -i")
-        target = _one_target(session, Selection(selection.path, found[0].integration_id, found[0].entity_type))
+        target = one_target(session, Selection(selection.path, found[0].integration_id, found[0].entity_type))
         await session.register(target.integration)
         with session.locating(target):
             apart = await session.crm.unlink(target.integration.id, target.object_name, local, record_id=record_id)
@@ -170,30 +171,3 @@ async def _enable(selection: Selection, output: Output, *, enabled: bool) -> int
     words = "may sync again" if enabled else "is paused; `crmsync resume` allows syncs again"
     output.result({"sync_enabled": switched}, *(Text(f"{name} {words}") for name in switched))
     return ExitCode.SUCCESS
-
-
-async def _known_targets(session: Session, selection: Selection) -> list[Target]:
-    """The selected objects of integrations that the bookkeeping has met."""
-    known = {section.id for section in await session.known(selection.integration)}
-    return [target for target in session.targets(selection) if target.integration.id in known]
-
-
-def _one_target(session: Session, selection: Selection) -> Target:
-    found = list(session.targets(selection))
-    if len(found) > 1:
-        names = ", ".join(f"{one.integration.id} {one.object_name}" for one in found)
-        raise UsageProblemError(f"say which object is meant with --object and -i (there are: {names})")
-    return found[0]
-
-
-async def _find(session: Session, selection: Selection, record_id: str) -> list[Link]:
-    """What each selected object knows of a record."""
-    found = []
-    for target in await _known_targets(session, selection):
-        try:
-            found.append(await session.crm.find_link(target.integration.id, target.object_name, record_id))
-        except NotFoundError:
-            continue
-    if not found:
-        raise NotFoundError(f"no record {record_id!r} is known; `crmsync links list` shows those that are")
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import anyio
@@ -89,10 +90,19 @@ async def _status(selection: Selection, output: Output) -> int:
         "api_calls": {name: payloads.call_usage_payload(*calls) for name, calls in usage.items()},
     }
     calls_views = [tables.call_usage_view(name, *calls) for name, calls in usage.items()]
-    waiting = sum(one.conflicts for _, one in found)
-    hint = Text(f"{waiting} record(s) wait for a decision: `crmsync conflicts list`", style="yellow")
-    output.result(payload, *tables.status_views(found), *calls_views, *([hint] if waiting else []))
+    output.result(payload, *tables.status_views(found), *calls_views, *_hints([one for _, one in found]))
     return ExitCode.SUCCESS
+
+
+def _hints(found: Sequence[ObjectStatus]) -> list[Text]:
+    """Where to look at what waits."""
+    conflicts = sum(one.conflicts for one in found)
+    rejects = sum(one.rejected + one.quarantined for one in found)
+    hints = {
+        f"{conflicts} record(s) wait for a decision: `crmsync conflicts list`": conflicts,
+        f"{rejects} record(s) could not be synced: `crmsync rejects list`": rejects,
+    }
+    return [Text(hint, style="yellow") for hint, number in hints.items() if number]
 
 
 async def _logs(selection: Selection, limit: int, output: Output) -> int:

@@ -37,6 +37,7 @@ LINK_COLUMNS = tuple(
         "next_attempt_at",
         "problems",
         "candidates",
+        "failing_since",
         "created_at",
         "updated_at",
     )
@@ -64,6 +65,7 @@ def link_row(link: Link) -> dict[str, Any]:
         "next_attempt_at": link.next_attempt_at,
         "problems": [attrs.astuple(problem) for problem in link.problems] or None,
         "candidates": list(link.candidates) or None,
+        "failing_since": link.failing_since,
         "created_at": link.created_at,
         "updated_at": link.updated_at,
     }
@@ -91,6 +93,7 @@ def link_of(row: AnyRow) -> Link:
         tuple(row[15] or ()),
         row[16],
         row[17],
+        row[18],
     )
 
 

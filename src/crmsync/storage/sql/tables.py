@@ -56,6 +56,7 @@ links = sa.Table(
     sa.Column("next_attempt_at", UtcDateTime),
     sa.Column("problems", Json()),
     sa.Column("candidates", Json()),
+    sa.Column("failing_since", UtcDateTime),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
     sa.UniqueConstraint("integration_id", "entity_type", "markmail_id", name="uq_crm_sync_status_markmail_id"),

@@ -1,0 +1,309 @@
+"""Records that could not be synced: tried again in every run, on demand, or not at all, as a person says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import attrs
+import pytest
+
+from crmsync.errors import (
+    ConcurrentUpdateError,
+    ConfigurationError,
+    NotFoundError,
+    RecordError,
+    RejectedError,
+)
+from crmsync.models.inbox import Reject
+from crmsync.models.mappings import ConflictPolicy, DeletePolicy, ObjectMapping, two_way
+from crmsync.models.records import Operation, Side, StoreLimits
+from crmsync.models.runs import RunReport, RunStatus
+from crmsync.models.schema import FieldType
+from crmsync.models.state import LinkStatus
+from crmsync.security.vault import Vault
+from crmsync.service import CRMSync
+from crmsync.testing.faults import Crash, Fault, FaultyStore, When
+from crmsync.testing.world import LOCAL_LIMITS, World, world
+
+pytestmark = pytest.mark.anyio
+
+MAPPING = ObjectMapping(
+    fields=(
+        two_way("email", "Email", field_type=FieldType.EMAIL),
+        two_way("name", "Name"),
+        two_way("city", "City", policy=ConflictPolicy.MANUAL),
+    )
+)
+REJECTS = (LinkStatus.REJECTED, LinkStatus.QUARANTINED, LinkStatus.IGNORED)
+
+
+class Rule:
+    """A rule of the CRM's, while it is ``on``: no name may be "bad"."""
+
+    on = True
+
+    def __call__(self, operation: Operation) -> RejectedError | None:
+        bad = self.on and operation.fields.get("Name") == "bad"
+        return RejectedError("refused by a rule", code="rule", field="Name") if bad else None
+
+
+@asynccontextmanager
+async def ruled(
+    mapping: ObjectMapping = MAPPING, limits: StoreLimits = LOCAL_LIMITS
+) -> AsyncIterator[tuple[World, Rule, CRMSync]]:
+    rule = Rule()
+    async with world(mapping, remote={"reject": rule}, local={"limits": limits}) as w:
+        yield w, rule, CRMSync(w.repository, vault=Vault.from_key(Vault.generate_key()), clock=w.clock)
+
+
+async def retry(w: World, ids: Sequence[str] | None = None) -> RunReport:
+    report = await (await w.runner()).retry(ids)
+    w.clock.tick()
+    return report
+
+
+async def rejects(crm: CRMSync) -> list[Reject]:
+    return await crm.rejects("acme", "Contact", statuses=REJECTS)
+
+
+async def test_a_reject_is_listed_with_its_reason_and_since_when_it_fails() -> None:
+    async with ruled() as (w, _, crm):
+        bad = w.local.add(email="bad@example.org", name="bad")
+        w.local.add(email="good@example.org", name="good")
+        began = w.clock.now()
+        await w.sync()
+        again = w.clock.now()
+        await w.sync()
+        (found,) = await crm.rejects("acme", "Contact")
+        assert (found.markmail_id, found.crm_id, found.born, found.linked) == (bad, None, Side.LOCAL, False)
+        (reason,) = found.reasons
+        assert (reason.field, reason.code, reason.message) == ("Name", "rule", "refused by a rule")
+        assert reason.remedy
+        assert (found.status, found.attempts, found.ignored) == (LinkStatus.REJECTED, 2, False)
+        assert found.failing_since == began
+        assert found.last_tried_at is not None
+        assert again > began
+        assert await crm.reject("acme", "Contact", bad) == found
+
+
+async def test_once_mended_a_reject_is_forgotten_and_fails_anew_later() -> None:
+    async with ruled() as (w, rule, crm):
+        local = w.local.add(email="bad@example.org", name="bad")
+        await w.sync()
+        rule.on = False
+        await w.sync()
+        assert await rejects(crm) == []
+        rule.on = True
+        w.local.edit(local, name="good")
+        await w.sync()
+        w.local.edit(local, name="bad")
+        later = w.clock.now()
+        await w.sync()
+        (found,) = await rejects(crm)
+        assert (found.failing_since, found.attempts, found.linked) == (later, 1, True)
+
+
+async def test_retrying_tries_the_rejects_and_reads_nothing_else() -> None:
+    async with ruled() as (w, rule, crm):
+        bad = w.local.add(email="bad@example.org", name="bad")
+        other = w.local.add(email="other@example.org", name="bad")
+        await w.sync()
+        cursors = await w.repository.get_cursors("acme", "Contact")
+        w.local.add(email="new@example.org", name="new")
+        rule.on = False
+        report = await retry(w, [bad])
+        assert (report.status, report.sync_type, report.remote.created) == (RunStatus.SUCCESS, "selected", 1)
+        assert (report.local.read, report.remote.read) == (0, 0)
+        assert {r["Email"] for r in w.remote.snapshot().values()} == {"bad@example.org"}
+        assert [one.markmail_id for one in await rejects(crm)] == [other]
+        assert await w.repository.get_cursors("acme", "Contact") == cursors
+        assert (await w.repository.list_logs("acme"))[0].sync_type == "selected"
+        assert (await retry(w)).remote.created == 1
+        assert (await w.sync()).remote.created == 1
+
+
+async def test_a_retry_that_fails_again_is_partial_and_one_that_does_not_is_a_success_whatever_else_waits() -> None:
+    async with ruled() as (w, _, crm):
+        bad = w.local.add(email="bad@example.org", name="bad")
+        other = w.local.add(email="other@example.org", name="bad")
+        await w.sync()
+        failed = await retry(w, [bad])
+        assert failed.status is RunStatus.PARTIAL
+        assert [problem.markmail_id for problem in failed.problems] == [bad]
+        w.local.edit(bad, name="good")
+        assert (await retry(w, [bad])).status is RunStatus.SUCCESS
+        (left,) = await rejects(crm)
+        assert (left.markmail_id, left.attempts) == (other, 1)
+
+
+@pytest.mark.parametrize("scanned", [False, True])
+@pytest.mark.parametrize("linked", [False, True])
+async def test_an_ignored_reject_is_left_alone_until_its_record_changes(scanned: bool, linked: bool) -> None:
+    """Also where every run reads every record."""
+    async with ruled(limits=attrs.evolve(LOCAL_LIMITS, change_feed=not scanned)) as (w, _, crm):
+        local = w.local.add(email="bad@example.org", name="good" if linked else "bad")
+        await w.sync()
+        w.local.edit(local, name="bad")
+        assert (await w.sync()).status is RunStatus.PARTIAL
+        (ignored,) = await crm.ignore_rejects("acme", "Contact", [local])
+        assert ignored.ignored
+        before = await rejects(crm)
+        for options in ({}, {"full": True}):
+            report = await w.sync(**options)
+            assert (report.status, report.ignored, report.problem_count) == (RunStatus.SUCCESS, 1, 0)
+        assert await rejects(crm) == before
+        assert (await crm.rejects("acme", "Contact")) == []
+        w.local.edit(local, city="Bonn")
+        report = await w.sync()
+        assert (report.status, report.ignored) == (RunStatus.PARTIAL, 0)
+        w.local.edit(local, name="good again")
+        assert (await w.sync()).status is RunStatus.SUCCESS
+        assert [r["Name"] for r in w.remote.snapshot().values()] == ["good again"]
+
+
+async def test_an_ignored_reject_is_tried_again_when_the_mapping_changes() -> None:
+    async with ruled() as (w, _, crm):
+        local = w.local.add(email="bad@example.org", name="bad")
+        await w.sync()
+        await crm.ignore_rejects("acme", "Contact", [local])
+        w.mapping = MAPPING.model_copy(update={"fields": MAPPING.fields[:1]})
+        report = await w.sync()
+        assert (report.status, report.ignored, report.remote.created) == (RunStatus.SUCCESS, 0, 1)
+
+
+async def test_what_is_no_longer_ignored_is_tried_by_the_next_run() -> None:
+    async with ruled() as (w, rule, crm):
+        local = w.local.add(email="bad@example.org", name="bad")
+        await w.sync()
+        await crm.ignore_rejects("acme", "Contact", [local])
+        rule.on = False
+        assert (await w.sync()).remote.created == 0
+        await crm.unignore_rejects("acme", "Contact", [local])
+        assert (await w.sync()).remote.created == 1
+        assert await rejects(crm) == []
+
+
+async def test_an_ignored_reject_that_is_named_is_retried_and_all_does_not_mean_it() -> None:
+    async with ruled() as (w, rule, crm):
+        local = w.local.add(email="bad@example.org", name="bad")
+        await w.sync()
+        await crm.ignore_rejects("acme", "Contact", [local])
+        rule.on = False
+        assert (await retry(w)).remote.created == 0
+        assert (await retry(w, [local])).remote.created == 1
+
+
+@pytest.mark.parametrize("linked", [False, True])
+async def test_a_deleted_record_takes_its_ignored_reject_along(linked: bool) -> None:
+    mapping = MAPPING.model_copy(update={"delete_in_crm": DeletePolicy.PROPAGATE})
+    async with ruled(mapping) as (w, _, crm):
+        local = w.local.add(email="bad@example.org", name="good" if linked else "bad")
+        await w.sync()
+        w.local.edit(local, name="bad")
+        await w.sync()
+        await crm.ignore_rejects("acme", "Contact", [local])
+        w.local.remove(local)
+        report = await w.sync()
+        assert (report.status, report.ignored) == (RunStatus.SUCCESS, 0)
+        assert await rejects(crm) == []
+        assert w.remote.snapshot() == {}
+
+
+async def test_a_reject_is_named_by_either_side_s_id_and_what_is_none_is_refused() -> None:
+    async with ruled() as (w, _, crm):
+        local = w.local.add(email="bad@example.org", name="good")
+        fine = w.local.add(email="fine@example.org", name="fine")
+        await w.sync()
+        w.local.edit(local, name="bad")
+        await w.sync()
+        (found,) = await rejects(crm)
+        assert found.crm_id is not None
+        assert (await crm.reject("acme", "Contact", found.crm_id)).markmail_id == local
+        both = await crm.ignore_rejects("acme", "Contact", [found.crm_id, local])
+        assert [one.markmail_id for one in both] == [local]
+        for wrong in (fine, "nobody"):
+            with pytest.raises(NotFoundError):
+                await crm.ignore_rejects("acme", "Contact", [local, wrong])
+            with pytest.raises(NotFoundError):
+                await crm.reject("acme", "Contact", wrong)
+        await crm.unignore_rejects("acme", "Contact", [local])
+        with pytest.raises(NotFoundError):
+            await crm.unignore_rejects("acme", "Contact", [local])
+        with pytest.raises(ConfigurationError):
+            await crm.rejects("acme", "Contact", statuses=[LinkStatus.SYNCED])
+
+
+async def test_nothing_is_ignored_while_a_run_is_at_work() -> None:
+    async with ruled() as (w, _, crm):
+        local = w.local.add(email="bad@example.org", name="bad")
+        await w.sync()
+        runner = await w.runner()
+        await runner.lease.acquire("somebody", 60)
+        with pytest.raises(ConcurrentUpdateError):
+            await crm.ignore_rejects("acme", "Contact", [local])
+        await w.repository.release_lease(runner.lease.current)
+        assert await crm.ignore_rejects("acme", "Contact", [local])
+
+
+async def quarantined(w: World) -> tuple[str, list[str]]:
+    """A local record with the e-mail of two of the CRM's."""
+    local = w.local.add(email="ann@example.org", name="Ann")
+    remotes = [w.remote.add(Email="ann@example.org", Name=name) for name in ("Anne", "Anna")]
+    await w.sync()
+    return local, remotes
+
+
+async def test_a_record_that_belongs_to_none_of_its_candidates_gets_a_counterpart_of_its_own() -> None:
+    async with ruled() as (w, _, crm):
+        local, remotes = await quarantined(w)
+        found = await crm.reject("acme", "Contact", local)
+        assert (found.status, set(found.candidates)) == (LinkStatus.QUARANTINED, set(remotes))
+        report = await (await w.runner()).create_anew(local)
+        assert (report.status, report.remote.created) == (RunStatus.SUCCESS, 1)
+        (new,) = set(w.remote.snapshot()) - set(remotes)
+        assert w.remote.snapshot()[new]["Name"] == "Ann"
+        w.local.edit(local, name="Ann B.")
+        await w.sync()
+        assert w.remote.snapshot()[new]["Name"] == "Ann B."
+
+
+async def test_a_record_of_the_crm_that_belongs_to_nobody_gets_a_local_one() -> None:
+    async with ruled() as (w, _, crm):
+        _, (first, _) = await quarantined(w)
+        found = await crm.reject("acme", "Contact", first)
+        assert (found.born, found.linked) == (Side.REMOTE, False)
+        await (await w.runner()).create_anew(found.markmail_id)
+        assert sorted(str(r["name"]) for r in w.local.snapshot().values()) == ["Ann", "Anne"]
+        assert (await crm.find_link("acme", "Contact", first)).status is LinkStatus.SYNCED
+
+
+async def test_a_crash_while_a_counterpart_is_created_makes_no_second_one() -> None:
+    async with ruled() as (w, _, crm):
+        local, remotes = await quarantined(w)
+        w.through[Side.REMOTE] = FaultyStore(w.remote, [Fault(Crash(), method="write", when=When.AFTER)])
+        with pytest.raises(Crash):
+            await (await w.runner()).create_anew(local)
+        w.through.clear()
+        w.clock.tick(1000)
+        await w.sync()
+        await w.sync()
+        assert len(w.remote.snapshot()) == len(remotes) + 1
+        assert (await crm.find_link("acme", "Contact", local)).status is LinkStatus.SYNCED
+
+
+async def test_only_what_waits_for_a_counterpart_gets_one() -> None:
+    async with ruled() as (w, _, _crm):
+        local, _ = await quarantined(w)
+        linked = w.local.add(email="fine@example.org", name="fine")
+        await w.sync()
+        for wrong in (linked, "nobody"):
+            with pytest.raises(NotFoundError):
+                await (await w.runner()).create_anew(wrong)
+        w.mapping = MAPPING.model_copy(update={"create_in_crm": False})
+        with pytest.raises(ConfigurationError):
+            await (await w.runner()).create_anew(local)
+        w.mapping = MAPPING
+        w.local.remove(local)
+        with pytest.raises(RecordError):
+            await (await w.runner()).create_anew(local)
