@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -133,7 +134,11 @@ class RowReader:
 def _editor(row: Mapping[str, Any]) -> str | None:
     """The user who changed the record last."""
     editor = row.get("LastModifiedById")
-    return full_id(editor) if isinstance(editor, str) else None
+    return _user(editor) if isinstance(editor, str) else None
+
+
+_user = lru_cache(maxsize=1024)(full_id)
+"""Few users change many records."""
 
 
 _Column: TypeAlias = tuple[str, str, str, Reader]
