@@ -77,7 +77,8 @@ class SalesforceProvider(ContactVerbs):
 
     async def aclose(self) -> None:
         """Drop what was fetched ahead."""
-        await self._loads.aclose()
+        with anyio.CancelScope(shield=True):
+            await self._loads.aclose()
 
     def supports_feature(self, feature: CRMFeature) -> bool:
         """`EXTERNAL_KEY` is known once an object was opened: the org may lack the field."""

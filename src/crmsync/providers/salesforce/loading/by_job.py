@@ -128,7 +128,8 @@ class JobLoad:
             raise LoadLostError("the job was made with another API version", again=True)
         info = await self._jobs.info(place.job_id)
         if info is None:
-            raise LoadLostError("the job is gone", again=True)
+            # One that was gone at once would be so again and again.
+            raise LoadLostError("the job is gone", again=place.job_id not in self._made)
         if not info.is_final:
             now, name = self._client.clock.now(), reader.sobject.schema.name
             job = RemoteJob(place.job_id, name, "query", cursor.expected or 0, now)

@@ -120,7 +120,11 @@ class JobResults:
             return Taken(page.header, rows, self._locators[index], page.taken, done=True)
 
     async def aclose(self) -> None:
-        """Drop what was fetched."""
+        """Drop what was fetched, once nobody reads it."""
+        async with self._lock:
+            await self._clear()
+
+    async def _clear(self) -> None:
         for index in list(self._pages):
             await self._pages.pop(index).aclose()
 
@@ -142,7 +146,7 @@ class JobResults:
 
     async def _page(self, index: int) -> ResultPage:
         if index not in self._pages:
-            await self.aclose()
+            await self._clear()
             await self._is_known(index + AHEAD - 1)
             numbers = range(index, min(index + AHEAD, len(self._locators)))
             await together([partial(self._fetch, number) for number in numbers])

@@ -194,6 +194,16 @@ async def test_a_load_whose_job_is_gone_begins_again_with_another(delay: timedel
         assert len(desk.sent.of("POST", "/jobs/query")) == 1
 
 
+async def test_an_org_whose_jobs_are_gone_at_once_is_read_by_rest(open_desk: OpenDesk) -> None:
+    """Asking for one after the other would never end."""
+    given = filled(9)
+    async with open_desk(**given) as desk:
+        page = await desk.store.changes(None, fields=FIELDS)
+        given["org"].bulk.query.clear()
+        assert names(await rest_of(desk, page)) == everybody(9)
+        assert len(desk.sent.of("POST", "/jobs/query")) == 1
+
+
 async def test_a_load_on_another_api_version_begins_again(open_desk: OpenDesk) -> None:
     """ "Get Results for a Query Job": results are given out with the job's version only."""
     given = filled(4)
