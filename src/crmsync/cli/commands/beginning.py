@@ -27,6 +27,8 @@ from crmsync.registry import RECORDS, Registry
 KEY_NAME: Final = "crmsync.key"
 _EXAMPLE_URL: Final = f"https://{PLACEHOLDER}.my.salesforce.com"
 _CREDENTIAL_VARIABLE: Final = "SF_TOKEN"
+_PEOPLE: Final = {"Lead": "lead", "Person": "lead_then_contact"}
+"""What Salesforce's setting ``people`` has to be for an object of people other than contacts."""
 
 
 def init(
@@ -59,7 +61,7 @@ def init(
             key=f"file:{KEY_NAME}",
             local=local,
             local_types=Registry().names(RECORDS),
-            settings=_settings(provider, instance_url),
+            settings=_settings(provider, instance_url, object_name),
             credentials={"access_token": f"env:{_CREDENTIAL_VARIABLE}"} if provider == "salesforce" else {},
             objects={object_name: mapping},
             unmapped=unmapped,
@@ -123,12 +125,14 @@ def _key_column(header: CsvHeader, key: str | None, csv: Path) -> str:
     return key or header.keys[0]
 
 
-def _settings(provider: str, instance_url: str | None) -> dict[str, Any]:
+def _settings(provider: str, instance_url: str | None, object_name: str) -> dict[str, Any]:
     if instance_url is None and provider != "salesforce":
         return {}
     settings: dict[str, Any] = {"instance_url": instance_url or _EXAMPLE_URL}
     if provider == "salesforce" and _is_loopback(urlsplit(settings["instance_url"]).hostname or ""):
         settings["allow_insecure_loopback"] = True
+    if provider == "salesforce" and object_name in _PEOPLE:
+        settings["people"] = _PEOPLE[object_name]
     return settings
 
 

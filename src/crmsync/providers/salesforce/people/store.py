@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import anyio
 import attrs
 
-from crmsync.errors import CRMError, ProviderError, SchemaChangedError, TransientError
+from crmsync.errors import CRMError, SafetyStopError, SchemaChangedError, TransientError
 from crmsync.models.records import ChangePage, Operation, OperationKind, Outcome, OutcomeStatus, Record, StoreLimits
 from crmsync.models.schema import ObjectSchema
 from crmsync.providers.salesforce.people.births import COMPANY, Births
@@ -181,7 +181,7 @@ class PeopleStore:
     async def _sent(self, parts: Mapping[SalesforceRecordStore, Mapping[int, Operation]]) -> dict[int, Outcome]:
         """Each object's operations written. Where only one object's failed as a whole, its rows say so.
 
-        :raises ProviderError: those of all of them did. :raises BudgetExceededError: there were too few calls left.
+        :raises CRMError: those of all of them did. :raises BudgetExceededError: there were too few calls left.
         """
         outcomes: dict[int, Outcome] = {}
         errors: list[CRMError] = []
@@ -197,9 +197,10 @@ class PeopleStore:
         async with anyio.create_task_group() as group:
             for store, part in parts.items():
                 group.start_soon(send, store, part)
-        lasting = sorted(errors, key=lambda error: isinstance(error, TransientError))
-        if errors and (len(errors) == len(parts) or not isinstance(lasting[0], ProviderError)):
-            raise lasting[0]
+        # What stops the run comes first, and what waiting may mend last.
+        errors.sort(key=lambda error: (not isinstance(error, SafetyStopError), isinstance(error, TransientError)))
+        if errors and (len(errors) == len(parts) or isinstance(errors[0], SafetyStopError)):
+            raise errors[0]
         return outcomes
 
     def _answered(self, outcome: Outcome) -> Outcome:
