@@ -17,6 +17,7 @@ from crmsync.cli.commands import (
     connecting,
     demo,
     emulating,
+    history,
     links,
     looking,
     mappings,
@@ -60,6 +61,8 @@ app.add_typer(rejects.app, name="rejects")
 app.add_typer(links.app, name="links")
 app.add_typer(mappings.app, name="mapping")
 app.add_typer(stops.app, name="stops")
+app.command()(history.history)
+app.command()(history.undo)
 app.command()(links.pause)
 app.command()(links.resume)
 app.command()(looking.logs)

@@ -123,9 +123,14 @@ def _reason(problem: RecordProblem) -> Text:
 def plan_table(plan: Plan, limit: int | None) -> Table:
     """What the plan writes, record by record. ``limit`` None shows all."""
     shown = plan.records if limit is None else plan.records[:limit]
-    rows = [row for record in shown for row in _planned(record)]
     left = len(plan.records) - len(shown)
     title = f"{plan.writes} write(s) planned" + (f"; {left} more record(s), see them with --all" if left else "")
+    return writes_table(shown, title)
+
+
+def writes_table(records: Sequence[PlannedRecord], title: str) -> Table:
+    """What is to be written, record by record."""
+    rows = [row for record in records for row in _planned(record)]
     return table("record", "write", "fields", rows=rows, title=title, tight=("write",))
 
 
@@ -282,6 +287,7 @@ def logs_table(logs: Sequence[SyncLog]) -> Table:
     """Runs, newest first."""
     rows = [
         (
+            one.id[:SHORT_ID],
             f"{one.started_at:%Y-%m-%d %H:%M:%S}",
             one.entity_type,
             one.sync_type,
@@ -292,7 +298,7 @@ def logs_table(logs: Sequence[SyncLog]) -> Table:
         )
         for one in logs
     ]
-    columns = ("started (UTC)", "object", "type", "read", "written", "failed", "took")
+    columns = ("run", "started (UTC)", "object", "type", "read", "written", "failed", "took")
     return table(*columns, rows=rows, tight=columns)
 
 

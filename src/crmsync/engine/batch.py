@@ -12,6 +12,7 @@ from crmsync.diff import SideResult, merge_new, operation, overwrites, settle, s
 from crmsync.diff.digests import canonical
 from crmsync.engine.conflicts import conflicts_of, verdicts_on
 from crmsync.engine.context import RunContext
+from crmsync.engine.history import written
 from crmsync.engine.overwrites import guard_overwrites
 from crmsync.engine.work import Work
 from crmsync.engine.writing import journal, send
@@ -212,6 +213,7 @@ def _acknowledgement(
         conflicts=tuple(conflicts),
         resolved_conflicts=tuple(resolved),
         done=tuple(done),
+        changes=written(ctx, works),
     )
 
 

@@ -11,11 +11,13 @@ from crmsync.diff import DeleteAction, decide_delete, delete_limit
 from crmsync.engine.batch import Gate, fingerprint, stale_link
 from crmsync.engine.conflicts import attach_conflicts, waiting_ids
 from crmsync.engine.context import LIVE, RunContext, id_of, shadow_of
+from crmsync.engine.history import noted
 from crmsync.engine.intake import Intake
 from crmsync.engine.keyindex import KeySet
 from crmsync.engine.work import Work
 from crmsync.engine.writing import write
 from crmsync.errors import DeleteGuardError, RecordError
+from crmsync.models.history import RecordChange
 from crmsync.models.plans import PlannedRecord, PlannedWrite
 from crmsync.models.problems import Problem
 from crmsync.models.records import Operation, OperationKind, Outcome, OutcomeStatus, Record, Side
@@ -96,7 +98,7 @@ async def carry_out_deletes(ctx: RunContext, queue: DeleteQueue, *, gate: Gate |
     farewells = await _decided(ctx, queue)
     deletes = [f for f in farewells if f.action is DeleteAction.DELETE]
     ctx.deletes_planned += len(deletes)
-    _guard(ctx, len(deletes))
+    guard_deletes(ctx, len(deletes))
     if ctx.dry_run:
         for farewell in farewells:
             _plan(ctx, farewell)
@@ -114,8 +116,11 @@ async def carry_out_deletes(ctx: RunContext, queue: DeleteQueue, *, gate: Gate |
     spared = [_spared(ctx, f) for f in farewells if f.action is DeleteAction.SPARE]
     parted = [f.link for f, link in zip(farewells, links, strict=True) if link.status not in LIVE]
     await ctx.acknowledge(Acknowledgement(resolved_conflicts=await waiting_ids(ctx, parted)))
+    changes = [change for f in farewells if (change := _noted(ctx, f)) is not None]
     for start in range(0, len(links), _SCAN):
         await ctx.acknowledge(Acknowledgement(links=tuple(links[start : start + _SCAN])))
+    if changes:
+        await ctx.acknowledge(Acknowledgement(changes=tuple(changes)))
     if spared:
         await ctx.acknowledge(Acknowledgement(conflicts=tuple(spared)))
 
@@ -152,8 +157,11 @@ def _operation(ctx: RunContext, action: DeleteAction, side: Side, survivor: Reco
     return None
 
 
-def _guard(ctx: RunContext, deletes: int) -> None:
-    """Count this pass's deletes with those that the run made before."""
+def guard_deletes(ctx: RunContext, deletes: int) -> None:
+    """Stop the run if ``ctx.deletes_planned``, ``deletes`` of them new, is more than the guard allows.
+
+    :raises DeleteGuardError: it is, and this is no dry run.
+    """
     if not deletes or ctx.approved:
         return
     limit = ctx.options.allow_deletes
@@ -195,6 +203,16 @@ def _farewell_link(ctx: RunContext, farewell: _Farewell) -> Link:
         attempts=0,
         failing_since=None,
     )
+
+
+def _noted(ctx: RunContext, farewell: _Farewell) -> RecordChange | None:
+    """What the history keeps of it, if the mapping keeps one."""
+    operation, outcome = farewell.operation, farewell.outcome
+    if not ctx.mapping.history_days or operation is None or outcome is None or not outcome.ok:
+        return None
+    cause = "archived" if operation.kind is OperationKind.UPDATE else "deleted"
+    causes = dict.fromkeys((*ctx.fields(farewell.survivor_side), *operation.fields), cause)
+    return noted(ctx, farewell.link, (farewell.survivor_side, operation, outcome), farewell.survivor, causes)
 
 
 def _spared(ctx: RunContext, farewell: _Farewell) -> Conflict:

@@ -16,6 +16,7 @@ from crmsync.engine.budget import RunBudget
 from crmsync.engine.conflicts import erase_old_values
 from crmsync.engine.context import WAITING, RunContext, count_links
 from crmsync.engine.estimating import estimate_apply
+from crmsync.engine.history import purge
 from crmsync.engine.lease import RunLease
 from crmsync.engine.metering import MeteredStore
 from crmsync.engine.pairing import create_anew, link_records, unlink_record
@@ -24,11 +25,12 @@ from crmsync.engine.retrying import retry_only
 from crmsync.engine.run import apply, pages_of, run
 from crmsync.engine.stops import carry_out_approved, find_stop, note_stop
 from crmsync.engine.tally import RunTally
+from crmsync.engine.undoing import undo
 from crmsync.engine.verification import Findings, Verification
 from crmsync.errors import CRMError, SafetyStopError, StaleRecordError, StorageError
 from crmsync.models.events import RunFinished, RunStarted
 from crmsync.models.mappings import ObjectMapping
-from crmsync.models.plans import Plan
+from crmsync.models.plans import Plan, UndoPreview
 from crmsync.models.records import Side
 from crmsync.models.runs import RunOptions, RunReport, RunStatus, RunWarning
 from crmsync.models.state import Link, LinkStatus, SyncLog
@@ -156,6 +158,26 @@ class Runner:
             await create_anew(ctx, markmail_id)
             return await self._finished(ctx)
 
+    async def undo(self, run_id: str) -> RunReport:
+        """Take back what a run wrote, as far as nobody changed it since.
+
+        :raises NotFoundError: no history of such a run is kept. :raises DeleteGuardError: it created too many records.
+        """
+        async with self._running(dry_run=False) as ctx:
+            await count_links(ctx)
+            await undo(ctx, run_id)
+            return await self._finished(ctx)
+
+    async def preview_undo(self, run_id: str) -> UndoPreview:
+        """What `undo` would write.
+
+        :raises NotFoundError: no history of such a run is kept.
+        """
+        async with self._running(dry_run=True) as ctx:
+            await count_links(ctx)
+            await undo(ctx, run_id)
+            return UndoPreview(run_id, tuple(ctx.planned), await self._finished(ctx))
+
     async def verify(self, options: VerifyOptions) -> VerifyReport:
         """Compare both sides without believing cursors or shadows. Unless it repairs, other runs may work meanwhile.
 
@@ -252,6 +274,8 @@ class Runner:
         status = RunStatus.PARTIAL if waiting else RunStatus.SUCCESS
         report = self._report(ctx, status, counts, linked=linked)
         await self._log(ctx, report)
+        if not ctx.dry_run:
+            await purge(ctx)
         return report
 
     async def _failed(self, ctx: RunContext, error: CRMError) -> None:

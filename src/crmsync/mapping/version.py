@@ -13,8 +13,14 @@ from crmsync.models.schema import FieldSchema
 _CODECS: Final = 1
 """Raised by whoever changes what a conversion or a normal form yields, so that older shadows are looked at again."""
 
-_GUARDS: Final = {"delete_guard_count", "delete_guard_share", "overwrite_guard_count", "overwrite_guard_share"}
-"""They say how much may be done, not what: whoever raises one after a stop goes on where the run stopped."""
+_ASIDE: Final = {
+    "delete_guard_count",
+    "delete_guard_share",
+    "overwrite_guard_count",
+    "overwrite_guard_share",
+    "history_days",
+}
+"""They say how much may be done and what is noted, not what is done: a changed one does not make a run start over."""
 
 _SCHEMA_PARTS: Final = (
     "name",
@@ -41,7 +47,7 @@ def mapping_version(
     ``fields`` are the local and remote schemas of each field mapping. A custom function counts by its name: one that
     changes its mind keeps the version.
     """
-    parts = mapping.model_dump(mode="python", exclude=_GUARDS)
+    parts = mapping.model_dump(mode="python", exclude=_ASIDE)
     # A default may be anything at all; its type and text stand for it.
     parts["fields"] = sorted(_canonical({**field, "default": _tagged(field["default"])}) for field in parts["fields"])
     parts["schemas"] = sorted(_canonical([_schema(local), _schema(remote)]) for local, remote in fields)

@@ -115,7 +115,8 @@ class ObjectMapping(PublicModel):
     links). The overwrite guard stops one that would replace or clear more non-blank values of a side than
     max(``overwrite_guard_count``, ``overwrite_guard_share`` of those that the linked records hold); where records meet
     for the first time, 20 values are enough to stop if they are more than half of those compared. ``archive`` as a
-    delete policy writes True to the ``..._archive_field`` of the surviving record.
+    delete policy writes True to the ``..._archive_field`` of the surviving record. ``history_days`` is how long it is
+    kept what runs wrote, values before and after, for timelines and `CRMSync.undo`; 0 keeps nothing.
     """
 
     local_object: str = "subscribers"
@@ -132,6 +133,7 @@ class ObjectMapping(PublicModel):
     delete_guard_share: float = Field(default=0.01, ge=0, le=1)
     overwrite_guard_count: int = Field(default=100, ge=0)
     overwrite_guard_share: float = Field(default=0.25, ge=0, le=1)
+    history_days: int = Field(default=0, ge=0)
 
 
 def two_way(markmail_field: str, crm_field: str, **options: Any) -> FieldMapping:

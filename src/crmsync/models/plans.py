@@ -108,6 +108,15 @@ class MappingChange:
 
 
 @attrs.frozen(slots=True)
+class UndoPreview:
+    """What taking a run back would write; its report's problems say what cannot be taken back."""
+
+    run_id: str
+    records: tuple[PlannedRecord, ...]
+    report: RunReport
+
+
+@attrs.frozen(slots=True)
 class MappingPreview:
     """What another mapping of an object would change: in the mapping itself, and on both sides at the next sync."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from crmsync.models.history import RecordChange
 from crmsync.models.problems import Problem
 from crmsync.models.records import OperationKind, Side
 
@@ -246,8 +247,9 @@ class Acknowledgement:
 
     ``links`` are inserted or replaced (by integration, object, markmail_id); ``removed_links`` are markmail_ids whose
     rows go away (applied before the inserts); ``conflicts`` are inserted or replaced by id; ``resolved_conflicts`` are
-    ids to mark resolved by the run that owns the lease; ``done`` are op_ids to drop from the journal; ``cursors`` None
-    leaves the cursors as they are. An open conflict does not replace one that was decided meanwhile.
+    ids to mark resolved by the run that owns the lease; ``done`` are op_ids to drop from the journal; ``changes`` are
+    added to the history, in order; ``cursors`` None leaves the cursors as they are. An open conflict does not replace
+    one that was decided meanwhile.
     """
 
     links: tuple[Link, ...] = ()
@@ -255,4 +257,5 @@ class Acknowledgement:
     conflicts: tuple[Conflict, ...] = ()
     resolved_conflicts: tuple[str, ...] = ()
     done: tuple[str, ...] = ()
+    changes: tuple[RecordChange, ...] = ()
     cursors: Cursors | None = None

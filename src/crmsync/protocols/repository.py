@@ -21,11 +21,12 @@ from crmsync.models.state import (
     SyncLog,
 )
 from crmsync.protocols.conflicts import ConflictRepository
+from crmsync.protocols.history import ChangeHistory
 from crmsync.protocols.stops import StopRepository
 
 
 @runtime_checkable
-class SyncRepository(ConflictRepository, StopRepository, Protocol):
+class SyncRepository(ConflictRepository, StopRepository, ChangeHistory, Protocol):
     """Where the bookkeeping lives. Every method but those on integrations and templates is scoped to one integration.
 
     Everything raises `StorageError` when the storage fails. Times are aware UTC. Methods are safe for concurrent calls.

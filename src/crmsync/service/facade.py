@@ -9,6 +9,7 @@ from crmsync.protocols.observers import Observer
 from crmsync.protocols.runtime import Clock
 from crmsync.registry import STORAGE, Registry
 from crmsync.security.vault import Vault
+from crmsync.service.history import HistoryVerbs
 from crmsync.service.inbox import InboxVerbs
 from crmsync.service.integrations import IntegrationVerbs
 from crmsync.service.links import LinkVerbs
@@ -18,7 +19,7 @@ from crmsync.service.runs import RunVerbs
 from crmsync.service.stops import StopVerbs
 
 
-class CRMSync(IntegrationVerbs, RunVerbs, StopVerbs, InboxVerbs, RejectVerbs, LinkVerbs, MappingVerbs):
+class CRMSync(IntegrationVerbs, RunVerbs, StopVerbs, InboxVerbs, RejectVerbs, LinkVerbs, MappingVerbs, HistoryVerbs):
     """Connect CRMs, map fields, plan and run syncs, look at what happened.
 
     The owner passes what this works with and closes it; `open` does both for a storage URL. ``custom_policies`` are the

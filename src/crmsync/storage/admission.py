@@ -13,17 +13,18 @@ from crmsync.errors import LeaseLostError, StorageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from crmsync.models.history import RecordChange
     from crmsync.models.integrations import Integration, MappingTemplate
-    from crmsync.models.state import (
-        Acknowledgement,
-        Allowance,
-        Conflict,
-        JournalEntry,
-        Lease,
-        Link,
-        RemoteJob,
-        SyncLog,
-    )
+from crmsync.models.state import (
+    Acknowledgement,
+    Allowance,
+    Conflict,
+    JournalEntry,
+    Lease,
+    Link,
+    RemoteJob,
+    SyncLog,
+)
 
 ID_LENGTH = 64
 """Characters that the id of a record may have on either side."""
@@ -164,6 +165,23 @@ def settled_conflicts(lease: Lease, acknowledgement: Acknowledgement, now: datet
     return settled
 
 
+def settled_changes(lease: Lease, acknowledgement: Acknowledgement, now: datetime) -> list[RecordChange]:
+    """The changes to store, in order; storage numbers them.
+
+    :raises StorageError: a change is of another integration or object, or a value has no JSON form.
+    """
+    settled = []
+    for change in acknowledgement.changes:
+        _check_scope(lease, change)
+        _check_ids(change.markmail_id, change.crm_id)
+        fields = tuple(
+            attrs.evolve(one, before=json_copy(one.before), after=json_copy(one.after)) for one in change.fields
+        )
+        written = now if change.written_at is None else as_utc(change.written_at)
+        settled.append(attrs.evolve(change, fields=fields, written_at=written))
+    return settled
+
+
 def settled_journal(lease: Lease, entries: Iterable[JournalEntry]) -> dict[str, JournalEntry]:
     """The entries to store, by op_id, in order.
 
@@ -177,7 +195,7 @@ def settled_journal(lease: Lease, entries: Iterable[JournalEntry]) -> dict[str, 
     return settled
 
 
-def _check_scope(lease: Lease, row: Link | Conflict | JournalEntry) -> None:
+def _check_scope(lease: Lease, row: Link | Conflict | JournalEntry | RecordChange) -> None:
     if (row.integration_id, row.entity_type) != (lease.integration_id, lease.entity_type):
         msg = (
             f"a {type(row).__name__} of integration {row.integration_id!r}, object {row.entity_type!r}, cannot be "

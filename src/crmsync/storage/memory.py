@@ -22,6 +22,7 @@ from crmsync.models.state import (
     SyncLog,
 )
 from crmsync.storage import admission
+from crmsync.storage.memory_changes import ChangeList, MemoryChangeHistory
 from crmsync.storage.memory_conflicts import MemoryConflicts, replace_conflicts, resolve_conflicts
 from crmsync.storage.memory_stops import MemoryStops, StopState
 
@@ -53,6 +54,7 @@ class _ObjectState:
     cursors: Cursors = attrs.field(factory=Cursors)
     journal: dict[str, JournalEntry] = attrs.field(factory=dict)
     jobs: dict[str, RemoteJob] = attrs.field(factory=dict)
+    changes: ChangeList = attrs.field(factory=ChangeList)
 
 
 @attrs.define(slots=True)
@@ -67,7 +69,7 @@ class _IntegrationState:
     stops: dict[str, StopState] = attrs.field(factory=dict)
 
 
-class MemoryRepository(MemoryConflicts, MemoryStops):
+class MemoryRepository(MemoryConflicts, MemoryStops, MemoryChangeHistory):
     """A `SyncRepository` in memory.
 
     No method gives way to another task while it works, so each is atomic. Use it from one event loop.
@@ -191,6 +193,7 @@ class MemoryRepository(MemoryConflicts, MemoryStops):
         now = self._now()
         links = admission.settled_links(lease, acknowledgement, now)
         conflicts = admission.settled_conflicts(lease, acknowledgement, now)
+        changes = admission.settled_changes(lease, acknowledgement, now)
         _check_crm_ids(state, links, acknowledgement.removed_links)
         # From here on nothing can fail, so all of it happens.
         _replace_links(state, links, acknowledgement.removed_links)
@@ -199,6 +202,7 @@ class MemoryRepository(MemoryConflicts, MemoryStops):
         resolve_conflicts(stored, acknowledgement.resolved_conflicts, lease.owner, now)
         for op_id in acknowledgement.done:
             state.journal.pop(op_id, None)
+        state.changes.add(changes)
         state.cursors = acknowledgement.cursors or state.cursors
 
     async def add_log(self, log: SyncLog) -> None:
@@ -269,6 +273,9 @@ class MemoryRepository(MemoryConflicts, MemoryStops):
         """The state to read from; an empty one of its own where nothing is known."""
         known = self._integrations.get(integration_id)
         return known.objects.get(entity_type, _ObjectState()) if known else _ObjectState()
+
+    def _change_list(self, integration_id: str, entity_type: str) -> ChangeList:
+        return self._object(integration_id, entity_type).changes
 
     def _fenced(self, lease: Lease) -> _ObjectState:
         state = self._object(lease.integration_id, lease.entity_type)

@@ -27,6 +27,7 @@ from crmsync.models.state import Acknowledgement, Cursors
 from crmsync.protocols.repository import SyncRepository
 from crmsync.testing.repository_calls import CallPromises
 from crmsync.testing.repository_conflicts import DETAILS, ConflictPromises, JournalPromises, LogPromises
+from crmsync.testing.repository_history import HistoryPromises
 from crmsync.testing.repository_jobs import JobPromises
 from crmsync.testing.repository_leases import LeasePromises
 from crmsync.testing.repository_links import LinkPromises
@@ -211,6 +212,7 @@ class RepositoryContract(
     CallPromises,
     JobPromises,
     StopPromises,
+    HistoryPromises,
 ):
     """Subclass, and override `open`."""
 

@@ -21,6 +21,8 @@ COMMANDS = (
     "verify",
     "status",
     "conflicts",
+    "history",
+    "undo",
     "links",
     "mapping",
     "stops",

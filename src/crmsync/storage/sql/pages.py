@@ -10,8 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
+from crmsync.models.history import RecordChange
 from crmsync.models.state import Acknowledgement, Conflict, Cursors, Lease, Link
 from crmsync.storage.sql import rows
+from crmsync.storage.sql.changes import add_changes
 from crmsync.storage.sql.conflicts import resolve_conflicts, store_conflicts
 from crmsync.storage.sql.leases import check_fence
 from crmsync.storage.sql.statements import of_object, parts, store
@@ -22,10 +24,10 @@ def acknowledge(
     connection: Connection,
     lease: Lease,
     page: Acknowledgement,
-    stored: tuple[Sequence[Link], Sequence[Conflict]],
+    stored: tuple[Sequence[Link], Sequence[Conflict], Sequence[RecordChange]],
     now: datetime,
 ) -> None:
-    """Store a page under its lease. ``stored`` are its links and conflicts as they are to be stored.
+    """Store a page under its lease. ``stored`` are its links, conflicts and changes as they are to be stored.
 
     :raises LeaseLostError: the lease was taken by another.
     """
@@ -35,6 +37,7 @@ def acknowledge(
     store_conflicts(connection, stored[1])
     resolve_conflicts(connection, lease.integration_id, page.resolved_conflicts, lease.owner, now)
     _remove(connection, journal, lease, journal.c.op_id, page.done)
+    add_changes(connection, stored[2])
     if page.cursors is not None:
         _move(connection, lease, page.cursors)
 

@@ -26,6 +26,7 @@ from crmsync.models.state import (
 )
 from crmsync.storage import admission
 from crmsync.storage.sql import calls, leases, lookups, pages, rows, tables
+from crmsync.storage.sql.changes import SqlChangeHistory
 from crmsync.storage.sql.conflicts import SqlConflicts
 from crmsync.storage.sql.database import Database, open_database
 from crmsync.storage.sql.schema import upgrade
@@ -39,7 +40,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class SqlRepository(SqlConflicts, SqlStops):
+class SqlRepository(SqlConflicts, SqlStops, SqlChangeHistory):
     """A `SyncRepository` in SQLite or PostgreSQL.
 
     ``database`` holds the current schema. ``now`` is the clock for the times that the storage itself sets.
@@ -180,8 +181,9 @@ class SqlRepository(SqlConflicts, SqlStops):
         now = self._now()
         links = list(admission.settled_links(lease, acknowledgement, now).values())
         conflicts = list(admission.settled_conflicts(lease, acknowledgement, now).values())
+        changes = admission.settled_changes(lease, acknowledgement, now)
         await self._database.write(
-            lambda connection: pages.acknowledge(connection, lease, acknowledgement, (links, conflicts), now)
+            lambda connection: pages.acknowledge(connection, lease, acknowledgement, (links, conflicts, changes), now)
         )
 
     async def add_log(self, log: SyncLog) -> None:

@@ -206,6 +206,25 @@ stopped_records = sa.Table(
     sa.PrimaryKeyConstraint("integration_id", "entity_type", "page", name="pk_crm_stopped_records"),
 )
 """The records of a stopped plan: ids, fingerprints, kinds and field names, a thousand to a compressed page."""
+changes = sa.Table(
+    "crm_sync_changes",
+    metadata,
+    sa.Column("id", Number(), primary_key=True, autoincrement=True),
+    _integration_id(),
+    sa.Column("entity_type", Id(), nullable=False),
+    sa.Column("run_id", Id(), nullable=False),
+    sa.Column("side", sa.String(16), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("markmail_id", Id(), nullable=False),
+    sa.Column("crm_id", Id()),
+    sa.Column("fields", Json(), nullable=False),
+    sa.Column("written_at", UtcDateTime, nullable=False),
+    sa.Index("ix_crm_sync_changes_run_id", "integration_id", "entity_type", "run_id", "id"),
+    sa.Index("ix_crm_sync_changes_markmail_id", "integration_id", "entity_type", "markmail_id"),
+    sa.Index("ix_crm_sync_changes_crm_id", "integration_id", "entity_type", "crm_id"),
+    sa.Index("ix_crm_sync_changes_written_at", "integration_id", "entity_type", "written_at"),
+)
+"""What runs wrote, with record values. ``fields`` is a list of [field, before, after, cause]."""
 
 calls = sa.Table(
     "crm_api_calls",

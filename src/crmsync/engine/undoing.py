@@ -1,0 +1,202 @@
+"""Take back what a run wrote: a run of its own, planned and guarded like any other.
+
+What the run overwrote is written again, what it created is deleted, what it deleted is created anew: each only if
+nobody has changed it since. The bookkeeping is moved before the side is written, so that the next sync takes what is
+restored for what it knows, and does not carry it to the other side; after a crash between the two the write is simply
+not undone.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+import attrs
+
+from crmsync.diff import Shadow
+from crmsync.engine.context import RunContext, shadow_of
+from crmsync.engine.deletes import guard_deletes
+from crmsync.engine.history import noted
+from crmsync.engine.recovery import recover
+from crmsync.engine.writing import write
+from crmsync.errors import NotFoundError
+from crmsync.models.history import FieldChange, RecordChange, untagged
+from crmsync.models.plans import PlannedRecord, PlannedWrite
+from crmsync.models.problems import Problem
+from crmsync.models.records import Fields, Operation, OperationKind, Outcome, OutcomeStatus, Record, Side
+from crmsync.models.state import Acknowledgement, Link, LinkStatus
+
+_BATCH = 500
+_DONE = {
+    OperationKind.CREATE: OutcomeStatus.CREATED,
+    OperationKind.UPDATE: OutcomeStatus.UPDATED,
+    OperationKind.DELETE: OutcomeStatus.DELETED,
+}
+_CHANGED = Problem("", "changed_since", "the record was changed after the run", "look at it, and change it by hand")
+_GONE = Problem("", "missing", "the record is not there any more", "")
+
+
+@attrs.frozen(slots=True, eq=False)
+class _Step:
+    """One change on its way back: the link as it will be (None: forgotten), the operation, the record as it is now."""
+
+    change: RecordChange
+    link: Link | None
+    record: Record | None
+    operation: Operation
+
+
+async def undo(ctx: RunContext, run_id: str) -> None:
+    """Take back everything that a run wrote, newest first. In a dry run, plan it.
+
+    :raises NotFoundError: no history of such a run is kept.
+    :raises DeleteGuardError: it created more records than one run may delete.
+    """
+    await ctx.remote.settle_jobs()
+    await recover(ctx)
+    kinds = Counter[OperationKind]()
+
+    async def count(page: Sequence[RecordChange]) -> None:
+        kinds.update(change.kind for change in page)
+
+    await _pages(ctx, run_id, count)
+    if not kinds:
+        msg = f"no history of a run {run_id!r} of {ctx.entity_type} is kept"
+        raise NotFoundError(msg)
+    created = kinds[OperationKind.CREATE]
+    ctx.deletes_planned += created
+    guard_deletes(ctx, created)
+    await _pages(ctx, run_id, partial(_undo_page, ctx))
+
+
+async def _pages(ctx: RunContext, run_id: str, handle: Callable[[Sequence[RecordChange]], Awaitable[None]]) -> None:
+    """Hand over a run's changes page by page, newest first."""
+    before: int | None = None
+    while page := await ctx.repository.list_changes(
+        ctx.integration_id, ctx.entity_type, run_id=run_id, before_id=before, limit=_BATCH
+    ):
+        before = page[-1].id
+        await handle(page)
+
+
+async def _undo_page(ctx: RunContext, page: Sequence[RecordChange]) -> None:
+    """Take a page back; of two changes of one record the newer first."""
+    batch: dict[str, RecordChange] = {}
+    for change in page:
+        if change.markmail_id in batch:
+            await _undo_batch(ctx, list(batch.values()))
+            batch = {}
+        batch[change.markmail_id] = change
+    await _undo_batch(ctx, list(batch.values()))
+
+
+async def _undo_batch(ctx: RunContext, batch: Sequence[RecordChange]) -> None:
+    links = await ctx.links(Side.LOCAL, [change.markmail_id for change in batch])
+    for side in Side:
+        known = [(c, link) for c in batch if c.side is side and (link := links.get(c.markmail_id)) is not None]
+        ids = [found for change, link in known if (found := _record_id(change, link))]
+        records = await ctx.store(side).get(ids, fields=ctx.fields(side))
+        steps = [
+            step
+            for change, link in known
+            if (step := _step(ctx, change, link, records.get(_record_id(change, link) or ""))) is not None
+        ]
+        if ctx.dry_run:
+            _plan(ctx, side, steps)
+        else:
+            await _carry_out(ctx, side, steps)
+
+
+def _record_id(change: RecordChange, link: Link) -> str | None:
+    """The id of the changed record now: the link's, which a merge in the CRM may have moved."""
+    if change.side is Side.LOCAL:
+        return link.markmail_id
+    return link.crm_id or change.crm_id
+
+
+def _step(ctx: RunContext, change: RecordChange, link: Link, record: Record | None) -> _Step | None:
+    """How to take a change back; None, and a problem noted, if it cannot be."""
+    op_id, side = uuid.uuid4().hex, change.side
+    if (record is None) is not (change.kind is OperationKind.DELETE):
+        ctx.tally.add_problem(link, _GONE if record is None else _CHANGED, side=side)
+        return None
+    if record is None:
+        held = {one.field: value for one in change.fields if (value := untagged(one.before)) is not None}
+        key = change.markmail_id if side is Side.REMOTE and ctx.remote.limits.external_key else None
+        new_id = change.markmail_id if side is Side.LOCAL else None
+        return _Step(change, None, None, Operation(op_id, OperationKind.CREATE, new_id, key, held))
+    as_left = {one.field: untagged(one.before) for one in change.fields if _is_as_left(ctx, side, one, record)}
+    for one in change.fields:
+        if one.field not in as_left:
+            ctx.tally.add_problem(link, attrs.evolve(_CHANGED, path=one.field), side=side)
+    if not as_left or (change.kind is OperationKind.CREATE and len(as_left) < len(change.fields)):
+        return None
+    if change.kind is OperationKind.CREATE:
+        return _Step(change, _tombstone(link, side), record, Operation(op_id, OperationKind.DELETE, record.id))
+    operation = Operation(op_id, OperationKind.UPDATE, record.id, fields=as_left)
+    return _Step(change, _shifted(ctx, link, side, as_left), record, operation)
+
+
+def _is_as_left(ctx: RunContext, side: Side, one: FieldChange, record: Record) -> bool:
+    """Whether a field still holds what the run wrote."""
+    held, left = record.fields.get(one.field), untagged(one.after)
+    for rule in ctx.rule.rules:
+        if one.field == (rule.local if side is Side.LOCAL else rule.remote):
+            normal = rule.normal_local if side is Side.LOCAL else rule.normal_remote
+            return normal(held) == normal(left)
+    return bool(held == left)
+
+
+def _tombstone(link: Link, side: Side) -> Link:
+    """The link of a record whose creation is taken back: nothing brings it back, and its counterpart stays alone."""
+    if side is Side.LOCAL:
+        return attrs.evolve(link, status=LinkStatus.DELETED, local_shadow=b"")
+    return attrs.evolve(link, status=LinkStatus.DELETED, remote_shadow=b"")
+
+
+def _shifted(ctx: RunContext, link: Link, side: Side, restored: Fields) -> Link:
+    """The link with the shadow of the restored values: the next sync finds what it knows, and carries nothing over."""
+    fields = dict(Shadow.decode(shadow_of(link, side)).fields)
+    for rule, tag in ctx.merger.tagged_rules:
+        name, old = rule.local if side is Side.LOCAL else rule.remote, fields.get(tag)
+        if name in restored and old is not None:
+            fields[tag] = ctx.merger.field_digest(rule, side, restored[name], as_set=isinstance(old, frozenset))
+    shadow = Shadow(fields=fields).encode()
+    if side is Side.LOCAL:
+        return attrs.evolve(link, local_shadow=shadow, local_version=None)
+    return attrs.evolve(link, remote_shadow=shadow, remote_version=None)
+
+
+def _plan(ctx: RunContext, side: Side, steps: Sequence[_Step]) -> None:
+    for step in steps:
+        change, op = step.change, step.operation
+        lost = tuple(op.fields) if op.kind is OperationKind.UPDATE else ()
+        planned = PlannedWrite(side, op.kind, op.fields, lost)
+        ctx.planned.append(PlannedRecord(change.markmail_id, change.crm_id, (planned,), op.op_id))
+        ctx.tally.sides[side].count_outcome(Outcome(op.op_id, _DONE[op.kind]))
+
+
+async def _carry_out(ctx: RunContext, side: Side, steps: Sequence[_Step]) -> None:
+    kept = tuple(step.link for step in steps if step.link is not None)
+    await ctx.acknowledge(Acknowledgement(links=kept))
+    outcomes = await write(ctx, side, [step.operation for step in steps])
+    changes, forgotten = [], []
+    for step in steps:
+        outcome, link = outcomes[step.operation.op_id], step.link or _link_of(ctx, step.change)
+        ctx.tally.sides[side].count_outcome(outcome)
+        if not outcome.ok:
+            problem = Problem("", "undo_failed", outcome.error.message if outcome.error else _GONE.message)
+            ctx.tally.add_problem(link, problem, side=side)
+            continue
+        causes = dict.fromkeys((one.field for one in step.change.fields), "undo")
+        if ctx.mapping.history_days:
+            changes.append(noted(ctx, link, (side, step.operation, outcome), step.record, causes))
+        if step.link is None:
+            forgotten.append(step.change.markmail_id)
+    await ctx.acknowledge(Acknowledgement(removed_links=tuple(forgotten), changes=tuple(changes)))
+
+
+def _link_of(ctx: RunContext, change: RecordChange) -> Link:
+    return ctx.new_link(change.markmail_id, change.crm_id, change.side)

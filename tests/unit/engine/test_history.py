@@ -1,0 +1,196 @@
+"""What runs wrote is kept as long as the mapping says, and taken back on request."""
+
+from __future__ import annotations
+
+import pytest
+
+from crmsync.errors import DeleteGuardError, NotFoundError
+from crmsync.models.history import RecordChange, untagged
+from crmsync.models.mappings import ConflictPolicy, DeletePolicy, ObjectMapping, two_way
+from crmsync.models.records import OperationKind, Side
+from crmsync.models.runs import RunReport
+from crmsync.models.schema import FieldType
+from crmsync.testing.faults import Crash, Fault, FaultyStore, When
+from crmsync.testing.world import World, world
+
+pytestmark = pytest.mark.anyio
+
+MAPPING = ObjectMapping(
+    fields=(
+        two_way("email", "Email", field_type=FieldType.EMAIL),
+        two_way("name", "Name", policy=ConflictPolicy.REMOTE_WINS),
+        two_way("phone", "Phone"),
+        two_way("tags", "Tags__c", field_type=FieldType.MULTI_PICKLIST),
+    ),
+    delete_in_crm=DeletePolicy.PROPAGATE,
+    history_days=30,
+)
+
+
+async def changes(w: World, run_id: str | None = None, record_id: str | None = None) -> list[RecordChange]:
+    records = [record_id] if record_id else []
+    return await w.repository.list_changes("acme", "Contact", run_id=run_id, record_ids=records)
+
+
+async def undo(w: World, run_id: str, **options: object) -> RunReport:
+    report = await (await w.runner(**options)).undo(run_id)
+    w.clock.tick()
+    return report
+
+
+async def pair(w: World) -> tuple[str, str]:
+    """A synced pair: both ids."""
+    ours = w.local.add(email="ada@example.org", name="Ada", phone="1", tags=("a",))
+    await w.sync()
+    await w.sync()
+    return ours, w.remote.keys()[ours]
+
+
+async def test_what_a_run_wrote_is_kept_field_by_field_with_its_cause() -> None:
+    async with world(MAPPING) as w:
+        ours, theirs = await pair(w)
+        w.local.edit(ours, name="Ada L.", phone="2")
+        w.remote.edit(theirs, Name="Ada King")
+        report = await w.sync()
+        by_side = {one.side: one for one in await changes(w, report.run_id)}
+        assert {(f.field, f.before, f.after, f.cause) for f in by_side[Side.LOCAL].fields} == {
+            ("name", "Ada L.", "Ada King", "conflict:remote_wins")
+        }
+        assert {(f.field, f.before, f.after, f.cause) for f in by_side[Side.REMOTE].fields} == {
+            ("Phone", "1", "2", "synced")
+        }
+        created = (await changes(w, record_id=theirs))[-1]
+        assert (created.kind, created.side, created.markmail_id) == (OperationKind.CREATE, Side.REMOTE, ours)
+        assert {f.field: untagged(f.after) for f in created.fields}["Tags__c"] == ("a",)
+        assert {f.cause for f in created.fields} == {"created"}
+
+
+async def test_without_days_to_keep_it_nothing_is_kept() -> None:
+    async with world(MAPPING.model_copy(update={"history_days": 0})) as w:
+        await pair(w)
+        assert await changes(w) == []
+
+
+async def test_a_history_is_forgotten_when_its_days_are_over() -> None:
+    async with world(MAPPING) as w:
+        ours, _ = await pair(w)
+        w.clock.tick(29 * 86400)
+        w.local.edit(ours, phone="2")
+        await w.sync()
+        assert len(await changes(w)) == 2
+        w.clock.tick(2 * 86400)
+        await w.sync()
+        (left,) = await changes(w)
+        assert left.kind is OperationKind.UPDATE
+
+
+async def test_an_undone_run_leaves_the_values_of_before_and_the_next_sync_repeats_nothing() -> None:
+    async with world(MAPPING) as w:
+        ours, theirs = await pair(w)
+        w.local.edit(ours, name="Wrong", phone="9", tags=("a", "b"))
+        run = await w.sync()
+        assert w.remote.snapshot()[theirs]["Name"] == "Wrong"
+        preview = await (await w.runner()).preview_undo(run.run_id)
+        assert [
+            (one.markmail_id, write.kind, set(write.fields)) for one in preview.records for write in one.writes
+        ] == [(ours, OperationKind.UPDATE, {"Name", "Phone", "Tags__c"})]
+        report = await undo(w, run.run_id)
+        assert report.remote.updated == 1
+        held = w.remote.snapshot()[theirs]
+        assert (held["Name"], held["Phone"], held["Tags__c"]) == ("Ada", "1", ("a",))
+        assert w.local.snapshot()[ours]["name"] == "Wrong"
+        assert (await w.sync()).written == 0
+        assert (await w.sync(full=True)).written == 0
+
+        w.local.edit(ours, name="Right")
+        await w.sync()
+        assert w.remote.snapshot()[theirs]["Name"] == "Right"
+        assert w.remote.snapshot()[theirs]["Phone"] == "1", "what the undo restored stays until someone changes it"
+
+
+async def test_what_somebody_changed_since_is_left_alone_and_told() -> None:
+    async with world(MAPPING) as w:
+        ours, theirs = await pair(w)
+        w.local.edit(ours, name="Wrong", phone="9")
+        run = await w.sync()
+        w.remote.edit(theirs, Phone="7")
+        report = await undo(w, run.run_id)
+        held = w.remote.snapshot()[theirs]
+        assert (held["Name"], held["Phone"]) == ("Ada", "7")
+        assert [(one.field, one.code) for one in report.problems] == [("Phone", "changed_since")]
+
+
+async def test_records_that_a_run_created_are_deleted_and_not_created_again() -> None:
+    async with world(MAPPING) as w:
+        await pair(w)
+        born = w.local.add(email="new@example.org", name="New")
+        run = await w.sync()
+        assert list(w.remote.keys()).count(born) == 1
+        report = await undo(w, run.run_id)
+        assert report.remote.deleted == 1
+        assert list(w.remote.keys()).count(born) == 0
+        assert born in w.local.snapshot()
+        report = await w.sync(full=True)
+        assert (report.remote.created, report.local.deleted) == (0, 0)
+
+
+async def test_undoing_many_creations_needs_leave() -> None:
+    guarded = MAPPING.model_copy(update={"delete_guard_count": 2, "delete_guard_share": 0.0})
+    async with world(guarded) as w:
+        for n in range(4):
+            w.local.add(email=f"p{n}@example.org", name=f"P {n}")
+        run = await w.sync()
+        with pytest.raises(DeleteGuardError):
+            await undo(w, run.run_id)
+        assert len(w.remote.snapshot()) == 4
+        await undo(w, run.run_id, allow_deletes=4)
+        assert w.remote.snapshot() == {}
+
+
+async def test_a_record_that_a_run_deleted_is_created_anew() -> None:
+    async with world(MAPPING) as w:
+        ours, _ = await pair(w)
+        w.local.remove(ours)
+        run = await w.sync()
+        assert w.remote.snapshot() == {}
+        await undo(w, run.run_id)
+        (held,) = w.remote.snapshot().values()
+        assert (held["Email"], held["Name"], held["Tags__c"]) == ("ada@example.org", "Ada", ("a",))
+        await w.sync()
+        assert [one["email"] for one in w.local.snapshot().values()] == ["ada@example.org"]
+        assert (await w.sync()).written == 0
+
+
+async def test_an_undo_can_itself_be_undone() -> None:
+    async with world(MAPPING) as w:
+        ours, theirs = await pair(w)
+        w.local.edit(ours, name="Wrong")
+        run = await w.sync()
+        first = await undo(w, run.run_id)
+        await undo(w, first.run_id)
+        assert w.remote.snapshot()[theirs]["Name"] == "Wrong"
+        assert (await w.sync()).written == 0
+
+
+@pytest.mark.parametrize("when", [When.BEFORE, When.AFTER])
+async def test_a_crash_in_an_undo_loses_nothing(when: When) -> None:
+    async with world(MAPPING) as w:
+        ours, theirs = await pair(w)
+        w.local.edit(ours, name="Wrong")
+        run = await w.sync()
+        w.through[Side.REMOTE] = FaultyStore(w.remote, [Fault(Crash(), method="write", when=when)])
+        with pytest.raises(Crash):
+            await undo(w, run.run_id)
+        w.through.clear()
+        w.clock.tick(120)
+        assert (await w.sync()).written == 0
+        await undo(w, run.run_id)
+        assert w.remote.snapshot()[theirs]["Name"] == "Ada"
+        assert w.local.snapshot()[ours]["name"] == "Wrong"
+        assert (await w.sync()).written == 0
+
+
+async def test_a_run_without_a_history_cannot_be_undone() -> None:
+    async with world(MAPPING) as w:
+        with pytest.raises(NotFoundError, match="no history"):
+            await undo(w, "nothing")
