@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,14 @@ def test_debug_shows_the_traceback_and_is_known_to_every_command(
 ) -> None:
     assert main(["sync", "--debug", "--config", str(tmp_path / "none.toml")]) == ExitCode.USAGE
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_what_debug_shows_of_logs_hides_secrets(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    main(["sync", "--debug", "--config", str(tmp_path / "none.toml")])
+    logging.getLogger("some.library").warning("Authorization: Bearer %s for %s", "hunter2secret", "ada@example.com")
+    assert "Authorization" in caplog.text
+    assert "hunter2secret" not in caplog.text
+    assert "ada@" not in caplog.text
 
 
 def test_providers_are_listed_without_a_configuration(capsys: pytest.CaptureFixture[str]) -> None:
