@@ -92,6 +92,20 @@ def conflicts_of(
     return stored, [conflict.id for name, conflict in work.conflicts.items() if name not in waiting]
 
 
+def overwritten_by(ctx: RunContext, work: Work) -> dict[Side, tuple[Conflict, ...]]:
+    """The conflicts whose losing value the operations on each side replace, as they are to be recorded."""
+    notes = [note for note in (work.merge.conflicts if work.merge else ()) if not note.parked]
+    made = [(note, _conflict(ctx, work, work.link, note)) for note in notes]
+    return {
+        side: tuple(
+            conflict
+            for note, conflict in made
+            if note.winner is not side and (note.rule.local if side is Side.LOCAL else note.rule.remote) in op.fields
+        )
+        for side, op in work.operations.items()
+    }
+
+
 def _conflict(ctx: RunContext, work: Work, link: Link, note: ConflictNote) -> Conflict:
     """The row of a conflict: the one that waited before, if there is one, with what this run met and did."""
     now = ctx.clock.now()

@@ -2,7 +2,7 @@
 
 A write that took effect shows in the target: the value sent, or what the target made of it: then we are its last
 writer, or the value is a cut, re-cased or rounded form of what we would send again. Its shadows are then moved as the
-lost acknowledgement would have; the rest is left to the ordinary merge.
+lost acknowledgement would have, and the conflicts that it decided are recorded; the rest is left to the ordinary merge.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from crmsync.diff.merge import merges_elements
 from crmsync.diff.policies import is_blank
 from crmsync.engine.context import RunContext, id_of, shadow_of
 from crmsync.models.records import MISSING, Record, Side
-from crmsync.models.state import Acknowledgement, JournalEntry, Link, LinkStatus
+from crmsync.models.state import Acknowledgement, Conflict, JournalEntry, Link, LinkStatus
 
 _UNLIKE_ANY = bytes(8)
 """A digest that no value has: the field will look changed."""
@@ -35,15 +35,24 @@ async def recover(ctx: RunContext) -> None:
     locals_ = await ctx.local.get(people, fields=ctx.fields(Side.LOCAL))
     remotes = await _remotes(ctx, entries, links)
     recovered: dict[str, Link] = {}
+    conflicts: dict[str, Conflict] = {}
     for entry in entries:
         local, remote = locals_.get(entry.markmail_id), remotes.get(entry.markmail_id)
         if local is None or remote is None:
             continue
         known = recovered.get(entry.markmail_id) or links.get(entry.markmail_id)
         link = known or ctx.new_link(entry.markmail_id, remote.id, entry.target.other)
-        recovered[entry.markmail_id] = _recovered(ctx, attrs.evolve(link, crm_id=remote.id), entry, local, remote)
-    done = tuple(entry.op_id for entry in entries)
-    await ctx.repository.acknowledge(ctx.lease.current, Acknowledgement(links=tuple(recovered.values()), done=done))
+        moved, written = _recovered(ctx, attrs.evolve(link, crm_id=remote.id), entry, local, remote)
+        recovered[entry.markmail_id] = moved
+        conflicts |= {conflict.id: conflict for conflict in entry.conflicts if conflict.field in written}
+    await ctx.repository.acknowledge(
+        ctx.lease.current,
+        Acknowledgement(
+            links=tuple(recovered.values()),
+            conflicts=tuple(conflicts.values()),
+            done=tuple(entry.op_id for entry in entries),
+        ),
+    )
 
 
 async def _remotes(ctx: RunContext, entries: Sequence[JournalEntry], links: dict[str, Link]) -> dict[str, Record]:
@@ -82,8 +91,11 @@ async def _created_by_us(ctx: RunContext, markmail_ids: Sequence[str]) -> dict[s
     }
 
 
-def _recovered(ctx: RunContext, link: Link, entry: JournalEntry, local: Record, remote: Record) -> Link:
-    """The link with the shadows of those fields whose write took effect."""
+def _recovered(
+    ctx: RunContext, link: Link, entry: JournalEntry, local: Record, remote: Record
+) -> tuple[Link, set[str]]:
+    """The link with the shadows of those fields whose write took effect, and their local names."""
+    effective: set[str] = set()
     digester, target = ctx.merger.digester, entry.target
     shadows = {side: Shadow.decode(shadow_of(link, side)) for side in Side}
     fields: dict[Side, dict[int, FieldDigest]] = {side: dict(shadow.fields) for side, shadow in shadows.items()}
@@ -112,6 +124,7 @@ def _recovered(ctx: RunContext, link: Link, entry: JournalEntry, local: Record, 
         by_us = by_us and (is_blank(again) or not is_blank(stored))
         if now[target] != sent and (not by_us or now[target] in (fields[target].get(tag), entry.before.get(name))):
             continue
+        effective.add(rule.local)
         fields[target][tag] = now[target]
         source = target.other
         if same_source:
@@ -120,10 +133,11 @@ def _recovered(ctx: RunContext, link: Link, entry: JournalEntry, local: Record, 
             fields[source][tag] = _UNLIKE_ANY
     blobs = {side: Shadow(fields=fields[side]).encode() for side in Side}
     status = LinkStatus.REJECTED if link.problems else LinkStatus.SYNCED
-    return attrs.evolve(
+    moved = attrs.evolve(
         link,
         status=status if link.status is not LinkStatus.CONFLICT else link.status,
         local_shadow=blobs[Side.LOCAL],
         remote_shadow=blobs[Side.REMOTE],
         last_sync_hash=sync_hash(blobs[Side.LOCAL], blobs[Side.REMOTE]),
     )
+    return moved, effective

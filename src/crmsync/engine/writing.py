@@ -9,6 +9,7 @@ import anyio
 
 from crmsync.diff.decisions import Merge
 from crmsync.diff.merge import merges_elements
+from crmsync.engine.conflicts import overwritten_by
 from crmsync.engine.context import RunContext
 from crmsync.engine.tasks import single_error
 from crmsync.engine.work import Work
@@ -35,8 +36,10 @@ async def journal(ctx: RunContext, works: Sequence[Work]) -> None:
             _digests(ctx, side, operation.fields, work.merge),
             _digests(ctx, side, _replaced(work.record(side), operation), work.merge),
             ctx.clock.now(),
+            conflicts[side],
         )
         for work in works
+        for conflicts in [overwritten_by(ctx, work)]
         for side, operation in work.operations.items()
     ]
     if entries:

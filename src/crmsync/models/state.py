@@ -95,7 +95,7 @@ class JournalEntry:
 
     ``target`` is the side written. ``record_id`` is the target's id, None for a create that lets the target choose.
     ``sent`` maps the target's field names to the 8-byte digests of the values sent, ``before`` to those of the values
-    that they replace.
+    that they replace. ``conflicts`` are those whose losing value is replaced.
     """
 
     op_id: str
@@ -108,6 +108,7 @@ class JournalEntry:
     sent: dict[str, bytes] = attrs.field(factory=dict, repr=False)
     before: dict[str, bytes] = attrs.field(factory=dict, repr=False)
     started_at: datetime | None = None
+    conflicts: tuple[Conflict, ...] = ()
 
 
 @attrs.frozen(slots=True)

@@ -150,18 +150,7 @@ def settled_conflicts(lease: Lease, acknowledgement: Acknowledgement, now: datet
     settled = {}
     for conflict in acknowledgement.conflicts:
         _check_scope(lease, conflict)
-        settled[conflict.id] = attrs.evolve(
-            conflict,
-            local_value=json_copy(conflict.local_value),
-            remote_value=json_copy(conflict.remote_value),
-            given_value=json_copy(conflict.given_value),
-            created_at=now if conflict.created_at is None else as_utc(conflict.created_at),
-            resolved_at=optional_utc(conflict.resolved_at),
-            local_changed_at=optional_utc(conflict.local_changed_at),
-            remote_changed_at=optional_utc(conflict.remote_changed_at),
-            decided_at=optional_utc(conflict.decided_at),
-            erased_at=optional_utc(conflict.erased_at),
-        )
+        settled[conflict.id] = _settled_conflict(conflict, now)
     return settled
 
 
@@ -182,6 +171,21 @@ def settled_changes(lease: Lease, acknowledgement: Acknowledgement, now: datetim
     return settled
 
 
+def _settled_conflict(conflict: Conflict, now: datetime | None) -> Conflict:
+    return attrs.evolve(
+        conflict,
+        local_value=json_copy(conflict.local_value),
+        remote_value=json_copy(conflict.remote_value),
+        given_value=json_copy(conflict.given_value),
+        created_at=now if conflict.created_at is None else as_utc(conflict.created_at),
+        resolved_at=optional_utc(conflict.resolved_at),
+        local_changed_at=optional_utc(conflict.local_changed_at),
+        remote_changed_at=optional_utc(conflict.remote_changed_at),
+        decided_at=optional_utc(conflict.decided_at),
+        erased_at=optional_utc(conflict.erased_at),
+    )
+
+
 def settled_journal(lease: Lease, entries: Iterable[JournalEntry]) -> dict[str, JournalEntry]:
     """The entries to store, by op_id, in order.
 
@@ -191,7 +195,12 @@ def settled_journal(lease: Lease, entries: Iterable[JournalEntry]) -> dict[str, 
     for entry in entries:
         _check_scope(lease, entry)
         _check_ids(entry.markmail_id, entry.crm_id)
-        settled[entry.op_id] = attrs.evolve(entry, sent=dict(entry.sent), started_at=optional_utc(entry.started_at))
+        settled[entry.op_id] = attrs.evolve(
+            entry,
+            sent=dict(entry.sent),
+            started_at=optional_utc(entry.started_at),
+            conflicts=tuple(_settled_conflict(conflict, None) for conflict in entry.conflicts),
+        )
     return settled
 
 

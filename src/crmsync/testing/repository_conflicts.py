@@ -45,6 +45,17 @@ class JournalPromises(RepositorySubject):
             sent={"first'name": bytes(range(8)), "é": b"\xff" * 8},
             before={"é": bytes(8)},
             started_at=NOW,
+            conflicts=(
+                conflict(1),
+                conflict(
+                    2,
+                    local_value=["O'Brien", 0, None],
+                    remote_value=False,
+                    winner=Side.REMOTE,
+                    status=ConflictStatus.RESOLVED,
+                    resolved_at=NOW,
+                ),
+            ),
         )
         lease = await lease_of(repository)
         await repository.add_journal(lease, [full, entry("a")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -135,7 +136,8 @@ def log_of(row: AnyRow) -> SyncLog:
 
 def journal_row(entry: JournalEntry) -> dict[str, Any]:
     """A journal entry as a row to store; the database numbers it."""
-    row = attrs.asdict(entry)
+    row = attrs.asdict(entry, recurse=False)
+    row["conflicts"] = [_plain(conflict) for conflict in entry.conflicts] or None
     row["target"] = entry.target.value
     row["kind"] = entry.kind.value
     for name in ("sent", "before"):
@@ -166,7 +168,22 @@ def journal_of(row: AnyRow) -> JournalEntry:
         sent={field: bytes.fromhex(digest) for field, digest in row.sent.items()},
         before={field: bytes.fromhex(digest) for field, digest in (row.before or {}).items()},
         started_at=row.started_at,
+        conflicts=tuple(_conflict_from(plain) for plain in row.conflicts or ()),
     )
+
+
+def _plain(conflict: Conflict) -> dict[str, Any]:
+    """A conflict as JSON takes it."""
+    row = conflict_row(conflict)
+    return row | {name: row[name] and row[name].isoformat() for name in _CONFLICT_TIMES}
+
+
+def _conflict_from(plain: dict[str, Any]) -> Conflict:
+    times = {name: plain[name] and datetime.fromisoformat(plain[name]) for name in _CONFLICT_TIMES}
+    return _conflict(plain | times)
+
+
+_CONFLICT_TIMES = tuple(name for name in attrs.fields_dict(Conflict) if name.endswith("_at"))
 
 
 def conflict_row(conflict: Conflict) -> dict[str, Any]:
@@ -179,7 +196,10 @@ def conflict_row(conflict: Conflict) -> dict[str, Any]:
 
 def conflict_of(row: AnyRow) -> Conflict:
     """A conflict from its whole row."""
-    fields = dict(row._mapping)  # noqa: SLF001
+    return _conflict(dict(row._mapping))  # noqa: SLF001
+
+
+def _conflict(fields: dict[str, Any]) -> Conflict:
     fields["status"] = ConflictStatus(fields["status"])
     fields["winner"] = fields["winner"] and Side(fields["winner"])
     return Conflict(**fields)

@@ -126,6 +126,7 @@ journal = sa.Table(
     sa.Column("crm_id", Id()),
     sa.Column("sent", Json(), nullable=False),
     sa.Column("before", Json()),
+    sa.Column("conflicts", Json()),
     sa.Column("started_at", UtcDateTime),
     sa.UniqueConstraint("integration_id", "entity_type", "op_id", name="uq_crm_sync_journal_op_id"),
 )

@@ -6,6 +6,7 @@ import signal
 import socket
 import threading
 from contextlib import contextmanager
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _START_TIMEOUT = 30.0
 
@@ -45,7 +46,8 @@ class RunningEmulator:
 class _Connections:
     """The open connections by the client's address, so that a fault can cut one."""
 
-    def __init__(self) -> None:
+    def __init__(self, org: SalesforceOrg) -> None:
+        self._org = org
         self.by_client: dict[tuple[str, int], asyncio.Transport] = {}
 
     def protocol(self) -> type[H11Protocol]:
@@ -64,12 +66,18 @@ class _Connections:
         return TrackedProtocol
 
     def wrap(self, app: ASGIApp) -> ASGIApp:
-        """Return the application with a way to cut the connection in each request's scope."""
+        """Return the application with a way to cut the connection in each request's scope, and the org's Date."""
 
         async def serve_scope(scope: Scope, receive: Receive, send: Send) -> None:
+            async def send_dated(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    date = format_datetime(self._org.now(), usegmt=True).encode()
+                    message = {**message, "headers": [*message["headers"], (b"date", date)]}
+                await send(message)
+
             if scope["type"] == "http":
                 scope = {**scope, ABORT: self._abort_of(scope)}
-            await app(scope, receive, send)
+            await app(scope, receive, send_dated)
 
         return serve_scope
 
@@ -138,7 +146,7 @@ class EmulatorServer:
         self.url = f"{'https' if certificate else 'http'}://{address}"
         # The parser of queries is made once, which takes longer than a query: not in the first client's time.
         parse("SELECT Id FROM Contact")
-        connections = _Connections()
+        connections = _Connections(org)
         config = uvicorn.Config(
             connections.wrap(create_app(org, control=control)),
             http=connections.protocol(),
@@ -147,6 +155,7 @@ class EmulatorServer:
             log_config=None,
             log_level="critical",
             access_log=False,
+            date_header=False,
             h11_max_incomplete_event_size=64 * 1024,
             timeout_graceful_shutdown=2,
             ssl_certfile=certificate[0] if certificate else None,

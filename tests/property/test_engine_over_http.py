@@ -1,0 +1,105 @@
+"""Random histories over real HTTP: two emulated orgs with their faults switched on, a table, bookkeeping in SQLite.
+
+``CRMSYNC_SEED=7`` plays the history of one seed again, ``CRMSYNC_WIRE_HISTORIES=1000`` plays many.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import anyio
+import sqlalchemy as sa
+
+from crmsync.models.records import Side
+from crmsync.storage.sql import open_repository
+from crmsync.storage.sql.records import open_records
+from crmsync.testing.salesforce import SalesforceOrg, running_emulator
+from tests.property.engine.incidents import BOOKKEEPING, Incident, Incidents, Kind
+from tests.property.engine.judgement import judge
+from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES
+from tests.property.engine.promises import Counts
+from tests.property.engine.rest import come_to_rest
+from tests.property.engine.sites import TEXTS
+from tests.property.engine.wire import REFUSED, TablePeople, WireStage, conditions, trouble
+
+PEOPLE = 3
+STEPS = 30
+HISTORIES = int(os.environ.get("CRMSYNC_WIRE_HISTORIES", "16"))
+SEEDS = [int(os.environ["CRMSYNC_SEED"])] if "CRMSYNC_SEED" in os.environ else range(HISTORIES)
+WORDS = [None, "alpha", "beta", "Gamma", "O'Brien", REFUSED]
+POINTS = [
+    *(f"{BOOKKEEPING}.{call}" for call in ("add_journal", "acknowledge", "links_by_local", "links_by_remote")),
+    *(f"{LOCAL}.{call}" for call in ("changes", "get", "find", "write")),
+]
+
+
+def test_any_history_over_http_keeps_every_promise(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """A failing history is told as a story, and names its seed."""
+    counts = Counts()
+    for seed in SEEDS:
+        directory = tmp_path / str(seed)
+        directory.mkdir()
+        anyio.run(_play, seed, directory, counts, backend=("asyncio", "trio")[seed % 2])
+    record_property("played", f"over HTTP: {counts.told()}")
+    assert counts.histories == len(SEEDS)
+
+
+async def _play(seed: int, directory: Path, counts: Counts) -> None:
+    chance = random.Random(seed)
+    given, channel = conditions(chance), chance.choice(["collections", "collections", "bulk", "auto"])
+    engine = sa.create_engine(f"sqlite:///{directory / 'app.db'}")
+    people = TablePeople(engine, scanned=given.scanned)
+    with ExitStack() as stack:
+        stack.callback(engine.dispose)
+        orgs = {name: SalesforceOrg(external_id_field=given.external_key) for name in (ACME, BETA)}
+        emulators = {name: stack.enter_context(running_emulator(org)) for name, org in orgs.items()}
+        async with (
+            open_repository(f"sqlite:///{directory / 'crmsync.db'}") as repository,
+            open_records(**people.options()) as local,
+        ):
+            stage = WireStage(given, repository, counts, emulators, (people, local), channel)
+            await stage.begin()
+            try:
+                for _ in range(STEPS):
+                    await _step(stage, chance)
+                await come_to_rest(stage)
+                await judge(stage)
+            except AssertionError as error:
+                raise AssertionError("\n  ".join([f"CRMSYNC_SEED={seed}: {error}", *stage.story])) from None
+    counts.histories += 1
+
+
+async def _step(stage: WireStage, chance: random.Random) -> None:
+    """Somebody does something, or a run does its work as well as it can."""
+    site, person, word = chance.choice(SITES), chance.randrange(PEOPLE), chance.choice(WORDS)
+    remote, field = chance.choice([ACME, ACME, BETA]), chance.choice(list(TEXTS))
+    people = stage.people
+    match chance.choices(range(9), [20, 20, 6, 6, 2, 2, 8, 2, 30])[0]:
+        case 0 if not stage.sites.records_of(site, person):
+            stage.enter(site, person, word)
+        case 1 | 0:
+            people.edit(site, person, field, word)
+        case 2:
+            people.opt(site, person, chance.random() < 0.5)
+        case 3:
+            (people.tag if chance.random() < 0.7 else people.untag)(site, person)
+        case 4:
+            people.delete(site, person)
+        case 5:
+            people.merge(remote, person, chance.randrange(PEOPLE))
+        case 6:
+            people.wait(chance.choice([1, 30, 400]))
+        case 7:
+            stage.change_mapping()
+        case 8:
+            incident = Incident(call=chance.choice(POINTS), number=chance.randint(1, 2), kind=chance.choice(list(Kind)))
+            planned = incident if chance.random() < 0.5 else None
+            stage.trouble = trouble(chance)
+            await stage.run(remote, Incidents(planned, lambda: people.edit(site, person, field, "meanwhile")))
+            await stage.decide(remote, chance.choice(list(Side)))
