@@ -168,6 +168,29 @@ def test_a_dropped_stop_is_forgotten_and_the_next_run_stops_again(sh: Shell) -> 
     assert sh.run("sync").code == 4
 
 
+def test_a_flow_of_the_org_against_a_normaliser_of_the_file_is_parked_and_explained(sh: Shell) -> None:
+    """Both rewrite the phone some time after each sync, as users of their own."""
+    assert sh.run("sync").code == 0
+    path, org = sh.directory / "people.csv", sh.emulator.org
+    given = "+49 0711 2842222"
+    codes = []
+    for _ in range(6):
+        (contact,) = [found for found in org.records("Contact") if found["Email"] == "leonie@example.org"]
+        if contact["Phone"] == given:
+            org.update("Contact", contact["Id"], {"Phone": "0711 2842222"})
+        else:
+            path.write_text(path.read_text("utf-8").replace(",0711 2842222", f",{given}"), encoding="utf-8")
+        codes.append(sh.run("sync").code)
+    assert (codes[0], codes[-1]) == (0, 3)
+    (conflict,) = sh.run("conflicts", "list", "--format", "json").json["conflicts"]
+    assert (conflict["policy"], conflict["field"]) == ("oscillation", "phone")
+    shown = " ".join(sh.run("conflicts", "show", conflict["id"]).out.split())
+    assert "Phone of the CRM and phone of the local side were rewritten against each other" in shown
+    assert sh.run("conflicts", "resolve", conflict["id"], "--winner", "local").code == 0
+    assert sh.run("sync").code == 0
+    assert given in {found["Phone"] for found in org.records("Contact")}
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_a_run_with_130_and_the_next_one_goes_on_at_once(sh: Shell, sent: signal.Signals) -> None:
     """Whenever it comes: also while the lease is being taken, which is then given back."""

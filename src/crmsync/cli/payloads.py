@@ -103,6 +103,7 @@ def conflict_payload(conflict: Conflict) -> dict[str, Any]:
         "field": conflict.field,
         "crm_field": conflict.crm_field,
         "policy": conflict.policy,
+        "explanation": conflict.explanation,
         "status": conflict.status.value,
         "local_value": value(conflict.local_value),
         "remote_value": value(conflict.remote_value),

@@ -361,6 +361,7 @@ def _conflict_rows(conflict: Conflict) -> Iterable[tuple[str, str]]:
     yield "local record changed", _when(conflict.local_changed_at, conflict.local_changed_by)
     yield "CRM record changed", _when(conflict.remote_changed_at, conflict.remote_changed_by)
     yield "policy", conflict.policy
+    yield "why", conflict.explanation
     yield "status", conflict.status.value
     yield "winner", _winner(conflict)
     yield "found", _when(conflict.created_at)

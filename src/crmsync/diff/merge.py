@@ -25,7 +25,7 @@ from crmsync.diff.policies import (
     writes_over,
 )
 from crmsync.diff.sets import Element, SetChange, local_elements, merge_sets, remote_elements
-from crmsync.models.mappings import ConflictPolicy, Enforcement
+from crmsync.models.mappings import OSCILLATION, ConflictPolicy, Enforcement
 from crmsync.models.problems import Problem
 from crmsync.models.records import MISSING, Record, Side
 from crmsync.protocols.conversion import Conversion, FieldRule, LossKind, RecordRule, elements_of
@@ -162,6 +162,18 @@ class Merger:
             is_lossy_image(cell.renormal(target, cell.converted(target.other).value), cell.normal(target))
             for target in Side
         )
+
+    def carried_out(self, rule: FieldRule, local: Record, remote: Record, verdict: Verdict) -> FieldDecision | None:
+        """What a person decided, whichever side changed since; None if a side does not show the field."""
+        ours, theirs = local.fields.get(rule.local, MISSING), remote.fields.get(rule.remote, MISSING)
+        if ours is MISSING or theirs is MISSING:
+            return None
+        cell = self._cell(rule, local, remote, ours, theirs, None, None)
+        if cell.agrees():
+            return FieldDecision(rule)
+        if verdict.winner is None:
+            return self._replace_both(cell, verdict.value)
+        return self._overwrite(cell, verdict.winner, policy=OSCILLATION)
 
     def _field(
         self,

@@ -13,6 +13,7 @@ from crmsync.diff.digests import canonical
 from crmsync.engine.conflicts import conflicts_of, verdicts_on
 from crmsync.engine.context import RunContext
 from crmsync.engine.history import written
+from crmsync.engine.oscillation import history_after, tame
 from crmsync.engine.overwrites import guard_overwrites
 from crmsync.engine.work import Work
 from crmsync.engine.writing import journal, send
@@ -86,6 +87,7 @@ def _decide(ctx: RunContext, work: Work) -> None:
     if work.local is not None and work.remote is not None:
         shadows = (work.link.local_shadow, work.link.remote_shadow)
         work.merge = ctx.merger.merge(work.local, work.remote, *shadows, verdicts_on(ctx, work))
+        tame(ctx, work)
     elif work.local is not None:
         work.merge = merge_new(ctx.merger, Side.LOCAL, work.local)
     elif work.remote is not None:
@@ -270,6 +272,7 @@ def _settled_link(ctx: RunContext, work: Work) -> Link:
         attempts=link.attempts + 1 if problems else 0,
         failing_since=(link.failing_since or ctx.clock.now()) if problems else None,
         candidates=link.candidates if problems else (),
+        flips=history_after(ctx, work, results),
     )
 
 

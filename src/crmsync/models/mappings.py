@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Any
+from typing import Any, Final
 
 from pydantic import AliasChoices, Field
 
@@ -67,6 +67,10 @@ class DeletePolicy(enum.StrEnum):
     PROPAGATE = "propagate"
 
 
+OSCILLATION: Final = "oscillation"
+"""The policy of a conflict that was parked because two systems keep rewriting a field against each other."""
+
+
 class FieldMapping(PublicModel):
     """One local field and the CRM field it corresponds to.
 
@@ -114,9 +118,10 @@ class ObjectMapping(PublicModel):
     The delete guard stops a run that would delete more than max(``delete_guard_count``, ``delete_guard_share`` of the
     links). The overwrite guard stops one that would replace or clear more non-blank values of a side than
     max(``overwrite_guard_count``, ``overwrite_guard_share`` of those that the linked records hold); where records meet
-    for the first time, 20 values are enough to stop if they are more than half of those compared. ``archive`` as a
-    delete policy writes True to the ``..._archive_field`` of the surviving record. ``history_days`` is how long it is
-    kept what runs wrote, values before and after, for timelines and `CRMSync.undo`; 0 keeps nothing.
+    for the first time, 20 values are enough to stop if they are more than half of those compared. A field that would be
+    rewritten in the very same way ``oscillation_turns`` times in a row, because its side keeps going back, is parked.
+    ``archive`` as a delete policy writes True to the ``..._archive_field`` of the surviving record. ``history_days`` is
+    how long it is kept what runs wrote, values before and after, for timelines and `CRMSync.undo`; 0 keeps nothing.
     """
 
     local_object: str = "subscribers"
@@ -134,6 +139,7 @@ class ObjectMapping(PublicModel):
     overwrite_guard_count: int = Field(default=100, ge=0)
     overwrite_guard_share: float = Field(default=0.25, ge=0, le=1)
     history_days: int = Field(default=0, ge=0)
+    oscillation_turns: int = Field(default=3, ge=2)
 
 
 def two_way(markmail_field: str, crm_field: str, **options: Any) -> FieldMapping:

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from crmsync.models.history import RecordChange
+from crmsync.models.mappings import OSCILLATION
 from crmsync.models.problems import Problem
 from crmsync.models.records import OperationKind, Side
 
@@ -43,6 +44,8 @@ class Link:
     shadows; of a record that has no counterpart yet, over what its own side held when it was last tried. The shadows
     are opaque to storage (`crmsync.diff.digests` reads them); empty means "never seen". ``born`` is the side where the
     record was first seen. ``attempts`` counts failed attempts in a row, ``failing_since`` is when the first one was.
+    ``flips`` is what is remembered of our last writes where a field may be rewritten for ever (`crmsync.diff.flips`
+    reads it).
     """
 
     integration_id: str
@@ -64,6 +67,7 @@ class Link:
     failing_since: datetime | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    flips: bytes = attrs.field(default=b"", repr=False)
 
 
 @attrs.frozen(slots=True)
@@ -171,6 +175,17 @@ class Conflict:
     decided_at: datetime | None = None
     resolved_run_id: str | None = None
     erased_at: datetime | None = None
+
+    @property
+    def explanation(self) -> str:
+        """What a person should know before deciding, where the policy's name does not say it; else empty."""
+        if self.policy != OSCILLATION:
+            return ""
+        return (
+            f"{self.crm_field} of the CRM and {self.field} of the local side were rewritten against each other again"
+            " and again: by a trigger or flow in the CRM, say, and a normaliser on the local side. Nothing is written"
+            " until you decide. Mend what rewrites the value first, or it is parked again"
+        )
 
 
 @attrs.frozen(slots=True)

@@ -108,6 +108,7 @@ def full_link(scope: tuple[str, str] = (OURS, CONTACT)) -> Link:
         problems=(Problem("Email", "too_long", "O'Brien's e-mail is too long", "shorten it"), Problem("x", "y", "z")),
         candidates=("003A", "é'"),
         failing_since=NOW,
+        flips=bytes(range(24)),
     )
 
 

@@ -41,6 +41,7 @@ LINK_COLUMNS = tuple(
         "failing_since",
         "created_at",
         "updated_at",
+        "flips",
     )
 )
 """In the order of the fields of `Link`."""
@@ -69,6 +70,7 @@ def link_row(link: Link) -> dict[str, Any]:
         "failing_since": link.failing_since,
         "created_at": link.created_at,
         "updated_at": link.updated_at,
+        "flips": link.flips or None,
     }
 
 
@@ -95,6 +97,7 @@ def link_of(row: AnyRow) -> Link:
         row[16],
         row[17],
         row[18],
+        row[19] or b"",
     )
 
 

@@ -59,6 +59,7 @@ links = sa.Table(
     sa.Column("failing_since", UtcDateTime),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Column("flips", sa.LargeBinary),
     sa.UniqueConstraint("integration_id", "entity_type", "markmail_id", name="uq_crm_sync_status_markmail_id"),
     sa.UniqueConstraint("integration_id", "entity_type", "crm_id", name="uq_crm_sync_status_crm_id"),
     # Every run looks at the rejected and quarantined links: a few among a million that are in sync.

@@ -1,0 +1,130 @@
+"""Fields that two systems keep rewriting: told apart from people's edits by what our writes replace.
+
+A flip is one of our writes: of a field of one side, from one value to another. When the very same flip is due again and
+that side had no other in between, the side itself has gone back from our value to the one before: a trigger there, or a
+chain of rewriting through the other side. A person who edits a field again and again makes different flips.
+
+An encoded history is a row of flips, oldest first, each of 24 bytes::
+
+    3 bytes  the field's tag, the top bit set where the remote side was written
+    8 bytes  keyed digest of the value that was replaced
+    8 bytes  keyed digest of the value that was written
+    5 bytes  when, in seconds since 1970
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import attrs
+
+from crmsync.diff.decisions import ConflictNote, FieldDecision, Merge, rule_key
+from crmsync.diff.merge import Merger, merges_elements
+from crmsync.models.mappings import OSCILLATION, ConflictPolicy
+from crmsync.models.records import MISSING, Side
+from crmsync.protocols.conversion import FieldRule
+
+WINDOW: Final = timedelta(days=7)
+"""How long a flip is remembered."""
+
+_SIZE: Final = 24
+_REMOTE: Final = 0x800000
+_KEPT: Final = 20
+"""Flips that are remembered of one field."""
+
+
+@attrs.frozen(slots=True)
+class Flip:
+    """One of our writes: field, side, digests of the value before and after. ``at`` is in seconds since 1970."""
+
+    tag: int
+    side: Side
+    old: bytes
+    new: bytes
+    at: int
+
+    def same(self, other: Flip) -> bool:
+        """Whether both replace the same value by the same, on the same side."""
+        return (self.tag, self.side, self.old, self.new) == (other.tag, other.side, other.old, other.new)
+
+
+def encode(flips: Iterable[Flip]) -> bytes:
+    """The byte string of the module's docstring."""
+    return b"".join(
+        (flip.tag | (_REMOTE if flip.side is Side.REMOTE else 0)).to_bytes(3, "big")
+        + flip.old
+        + flip.new
+        + flip.at.to_bytes(5, "big")
+        for flip in flips
+    )
+
+
+def decode(blob: bytes) -> list[Flip]:
+    """Read a byte string."""
+    flips = []
+    for start in range(0, len(blob), _SIZE):
+        head = int.from_bytes(blob[start : start + 3], "big")
+        side = Side.REMOTE if head & _REMOTE else Side.LOCAL
+        at = int.from_bytes(blob[start + 19 : start + 24], "big")
+        flips.append(Flip(head & ~_REMOTE, side, blob[start + 3 : start + 11], blob[start + 11 : start + 19], at))
+    return flips
+
+
+def turns(history: Sequence[Flip], due: Flip) -> int:
+    """How often this flip was made in a row on its side, the one that is due included."""
+    count = 1
+    for flip in reversed(history):
+        if (flip.tag, flip.side) != (due.tag, due.side):
+            continue
+        if not flip.same(due):
+            break
+        count += 1
+    return count
+
+
+def remembered(history: Iterable[Flip], now: datetime) -> list[Flip]:
+    """Those young enough, and of each field only the last ones."""
+    since = int((now.astimezone(UTC) - WINDOW).timestamp())
+    young = [flip for flip in history if flip.at >= since]
+    left: dict[int, int] = {}
+    kept = []
+    for flip in reversed(young):
+        left[flip.tag] = left.get(flip.tag, 0) + 1
+        if left[flip.tag] <= _KEPT:
+            kept.append(flip)
+    return kept[::-1]
+
+
+def flips_of(merger: Merger, merge: Merge, now: datetime) -> list[tuple[FieldRule, Flip]]:
+    """The flips that a merge is about to make: in fields that have met before and are not merged as sets.
+
+    Consent is left out: an opt-out must be written however often something takes it back.
+    """
+    found: list[tuple[FieldRule, Flip]] = []
+    if merge.rejected:
+        return found
+    at = max(0, int(now.astimezone(UTC).timestamp()))
+    for rule, tag in merger.tagged_rules:
+        decision = merge.decisions.get(rule_key(rule))
+        if decision is None or merges_elements(rule) or rule.policy is ConflictPolicy.MOST_RESTRICTIVE:
+            continue
+        for side in Side:
+            record = merge.local if side is Side.LOCAL else merge.remote
+            name = rule.local if side is Side.LOCAL else rule.remote
+            written = decision.local_write if side is Side.LOCAL else decision.remote_write
+            if written is MISSING or record is None:
+                continue
+            digests = [merger.field_digest(rule, side, v, as_set=False) for v in (record.fields.get(name), written)]
+            old, new = (digest for digest in digests if isinstance(digest, bytes))
+            found.append((rule, Flip(tag, side, old, new, at)))
+    return found
+
+
+def parked(rule: FieldRule, merge: Merge) -> FieldDecision:
+    """The decision that leaves a flipping field alone until a person decides."""
+    assert merge.local is not None
+    assert merge.remote is not None
+    values = merge.local.fields.get(rule.local), merge.remote.fields.get(rule.remote)
+    return FieldDecision(rule, hold=True, conflict=ConflictNote(rule, OSCILLATION, *values, parked=True))
