@@ -68,6 +68,8 @@ def report_views(report: RunReport) -> list[RenderableType]:
     )
     if report.conflicts_open:
         head.append(f", {report.conflicts_open} conflict(s) waiting", style="yellow")
+    if report.ignored:
+        head.append(f", {report.ignored} ignored", style="dim")
     views: list[RenderableType] = [head, _counts(report)]
     if report.error:
         views.append(Text(plain(report.error), style="red"))

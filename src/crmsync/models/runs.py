@@ -72,7 +72,8 @@ class SideReport(PublicModel):
 class RunReport(PublicModel):
     """One run of one object of one integration. ``problems`` is capped; ``problem_count`` is not.
 
-    ``would_stop`` is why a guard would stop the run that a dry run stands for.
+    ``ignored`` are rejects that a person leaves as they are. ``would_stop`` is why a guard would
+    stop the run that a dry run stands for.
     """
 
     run_id: str

@@ -28,7 +28,7 @@ REPLAY = "CRMSYNC_REPLAY"
 
 
 class Step(BaseModel):
-    """One thing that happens. ``do`` is a verb of `DEEDS`, a change of the mapping, ``decide``, or a run.
+    """One thing that happens. ``do`` is a verb of `DEEDS`, a change of the mapping, a decision of the inbox, or a run.
 
     Of a run ``site`` is the CRM; ``value``, ``person`` and ``field`` are where somebody edits meanwhile.
     """
@@ -90,6 +90,10 @@ async def take(stage: Stage, step: Step) -> None:
             await stage.run(step.site, incidents, **({"full": True} if step.do == "run_full" else {}))
         case "decide":
             await stage.decide(step.site, Side(str(step.value)))
+        case "retry":
+            await stage.retry(step.site)
+        case "ignore":
+            await stage.ignore(step.site, ignored=bool(step.value))
         case "change_mapping":
             stage.change_mapping()
         case "new_version":

@@ -146,6 +146,16 @@ class EngineMachine(RuleBasedStateMachine):
         """Somebody decides the conflicts that wait."""
         self._note("decide", site=remote, value=str(winner))
 
+    @rule(remote=remotes)
+    def retry(self, remote: str) -> None:
+        """Somebody has the rejects retried."""
+        self._note("retry", site=remote)
+
+    @rule(remote=remotes, ignored=st.booleans())
+    def ignore(self, remote: str, ignored: bool) -> None:
+        """Somebody has the rejects ignored, or no longer."""
+        self._note("ignore", site=remote, value=ignored)
+
     @rule(incident=incidents(ACME), site=sites, person=people, field=fields)
     def run_acme(self, incident: Incident | None, site: str, person: int, field: str) -> None:
         """A run with the first CRM, with what happens while it is at work."""

@@ -40,7 +40,9 @@ async def come_to_rest(stage: Stage) -> None:
 
 
 async def _lift_limits(stage: Stage) -> None:
-    """All is readable, all is mapped, everything late has shown, and a run may do what it has to."""
+    """All is readable, mapped and tried, everything late has shown, and a run may do what it has to."""
+    for remote in (ACME, BETA):
+        await stage.ignore(remote, ignored=False)
     for site, hidden in stage.sites.hidden.items():
         for field in sorted(hidden):
             stage.people.hide(site, field)

@@ -15,8 +15,10 @@ from crmsync.models.plans import Plan
 from crmsync.models.records import ChangePage, Record, Side
 from crmsync.models.runs import RunReport, RunStatus
 from crmsync.models.schema import FieldType
-from crmsync.models.state import Conflict, ConflictStatus, Decision, Link
+from crmsync.models.state import Conflict, ConflictStatus, Decision, Link, LinkStatus
 from crmsync.protocols.repository import SyncRepository
+from crmsync.security.vault import Vault
+from crmsync.service import CRMSync
 from crmsync.testing.faults import Crash
 from crmsync.testing.world import FakeClock, World
 from tests.property.engine.incidents import BOOKKEEPING, Incidents
@@ -143,7 +145,8 @@ class Stage:
             self.clock.tick(2 * LEASE_SECONDS)
         struck = f", {incidents.struck}" if incidents.struck else ""
         self.story.insert(place, f"run {remote}{_shown(options)}{struck}: {_ended(report, error)}")
-        well = report is not None and report.status is RunStatus.SUCCESS and not report.conflicts_open
+        finished = report is not None and not (report.conflicts_open or report.ignored)
+        well = finished and report is not None and report.status is RunStatus.SUCCESS
         self.people.knowledge.ran(remote, before=met, well=well)
         self._count(incidents)
         self._judge_run(remote, incidents, report, error)
@@ -202,6 +205,28 @@ class Stage:
             entered = {edit.value for edit in self.people.knowledge.of(person, "")}
             guessed = {(ours, theirs) for ours, theirs in new if {ours, theirs} <= entered} - keyed
             self.hold(Promise.NO_GUESS, not guessed, f"{remote}: p{person} was linked as {sorted(map(str, guessed))}")
+
+    async def retry(self, remote: str) -> None:
+        """Somebody has the rejects tried again, and nothing else."""
+        error: CRMError | None = None
+        report = None
+        try:
+            report = await (await self.world(remote, Incidents()).runner()).retry(None)
+        except CRMError as stopped:
+            error = stopped
+            self.clock.tick(2 * LEASE_SECONDS)
+        self.story.append(f"{remote}: the rejects are retried: {_ended(report, error)}")
+        self.people.knowledge.ran(remote, before=(), well=False)
+
+    async def ignore(self, remote: str, *, ignored: bool) -> None:
+        """Somebody has all rejects ignored, or from now on tried again."""
+        crm = CRMSync(self.repository, vault=Vault.from_key(Vault.generate_key()), clock=self.clock)
+        statuses = (LinkStatus.REJECTED, LinkStatus.QUARANTINED) if ignored else (LinkStatus.IGNORED,)
+        found = [one.markmail_id for one in await crm.rejects(remote, OBJECT, statuses=statuses)]
+        if found:
+            self.clock.tick(2 * LEASE_SECONDS)  # the lease of a run that crashed has to run out
+            self.story.append(f"{remote}: {len(found)} rejects are {'' if ignored else 'no longer '}ignored")
+            await (crm.ignore_rejects if ignored else crm.unignore_rejects)(remote, OBJECT, found)
 
     async def plan(self, remote: str) -> Plan:
         """A dry run, of any number of calls."""

@@ -32,11 +32,14 @@ def test_json_is_ascii_so_that_every_database_takes_it() -> None:
 
 def test_a_time_without_a_zone_is_refused() -> None:
     naive = NOW.replace(tzinfo=None)
-    for stored in (link(1, next_attempt_at=naive), link(1, created_at=naive)):
+    for stored in (link(1, next_attempt_at=naive), link(1, created_at=naive), link(1, failing_since=naive)):
         with pytest.raises(StorageError, match="time zone"):
             admission.settled_links(LEASE, Acknowledgement(links=(stored,)), NOW)
-    with pytest.raises(StorageError, match="time zone"):
-        admission.settled_conflicts(LEASE, Acknowledgement(conflicts=(conflict(1, created_at=naive),)), NOW)
+    for name in ("created_at", "local_changed_at", "remote_changed_at", "decided_at", "erased_at"):
+        changes: dict[str, Any] = {name: naive}
+        dated = conflict(1, **changes)
+        with pytest.raises(StorageError, match="time zone"):
+            admission.settled_conflicts(LEASE, Acknowledgement(conflicts=(dated,)), NOW)
     with pytest.raises(StorageError, match="time zone"):
         admission.settled_journal(LEASE, [entry("1", started_at=naive)])
     with pytest.raises(StorageError, match="time zone"):
