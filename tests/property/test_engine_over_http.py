@@ -28,7 +28,7 @@ from tests.property.engine.wire import REFUSED, TablePeople, WireStage, conditio
 
 PEOPLE = 3
 STEPS = 30
-HISTORIES = int(os.environ.get("CRMSYNC_WIRE_HISTORIES", "16"))
+HISTORIES = int(os.environ.get("CRMSYNC_WIRE_HISTORIES", "10"))
 SEEDS = [int(os.environ["CRMSYNC_SEED"])] if "CRMSYNC_SEED" in os.environ else range(HISTORIES)
 WORDS = [None, "alpha", "beta", "Gamma", "O'Brien", REFUSED]
 POINTS = [

@@ -234,6 +234,7 @@ class WireStage(Stage):
         self._table = table[1]
         self._vault = Vault.from_key(Vault.generate_key())
         self._registered = (False, -1)
+        self._hidden_until: dict[int, datetime] = {}
         for name, emulator in emulators.items():
             emulator.org.clock.source = self.clock.now
             self.sites.settle(emulator.org)
@@ -242,9 +243,17 @@ class WireStage(Stage):
                 emulator.org.on_save(OBJECT, "Description", rewrite, length=length)
 
     def enter(self, site: str, person: int, word: str | None) -> None:
-        """Somebody enters a person; the commit is late only of one whom nobody else has: a search would miss them."""
+        """Somebody enters a person.
+
+        The commit is late only of one whom nobody else has, and nobody else enters them before it shows: no search
+        finds them until then, so any client would make a second one.
+        """
+        if self._hidden_until.get(person, self.clock.now()) > self.clock.now():
+            return
         alone = not any(self.sites.records_of(other, person) for other in SITES)
         self.sites.late = self.conditions.late and alone and site != LOCAL
+        if self.sites.late:
+            self._hidden_until[person] = self.clock.now() + 2 * LATE
         self.people.enter(site, person, word)
         self.sites.late = False
 
