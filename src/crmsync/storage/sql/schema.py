@@ -17,7 +17,7 @@ VERSION_TABLE = "crmsync_alembic_version"
 
 _VERSIONS = sa.table(VERSION_TABLE, sa.column("version_num", sa.String))
 
-HEAD = "0009"
+HEAD = "0010"
 """The revision that this crmsync works with."""
 
 _ALEMBIC = threading.Lock()
