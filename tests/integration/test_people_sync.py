@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import pytest
 from pydantic import SecretStr
 
+from crmsync.models.mappings import DeletePolicy, ObjectMapping
 from crmsync.models.runs import RunOptions, RunStatus
 from crmsync.models.state import LinkStatus
+from crmsync.providers.salesforce.objects.mappings import PERSON
 from crmsync.security.vault import Vault
 from crmsync.service import CRMSync
 from crmsync.testing.memory_records import MemoryRecordStore
@@ -42,11 +45,15 @@ def org(emulator: RunningEmulator) -> SalesforceOrg:
 
 
 @asynccontextmanager
-async def connected(emulator: RunningEmulator, **settings: Any) -> AsyncIterator[CRMSync]:
+async def connected(
+    emulator: RunningEmulator, mappings: Mapping[str, ObjectMapping] | None = None, **settings: Any
+) -> AsyncIterator[CRMSync]:
     given = {"instance_url": emulator.url, "allow_insecure_loopback": True, "safety_seconds": 0, **settings}
     async with CRMSync.open("memory://", vault=Vault.from_key(Vault.generate_key())) as app:
         credentials = {"access_token": SecretStr(DEFAULT_TOKEN)}
-        await app.add_integration("main", provider="salesforce", settings=given, credentials=credentials)
+        await app.add_integration(
+            "main", provider="salesforce", settings=given, credentials=credentials, mappings=mappings
+        )
         yield app
 
 
@@ -213,6 +220,25 @@ async def test_a_converted_lead_that_was_deleted_here_is_not_brought_back(
         for _ in range(2):
             await app.sync("main", "Person", local, options=options)
     assert local.snapshot() == {}
+
+
+async def test_a_read_from_the_start_takes_no_conversion_for_a_delete(
+    emulator: RunningEmulator, org: SalesforceOrg
+) -> None:
+    """Both records were linked, so one local record is left over: it is reported, whatever deletes do."""
+    local, [ada, ida] = subscribers(ADA, {"email": "ida@example.com", "last_name": "King"})
+    mapping = PERSON.model_copy(update={"delete_in_local": DeletePolicy.PROPAGATE})
+    async with people(emulator, mappings={"Person": mapping}) as app:
+        contact = org.create("Contact", {"LastName": "King", "Email": "ida@example.com"})
+        await app.sync("main", "Person", local)
+        [lead, linked] = await crm_ids(app, "Person", ada, ida)
+        assert linked == contact
+        org.convert_lead(str(lead), Conversion(contact_id=contact))
+        # Whether a scan is complete is told by whole seconds of the server's Date.
+        await anyio.sleep(2.1)
+        report = await app.sync("main", "Person", local, options=RunOptions(full=True))
+        assert [problem.code for problem in report.problems] == ["merged"]
+        assert set(local.snapshot()) == {ada, ida}
 
 
 async def test_a_lead_converted_into_a_contact_that_is_merged_is_followed_to_the_end(

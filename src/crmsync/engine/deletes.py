@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import attrs
 
@@ -35,6 +35,14 @@ class DeleteQueue:
     def add(self, link: Link, side: Side) -> None:
         """Note that one side's record of this pair is gone."""
         self.pairs.setdefault(link.markmail_id, (link, set()))[1].add(side)
+
+    def remote_ids(self) -> list[str]:
+        """The CRM's ids of the pairs of which that side is gone."""
+        return [link.crm_id for link, gone in self.pairs.values() if Side.REMOTE in gone and link.crm_id]
+
+    def forget(self, remote_ids: Collection[str]) -> None:
+        """Take back pairs by their CRM's ids."""
+        self.pairs = {key: pair for key, pair in self.pairs.items() if pair[0].crm_id not in remote_ids}
 
     def __bool__(self) -> bool:
         return bool(self.pairs)
@@ -267,6 +275,10 @@ class MergeTrail:
             if record.merged_into:
                 self.into[record.id] = record.merged_into
                 self.waiting[record.id] = record
+
+    def followed(self) -> set[str]:
+        """The losers whose links went where they belong."""
+        return self.into.keys() - self.waiting.keys()
 
     def survivor(self, record_id: str) -> str:
         """The end of the trail as far as it is known."""

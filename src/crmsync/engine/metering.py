@@ -96,6 +96,13 @@ class MeteredStore:
         with self._measured():
             return await self._store.merged_into(survivors)
 
+    async def merged_away(self, ids: Sequence[str]) -> Sequence[Record]:
+        """The wrapped store's; none from a store that cannot say."""
+        if not ids or not isinstance(self._store, SupportsMerges):
+            return ()
+        with self._measured():
+            return await self._store.merged_away(ids)
+
     async def write(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
         """The wrapped store's."""
         with self._measured():

@@ -77,6 +77,7 @@ class _SidePass:
             await queue_deleted(ctx, side, list(self._trail.waiting.values()), self._queue)
         if self._complete and ctx.had_links:
             await queue_absent(ctx, side, self._seen, self._queue)
+            await self._follow_absent()
         if self._queue:
             await carry_out_deletes(ctx, self._queue)
         reached = ctx.advanced(side, self._cursor)
@@ -114,6 +115,20 @@ class _SidePass:
             cursors = None
         result = await carry_out(ctx, intake.works, side=side, cursors=cursors)
         self._written = result.written
+        for link, missing in result.gone:
+            self._queue.add(link, missing)
+
+    async def _follow_absent(self) -> None:
+        """Of the records that are absent, those that were merged into others are not deleted: their links follow."""
+        if self._side is Side.LOCAL or not self._queue:
+            return
+        ctx = self._ctx
+        merged = await ctx.remote.merged_away(self._queue.remote_ids())
+        moved = await repoint_merged(ctx, merged, self._trail) if merged else Intake()
+        self._queue.forget(self._trail.followed())
+        for link, missing in moved.gone:
+            self._queue.add(link, missing)
+        result = await carry_out(ctx, moved.works, side=Side.REMOTE)
         for link, missing in result.gone:
             self._queue.add(link, missing)
 

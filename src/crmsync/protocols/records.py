@@ -124,3 +124,11 @@ class SupportsMerges(Protocol):
     async def merged_into(self, survivors: Sequence[str]) -> Sequence[Record]:
         """The tombstones, with ``merged_into``, of the records folded into these, as far as the side still knows."""
         ...
+
+    async def merged_away(self, ids: Sequence[str]) -> Sequence[Record]:
+        """The tombstones, with ``merged_into``, of those of these records that were folded into others.
+
+        With them come those of the survivors that were folded away in their turn. Records that are there, or that were
+        just deleted, are left out. A pass over everything does not tell of merges: this is asked of what it lacked.
+        """
+        ...

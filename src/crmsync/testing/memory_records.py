@@ -208,6 +208,18 @@ class MemoryRecordStore:
         wanted = set(survivors)
         return [self._record(row, ()) for row in self._rows.values() if row.merged_into in wanted]
 
+    async def merged_away(self, ids: Sequence[str]) -> Sequence[Record]:
+        """See `SupportsMerges.merged_away`."""
+        await anyio.lowlevel.checkpoint()
+        found: dict[str, Record] = {}
+        trail = list(ids)
+        while trail:
+            row = self._rows.get(trail.pop())
+            if row is not None and row.merged_into is not None and row.id not in found:
+                found[row.id] = self._record(row, ())
+                trail.append(row.merged_into)
+        return list(found.values())
+
     async def write(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
         """See `RecordStore.write`. Takes effect at once or, when cancelled before it began, not at all.
 

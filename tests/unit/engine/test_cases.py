@@ -591,3 +591,33 @@ async def test_an_edit_made_here_while_the_record_was_merged_there_reaches_the_s
         report = await w.sync()
         assert value(w, Side.REMOTE, survivor, "Name") == value(w, Side.LOCAL, local, "name") == "Ann B."
         assert report.remote.conflicts == 0
+
+
+@pytest.mark.parametrize("chain", [1, 2])
+async def test_a_read_from_the_start_follows_merges_and_takes_none_for_a_delete(chain: int) -> None:
+    """A pass over everything shows no tombstones, and the survivor is linked or not."""
+    limits = StoreLimits(external_key=True, change_feed=False)
+    async with world(mapped(NAME, delete_in_local=DeletePolicy.PROPAGATE), remote={"limits": limits}) as w:
+        local, remote = await linked(w)
+        other = w.local.add(email="bob@example.org", name="Bob")
+        await w.sync()
+        kept = next(key for key in w.remote.snapshot() if key != remote)
+        between = w.remote.add(Email="ann@work.example.org", Name="Ann") if chain > 1 else kept
+        w.remote.remove(remote, merged_into=between)
+        if chain > 1:
+            w.remote.remove(between, merged_into=kept)
+        report = await w.sync()
+        assert [problem.code for problem in report.problems] == ["merged"]
+        links = await w.repository.links_by_local("acme", "Contact", [local, other])
+        assert [links[one].status for one in (local, other)] == [LinkStatus.UNLINKED, LinkStatus.SYNCED]
+        assert set(w.local.snapshot()) == {local, other}
+        assert (await w.sync()).written == 0
+
+
+async def test_a_read_from_the_start_still_tells_a_delete() -> None:
+    limits = StoreLimits(external_key=True, change_feed=False)
+    async with world(mapped(NAME, delete_in_local=DeletePolicy.PROPAGATE), remote={"limits": limits}) as w:
+        _, remote = await linked(w)
+        w.remote.remove(remote)
+        await w.sync()
+        assert w.local.snapshot() == {}

@@ -32,9 +32,22 @@ async def merged_into(client: SalesforceClient, reader: RowReader, survivors: It
     return list(found.values())
 
 
-async def folded(client: SalesforceClient, reader: RowReader, field: str, survivors: Iterable[str]) -> list[Record]:
-    """The tombstones whose field names one of these records; the recycle bin is looked at too."""
+async def merged_away(client: SalesforceClient, reader: RowReader, ids: Iterable[str]) -> list[Record]:
+    """The tombstones of those of these records that were folded into others, and of what these were folded into."""
+    if not reader.sobject.tells_merges:
+        return []
+    found: dict[str, Record] = {}
+    wanted = list(dict.fromkeys(ids))
+    while wanted:
+        gone = [each for each in await folded(client, reader, "Id", wanted) if each.id not in found]
+        found |= {each.id: each for each in gone}
+        wanted = list(dict.fromkeys(each.merged_into for each in gone if each.merged_into))
+    return list(found.values())
+
+
+async def folded(client: SalesforceClient, reader: RowReader, field: str, ids: Iterable[str]) -> list[Record]:
+    """The tombstones of folded records whose field is one of these ids; the recycle bin is looked at too."""
     columns = reader.columns((), deleted=True)
-    statements = soql.select_in(columns, reader.sobject.schema.name, field, dict.fromkeys(survivors))
+    statements = soql.select_in(columns, reader.sobject.schema.name, field, dict.fromkeys(ids))
     rows = [row for statement in statements for row in await query_all(client, statement, deleted=True)]
     return [record for record in reader.records(rows, ()) if record.merged_into]

@@ -129,6 +129,11 @@ class SalesforceRecordStore:
         asked = [found for given in survivors if (found := full_id(given))]
         return await merges.merged_into(self._client, await self._reader(), asked)
 
+    async def merged_away(self, ids: Sequence[str]) -> Sequence[Record]:
+        """See `SupportsMerges`: as long as they are in the recycle bin, 15 days."""
+        asked = [found for given in ids if (found := full_id(given))]
+        return await merges.merged_away(self._client, await self._reader(), asked)
+
     async def converted_into(self, contacts: Sequence[str]) -> Sequence[Record]:
         """The tombstones of the leads, whose conversion is followed, that became these contacts."""
         asked = [found for given in contacts if (found := full_id(given))]

@@ -76,6 +76,16 @@ async def test_what_was_merged_into_a_loser_before_is_found_too(
     assert await folded(provider, "Contact", [third]) == {second: third, first: second}
 
 
+async def test_a_record_that_is_gone_says_into_whom_it_went(provider: SalesforceProvider, org: SalesforceOrg) -> None:
+    first, second, third, deleted = (org.create("Contact", {"LastName": "Ada"}) for _ in range(4))
+    org.merge("Contact", second, [first])
+    org.merge("Contact", third, [second])
+    org.delete("Contact", deleted)
+    store = await provider.records("Contact")
+    assert isinstance(store, SupportsMerges)
+    assert trail(await store.merged_away([first, third, deleted])) == {first: second, second: third}
+
+
 async def test_ids_are_recognised_in_their_short_form_and_others_ignored(
     provider: SalesforceProvider, org: SalesforceOrg
 ) -> None:

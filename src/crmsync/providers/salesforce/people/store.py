@@ -120,6 +120,13 @@ class PeopleStore:
         merged = await self._leads.merged_into([*leads, *(lead.id for lead in converted)])
         return list({record.id: record for record in (*losers, *converted, *merged)}.values())
 
+    async def merged_away(self, ids: Sequence[str]) -> Sequence[Record]:
+        """See `SupportsMerges`."""
+        leads = await self._leads.merged_away([each for each in ids if self._store_of(each) is self._leads])
+        heirs = [lead.merged_into for lead in leads if lead.merged_into]
+        contacts = [each for each in (*ids, *heirs) if self._store_of(each) is self._contacts]
+        return [*leads, *await self._contacts.merged_away(contacts)]
+
     async def settle_jobs(self) -> None:
         await self._contacts.settle_jobs()
 

@@ -201,6 +201,10 @@ class CampaignTagStore:
         if isinstance(self._people, SupportsJobs):
             await self._people.settle_jobs()
 
+    async def merged_away(self, ids: Sequence[str]) -> Sequence[Record]:
+        """See `SupportsMerges`."""
+        return await self._people.merged_away(ids) if isinstance(self._people, SupportsMerges) else ()
+
     async def merged_into(self, survivors: Sequence[str]) -> Sequence[Record]:
         """See `SupportsMerges`."""
         return await self._people.merged_into(survivors) if isinstance(self._people, SupportsMerges) else ()

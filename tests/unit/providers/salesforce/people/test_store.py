@@ -143,6 +143,17 @@ async def test_what_became_a_contact_is_told_through_all_steps() -> None:
         assert set(folded) == {first, second, contact}
 
 
+async def test_a_lead_that_is_gone_says_into_whom_it_went() -> None:
+    async with connected() as line:
+        first, second, store = line.lead(), line.lead(), await line.people()
+        line.org.merge("Lead", second, [first])
+        contact, kept = line.org.convert_lead(second).contact_id, line.contact()
+        line.org.merge("Contact", kept, [contact])
+        folded = told(await store.merged_away([first, kept]))
+        assert folded.pop(contact, kept) == kept, "unless Salesforce lets the lead refer to the survivor"
+        assert (folded[first], set(folded)) == (second, {first, second})
+
+
 async def test_a_created_person_is_read_back_without_what_stands_for_a_company() -> None:
     async with connected(lead_company="[unknown]") as line:
         store = await line.people()
