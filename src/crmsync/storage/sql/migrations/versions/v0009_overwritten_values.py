@@ -7,8 +7,8 @@ from alembic import op
 
 from crmsync.storage.sql.column_types import Json
 
-revision = "0010"
-down_revision = "0009"
+revision = "0009"
+down_revision = "0008"
 
 
 def upgrade() -> None:
