@@ -8,6 +8,7 @@ import anyio
 import attrs
 
 from crmsync.errors import CRMError, SafetyStopError, SchemaChangedError, TransientError
+from crmsync.models.calls import CallEstimate, StoreUse, StoreVerb
 from crmsync.models.records import ChangePage, Operation, OperationKind, Outcome, OutcomeStatus, Record, StoreLimits
 from crmsync.models.schema import ObjectSchema
 from crmsync.providers.salesforce.people.births import COMPANY, Births
@@ -126,6 +127,24 @@ class PeopleStore:
         heirs = [lead.merged_into for lead in leads if lead.merged_into]
         contacts = [each for each in (*ids, *heirs) if self._store_of(each) is self._contacts]
         return [*leads, *await self._contacts.merged_away(contacts)]
+
+    def estimate(self, use: StoreUse) -> CallEstimate | None:
+        """See `SupportsCallEstimates`: as if every item were of both objects, at the most."""
+        if use.verb is StoreVerb.WRITE:
+            looks = (StoreVerb.FIND_BY_KEY, StoreVerb.GET) if self.limits.external_key else ()
+            return self._estimate(use, StoreVerb.WRITE, *looks)
+        heirs = (StoreVerb.GET,) if use.verb is StoreVerb.FIND_BY_KEY else ()
+        return self._estimate(use, use.verb, *heirs)
+
+    def _estimate(self, use: StoreUse, *verbs: StoreVerb) -> CallEstimate | None:
+        """What each of these takes on both objects; what is likely is that of the first, on leads."""
+        told = [
+            store.estimate(attrs.evolve(use, verb=verb)) for verb in verbs for store in (self._leads, self._contacts)
+        ]
+        known = [each for each in told if each is not None]
+        if len(known) < len(told):
+            return None
+        return CallEstimate(sum(each.most for each in known), known[0].likely)
 
     async def settle_jobs(self) -> None:
         await self._contacts.settle_jobs()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from crmsync.engine import RunBudget
 from crmsync.errors import BudgetExceededError, ConfigurationError, SchemaChangedError, UnavailableError
+from crmsync.models.calls import StoreUse, StoreVerb
 from crmsync.models.records import Operation, OperationKind, Outcome, OutcomeStatus, Record
 from crmsync.protocols.provider import ProviderContext
 from crmsync.providers.salesforce import SalesforceProvider, SalesforceProviderFactory
@@ -227,6 +228,30 @@ async def test_a_spent_budget_stops_the_write() -> None:
             await store.get([contact], fields=FIELDS)
         with pytest.raises(BudgetExceededError):
             await store.write(operations)
+
+
+@pytest.mark.parametrize("keys", [True, False])
+async def test_no_use_takes_more_calls_than_was_said(keys: bool) -> None:
+    org = SalesforceOrg(external_id_field=keys)
+    async with connected(org, contact_when=CUSTOMERS) as line:
+        store, number = await line.people(), 30
+        names = ["Customer" if each % 2 else "Other" for each in range(number)]
+        creates = [create(f"k{each}" if keys else None, LastName=name) for each, name in enumerate(names)]
+        await store.get([line.contact()], fields=FIELDS)
+
+        async def took(verb: StoreVerb, work: Awaitable[object], field: str = "") -> None:
+            told = store.estimate(StoreUse(verb, number, FIELDS, field))
+            before = line.budget.used
+            await work
+            assert told is not None
+            assert 0 < line.budget.used - before <= told.most
+
+        await took(StoreVerb.WRITE, store.write(creates))
+        ids = [row["Id"] for name in ("Lead", "Contact") for row in org.records(name)][:number]
+        await took(StoreVerb.GET, store.get(ids, fields=FIELDS))
+        await took(StoreVerb.FIND, store.find("Email", [f"{each}@example.com" for each in ids], fields=FIELDS), "Email")
+        if keys:
+            await took(StoreVerb.FIND_BY_KEY, store.find_by_key([f"k{each}" for each in range(number)], fields=FIELDS))
 
 
 async def test_of_a_person_who_is_both_the_contact_stands_first() -> None:
