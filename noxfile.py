@@ -112,6 +112,13 @@ def example(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST)
+def soak(session: nox.Session) -> None:
+    """Random histories for an hour, or as ``--minutes`` and ``--histories`` say; prints what it played."""
+    session.install("-e", ".[all]", *group("test"))
+    session.run("python", "-m", "tests.property.engine.soak", *session.posargs)
+
+
+@nox.session(python=OLDEST)
 def bench(session: nox.Session) -> None:
     """The benchmarks, one after the other; they print what they measured."""
     session.install("-e", ".[all]", *group("test"))

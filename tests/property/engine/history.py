@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from crmsync.models.records import Side
 from crmsync.protocols.repository import SyncRepository
 from crmsync.registry import STORAGE, Registry
-from tests.property.engine.incidents import Incident, Incidents
+from tests.property.engine.incidents import Incident, Incidents, Kind
 from tests.property.engine.judgement import judge
 from tests.property.engine.knowledge import LOCAL
 from tests.property.engine.people import People
@@ -21,6 +21,7 @@ from tests.property.engine.promises import Counts
 from tests.property.engine.rest import come_to_rest
 from tests.property.engine.sites import Conditions
 from tests.property.engine.stage import Stage
+from tests.property.engine.twins import Twin, compare
 
 Value = str | bool | int | None
 REPLAY = "CRMSYNC_REPLAY"
@@ -44,12 +45,13 @@ class Step(BaseModel):
 
 
 class History(BaseModel):
-    """Everything that a play depends on."""
+    """Everything that a play depends on. With a ``twin`` it is played twice, and both ends are compared."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     given: Conditions = Conditions()
     steps: tuple[Step, ...] = ()
+    twin: Twin | None = None
 
     def text(self) -> str:
         """One line of JSON, from which it can be read again."""
@@ -107,18 +109,52 @@ async def play(history: History, url: str, counts: Counts) -> Stage:
 
     :raises AssertionError: a promise is broken; the message tells the whole story, and how to play it again.
     """
+    counts.histories += 1
+    stories: list[list[str]] = []
+    try:
+        stage = await _play_once(_first(history), url, counts, stories)
+        if history.twin is not None:
+            compare(history.twin, stage, await _play_once(_second(history), "memory://", counts, stories))
+    except AssertionError as broken:
+        told = [line for story in stories for line in ("", *story)][1:]
+        raise AssertionError("\n  ".join([f"{broken}", *told, *_again(history)])) from None
+    return stage
+
+
+async def _play_once(history: History, url: str, counts: Counts, stories: list[list[str]]) -> Stage:
     async with open_storage(url) as repository:
         stage = Stage(history.given, repository, counts)
-        counts.histories += 1
-        try:
-            await stage.begin()
-            for step in history.steps:
-                await take(stage, step)
-            await come_to_rest(stage)
-            await judge(stage)
-        except AssertionError as broken:
-            raise AssertionError("\n  ".join([f"{broken}", *stage.story, *_again(history)])) from None
+        stories.append(stage.story)
+        await stage.begin()
+        for step in history.steps:
+            await take(stage, step)
+        await come_to_rest(stage)
+        await judge(stage)
         return stage
+
+
+def _first(history: History) -> History:
+    """The history as it is; for a twin the incidents come last, or not at all."""
+    if history.twin is None:
+        return history
+    struck = tuple(step for step in history.steps if step.incident and step.incident.kind is not Kind.EDIT)
+    calm = _without_incidents(history.steps)
+    return history.model_copy(update={"steps": (*calm, *struck) if history.twin is Twin.CALM else calm})
+
+
+def _second(history: History) -> History:
+    first = _first(history)
+    given: dict[str, object] = {}
+    if history.twin is Twin.REORDERED:
+        given = {"page": 1 if first.given.page is None else None, "backwards": not first.given.backwards}
+    elif history.twin is Twin.DOUBLED:
+        given = {"doubled": not first.given.doubled}
+    conditions = first.given.model_copy(update=given)
+    return first.model_copy(update={"given": conditions, "steps": _without_incidents(first.steps)})
+
+
+def _without_incidents(steps: Iterable[Step]) -> tuple[Step, ...]:
+    return tuple(step.model_copy(update={"incident": None}) for step in steps)
 
 
 def read_history(given: str) -> History:

@@ -48,7 +48,7 @@ def _judge_deletions(stage: Stage) -> None:
         if person in stage.people.merged or sum(d.person == person for d in stage.people.deletions) > 1:
             continue
         for edit in stage.people.knowledge.edits:
-            unseen = edit.number in deletion.unseen or edit.number > deletion.number
+            unseen = edit.number in deletion.unseen or edit.number >= deletion.number
             if edit.person == person and edit.site != site and edit.field in SCALARS and edit.value and unseen:
                 spared = bool(stage.sites.records_of(edit.site, person))
                 told = f"p{person}.{edit.field} was set to {edit.value} at {edit.site}, unseen by who deleted at {site}"

@@ -17,6 +17,7 @@ from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES
 from tests.property.engine.promises import Counts
 from tests.property.engine.shrinking import smallest
 from tests.property.engine.sites import LOSSES, SCALARS, Conditions
+from tests.property.engine.twins import Twin
 
 PEOPLE = 3
 STEPS = 25
@@ -74,15 +75,17 @@ class EngineMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.given = Conditions()
+        self.twin: Twin | None = None
         self.steps: list[Step] = []
 
     def _note(self, do: str, **given: object) -> None:
         self.steps.append(Step.model_validate({"do": do, **given}))
 
-    @initialize(given=conditions)
-    def begin(self, given: Conditions) -> None:
-        """Each history has its own kind of sites and mapping."""
+    @initialize(given=conditions, twin=st.sampled_from([None, None, None, *Twin]))
+    def begin(self, given: Conditions, twin: Twin | None) -> None:
+        """Each history has its own kind of sites and mapping; half of them are played twice, to be compared."""
         self.given = given
+        self.twin = twin
 
     @rule(site=sites, person=people, word=words)
     def enter(self, site: str, person: int, word: str | None) -> None:
@@ -173,7 +176,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Play."""
-        history = History(given=self.given, steps=tuple(self.steps))
+        history = History(given=self.given, steps=tuple(self.steps), twin=self.twin)
         self.last[:] = [history]
         run_play(history, type(self).storage(), self.counts, backend=self.backend)
 

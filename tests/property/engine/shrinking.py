@@ -35,6 +35,8 @@ def _smaller(history: History) -> Iterator[History]:
         for start in range(0, len(steps), size):
             yield history.model_copy(update={"steps": (*steps[:start], *steps[start + size :])})
         size //= 2
+    if history.twin is not None:
+        yield history.model_copy(update={"twin": None})
     usual = Conditions()
     for name in history.given.model_fields_set:
         if getattr(history.given, name) != getattr(usual, name):

@@ -1,0 +1,300 @@
+"""Engines broken on purpose, each with a fault that users of another system reported: the machine has to notice.
+
+A mutant is a change of the source's text. What is to be replaced must stand there exactly once: whoever changes the
+engine is told which mutant to write anew. ``histories/`` holds for each the smallest history that shows it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import attrs
+
+import crmsync
+
+HISTORIES = Path(__file__).with_name("histories")
+
+
+@attrs.frozen
+class Patch:
+    """One replacement in one module of the package."""
+
+    module: str
+    old: str
+    new: str
+
+
+@attrs.frozen
+class Mutant:
+    """A broken engine. ``fault`` says what it does, and which system is known for it."""
+
+    name: str
+    fault: str
+    patches: tuple[Patch, ...]
+
+    @property
+    def history(self) -> Path:
+        """Where the smallest history is kept that shows the fault."""
+        return HISTORIES / f"{self.name}.json"
+
+
+class StaleMutantError(Exception):
+    """The source has changed so that a mutant no longer fits it."""
+
+
+def source() -> Path:
+    """The package under test."""
+    return Path(crmsync.__file__).parent
+
+
+def broken_copy(mutant: Mutant | None, folder: Path) -> Path:
+    """Copy the package into ``folder`` with a mutant's faults, or as it is; answers what to put on the path.
+
+    :raises StaleMutantError: a text that is to be replaced is not there exactly once.
+    """
+    tree = folder / (mutant.name if mutant else "unmutated")
+    # Compiled files are copied with their sources' times: only what is changed is compiled again.
+    shutil.copytree(source(), tree / "crmsync")
+    for patch in mutant.patches if mutant else ():
+        path = tree / "crmsync" / patch.module
+        text = path.read_text(encoding="utf-8")
+        found = text.count(patch.old)
+        if found != 1:
+            msg = f"mutant {mutant.name if mutant else ''}: {patch.module} has {found} times: {patch.old!r}"
+            raise StaleMutantError(msg)
+        path.write_text(text.replace(patch.old, patch.new), encoding="utf-8")
+    return tree
+
+
+def _mutant(name: str, fault: str, *patches: tuple[str, str, str]) -> Mutant:
+    return Mutant(name, fault, tuple(Patch(*patch) for patch in patches))
+
+
+_SAME = "    return link.mapping_version == ctx.rule.version and ctx.merger.unchanged("
+
+MUTANTS = (
+    _mutant(
+        "shadow-moved-before-acknowledgement",
+        "a failed row is never sent again, because its fingerprint was stored before delivery (Multiwoven 923)",
+        ("diff/settle.py", "return not (decision.hold or failed_local or failed_remote)", "return not decision.hold"),
+    ),
+    _mutant(
+        "cursor-as-maximum",
+        "pages go on after the greatest time: more equal ones are lost (Supaglue 532, Airbyte 17148)",
+        (
+            "testing/memory_records.py",
+            "after = (versions[-1].modified_at, versions[-1].id) if versions and has_more else None",
+            'after = (versions[-1].modified_at, "~") if versions and has_more else None',
+        ),
+    ),
+    _mutant(
+        "no-look-back",
+        "what becomes visible late is missed (Airbyte 27146)",
+        ("testing/memory_records.py", "self._stamp(now - self._limits.look_back)", "self._stamp(now)"),
+    ),
+    _mutant(
+        "no-journal",
+        "a write whose acknowledgement was lost is taken for somebody's edit (OCA connector 522)",
+        ("engine/batch.py", "    await journal(ctx, works)\n", ""),
+    ),
+    _mutant(
+        "echo-guard-by-time",
+        "what was changed a moment ago is taken for our own write (process-wide guards; MinnPost)",
+        (
+            "engine/intake.py",
+            _SAME,
+            "    if record.modified_at and (ctx.clock.now() - record.modified_at).total_seconds() < 30:\n"
+            "        return True\n" + _SAME,
+        ),
+    ),
+    _mutant(
+        "first-of-several-candidates",
+        "two records have this e-mail, and one of them is picked (HubSpot, Pardot)",
+        ("engine/matching.py", "if twins or len(others) > 1:", "if twins:"),
+    ),
+    _mutant(
+        "same-person-twice",
+        "the same person twice in one batch makes two remote records (Mautic 13435)",
+        (
+            "engine/matching.py",
+            "twins = [r for r in found.twins.get(email, []) if r.id != record.id]",
+            "twins: list[Record] = []",
+        ),
+    ),
+    _mutant(
+        "one-shared-shadow",
+        "both sides are compared with what we sent, not with what each stored (Grouparoo; one base for both sides)",
+        (
+            "diff/settle.py",
+            "merger.field_digest(rule, Side.REMOTE, values[1], as_set=as_set),",
+            "merger.field_digest(rule, Side.REMOTE, rule.to_remote(values[0]).value, as_set=as_set),",
+        ),
+    ),
+    _mutant(
+        "missing-is-cleared",
+        "a field that the side did not return is taken for a blank, and wiped (Mautic 11251)",
+        (
+            "diff/merge.py",
+            "        if ours is MISSING or theirs is MISSING:\n            return None\n        if merges",
+            (
+                "        ours, theirs = (None if value is MISSING else value for value in (ours, theirs))\n"
+                "        if merges"
+            ),
+        ),
+    ),
+    _mutant(
+        "delete-by-absence",
+        "what an incomplete scan did not show looks deleted (Nango)",
+        ("engine/run.py", "if self._complete and ctx.had_links:", "if ctx.had_links:"),
+        ("engine/deletes.py", "            if record_id not in present:\n", "            if record_id:\n"),
+    ),
+    _mutant(
+        "rejects-forgotten",
+        "a refused record is not tried again until its source changes (Multiwoven 923)",
+        ("engine/run.py", "    await retry_unfinished(ctx, matcher)\n", ""),
+    ),
+    _mutant(
+        "whole-record-newest-wins",
+        "of two edits of different fields the older is lost (one hash for each record)",
+        (
+            "diff/merge.py",
+            "return self._flow(cell, Side.LOCAL if cell.local_changed else Side.REMOTE)",
+            (
+                "newer = local.modified_at and remote.modified_at and local.modified_at > remote.modified_at\n"
+                "        return self._flow(cell, Side.LOCAL if newer else Side.REMOTE)"
+            ),
+        ),
+    ),
+    _mutant(
+        "newest-opts-in",
+        "an opt-out is overwritten by whoever wrote later (Mailchimp for Salesforce)",
+        (
+            "diff/policies.py",
+            (
+                "    if rule.policy is ConflictPolicy.MOST_RESTRICTIVE:\n"
+                "        return Verdict(_most_restrictive(meeting))\n"
+            ),
+            "",
+        ),
+    ),
+    _mutant(
+        "blind-retry-of-a-create",
+        "a create whose answer was lost is sent again (aiosalesforce)",
+        (
+            "engine/writing.py",
+            "            answered = await store.write(batch)\n",
+            (
+                "            try:\n"
+                "                answered = await store.write(batch)\n"
+                "            except TransientError:\n"
+                "                answered = await store.write(batch)\n"
+            ),
+        ),
+    ),
+    _mutant(
+        "set-written-whole",
+        "the list of tags of one side replaces the other's (common: a multi-select is written as one value)",
+        (
+            "diff/sets.py",
+            "    if enforcement is Enforcement.MIRROR and reverse is Enforcement.OFF:",
+            "    if change:",
+        ),
+    ),
+    _mutant(
+        "cursor-before-acknowledgement",
+        "the position is stored when the page is read; a crash loses the page (OCA connector-salesforce)",
+        (
+            "engine/batch.py",
+            "    await journal(ctx, works)\n",
+            "    await ctx.acknowledge(Acknowledgement(cursors=cursors))\n    await journal(ctx, works)\n",
+        ),
+    ),
+    _mutant(
+        "one-success-for-all",
+        "a batch with one success counts as success for all (Multiwoven)",
+        (
+            "engine/writing.py",
+            "        due[op_id].outcomes[side] = outcome\n",
+            (
+                "        fine = next((o for o in outcomes.values() if o.ok), None)\n"
+                "        if fine is not None and not outcome.ok:\n"
+                "            outcome = Outcome(op_id, fine.status, due[op_id].operations[side].id)\n"
+                "        due[op_id].outcomes[side] = outcome\n"
+            ),
+        ),
+    ),
+    _mutant(
+        "what-one-crm-says-stays-there",
+        "a change pulled from one CRM is never sent to the other (Mautic)",
+        (
+            "engine/intake.py",
+            _SAME,
+            "    if side is Side.LOCAL and record.modified_by_self:\n        return True\n" + _SAME,
+        ),
+    ),
+    _mutant(
+        "cleared-does-not-flow",
+        "a cleared field does not propagate (Mautic 6141)",
+        (
+            "diff/merge.py",
+            (
+                "        if writes_over(rule, target, cell.normal(target)):\n"
+                "            return self._write(cell, source)\n"
+            ),
+            (
+                "        if writes_over(rule, target, cell.normal(target)) and not is_blank(cell.normal(source)):\n"
+                "            return self._write(cell, source)\n"
+            ),
+        ),
+    ),
+    _mutant(
+        "deleted-comes-back",
+        "a contact deleted locally is created again by the next sync (Mautic 8904)",
+        (
+            "engine/intake.py",
+            "        elif link.status in _ASIDE:\n",
+            (
+                "        elif link.status in _ASIDE and not shadow_of(link, side.other):\n"
+                "            strangers.append(record)\n"
+                "        elif link.status in _ASIDE:\n"
+            ),
+        ),
+    ),
+    _mutant(
+        "first-delete-decides-for-all",
+        "the first record's delete decision is applied to the whole batch (Grouparoo)",
+        (
+            "engine/deletes.py",
+            "action = decide_delete(ctx.merger, policy, deleted, survivor, shadow).action",
+            (
+                "action = decide_delete(ctx.merger, policy, deleted, survivor, shadow).action\n"
+                "        action = farewells[0].action if farewells else action"
+            ),
+        ),
+    ),
+    _mutant(
+        "rate-limit-is-the-end",
+        "a read that was refused is reported as a finished sync (Airbyte source-salesforce)",
+        (
+            "engine/reading.py",
+            "                    if isinstance(page, CRMError):\n                        raise page\n",
+            "                    if isinstance(page, CRMError):\n                        return\n",
+        ),
+    ),
+    _mutant(
+        "loser-sent-back",
+        "in a conflict the loser's value is written over the winner's side: the sides swap (Mautic)",
+        (
+            "diff/merge.py",
+            "        decision = self._write(cell, winner)\n",
+            (
+                "        decision = self._write(cell, winner)\n"
+                "        loser = self._write(cell, winner.other)\n"
+                "        swap = {'local_write': loser.local_write, 'remote_write': loser.remote_write}\n"
+                "        del swap[f'{winner.other}_write']\n"
+                "        decision = attrs.evolve(decision, **swap)\n"
+            ),
+        ),
+    ),
+)

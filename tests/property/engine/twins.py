@@ -1,0 +1,49 @@
+"""Two plays of one history that must end alike: with and without what should make no difference."""
+
+from __future__ import annotations
+
+import enum
+
+from tests.property.engine.knowledge import SITES
+from tests.property.engine.promises import Promise
+from tests.property.engine.sites import address, name_at
+from tests.property.engine.stage import Stage
+
+
+class Twin(enum.StrEnum):
+    """What the second play leaves out, or does another way."""
+
+    CALM = "calm"
+    """All incidents of the first play strike after people's last deed; in the second none does."""
+    REORDERED = "reordered"
+    """No incidents; other pages, each last record first."""
+    DOUBLED = "doubled"
+    """No incidents; each record is delivered twice."""
+
+
+_PROMISES = {
+    Twin.CALM: Promise.CRASH_SAFE,
+    Twin.REORDERED: Promise.ORDER_FREE,
+    Twin.DOUBLED: Promise.DELIVERY_FREE,
+}
+
+
+def compare(twin: Twin, first: Stage, second: Stage) -> None:
+    """Both stages hold the same of every person of whom nobody merged, doubled or deleted a record."""
+    everybody = {edit.person for edit in first.people.knowledge.edits}
+    for person in sorted(everybody - first.people.odd - second.people.odd):
+        one, other = (_held(stage, person) for stage in (first, second))
+        told = f"p{person} ends as {one}; the {twin} history ends with {other}"
+        first.hold(_PROMISES[twin], one == other, told)
+
+
+def _held(stage: Stage, person: int) -> dict[str, list[dict[str, object]]]:
+    email = address(person)
+    return {
+        site: [
+            {name: frozenset(value) if isinstance(value, tuple) else value for name, value in fields.items() if value}
+            for fields in stage.sites.snapshot()[site].values()
+            if fields.get(name_at(site, "email")) == email
+        ]
+        for site in SITES
+    }
