@@ -18,7 +18,7 @@ from crmsync.diff.echoes import is_lossy_image
 from crmsync.diff.merge import merges_elements
 from crmsync.diff.policies import is_blank
 from crmsync.engine.context import RunContext, id_of, shadow_of
-from crmsync.models.records import MISSING, Record, Side
+from crmsync.models.records import MISSING, OperationKind, Record, Side
 from crmsync.models.state import Acknowledgement, Conflict, JournalEntry, Link, LinkStatus
 
 _UNLIKE_ANY = bytes(8)
@@ -39,6 +39,9 @@ async def recover(ctx: RunContext) -> None:
     for entry in entries:
         local, remote = locals_.get(entry.markmail_id), remotes.get(entry.markmail_id)
         if local is None or remote is None:
+            bereft = _bereft(ctx, entry, links.get(entry.markmail_id), local, remote)
+            if bereft is not None:
+                recovered[entry.markmail_id] = bereft
             continue
         known = recovered.get(entry.markmail_id) or links.get(entry.markmail_id)
         link = known or ctx.new_link(entry.markmail_id, remote.id, entry.target.other)
@@ -89,6 +92,33 @@ async def _created_by_us(ctx: RunContext, markmail_ids: Sequence[str]) -> dict[s
         for email, records in candidates.items()
         if email in emails and len(records) == 1 and records[0].modified_by_self and records[0].id not in linked
     }
+
+
+def _bereft(
+    ctx: RunContext, entry: JournalEntry, known: Link | None, local: Record | None, remote: Record | None
+) -> Link | None:
+    """The link of a record that we created and whose source was deleted since; None if this is no such case.
+
+    Without it the created record would look new, and bring back what was deleted. The deletion is met later, as of any
+    linked pair. What was sent stands in the survivor's shadow, so that an edit of it still beats the delete.
+    """
+    written = remote if entry.target is Side.REMOTE else local
+    linked = known is not None and (known.local_shadow or known.remote_shadow)
+    crm_id = remote.id if remote is not None else entry.crm_id
+    if entry.kind is not OperationKind.CREATE or written is None or linked or crm_id is None:
+        return None
+    tags = field_tags(rule_key(rule) for rule in ctx.rule.rules)
+    sent: dict[int, FieldDigest] = {
+        tags[rule_key(rule)]: digest
+        for rule in ctx.rule.rules
+        if (digest := entry.sent.get(rule.remote if entry.target is Side.REMOTE else rule.local)) is not None
+    }
+    shadows = {entry.target: Shadow(fields=sent).encode(), entry.target.other: Shadow().encode()}
+    link = ctx.new_link(entry.markmail_id, crm_id, entry.target.other)
+    # Tried again in this run, although the side that deleted it may have told so long ago.
+    return attrs.evolve(
+        link, status=LinkStatus.REJECTED, local_shadow=shadows[Side.LOCAL], remote_shadow=shadows[Side.REMOTE]
+    )
 
 
 def _recovered(

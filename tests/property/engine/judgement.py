@@ -42,7 +42,9 @@ def _judge_deletions(stage: Stage) -> None:
     for deletion in stage.people.deletions:
         site, person = deletion.site, deletion.person
         again = any(edit.number >= deletion.number for edit in stage.people.knowledge.of(person, ""))
-        if deletion.entered and not again:
+        # Without a key nobody can tell that a record of the CRM was made for one that is gone, if the link was lost.
+        lost = stage.disturbed and site == LOCAL and not stage.conditions.external_key
+        if deletion.entered and not again and not lost:
             gone = not stage.sites.records_of(site, person)
             stage.hold(Promise.DELETES, gone, f"p{person} was deleted at {site} and came back")
         if person in stage.people.merged or sum(d.person == person for d in stage.people.deletions) > 1:

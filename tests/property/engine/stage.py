@@ -55,6 +55,7 @@ class Stage:
         self.mapped = MappingState(conditions.narrow)
         self.calls = conditions.calls
         self.guard: int | None = conditions.guard
+        self.disturbed = False
         self.story = self.people.story
         self.story.append(f"given {conditions.model_dump_json(exclude_defaults=True)}")
 
@@ -166,6 +167,7 @@ class Stage:
         ]
 
     def _count(self, incidents: Incidents) -> None:
+        self.disturbed |= bool(incidents.struck)
         self.counts.runs += 1
         self.counts.points += incidents.reached.total()
         if incidents.struck and incidents.planned is not None:

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from crmsync.models.integrations import Integration
-from crmsync.models.mappings import ConflictPolicy, ObjectMapping, two_way
+from crmsync.models.mappings import ConflictPolicy, DeletePolicy, ObjectMapping, two_way
 from crmsync.models.records import Side
 from crmsync.models.schema import FieldType
 from crmsync.testing.faults import Crash, Fault, FaultyStore, When
@@ -84,3 +84,26 @@ async def test_a_value_that_another_integration_wrote_after_the_crash_reaches_th
         names = [w.remote.snapshot()[record]["Name"] for w in (acme, beta) for record in w.remote.snapshot()]
         assert names == ["Ann of Beta", "Ann of Beta"]
         assert [c.field for c in await acme.repository.list_conflicts("acme")] == ["name"]
+
+
+@pytest.mark.parametrize("born", list(Side))
+@pytest.mark.parametrize("policy", [DeletePolicy.IGNORE, DeletePolicy.PROPAGATE])
+async def test_a_record_deleted_after_a_crash_kept_its_first_link_from_being_stored_stays_deleted(
+    born: Side, policy: DeletePolicy
+) -> None:
+    """Its copy on the other side is ours: it must not look like somebody's new record."""
+    mapping = CONTACT.model_copy(update={"delete_in_crm": policy, "delete_in_local": policy})
+    async with world(mapping) as w:
+        source, target = (w.local, w.remote) if born is Side.LOCAL else (w.remote, w.local)
+        entered = source.add({"email" if born is Side.LOCAL else "Email": "ann@example.org"})
+        w.through[born.other] = FaultyStore(target, [Fault(Crash(), method="write", when=When.AFTER)])
+        with pytest.raises(Crash):
+            await w.sync()
+        w.through.clear()
+        w.clock.tick(120)
+        source.remove(entered)
+        w.clock.tick(1200)
+        for _ in range(2):
+            await w.sync()
+        assert source.snapshot() == {}
+        assert len(target.snapshot()) == (1 if policy is DeletePolicy.IGNORE else 0)
