@@ -137,9 +137,11 @@ def _first(history: History) -> History:
     """The history as it is; for a twin the incidents come last, or not at all."""
     if history.twin is None:
         return history
-    struck = tuple(step for step in history.steps if step.incident and step.incident.kind is not Kind.EDIT)
-    calm = _without_incidents(history.steps)
-    return history.model_copy(update={"steps": (*calm, *struck) if history.twin is Twin.CALM else calm})
+    if history.twin is not Twin.CALM:
+        return history.model_copy(update={"steps": _without_incidents(history.steps)})
+    struck = [step for step in history.steps if step.incident and step.incident.kind is not Kind.EDIT]
+    before = _without_incidents(step for step in history.steps if step not in struck)
+    return history.model_copy(update={"steps": (*before, *struck)})
 
 
 def _second(history: History) -> History:

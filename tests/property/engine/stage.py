@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,7 +44,7 @@ class MappingState:
 
 
 class Stage:
-    """A history, as it is played."""
+    """A history, as it is played. ``reached`` has the points of each run."""
 
     def __init__(self, conditions: Conditions, repository: SyncRepository, counts: Counts) -> None:
         self.conditions = conditions
@@ -56,6 +57,7 @@ class Stage:
         self.calls = conditions.calls
         self.guard: int | None = conditions.guard
         self.disturbed = False
+        self.reached: list[Counter[str]] = []
         self.story = self.people.story
         self.story.append(f"given {conditions.model_dump_json(exclude_defaults=True)}")
 
@@ -167,6 +169,7 @@ class Stage:
         ]
 
     def _count(self, incidents: Incidents) -> None:
+        self.reached.append(incidents.reached)
         self.disturbed |= bool(incidents.struck)
         self.counts.runs += 1
         self.counts.points += incidents.reached.total()
