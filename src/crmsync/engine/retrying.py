@@ -47,8 +47,10 @@ async def retry_only(ctx: RunContext, markmail_ids: Sequence[str] | None) -> Non
 
 async def _retry_rejects(ctx: RunContext, matcher: Matcher) -> None:
     after = ""
+    # What a side takes in one go is handed over in one go: there the order of the ids may be any.
+    batch = max(BATCH, *(ctx.store(side).limits.write_batch for side in Side))
     while links := await ctx.repository.scan_links(
-        ctx.integration_id, ctx.entity_type, statuses=RETRIED, after=after, limit=BATCH
+        ctx.integration_id, ctx.entity_type, statuses=RETRIED, after=after, limit=batch
     ):
         after = links[-1].markmail_id
         await retry(ctx, matcher, [link for link in links if link.markmail_id not in ctx.tried])

@@ -16,6 +16,7 @@ from crmsync.protocols.signing_in import PendingSignIn, SignedIn, SignInMethod
 try:
     import httpx2
 
+    from crmsync.providers import activity_records
     from crmsync.providers.salesforce import signing_in
     from crmsync.providers.salesforce.auth import TokenEndpoint
     from crmsync.providers.salesforce.authorizing import authorizer
@@ -53,6 +54,7 @@ class SalesforceProviderFactory:
             "Campaign": mappings.CAMPAIGN,
             "CampaignMember": mappings.CAMPAIGN_MEMBER,
             "CampaignMemberStatus": mappings.CAMPAIGN_MEMBER_STATUS,
+            activity_records.EMAIL_ACTIVITY: activity_records.MAPPING,
         }
 
     @asynccontextmanager

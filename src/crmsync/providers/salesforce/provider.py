@@ -16,6 +16,7 @@ from crmsync.models.mappings import ObjectMapping
 from crmsync.models.records import Record
 from crmsync.models.results import BulkSyncResult, ConnectionReport, CRMFeature, CRMSyncResult
 from crmsync.protocols.records import RecordStore
+from crmsync.providers.activity_records import EMAIL_ACTIVITY
 from crmsync.providers.contact_verbs import ContactVerbs
 from crmsync.providers.salesforce import retrieving
 from crmsync.providers.salesforce.accounts.directory import Accounts, described, open_accounts, with_company
@@ -24,6 +25,7 @@ from crmsync.providers.salesforce.accounts.names import COMPANY
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.loading.by_job import JobLoad
 from crmsync.providers.salesforce.objects.activity import ActivityLog
+from crmsync.providers.salesforce.objects.activity_records import SalesforceActivityRecords
 from crmsync.providers.salesforce.objects.campaigns import CampaignFields, find_campaign, save_campaign
 from crmsync.providers.salesforce.objects.mappings import fields_of
 from crmsync.providers.salesforce.objects.membership import ListMembership
@@ -97,12 +99,15 @@ class SalesforceProvider(ContactVerbs):
         return ObjectMapping(fields=fields_of(settings.people, settings.lead_company, contact_company))
 
     async def records(self, object_name: str) -> RecordStore:
-        """Open the record store of an sObject, by its exact API name, or that of people, by the name ``Person``.
+        """Open the record store of an sObject, by its exact API name, that of people, by the name ``Person``, or that
+        of e-mail events, by the name ``EmailActivity``.
 
         :raises AccessDeniedError: the settings ``accounts`` or ``campaigns.tags`` need what is hidden from the user.
-        :raises ConfigurationError: the settings say that people are contacts alone, or leads alone, or a campaign of
-            ``campaigns.tags`` is not there.
+        :raises ConfigurationError: the settings say that people are contacts alone, or leads alone, or that events are
+            left out, or a campaign of ``campaigns.tags`` is not there.
         """
+        if object_name == EMAIL_ACTIVITY:
+            return SalesforceActivityRecords(self._client, self._activity_log())
         store = await self._people() if object_name == PERSON else await self._records(object_name)
         if object_name not in TAGGED or not self._client.settings.campaigns.tags:
             return store
@@ -206,11 +211,7 @@ class SalesforceProvider(ContactVerbs):
 
         :raises ConfigurationError: the setting is ``off``.
         """
-        settings = self._client.settings
-        if settings.activity is ActivityMode.OFF:
-            raise ConfigurationError("the setting activity = off leaves e-mail activity out; see supports_feature()")
-        log = ActivityLog(self._client, self._records, settings.activity, settings.activity_id_field)
-        return await log.record(activities)
+        return await self._activity_log().record(activities)
 
     async def sync_list_membership(self, members: CRMList, *, remove_others: bool = False) -> BulkSyncResult:
         """Make the contacts (else leads) with these e-mails members of the campaign with this id or exact name.
@@ -219,6 +220,12 @@ class SalesforceProvider(ContactVerbs):
         """
         lists = ListMembership(self._client, self._records, self._client.settings.campaigns.member_status)
         return await lists.save(members, remove_others=remove_others)
+
+    def _activity_log(self) -> ActivityLog:
+        settings = self._client.settings
+        if settings.activity is ActivityMode.OFF:
+            raise ConfigurationError("the setting activity = off leaves e-mail activity out; see supports_feature()")
+        return ActivityLog(self._client, self._records, settings.activity, settings.activity_id_field)
 
     async def _describe(self, object_name: str) -> SObject:
         """The object's describe, read once a connection.
