@@ -2,33 +2,45 @@
 
 A shadow is a byte string::
 
-    1 byte   format, 0x01
-    16 bytes side hash: keyed BLAKE2b over all fields; lets an unchanged record be dropped before any field is
-             looked at. Zeros mean "do not drop the next reading".
-    then for each field, in order of its tag:
-    3 bytes  tag: the field's name digested, the top bit set for a set-valued field
-    8 bytes  keyed BLAKE2b of the value; for a set-valued field instead 2 bytes count and 8 bytes for each element
+    1 byte   format: 0x02, or 0x03 if some field is held back (parked, rejected): its digest is older than the reading
+    8 bytes  reading: keyed BLAKE2b over all mapped values as they were read, before any normal form; lets a record that
+             is read as it was last time be dropped before any field is looked at. Zeros equal no reading.
+    2 bytes  how many single-valued fields follow
+    then for each of them, in order of its tag:
+    3 bytes  tag: the field's name digested
+    6 bytes  keyed BLAKE2b of the value in normal form
+    then for each set-valued field 3 bytes tag, 2 bytes count, and 6 bytes for each element, in order of their digests
 
-The key belongs to one integration, so equal values cannot be found across tenants, nor guessed without the key.
+An edit goes unseen if its digest is that of the value before: one in 281 trillion. The key belongs to one integration,
+so equal values cannot be found across tenants, nor guessed without the key.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import marshal
+import struct
 from collections.abc import Iterable, Mapping
 from decimal import Context, Decimal
-from typing import Final
+from functools import lru_cache
+from itertools import chain
+from types import MappingProxyType
+from typing import Any, Final, cast
 
 import attrs
 
-_FORMAT: Final = b"\x01"
-_NO_HASH: Final = bytes(16)
-_SET_BIT: Final = 0x800000
-_TAG_MASK: Final = 0x7FFFFF
+_SETTLED: Final = b"\x02"
+_HELD: Final = b"\x03"
+_NO_READING: Final = bytes(8)
+_SIZE: Final = 6
+_READING: Final = slice(1, 9)
+_HEAD: Final = 11
+_PAIR: Final = struct.Struct("3s6s")
+_TAGS: Final = 1 << 24
 
 FieldDigest = bytes | frozenset[bytes]
-"""8 bytes of a scalar, or one 8-byte digest for each element of a set."""
+"""6 bytes of a scalar, or one 6-byte digest for each element of a set."""
 
 
 def canonical(value: object) -> bytes:
@@ -75,44 +87,43 @@ def _joined(parts: Iterable[bytes]) -> bytes:
 
 @attrs.frozen(slots=True)
 class Shadow:
-    """A decoded shadow: digests by tag. A tag that is absent means that the field was never acknowledged."""
+    """A decoded shadow: digests by tag. A tag that is absent means that the field was never acknowledged.
 
-    side_hash: bytes = _NO_HASH
-    fields: Mapping[int, FieldDigest] = attrs.field(factory=dict)
+    ``settled`` False: a field is held back, so that an equal ``reading`` does not make every field unchanged.
+    """
+
+    reading: bytes = _NO_READING
+    fields: Mapping[bytes, FieldDigest] = attrs.field(factory=dict)
+    settled: bool = True
 
     def encode(self) -> bytes:
         """The byte string of the module's docstring."""
-        parts = [_FORMAT, self.side_hash]
-        for tag in sorted(self.fields):
-            digest = self.fields[tag]
-            if isinstance(digest, bytes):
-                parts += (tag.to_bytes(3, "big"), digest)
-            else:
-                head = (tag | _SET_BIT).to_bytes(3, "big") + len(digest).to_bytes(2, "big")
-                parts += (head, *sorted(digest))
+        single = [pair for pair in sorted(self.fields.items()) if isinstance(pair[1], bytes)]
+        parts = [_SETTLED if self.settled else _HELD, self.reading, len(single).to_bytes(2, "big")]
+        parts += chain.from_iterable(cast("list[tuple[bytes, bytes]]", single))
+        if len(single) < len(self.fields):
+            for tag in sorted(self.fields):
+                elements = self.fields[tag]
+                if not isinstance(elements, bytes):
+                    parts += (tag, len(elements).to_bytes(2, "big"), *sorted(elements))
         return b"".join(parts)
 
-    @classmethod
-    def decode(cls, blob: bytes) -> Shadow:
-        """Read a byte string; an empty one is a shadow that knows nothing."""
+    @staticmethod
+    @lru_cache(maxsize=256)
+    def decode(blob: bytes) -> Shadow:
+        """Read a byte string; an empty one is a shadow that knows nothing. A record's is read a few times in a row."""
         if not blob:
             return _EMPTY
-        if blob[:1] != _FORMAT:
+        if blob[:1] not in (_SETTLED, _HELD):
             msg = "a shadow has an unknown format; it was written by a newer crmsync"
             raise ValueError(msg)
-        fields: dict[int, FieldDigest] = {}
-        at, end = 17, len(blob)
-        while at < end:
-            tag = int.from_bytes(blob[at : at + 3], "big")
-            at += 3
-            if tag & _SET_BIT:
-                stop = at + 2 + 8 * int.from_bytes(blob[at : at + 2], "big")
-                fields[tag & _TAG_MASK] = frozenset(blob[i : i + 8] for i in range(at + 2, stop, 8))
-                at = stop
-            else:
-                fields[tag] = blob[at : at + 8]
-                at += 8
-        return cls(blob[1:17], fields)
+        at = _HEAD + _PAIR.size * int.from_bytes(blob[_HEAD - 2 : _HEAD], "big")
+        fields: dict[bytes, FieldDigest] = dict(_PAIR.iter_unpack(blob[_HEAD:at]))
+        while at < len(blob):
+            tag, first = blob[at : at + 3], at + 5
+            at = first + _SIZE * int.from_bytes(blob[at + 3 : first], "big")
+            fields[tag] = frozenset(blob[i : i + _SIZE] for i in range(first, at, _SIZE))
+        return Shadow(blob[_READING], MappingProxyType(fields), blob[:1] == _SETTLED)
 
 
 _EMPTY = Shadow()
@@ -121,21 +132,21 @@ BLANK_SHADOW: Final = _EMPTY.encode()
 """Of a linked record of which no field was ever acknowledged: its next merge is a first meeting."""
 
 
-def side_hash_of(blob: bytes) -> bytes:
-    """The side hash of an encoded shadow, without decoding the rest; zeros when there is none."""
-    return blob[1:17] if blob else _NO_HASH
+def reading_of(blob: bytes) -> bytes:
+    """The reading of an encoded shadow, without decoding the rest; zeros when there is none."""
+    return blob[_READING] if blob else _NO_READING
 
 
-def field_tags(names: Iterable[str]) -> dict[str, int]:
-    """A tag for each field name. Two names that collide take neighbouring tags, in order of name."""
-    tags: dict[str, int] = {}
+def field_tags(names: Iterable[str]) -> dict[str, bytes]:
+    """A tag of 3 bytes for each field name. Two names that collide take neighbouring tags, in order of name."""
+    tags: dict[str, bytes] = {}
     taken: set[int] = set()
     for name in sorted(set(names)):
-        tag = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=3).digest(), "big") & _TAG_MASK
+        tag = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=3).digest(), "big")
         while tag in taken:
-            tag = (tag + 1) & _TAG_MASK
+            tag = (tag + 1) % _TAGS
         taken.add(tag)
-        tags[name] = tag
+        tags[name] = tag.to_bytes(3, "big")
     return tags
 
 
@@ -144,14 +155,34 @@ class Digester:
     """Digests values under one integration's key (16 to 64 bytes)."""
 
     key: bytes = attrs.field(repr=False)
+    _keyed: hashlib._Hash = attrs.field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        # A copy of a keyed hash costs two thirds of a new one.
+        object.__setattr__(self, "_keyed", hashlib.blake2b(digest_size=8, key=self.key))
 
     def scalar(self, normal: object) -> bytes:
-        """8 bytes for a value in normal form."""
-        return hashlib.blake2b(canonical(normal), digest_size=8, key=self.key).digest()
+        """6 bytes for a value in normal form."""
+        keyed = self._keyed.copy()
+        keyed.update(canonical(normal))
+        return keyed.digest()[:_SIZE]
 
     def elements(self, normals: Iterable[object]) -> frozenset[bytes]:
-        """8 bytes for each element."""
+        """6 bytes for each element."""
         return frozenset(map(self.scalar, normals))
+
+    def reading(self, values: tuple[object, ...]) -> bytes:
+        """8 bytes for values as they were read; equal values of equal types have equal readings, on one Python version.
+
+        Where two readings of a value differ (another type, another order of a set), only time is lost.
+        """
+        keyed = self._keyed.copy()
+        try:
+            # Version 2 says nothing of how often an object is referred to.
+            keyed.update(marshal.dumps(cast("Any", values), 2))
+        except ValueError:
+            keyed.update(_joined(map(canonical, values)))
+        return keyed.digest()
 
     def side_hash(self, normals: Iterable[object]) -> bytes:
         """16 bytes for all mapped fields' normal forms, in the rules' order. Absent fields are given as MISSING."""

@@ -4,16 +4,18 @@ A flip is one of our writes: of a field of one side, from one value to another. 
 that side had no other in between, the side itself has gone back from our value to the one before: a trigger there, or a
 chain of rewriting through the other side. A person who edits a field again and again makes different flips.
 
-An encoded history is a row of flips, oldest first, each of 24 bytes::
+An encoded history is a row of flips, oldest first, each of 21 bytes::
 
-    3 bytes  the field's tag, the top bit set where the remote side was written
-    8 bytes  keyed digest of the value that was replaced
-    8 bytes  keyed digest of the value that was written
+    1 byte   the side that was written: 0x00 local, 0x01 remote
+    3 bytes  the field's tag
+    6 bytes  keyed digest of the value that was replaced
+    6 bytes  keyed digest of the value that was written
     5 bytes  when, in seconds since 1970
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -29,8 +31,9 @@ from crmsync.protocols.conversion import FieldRule
 WINDOW: Final = timedelta(days=7)
 """How long a flip is remembered."""
 
-_SIZE: Final = 24
-_REMOTE: Final = 0x800000
+_FLIP: Final = struct.Struct("c3s6s6s5s")
+_SIDES: Final = {b"\x00": Side.LOCAL, b"\x01": Side.REMOTE}
+_BYTES: Final = {side: byte for byte, side in _SIDES.items()}
 _KEPT: Final = 20
 """Flips that are remembered of one field."""
 
@@ -39,7 +42,7 @@ _KEPT: Final = 20
 class Flip:
     """One of our writes: field, side, digests of the value before and after. ``at`` is in seconds since 1970."""
 
-    tag: int
+    tag: bytes
     side: Side
     old: bytes
     new: bytes
@@ -53,23 +56,16 @@ class Flip:
 def encode(flips: Iterable[Flip]) -> bytes:
     """The byte string of the module's docstring."""
     return b"".join(
-        (flip.tag | (_REMOTE if flip.side is Side.REMOTE else 0)).to_bytes(3, "big")
-        + flip.old
-        + flip.new
-        + flip.at.to_bytes(5, "big")
-        for flip in flips
+        _FLIP.pack(_BYTES[flip.side], flip.tag, flip.old, flip.new, flip.at.to_bytes(5, "big")) for flip in flips
     )
 
 
 def decode(blob: bytes) -> list[Flip]:
     """Read a byte string."""
-    flips = []
-    for start in range(0, len(blob), _SIZE):
-        head = int.from_bytes(blob[start : start + 3], "big")
-        side = Side.REMOTE if head & _REMOTE else Side.LOCAL
-        at = int.from_bytes(blob[start + 19 : start + 24], "big")
-        flips.append(Flip(head & ~_REMOTE, side, blob[start + 3 : start + 11], blob[start + 11 : start + 19], at))
-    return flips
+    return [
+        Flip(tag, _SIDES[side], old, new, int.from_bytes(at, "big"))
+        for side, tag, old, new, at in _FLIP.iter_unpack(blob)
+    ]
 
 
 def turns(history: Sequence[Flip], due: Flip) -> int:
@@ -88,7 +84,7 @@ def remembered(history: Iterable[Flip], now: datetime) -> list[Flip]:
     """Those young enough, and of each field only the last ones."""
     since = int((now.astimezone(UTC) - WINDOW).timestamp())
     young = [flip for flip in history if flip.at >= since]
-    left: dict[int, int] = {}
+    left: dict[bytes, int] = {}
     kept = []
     for flip in reversed(young):
         left[flip.tag] = left.get(flip.tag, 0) + 1

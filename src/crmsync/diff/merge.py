@@ -6,13 +6,15 @@ edited, and edits of different fields on both sides both survive.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from operator import itemgetter
+from typing import cast
 
 import attrs
 
 from crmsync.diff.decisions import ConflictNote, FieldDecision, Merge, rejection, rule_key
-from crmsync.diff.digests import Digester, FieldDigest, Shadow, field_tags, side_hash_of, sync_hash
+from crmsync.diff.digests import Digester, FieldDigest, Shadow, field_tags, reading_of, sync_hash
 from crmsync.diff.echoes import is_lossy_image
 from crmsync.diff.policies import (
     FLOWS,
@@ -27,7 +29,7 @@ from crmsync.diff.policies import (
 from crmsync.diff.sets import Element, SetChange, local_elements, merge_sets, remote_elements
 from crmsync.models.mappings import OSCILLATION, ConflictPolicy, Enforcement
 from crmsync.models.problems import Problem
-from crmsync.models.records import MISSING, Record, Side
+from crmsync.models.records import MISSING, Fields, Record, Side
 from crmsync.protocols.conversion import Conversion, FieldRule, LossKind, RecordRule, elements_of
 
 Decided = Mapping[str, Verdict]
@@ -36,7 +38,7 @@ Decided = Mapping[str, Verdict]
 
 @attrs.frozen(slots=True)
 class _Cell:
-    """One field of one pair of records: both values, their normal forms, and whether each differs from its shadow."""
+    """One field of one pair of records: both values and their normal forms."""
 
     rule: FieldRule
     local: Record
@@ -45,9 +47,6 @@ class _Cell:
     remote_value: object
     local_normal: object
     remote_normal: object
-    known: bool
-    local_changed: bool
-    remote_changed: bool
 
     def value(self, side: Side) -> object:
         return self.local_value if side is Side.LOCAL else self.remote_value
@@ -89,6 +88,11 @@ class Merger:
         self.uncertainty = uncertainty
         tags = field_tags(rule_key(r) for r in rule.rules)
         self.tagged_rules = tuple((r, tags[rule_key(r)]) for r in rule.rules)
+        self.tags = frozenset(tags.values())
+        self._values = {
+            Side.LOCAL: _getter([r.local for r in rule.rules]),
+            Side.REMOTE: _getter([r.remote for r in rule.rules]),
+        }
 
     def side_hash(self, side: Side, record: Record) -> bytes:
         """The hash over all mapped fields of one side's record."""
@@ -99,13 +103,31 @@ class Merger:
             values = ((r.normal_remote, get(r.remote, MISSING)) for r, _ in self.tagged_rules)
         return self.digester.side_hash(v if v is MISSING else normal(v) for normal, v in values)
 
+    def reading(self, side: Side, fields: Fields) -> bytes:
+        """The reading of one side's values; see `crmsync.diff.digests`."""
+        return self.digester.reading(self._values[side](fields))
+
     def unchanged(self, side: Side, record: Record, shadow: bytes) -> bool:
         """Whether the record is as it was acknowledged; then there is nothing to look at."""
-        return self.side_hash(side, record) == side_hash_of(shadow)
+        if not shadow:
+            return False
+        return self.reading(side, record.fields) == reading_of(shadow) or self._holds(side, record, shadow)
+
+    def _holds(self, side: Side, record: Record, shadow: bytes) -> bool:
+        """Whether a shadow knows every value of a record, and knows it as it is."""
+        known = Shadow.decode(shadow).fields
+        for rule, tag in self.tagged_rules:
+            value = record.fields.get(rule.local if side is Side.LOCAL else rule.remote, MISSING)
+            if value is MISSING:
+                continue
+            old = known.get(tag)
+            if old is None or self.field_digest(rule, side, value, as_set=isinstance(old, frozenset)) != old:
+                return False
+        return bool(known)
 
     def lone_hash(self, side: Side, record: Record) -> str:
         """``last_sync_hash`` of a record that has no counterpart: what its own side holds."""
-        held = Shadow(self.side_hash(side, record)).encode()
+        held = self.side_hash(side, record)
         return sync_hash(held, b"") if side is Side.LOCAL else sync_hash(b"", held)
 
     def edited(self, side: Side, record: Record, shadow: bytes) -> bool:
@@ -144,20 +166,43 @@ class Merger:
         self, local: Record, remote: Record, local_shadow: bytes, remote_shadow: bytes, decided: Decided | None = None
     ) -> Merge:
         """The decisions on a pair of records. Empty shadows: a first meeting, which fills blanks."""
-        ours, theirs = Shadow.decode(local_shadow).fields, Shadow.decode(remote_shadow).fields
+        ours, theirs = Shadow.decode(local_shadow), Shadow.decode(remote_shadow)
+        local_same, remote_same = self._same(Side.LOCAL, local, ours), self._same(Side.REMOTE, remote, theirs)
+        digest, ours_of, theirs_of = self.digester.scalar, local.fields.get, remote.fields.get
         decisions: dict[str, FieldDecision] = {}
         for rule, tag in self.tagged_rules:
-            decision = self._field(rule, local, remote, ours.get(tag), theirs.get(tag), decided or {})
+            old_local, old_remote = ours.fields.get(tag), theirs.fields.get(tag)
+            our, their = ours_of(rule.local, MISSING), theirs_of(rule.remote, MISSING)
+            if our is MISSING or their is MISSING:
+                continue
+            if merges_elements(rule):
+                decision = self._set(rule, our, their, old_local, old_remote)
+            elif isinstance(old_local, bytes) and isinstance(old_remote, bytes):
+                # Most fields of most records end here: nothing is made before it is needed.
+                local_changed = not local_same and digest(rule.normal_local(our)) != old_local
+                remote_changed = not remote_same and digest(rule.normal_remote(their)) != old_remote
+                if not (local_changed or remote_changed):
+                    continue
+                changed = tuple(
+                    side for side, is_so in zip(Side, (local_changed, remote_changed), strict=True) if is_so
+                )
+                decision = self._changed(self._cell(rule, local, remote), changed, decided)
+            else:
+                decision = self._met(self._cell(rule, local, remote), decided)
             if decision is not None:
                 decisions[rule_key(rule)] = decision
         return Merge(local, remote, decisions, known=bool(local_shadow or remote_shadow))
+
+    def _same(self, side: Side, record: Record, shadow: Shadow) -> bool:
+        """Whether one side's record was read as it was when all its fields had come to rest."""
+        return shadow.settled and bool(shadow.fields) and self.reading(side, record.fields) == shadow.reading
 
     def resembles(self, rule: FieldRule, local: Record, remote: Record) -> bool:
         """Whether one side's value is what its store could have made of the other's."""
         ours, theirs = local.fields.get(rule.local, MISSING), remote.fields.get(rule.remote, MISSING)
         if ours is MISSING or theirs is MISSING:
             return False
-        cell = self._cell(rule, local, remote, ours, theirs, None, None)
+        cell = self._cell(rule, local, remote)
         return any(
             is_lossy_image(cell.renormal(target, cell.converted(target.other).value), cell.normal(target))
             for target in Side
@@ -168,62 +213,30 @@ class Merger:
         ours, theirs = local.fields.get(rule.local, MISSING), remote.fields.get(rule.remote, MISSING)
         if ours is MISSING or theirs is MISSING:
             return None
-        cell = self._cell(rule, local, remote, ours, theirs, None, None)
+        cell = self._cell(rule, local, remote)
         if cell.agrees():
             return FieldDecision(rule)
         if verdict.winner is None:
             return self._replace_both(cell, verdict.value)
         return self._overwrite(cell, verdict.winner, policy=OSCILLATION)
 
-    def _field(
-        self,
-        rule: FieldRule,
-        local: Record,
-        remote: Record,
-        old_local: FieldDigest | None,
-        old_remote: FieldDigest | None,
-        decided: Decided,
-    ) -> FieldDecision | None:
-        ours, theirs = local.fields.get(rule.local, MISSING), remote.fields.get(rule.remote, MISSING)
-        if ours is MISSING or theirs is MISSING:
-            return None
-        if merges_elements(rule):
-            return self._set(rule, ours, theirs, old_local, old_remote)
-        cell = self._cell(rule, local, remote, ours, theirs, old_local, old_remote)
-        if cell.known and not cell.local_changed and not cell.remote_changed:
-            return None
+    def _met(self, cell: _Cell, decided: Decided | None) -> FieldDecision:
+        """A field of which nothing was ever acknowledged."""
         if cell.agrees():
-            return FieldDecision(rule)
-        if not cell.known:
-            return self._first_meeting(cell, decided.get(rule.local))
-        if cell.local_changed and cell.remote_changed:
-            return self._conflict(cell, decided.get(rule.local))
-        return self._flow(cell, Side.LOCAL if cell.local_changed else Side.REMOTE)
+            return FieldDecision(cell.rule)
+        return self._first_meeting(cell, (decided or {}).get(cell.rule.local))
 
-    def _cell(
-        self,
-        rule: FieldRule,
-        local: Record,
-        remote: Record,
-        ours: object,
-        theirs: object,
-        old_local: FieldDigest | None,
-        old_remote: FieldDigest | None,
-    ) -> _Cell:
-        normal_ours, normal_theirs = rule.normal_local(ours), rule.normal_remote(theirs)
-        known = isinstance(old_local, bytes) and isinstance(old_remote, bytes)
-        return _Cell(
-            rule,
-            local,
-            remote,
-            ours,
-            theirs,
-            normal_ours,
-            normal_theirs,
-            known,
-            known and self.digester.scalar(normal_ours) != old_local,
-            known and self.digester.scalar(normal_theirs) != old_remote,
-        )
+    def _changed(self, cell: _Cell, changed: tuple[Side, ...], decided: Decided | None) -> FieldDecision:
+        """A field that these sides changed."""
+        if cell.agrees():
+            return FieldDecision(cell.rule)
+        if len(changed) > 1:
+            return self._conflict(cell, (decided or {}).get(cell.rule.local))
+        return self._flow(cell, changed[0])
+
+    def _cell(self, rule: FieldRule, local: Record, remote: Record) -> _Cell:
+        ours, theirs = local.fields[rule.local], remote.fields[rule.remote]
+        return _Cell(rule, local, remote, ours, theirs, rule.normal_local(ours), rule.normal_remote(theirs))
 
     def _flow(self, cell: _Cell, source: Side) -> FieldDecision:
         """Only ``source`` changed since the last sync."""
@@ -362,6 +375,25 @@ class Merger:
         added = [item for element in change.adds for item in split(element.converted.value)]
         join = rule.join_local if side is Side.LOCAL else rule.join_remote
         return join((*kept, *added))
+
+
+def _getter(names: Sequence[str]) -> Callable[[Fields], tuple[object, ...]]:
+    """Takes the values of these fields; those that are absent as MISSING."""
+
+    def some(fields: Fields) -> tuple[object, ...]:
+        return tuple(fields.get(name, MISSING) for name in names)
+
+    if len(names) < 2:  # noqa: PLR2004 (of one name an itemgetter gives no tuple)
+        return some
+    every = itemgetter(*names)
+
+    def all_or_some(fields: Fields) -> tuple[object, ...]:
+        try:
+            return cast("tuple[object, ...]", every(fields))
+        except KeyError:
+            return some(fields)
+
+    return all_or_some
 
 
 def merges_elements(rule: FieldRule) -> bool:

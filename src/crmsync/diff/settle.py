@@ -39,32 +39,47 @@ def settle(
     taken as they were when the merge saw them, so a foreign edit between reading and writing still looks new later.
     """
     old_local, old_remote = Shadow.decode(shadows[0]), Shadow.decode(shadows[1])
-    new_local: dict[int, FieldDigest] = {}
-    new_remote: dict[int, FieldDigest] = {}
-    final_local: dict[str, object] = {}
-    final_remote: dict[str, object] = {}
+    new_local, new_remote = dict(old_local.fields), dict(old_remote.fields)
+    at_rest, rejected = True, merge.rejected
+    known = new_local.keys() == new_remote.keys() == merger.tags
     for rule, tag in merger.tagged_rules:
         decision = merge.decisions.get(rule_key(rule))
+        if decision is None and known and not rejected:
+            continue
         ours = _final(merge.local, rule.local, decision.local_write if decision else MISSING, local)
         theirs = _final(merge.remote, rule.remote, decision.remote_write if decision else MISSING, remote)
-        _keep_first(final_local, rule.local, ours)
-        _keep_first(final_remote, rule.remote, theirs)
-        before = (old_local.fields.get(tag), old_remote.fields.get(tag))
-        after = _digests(
-            merger, rule, decision, before, (ours, theirs), settled=took_effect(merge, decision, local, remote)
-        )
-        if after[0] is not None and after[1] is not None:
-            new_local[tag], new_remote[tag] = after[0], after[1]
+        settled = took_effect(merge, decision, local, remote)
+        at_rest = at_rest and settled
+        digests = (new_local.pop(tag, None), new_remote.pop(tag, None))
+        if decision is not None or None in digests:
+            digests = _digests(merger, rule, digests, (ours, theirs), settled=settled)
+        if digests[0] is not None and digests[1] is not None:
+            new_local[tag], new_remote[tag] = digests[0], digests[1]
+    if not known:
+        for fields in (new_local, new_remote):
+            for tag in fields.keys() - merger.tags:
+                del fields[tag]
     return (
-        Shadow(merger.side_hash(Side.LOCAL, Record("", final_local)), new_local).encode(),
-        Shadow(merger.side_hash(Side.REMOTE, Record("", final_remote)), new_remote).encode(),
+        Shadow(_reading(merger, Side.LOCAL, merge, local), new_local, at_rest).encode(),
+        Shadow(_reading(merger, Side.REMOTE, merge, remote), new_remote, at_rest).encode(),
     )
 
 
-def _keep_first(final: dict[str, object], name: str, value: object) -> None:
-    """Two rules may share a field in different directions; the one that wrote it has the truth."""
-    if value is not MISSING:
-        final.setdefault(name, value)
+def _reading(merger: Merger, side: Side, merge: Merge, result: SideResult) -> bytes:
+    """What a reading of this side will show if nobody changes it."""
+    record = merge.local if side is Side.LOCAL else merge.remote
+    if record is not None:
+        held = dict(record.fields)
+    else:
+        held = dict.fromkeys((rule.local if side is Side.LOCAL else rule.remote for rule in merger.rule.rules), None)
+    for decision in merge.decisions.values():
+        rule = decision.rule
+        name, written = (
+            (rule.local, decision.local_write) if side is Side.LOCAL else (rule.remote, decision.remote_write)
+        )
+        if written is not MISSING and result.wrote(name):
+            held[name] = written if result.stored is None else result.stored.fields.get(name, written)
+    return merger.reading(side, held)
 
 
 def _final(record: Record | None, name: str, written: object, result: SideResult) -> object:
@@ -89,14 +104,12 @@ def took_effect(merge: Merge, decision: FieldDecision | None, local: SideResult,
 def _digests(
     merger: Merger,
     rule: FieldRule,
-    decision: FieldDecision | None,
     before: tuple[FieldDigest | None, FieldDigest | None],
     values: tuple[object, object],
     *,
     settled: bool,
 ) -> tuple[FieldDigest | None, FieldDigest | None]:
-    known = before[0] is not None and before[1] is not None
-    if not settled or (decision is None and known) or MISSING in values:
+    if not settled or MISSING in values:
         return before
     as_set = merges_elements(rule)
     return (

@@ -21,7 +21,7 @@ from crmsync.engine.context import RunContext, id_of, shadow_of
 from crmsync.models.records import MISSING, OperationKind, Record, Side
 from crmsync.models.state import Acknowledgement, Conflict, JournalEntry, Link, LinkStatus
 
-_UNLIKE_ANY = bytes(8)
+_UNLIKE_ANY = bytes(6)
 """A digest that no value has: the field will look changed."""
 
 
@@ -108,7 +108,7 @@ def _bereft(
     if entry.kind is not OperationKind.CREATE or written is None or linked or crm_id is None:
         return None
     tags = field_tags(rule_key(rule) for rule in ctx.rule.rules)
-    sent: dict[int, FieldDigest] = {
+    sent: dict[bytes, FieldDigest] = {
         tags[rule_key(rule)]: digest
         for rule in ctx.rule.rules
         if (digest := entry.sent.get(rule.remote if entry.target is Side.REMOTE else rule.local)) is not None
@@ -128,7 +128,7 @@ def _recovered(
     effective: set[str] = set()
     digester, target = ctx.merger.digester, entry.target
     shadows = {side: Shadow.decode(shadow_of(link, side)) for side in Side}
-    fields: dict[Side, dict[int, FieldDigest]] = {side: dict(shadow.fields) for side, shadow in shadows.items()}
+    fields: dict[Side, dict[bytes, FieldDigest]] = {side: dict(shadow.fields) for side, shadow in shadows.items()}
     tags = field_tags(rule_key(rule) for rule in ctx.rule.rules)
     written = remote if target is Side.REMOTE else local
     for rule in ctx.rule.rules:

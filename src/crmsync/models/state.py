@@ -98,7 +98,7 @@ class JournalEntry:
     """A write that was about to be sent. Present at the start of a run: nobody knows whether it took effect.
 
     ``target`` is the side written. ``record_id`` is the target's id, None for a create that lets the target choose.
-    ``sent`` maps the target's field names to the 8-byte digests of the values sent, ``before`` to those of the values
+    ``sent`` maps the target's field names to the 6-byte digests of the values sent, ``before`` to those of the values
     that they replace. ``conflicts`` are those whose losing value is replaced.
     """
 

@@ -355,7 +355,9 @@ def test_case_19_digests_do_not_depend_on_key_order_or_on_the_type_of_a_number()
 
 
 def test_a_shadow_reads_back_as_it_was_written_and_an_unknown_format_is_refused() -> None:
-    shadow = Shadow(b"h" * 16, {3: b"d" * 8, 9: frozenset({b"a" * 8, b"b" * 8}), 11: frozenset()})
+    shadow = Shadow(
+        b"h" * 8, {b"abc": b"d" * 6, b"\x00bc": frozenset({b"a" * 6, b"b" * 6}), b"xyz": frozenset()}, settled=False
+    )
     assert Shadow.decode(shadow.encode()) == shadow
     with pytest.raises(ValueError, match="unknown format"):
         Shadow.decode(b"\x09" + bytes(16))

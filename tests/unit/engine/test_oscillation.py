@@ -196,7 +196,7 @@ async def test_links_that_change_now_and_then_remember_nothing() -> None:
         w.local.edit(local, phone="+49 30 2")
         await w.sync()
         (link,) = await w.repository.scan_links("acme", "Contact")
-        assert len(link.flips) == 24
+        assert len(link.flips) == 21
 
 
 @pytest.mark.parametrize("turns", [2, 4])
