@@ -61,7 +61,8 @@ async def _refusals(stage: Stage) -> None:
         for fields in stage.sites.records_of(LOCAL, person).values()
         if "bad" in str(fields.get("name"))
     }
-    if not bad:
+    # What waits for a person's decision is not sent, and so not refused.
+    if not bad or stage.conditions.policy is ConflictPolicy.MANUAL:
         return
     for remote in (ACME, BETA):
         for _ in range(ROUNDS):
@@ -78,8 +79,7 @@ def _judge_refusal(stage: Stage, remote: str, person: int, report: RunReport | N
     if "bad" not in str(wanted) or [record.get("Name") for record in theirs.values()] == [wanted]:
         return
     reasons = [(p.field, p.code) for p in report.problems if p.markmail_id == local_id] if report else []
-    waits = any(code in ("conflict", "parked") for _, code in reasons)
-    told = ("Name", "rule") in reasons or waits
+    told = ("Name", "rule") in reasons
     stage.hold(Promise.REJECTS, told, f"{remote} refuses p{person}.name {wanted!r}, and the run reports {reasons}")
 
 
