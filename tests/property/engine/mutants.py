@@ -136,11 +136,13 @@ MUTANTS = (
         "a field that the side did not return is taken for a blank, and wiped (Mautic 11251)",
         (
             "diff/merge.py",
-            "        if ours is MISSING or theirs is MISSING:\n            return None\n        if merges",
-            (
-                "        ours, theirs = (None if value is MISSING else value for value in (ours, theirs))\n"
-                "        if merges"
-            ),
+            "our, their = ours_of(rule.local, MISSING), theirs_of(rule.remote, MISSING)",
+            "our, their = ours_of(rule.local), theirs_of(rule.remote)",
+        ),
+        (
+            "diff/merge.py",
+            "ours, theirs = local.fields[rule.local], remote.fields[rule.remote]",
+            "ours, theirs = local.fields.get(rule.local), remote.fields.get(rule.remote)",
         ),
     ),
     _mutant(
@@ -159,10 +161,10 @@ MUTANTS = (
         "of two edits of different fields the older is lost (one hash for each record)",
         (
             "diff/merge.py",
-            "return self._flow(cell, Side.LOCAL if cell.local_changed else Side.REMOTE)",
+            "        return self._flow(cell, changed[0])\n",
             (
-                "newer = local.modified_at and remote.modified_at and local.modified_at > remote.modified_at\n"
-                "        return self._flow(cell, Side.LOCAL if newer else Side.REMOTE)"
+                "        ours, theirs = cell.local.modified_at, cell.remote.modified_at\n"
+                "        return self._flow(cell, Side.LOCAL if ours and theirs and ours > theirs else Side.REMOTE)\n"
             ),
         ),
     ),
