@@ -214,6 +214,26 @@ async def test_events_become_campaign_responses_if_the_settings_say_so(emulator:
         assert (await app.sync("main", OBJECT, local)).written == 0
 
 
+async def test_default_mappings_are_taken_beside_given_ones(emulator: RunningEmulator) -> None:
+    add_people(emulator, range(1))
+    local = MemoryRecordStore("activities")
+    add_event(local, "sent", 0)
+    async with connected(emulator) as app:
+        known = await app.mapping("main", "Contact")
+        [integration] = await app.integrations()
+        settings, token = integration.settings["provider"], SecretStr(DEFAULT_TOKEN)
+        changed = await app.add_integration(
+            "main",
+            provider="salesforce",
+            settings=settings,
+            credentials={"access_token": token},
+            mappings={"Contact": known},
+            defaults=[OBJECT],
+        )
+        assert sorted(changed.field_mappings) == ["Contact", OBJECT]
+        assert told(await app.sync("main", OBJECT, local)) == (RunStatus.SUCCESS, 1, 0, 0)
+
+
 async def test_events_that_the_settings_leave_out_are_refused(emulator: RunningEmulator) -> None:
     async with connected(emulator, activity="off") as app:
         with pytest.raises(ConfigurationError, match="activity = off"):

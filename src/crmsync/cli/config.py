@@ -3,6 +3,7 @@
     storage = "sqlite:///crmsync.db"            where the bookkeeping lives
     [vault]                 key                 what encrypts stored credentials: "env:NAME" or "file:PATH"
     [local]                 type, ...           the local side: an entry point of crmsync.records and its options
+    [locals.campaigns]      type, ...           the side of another local object than people
     [run]                   page_size, ...      defaults of `RunOptions`
     [[integrations]]        id, provider        one CRM
     [integrations.settings]                     what the provider needs besides credentials
@@ -27,6 +28,7 @@ from crmsync.cli import faults
 from crmsync.cli.exits import UsageProblemError
 from crmsync.cli.object_mappings import ObjectSection, parse_objects
 from crmsync.cli.references import CREDENTIAL, KEY, SECRET_NAME
+from crmsync.models.mappings import SUBSCRIBERS
 from crmsync.models.problems import Problem
 from crmsync.models.runs import RunOptions
 
@@ -53,7 +55,7 @@ class VaultSection(_Section):
 
 
 class LocalSection(_Section):
-    """``[local]``: the record store of the local side. All but ``type`` is handed to it."""
+    """``[local]`` or ``[locals.NAME]``: the record store of a local side. All but ``type`` is handed to it."""
 
     model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
 
@@ -105,6 +107,7 @@ class ConfigFile(_Section):
     storage: str = Field(default="sqlite:///crmsync.db", pattern=r"^[a-z][a-z0-9+.-]*://")
     vault: VaultSection = VaultSection()
     local: LocalSection | None = None
+    locals: dict[str, LocalSection] = Field(default_factory=dict)
     run: RunOptions = RunOptions()
     integrations: tuple[IntegrationSection, ...] = ()
 
@@ -113,6 +116,13 @@ class ConfigFile(_Section):
         ids = [one.id for one in self.integrations]
         if len(set(ids)) != len(ids):
             msg = "two integrations have the same id"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _one_side_of_people(self) -> ConfigFile:
+        if self.local is not None and SUBSCRIBERS in self.locals:
+            msg = f"local and locals.{SUBSCRIBERS} are the same side; keep one of them"
             raise ValueError(msg)
         return self
 
@@ -146,15 +156,18 @@ class Config:
         return f"file:{self.directory / name}" if kind == "file" else self.content.vault.key
 
     @property
-    def local_options(self) -> dict[str, Any]:
-        """The options of the local side, with absolute paths.
+    def locals(self) -> Mapping[str, LocalSection]:
+        """The local sides, by local object: ``[local]`` is the one of people."""
+        people = {} if self.content.local is None else {SUBSCRIBERS: self.content.local}
+        return {**people, **self.content.locals}
 
-        :raises UsageProblemError: there is no ``[local]``.
-        """
-        if self.content.local is None:
-            msg = f"{self.path.name} has no [local] section: say where the local records are"
-            raise UsageProblemError(msg)
-        return {name: self._located(name, value) for name, value in self.content.local.options.items()}
+    def local_path(self, local_object: str) -> str:
+        """The TOML path of a local side."""
+        return f"locals.{local_object}" if local_object in self.content.locals else "local"
+
+    def local_options(self, local_object: str) -> dict[str, Any]:
+        """The options of a local side that there is, with absolute paths."""
+        return {name: self._located(name, value) for name, value in self.locals[local_object].options.items()}
 
     @property
     def mapping_problems(self) -> tuple[Problem, ...]:

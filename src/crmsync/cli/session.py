@@ -1,26 +1,24 @@
-"""A configured facade: the file, the vault, the bookkeeping and the local side, opened together."""
+"""A configured facade: the file, the vault, the bookkeeping and the local sides, opened together."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import cast
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import attrs
 from pydantic import SecretStr
 
 from crmsync.cli.config import Config, IntegrationSection, configuration_fault
 from crmsync.cli.exits import UsageProblemError
+from crmsync.cli.local_sides import LocalSides
 from crmsync.cli.options import Selection
 from crmsync.cli.references import VAULT, from_environment, open_vault
 from crmsync.errors import MappingError, NotFoundError, ProviderError
 from crmsync.models.integrations import CallLimits
-from crmsync.models.mappings import ObjectMapping
 from crmsync.models.problems import Problem
 from crmsync.protocols.observers import Observer
 from crmsync.protocols.records import RecordStore
-from crmsync.registry import RECORDS, Registry
+from crmsync.registry import Registry
 from crmsync.security.vault import Vault
 from crmsync.service import CRMSync
 
@@ -40,6 +38,7 @@ class Session:
     config: Config
     crm: CRMSync
     registry: Registry
+    sides: LocalSides
 
     async def register(self, section: IntegrationSection, given: Mapping[str, SecretStr] | None = None) -> None:
         """Bring the bookkeeping's integration up to the file. ``given`` are new values for credentials in the vault.
@@ -52,13 +51,15 @@ class Session:
         ]
         if missing:
             await self._check_stored(section, missing)
-        mappings = {name: one.mapping for name, one in self.config.objects[section.id].items() if one.mapping}
+        mapped = self.config.objects[section.id]
+        mappings = {name: one.mapping for name, one in mapped.items() if one.mapping}
         await self.crm.add_integration(
             section.id,
             provider=section.provider,
             settings=section.settings,
             credentials=credentials,
             mappings=mappings or None,
+            defaults=[name for name in self.objects(section) if name not in mapped],
             user_id=section.user_id,
             keep=missing,
             limits=CallLimits(max_calls_per_day=section.max_calls_per_day, max_org_percent=section.max_org_percent),
@@ -69,30 +70,24 @@ class Session:
         known = {one.id for one in await self.crm.integrations()}
         return [section for section in self.sections(integration_id) if section.id in known]
 
-    def local(self) -> AbstractAsyncContextManager[RecordStore]:
-        """Open the local side.
+    async def local(self, target: Target) -> RecordStore:
+        """Open the local side of an object, once in a session.
 
-        :raises UsageProblemError: there is no ``[local]``, or it has an option that the record store does not know.
+        :raises UsageProblemError: the file has none for it, or with an option that the record store does not know.
         """
-        options = self.config.local_options
-        kind = self.config.content.local.type if self.config.content.local else ""
-        open_records = self.registry.load(RECORDS, kind)
-        problems = list(_option_problems(open_records, options))
-        if problems:
-            raise configuration_fault(self.config.path, problems)
-        return cast("AbstractAsyncContextManager[RecordStore]", open_records(**options))
+        return await self.sides.open(target.integration, target.object_name)
+
+    async def opened(self, selection: Selection) -> list[tuple[Target, RecordStore]]:
+        """What is selected, each with its local side: all of them are open before anything is done with the first.
+
+        :raises UsageProblemError: what is selected is not configured, or a local side is not, or is there for nothing.
+        """
+        self.sides.check()
+        return [(target, await self.local(target)) for target in self.targets(selection)]
 
     def objects(self, section: IntegrationSection) -> list[str]:
-        """The objects that the file maps for an integration, or those that the provider maps by default to people.
-
-        The file's one local side holds people; campaigns, say, need a local side of their own.
-        """
-        mapped = self.config.objects[section.id]
-        if mapped:
-            return list(mapped)
-        defaults = self.registry.provider(section.provider).default_mappings()
-        people = ObjectMapping.model_fields["local_object"].default
-        return [name for name, mapping in defaults.items() if mapping.local_object == people]
+        """See `LocalSides.objects`."""
+        return self.sides.objects(section)
 
     def sections(self, integration_id: str | None) -> tuple[IntegrationSection, ...]:
         """All integrations, or the one of this id.
@@ -167,8 +162,11 @@ async def open_session(config: Config, observers: Sequence[Observer] = ()) -> As
     """
     registry = Registry()
     vault = open_vault(config.vault_key)
-    async with CRMSync.open(config.storage, vault=vault, registry=registry, observers=observers) as crm:
-        yield Session(config, crm, registry)
+    async with (
+        CRMSync.open(config.storage, vault=vault, registry=registry, observers=observers) as crm,
+        AsyncExitStack() as stack,
+    ):
+        yield Session(config, crm, registry, LocalSides(config, registry, stack))
 
 
 def new_key() -> str:
@@ -181,20 +179,3 @@ def merged(shown: Sequence[Problem], found: Sequence[Problem]) -> list[Problem]:
     at_fault = {problem.path for problem in shown}
     sections = {path.rpartition(".")[0] for path in at_fault}
     return [*shown, *(one for one in found if one.path not in at_fault and one.path not in sections)]
-
-
-def _option_problems(open_records: Callable[..., object], options: Mapping[str, object]) -> Iterator[Problem]:
-    """The options that a record store does not know, and those that it needs and did not get."""
-    known = {
-        name: one
-        for name, one in inspect.signature(open_records).parameters.items()
-        if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)
-    }
-    takes_any = any(one.kind is one.VAR_KEYWORD for one in inspect.signature(open_records).parameters.values())
-    for name in options:
-        if name not in known and not takes_any:
-            remedy = f"there are: {', '.join(known)}"
-            yield Problem(f"local.{name}", "unknown_key", "is not an option of this type", remedy)
-    for name, one in known.items():
-        if one.default is one.empty and name not in options:
-            yield Problem(f"local.{name}", "missing", "is missing")

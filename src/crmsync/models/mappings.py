@@ -67,6 +67,9 @@ class DeletePolicy(enum.StrEnum):
     PROPAGATE = "propagate"
 
 
+SUBSCRIBERS: Final = "subscribers"
+"""The local object of people."""
+
 OSCILLATION: Final = "oscillation"
 """The policy of a conflict that was parked because two systems keep rewriting a field against each other."""
 
@@ -124,7 +127,7 @@ class ObjectMapping(PublicModel):
     how long it is kept what runs wrote, values before and after, for timelines and `CRMSync.undo`; 0 keeps nothing.
     """
 
-    local_object: str = "subscribers"
+    local_object: str = SUBSCRIBERS
     fields: tuple[FieldMapping, ...]
     match: MatchKeys = MatchKeys()
     policy: ConflictPolicy = ConflictPolicy.NEWEST_WINS

@@ -33,6 +33,7 @@ class IntegrationVerbs(Opening):
         settings: Mapping[str, Any],
         credentials: Mapping[str, SecretStr | str],
         mappings: Mapping[str, ObjectMapping] | None = None,
+        defaults: Collection[str] = (),
         user_id: str = "",
         keep: Collection[str] = (),
         limits: CallLimits | None = None,
@@ -41,13 +42,15 @@ class IntegrationVerbs(Opening):
 
         ``keep`` names further credentials that stay as they are stored. Giving the same credentials as the last time
         keeps what the provider has renewed since (a rotated refresh token, say); others replace all of them.
-        ``mappings`` None takes the provider's defaults, less the fields that either side does not have. ``limits`` None
-        lifts those on the integration's API calls.
+        ``mappings`` None takes the provider's defaults, less the fields that either side does not have; ``defaults``
+        names objects for which they are taken besides ``mappings``. ``limits`` None lifts those on the integration's
+        API calls.
 
         :raises UnknownProviderError: no such provider is installed.
         :raises ConfigurationError: a credential to ``keep`` is not stored.
         """
-        factory = self._registry.provider(provider)
+        offered = self._registry.provider(provider).default_mappings()
+        taken = {name: one for name, one in offered.items() if mappings is None or name in defaults}
         now = self._clock.now()
 
         def configured(existing: Integration | None) -> Integration:
@@ -64,11 +67,11 @@ class IntegrationVerbs(Opening):
                 credentials=seal(self._vault, integration_id, sealed),
                 settings={
                     "provider": dict(settings),
-                    "default_mappings": mappings is None,
+                    "default_mappings": mappings is None or sorted(taken.keys() - mappings.keys()),
                     "limits": (limits or CallLimits()).model_dump(mode="json"),
                     **kept,
                 },
-                field_mappings=dict(factory.default_mappings() if mappings is None else mappings),
+                field_mappings={**taken, **(mappings or {})},
                 sync_enabled=existing.sync_enabled if existing else True,
                 last_sync_at=existing.last_sync_at if existing else None,
                 created_at=existing.created_at if existing else now,

@@ -51,7 +51,7 @@ def faults(tmp_path: Path, text: str) -> dict[str, Problem]:
 def test_a_whole_file_is_read_and_paths_are_relative_to_it(tmp_path: Path) -> None:
     config = load(tmp_path, GOOD)
     assert config.storage == f"sqlite:///{tmp_path}/state/crmsync.db"
-    assert config.local_options == {"path": str(tmp_path / "people.csv")}
+    assert config.local_options("subscribers") == {"path": str(tmp_path / "people.csv")}
     assert config.vault_key == "env:MY_KEY"
     assert config.content.run.max_calls == 50
     assert config.mapping_problems == ()
@@ -165,11 +165,6 @@ def test_an_integration_must_be_named_where_there_are_several(tmp_path: Path) ->
         config.integration(None)
     with pytest.raises(UsageProblemError, match="no integration 'c'"):
         config.integration("c")
-
-
-def test_a_file_without_a_local_side_says_so_when_it_is_needed(tmp_path: Path) -> None:
-    with pytest.raises(UsageProblemError, match=r"\[local\]"):
-        _ = load(tmp_path, "").local_options
 
 
 @pytest.mark.parametrize(

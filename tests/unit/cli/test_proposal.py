@@ -96,7 +96,7 @@ def test_the_file_that_init_writes_is_read_back_as_what_was_proposed(tmp_path: P
     config = load_config(path)
     assert config.mapping_problems == ()
     assert config.objects["salesforce"]["Contact"].mapping == proposal.mapping
-    assert config.local_options["path"] == str(tmp_path / "péople.csv")
+    assert config.local_options("subscribers")["path"] == str(tmp_path / "péople.csv")
 
 
 @pytest.mark.parametrize("value", ["a", 'quote " and \\', "", True, 3, ["x", "y"], {"a b": "c", "d": {"e": [1]}}])

@@ -83,10 +83,10 @@ async def _history(selection: Selection, record_id: str | None, run: str | None,
 
 
 async def _undo(selection: Selection, given: str, options: RunOptions, dry_run: bool, output: Output) -> int:
-    async with open_session(load_config(selection.path)) as session, session.local() as local:
+    async with open_session(load_config(selection.path)) as session:
         target, run_id = await _target_of(session, selection, given)
         await session.register(target.integration)
-        place = (target.integration.id, target.object_name, local)
+        place = (target.integration.id, target.object_name, await session.local(target))
         with session.locating(target):
             if dry_run:
                 preview = await session.crm.preview_undo(*place, run_id=run_id, options=options)

@@ -131,9 +131,10 @@ async def _show(selection: Selection, record_id: str, output: Output) -> int:
 
 
 async def _link(selection: Selection, markmail_id: str, crm_id: str, output: Output) -> int:
-    async with open_session(load_config(selection.path)) as session, session.local() as local:
+    async with open_session(load_config(selection.path)) as session:
         target = one_target(session, selection)
         await session.register(target.integration)
+        local = await session.local(target)
         with session.locating(target):
             report = await session.crm.link(
                 target.integration.id, target.object_name, local, markmail_id=markmail_id, crm_id=crm_id
@@ -144,12 +145,13 @@ async def _link(selection: Selection, markmail_id: str, crm_id: str, output: Out
 
 
 async def _unlink(selection: Selection, record_id: str, output: Output) -> int:
-    async with open_session(load_config(selection.path)) as session, session.local() as local:
+    async with open_session(load_config(selection.path)) as session:
         found = await find_links(session, selection, record_id)
         if len(found) > 1:
             raise UsageProblemError(f"{record_id!r} is known in several places: say which with --object or -i")
         target = one_target(session, Selection(selection.path, found[0].integration_id, found[0].entity_type))
         await session.register(target.integration)
+        local = await session.local(target)
         with session.locating(target):
             apart = await session.crm.unlink(target.integration.id, target.object_name, local, record_id=record_id)
     text = f"{apart.markmail_id} and {apart.crm_id} are separated; `crmsync links link` undoes it"

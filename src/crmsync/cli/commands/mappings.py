@@ -55,9 +55,13 @@ async def _preview(selection: Selection, output: Output) -> int:
     config = load_config(selection.path)
     progress = ProgressObserver(output.err)
     found: list[tuple[str, str, MappingPreview]] = []
-    async with open_session(config, [progress]) as session, session.local() as local:
+    async with open_session(config, [progress]) as session:
         known = {section.id for section in await session.known(selection.integration)}
-        for target in session.targets(selection):
+        targets = await session.opened(selection)
+        if selection.object_name is None:
+            # What the file maps by the provider's defaults has nothing to compare.
+            targets = [one for one in targets if one[0].object_name in config.objects[one[0].integration.id]] or targets
+        for target, local in targets:
             name, section = target.object_name, config.objects[target.integration.id].get(target.object_name)
             if target.integration.id not in known:
                 raise UsageProblemError(

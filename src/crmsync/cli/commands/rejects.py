@@ -156,13 +156,14 @@ async def _show(selection: Selection, record_id: str, output: Output) -> int:
 
 async def _retry(selection: Selection, record_ids: Sequence[str], output: Output) -> int:
     reports: list[RunReport] = []
-    async with open_session(load_config(selection.path)) as session, session.local() as local:
+    async with open_session(load_config(selection.path)) as session:
         if record_ids:
             due: list[tuple[Target, list[str] | None]] = list(await _grouped(session, selection, record_ids))
         else:
             due = [(target, None) for target in await known_targets(session, selection)]
         for target, named in due:
             await session.register(target.integration)
+            local = await session.local(target)
             with session.locating(target):
                 reports.append(
                     await session.crm.retry_rejects(target.integration.id, target.object_name, local, record_ids=named)
@@ -185,9 +186,10 @@ async def _ignore(selection: Selection, record_ids: Sequence[str], output: Outpu
 
 
 async def _link(selection: Selection, record_id: str, candidate: str | None, output: Output) -> int:
-    async with open_session(load_config(selection.path)) as session, session.local() as local:
+    async with open_session(load_config(selection.path)) as session:
         ((target, _),) = await _grouped(session, selection, [record_id])
         await session.register(target.integration)
+        local = await session.local(target)
         with session.locating(target):
             report = await session.crm.choose_candidate(
                 target.integration.id, target.object_name, local, record_id=record_id, candidate_id=candidate

@@ -107,8 +107,8 @@ async def _plan(
     options = _options(config.content.run, given)
     progress = ProgressObserver(output.err)
     plans: list[Plan] = []
-    async with open_session(config, [progress]) as session, session.local() as local:
-        for target in session.targets(selection):
+    async with open_session(config, [progress]) as session:
+        for target, local in await session.opened(selection):
             await session.register(target.integration)
             await session.check(target, local)
             run = partial(session.crm.plan, target.integration.id, target.object_name, local, options=options)
@@ -129,8 +129,8 @@ async def _sync(selection: Selection, given: dict[str, Any], wait: float | None,
     progress = ProgressObserver(output.err)
     reports: list[RunReport] = []
     try:
-        async with open_session(config, [progress]) as session, session.local() as local:
-            for target in session.targets(selection):
+        async with open_session(config, [progress]) as session:
+            for target, local in await session.opened(selection):
                 await session.register(target.integration)
                 await session.check(target, local)
                 run = partial(session.crm.sync, target.integration.id, target.object_name, local, options=options)

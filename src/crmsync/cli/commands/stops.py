@@ -94,9 +94,10 @@ async def _list(selection: Selection, output: Output) -> int:
 
 
 async def _show(selection: Selection, anew: bool, limit: int | None, output: Output) -> int:
-    async with open_session(load_config(selection.path)) as session, session.local() as local:
+    async with open_session(load_config(selection.path)) as session:
         target = await _only(session, selection)
         await session.register(target.integration)
+        local = await session.local(target)
         stop = await session.crm.stopped_plan(target.integration.id, target.object_name, local, anew=anew)
         records = await session.crm.stopped_records(target.integration.id, target.object_name, limit=limit)
     payload = {**payloads.stop_payload(stop), "records": [payloads.stopped_record_payload(one) for one in records]}

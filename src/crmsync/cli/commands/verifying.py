@@ -69,8 +69,8 @@ async def _verify(selection: Selection, options: VerifyOptions, output: Output) 
     config = load_config(selection.path)
     progress = ProgressObserver(output.err)
     reports: list[VerifyReport] = []
-    async with open_session(config, [progress]) as session, session.local() as local:
-        for target in session.targets(selection):
+    async with open_session(config, [progress]) as session:
+        for target, local in await session.opened(selection):
             await session.register(target.integration)
             await session.check(target, local)
             run = partial(session.crm.verify, target.integration.id, target.object_name, local, verify=options)

@@ -20,7 +20,7 @@ from crmsync.cli.demo.population import Population, subscriber_of
 from crmsync.cli.demo.remote import contact_of
 from crmsync.cli.emulator_control import EmulatorControl
 from crmsync.cli.emulator_process import Emulator
-from crmsync.cli.session import open_session
+from crmsync.cli.session import Target, open_session
 from crmsync.models.runs import RunReport
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.observers import Observer
@@ -98,8 +98,9 @@ class Scenario:
     async def sync(self) -> RunReport:
         """One run, as `crmsync sync` makes it. Counts the calls as the CRM does."""
         before = await self.control.api_calls()
-        async with open_session(self.config, self.observers) as session, session.local() as local:
+        async with open_session(self.config, self.observers) as session:
             section = self.config.integration(None)
+            local = await session.local(Target(section, OBJECT))
             await session.register(section, {"access_token": SecretStr(self.emulator.access_token)})
             report = await session.crm.sync(section.id, OBJECT, local, options=self.config.content.run)
         self.course.reports.append(report)
@@ -145,8 +146,9 @@ class Scenario:
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[Opened]:
-        async with open_session(self.config) as session, session.local() as local:
+        async with open_session(self.config) as session:
             section = self.config.integration(None)
+            local = await session.local(Target(section, OBJECT))
             await session.register(section, {"access_token": SecretStr(self.emulator.access_token)})
             rule = await session.crm.check_mapping(section.id, OBJECT, local)
             async with session.crm.provider(section.id) as provider:

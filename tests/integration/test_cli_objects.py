@@ -1,0 +1,192 @@
+"""People, campaigns, members and e-mail events by the command line, each from a file of its own."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.shell import Done, Shell, shell
+
+CAMPAIGNS = """id,name,status,sent
+c1,Spring,Planned,4
+c2,Summer,Planned,
+"""
+
+ACTIVITIES = """id,type,email,occurred_at,message_id,subject
+000001,sent,luisg@example.org,2026-03-01T12:00:00+00:00,m-1,Hello
+000002,sent,leonie@example.org,2026-03-01T12:00:00+00:00,m-1,Hello
+000003,opened,luisg@example.org,2026-03-01T12:05:00+00:00,m-1,Hello
+000004,opened,luisg@example.org,2026-03-01T12:09:00+00:00,m-1,Hello
+000005,sent,late@example.org,2026-03-01T12:00:00+00:00,m-1,Hello
+"""
+
+SIDES = """
+[locals.campaigns]
+type = "csv"
+path = "campaigns.csv"
+
+[locals.activities]
+type = "csv"
+path = "activities.csv"
+"""
+
+
+@pytest.fixture
+def sh(tmp_path: Path) -> Iterator[Shell]:
+    with shell(tmp_path) as made:
+        (tmp_path / "campaigns.csv").write_text(CAMPAIGNS, encoding="utf-8")
+        (tmp_path / "activities.csv").write_text(ACTIVITIES, encoding="utf-8")
+        yield made
+
+
+def configure(sh: Shell, sides: str = SIDES) -> None:
+    """Add local sides to the configuration of people."""
+    path = sh.directory / "crmsync.toml"
+    path.write_text(path.read_text("utf-8") + sides, encoding="utf-8")
+
+
+def runs(done: Done) -> dict[str, Any]:
+    """Each object's run, in their order."""
+    return {run["entity_type"]: run for run in done.json["runs"]}
+
+
+def sync(sh: Shell, *arguments: str) -> dict[str, Any]:
+    done = sh.run("sync", "--format", "json", *arguments)
+    assert done.code in (0, 3), done.err
+    return runs(done)
+
+
+def append(path: Path, line: str) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+
+
+def test_every_object_is_synced_with_its_own_file_and_parents_come_first(sh: Shell) -> None:
+    configure(sh)
+    org = sh.emulator.org
+    org.create("Campaign", {"Name": "Theirs", "Status": "Planned"})
+    planned = sh.run("plan", "--format", "json").json["plans"]
+    assert [(plan["entity_type"], plan["report"]["remote"]["created"]) for plan in planned] == [
+        ("Contact", 4),
+        ("Campaign", 2),
+        ("EmailActivity", 5),
+    ]
+    first = sync(sh)
+    assert list(first) == ["Contact", "Campaign", "EmailActivity"]
+    assert {name: (run["status"], run["remote"]["created"]) for name, run in first.items()} == {
+        "Contact": ("success", 4),
+        "Campaign": ("success", 2),
+        "EmailActivity": ("partial", 4),
+    }
+    with (sh.directory / "campaigns.csv").open(encoding="utf-8") as file:
+        assert sorted(row["name"] for row in csv.DictReader(file)) == ["Spring", "Summer", "Theirs"]
+    assert sorted(task["Description"].splitlines()[-1] for task in org.records("Task")) == [
+        "E-mail opened: 2, last 2026-03-01T12:09:00+00:00",
+        "E-mail sent: 1, last 2026-03-01T12:00:00+00:00",
+    ]
+    # The CRM's own counts of a new campaign's members come with the next run.
+    assert [run["remote"]["written"] for run in sync(sh).values()] == [0, 0, 0]
+    assert [run["written"] for run in sync(sh).values()] == [0, 0, 0]
+    assert {spring["NumberSent"] for spring in org.records("Campaign") if spring["Name"] == "Spring"} == {4}
+
+
+def test_an_event_of_somebody_new_waits_for_the_person(sh: Shell) -> None:
+    configure(sh)
+    sync(sh)
+    [reject] = sh.run("rejects", "list", "--format", "json").json["rejects"]
+    assert (reject["entity_type"], reject["markmail_id"]) == ("EmailActivity", "000005")
+    append(sh.directory / "people.csv", "5,late@example.org,Late,Comer,,")
+    runs_ = sync(sh)
+    assert (runs_["Contact"]["remote"]["created"], runs_["EmailActivity"]["status"]) == (1, "success")
+    status = sh.run("status", "--format", "json").json["integrations"]["acme"]
+    assert {one["entity_type"]: one["synced"] for one in status} == {"Campaign": 2, "Contact": 5, "EmailActivity": 5}
+    done = sh.run("verify", "--format", "json")
+    found = [(one["entity_type"], one["consistent"], one["pairs"]) for one in done.json["verifications"]]
+    assert (done.code, found) == (0, [("Contact", True, 5), ("Campaign", True, 2), ("EmailActivity", True, 5)])
+    previews = sh.run("mapping", "preview", "--format", "json").json["previews"]
+    assert [one["object"] for one in previews] == ["Contact"]
+
+
+def test_one_object_is_chosen_and_rejects_are_retried_from_its_own_file(sh: Shell) -> None:
+    configure(sh)
+    assert list(sync(sh, "--object", "EmailActivity")) == ["EmailActivity"]
+    assert sh.contacts() == []
+    sync(sh, "--object", "Contact")
+    done = sh.run("rejects", "retry", "--format", "json")
+    assert {name: run["remote"]["created"] for name, run in runs(done).items()}["EmailActivity"] == 4
+
+
+def test_members_come_with_a_mapping_and_a_file_of_their_own(sh: Shell) -> None:
+    org = sh.emulator.org
+    campaign = org.create("Campaign", {"Name": "Spring"})
+    ada = org.create("Contact", {"LastName": "Ada", "Email": "ada@example.org"})
+    (sh.directory / "members.csv").write_text(
+        f"id,crm_campaign_id,crm_contact_id,status,contact_email\nm1,{campaign},{ada},Sent,\n", encoding="utf-8"
+    )
+    configure(
+        sh,
+        """
+[locals.list_members]
+type = "csv"
+path = "members.csv"
+
+[integrations.objects.CampaignMember.match]
+local_email = ""
+remote_email = ""
+
+[integrations.objects.CampaignMember.fields]
+crm_campaign_id = { crm_field = "CampaignId", required = true }
+crm_contact_id = "ContactId"
+status = "Status"
+contact_email = { crm_field = "Contact.Email", sync_direction = "from_crm" }
+""",
+    )
+    assert list(sync(sh)) == ["Contact", "CampaignMember"]
+    [member] = org.records("CampaignMember")
+    org.update("CampaignMember", member["Id"], {"Status": "Responded"})
+    sync(sh)
+    with (sh.directory / "members.csv").open(encoding="utf-8") as file:
+        [row] = csv.DictReader(file)
+    assert (row["status"], row["contact_email"]) == ("Responded", "ada@example.org")
+
+
+def test_a_missing_local_side_is_said_before_anything_is_synced(sh: Shell) -> None:
+    configure(sh, SIDES + '[integrations.objects.CampaignMember.fields]\nstatus = "Status"\n')
+    done = sh.run("sync")
+    assert done.code == 2
+    assert "no local side for acme CampaignMember: add [locals.list_members]" in done.err
+    assert sh.contacts() == []
+    assert sh.run("sync", "--object", "Contact").code == 0
+
+
+def test_a_local_side_that_is_there_for_nothing_is_said(sh: Shell) -> None:
+    configure(sh, SIDES.replace("[locals.campaigns]", "[locals.campaings]"))
+    done = sh.run("sync")
+    assert done.code == 2
+    assert "locals.campaings: no object is mapped to this local object (did you mean campaigns?)" in done.err
+
+
+def test_faults_of_a_local_side_are_told_with_its_path(sh: Shell) -> None:
+    configure(sh, SIDES.replace('path = "activities.csv"', 'file = "activities.csv"'))
+    done = sh.run("sync")
+    assert done.code == 2
+    assert "locals.activities.file: is not an option of this type" in done.err
+    assert "locals.activities.path: is missing" in done.err
+    configure(sh, '[locals.subscribers]\ntype = "csv"\npath = "people.csv"\n')
+    assert "local and locals.subscribers are the same side" in sh.run("sync").err
+
+
+def test_a_files_only_side_is_that_of_all_it_maps(sh: Shell) -> None:
+    (sh.directory / "people.csv").write_text("id,name\nc1,Spring\n", encoding="utf-8")
+    path = sh.directory / "crmsync.toml"
+    before = path.read_text("utf-8")
+    start = before.index("[integrations.objects.Contact.match]")
+    mapping = '[integrations.objects.Campaign]\nmatch = { local_email = "name", remote_email = "Name" }\n'
+    path.write_text(f'{before[:start]}{mapping}[integrations.objects.Campaign.fields]\nname = "Name"\n', "utf-8")
+    assert sync(sh)["Campaign"]["remote"]["created"] == 1
+    path.write_text(before.replace("[local]", "[locals.leads]"), encoding="utf-8")
+    assert "add [local], or name another local_object in its mapping (there are: leads)" in sh.run("sync").err
