@@ -180,6 +180,17 @@ def test_faults_of_a_local_side_are_told_with_its_path(sh: Shell) -> None:
     assert "local and locals.subscribers are the same side" in sh.run("sync").err
 
 
+def test_a_file_that_maps_nothing_syncs_each_side_with_one_object(sh: Shell) -> None:
+    path = sh.directory / "crmsync.toml"
+    before = path.read_text("utf-8")
+    path.write_text(before[: before.index("[integrations.objects.Contact.match]")] + SIDES, encoding="utf-8")
+    assert {name: run["remote"]["created"] for name, run in sync(sh).items()} == {
+        "Contact": 4,
+        "Campaign": 2,
+        "EmailActivity": 4,
+    }
+
+
 def test_a_files_only_side_is_that_of_all_it_maps(sh: Shell) -> None:
     (sh.directory / "people.csv").write_text("id,name\nc1,Spring\n", encoding="utf-8")
     path = sh.directory / "crmsync.toml"

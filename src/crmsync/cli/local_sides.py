@@ -31,14 +31,19 @@ class LocalSides:
         """The objects to sync: those that the file maps, and those of the provider's that a side is there for.
 
         Where the file maps objects, a side named in ``[locals]`` brings the provider's object for it, and ``[local]``
-        brings none. The file's order comes first, then the provider's, in which parents come before their children.
+        brings none. Of several objects that the provider has for a side, the first is meant: the others are chosen by
+        mapping them. The file's order comes first, then the provider's, in which parents come before their children.
         """
         mapped = self.config.objects[section.id]
         held = {self.local_object(section, name) for name in mapped}
         own = set(self.config.content.locals) - held
         if not mapped:
             own = set(self.config.locals) or {SUBSCRIBERS}
-        return [*mapped, *(name for name, one in self._defaults(section).items() if one.local_object in own)]
+        first: dict[str, str] = {}
+        for name, mapping in self._defaults(section).items():
+            if mapping.local_object in own:
+                first.setdefault(mapping.local_object, name)
+        return [*mapped, *first.values()]
 
     def local_object(self, section: IntegrationSection, object_name: str) -> str:
         """The local object that the file names for an object, or else the provider."""

@@ -17,6 +17,9 @@ from crmsync.models.records import Operation, OperationKind, Record, StoreLimits
 from crmsync.models.results import BulkSyncResult, ConnectionReport, CRMFeature, CRMSyncResult, SyncAction
 from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema
 from crmsync.protocols.provider import ProviderContext
+from crmsync.protocols.records import RecordStore
+from crmsync.providers.activity_records import EMAIL_ACTIVITY, ActivityRecords
+from crmsync.providers.activity_records import MAPPING as ACTIVITIES
 from crmsync.providers.contact_verbs import ContactVerbs
 from crmsync.testing.memory_records import MemoryRecordStore, TellsTime
 
@@ -134,10 +137,13 @@ class MemoryProvider(ContactVerbs):
         warnings = () if self.crm.external_key else ("this CRM stores no external keys",)
         return ConnectionReport(organisation=self.crm.name, user="memory", warnings=warnings)
 
-    async def records(self, object_name: str) -> MemoryRecordStore:
+    async def records(self, object_name: str) -> RecordStore:
+        if object_name == EMAIL_ACTIVITY:
+            return ActivityRecords(self.log_email_activities)
         store = self.crm.objects.get(object_name)
         if store is None:
-            raise SchemaChangedError(f"there is no object {object_name!r} (there are: {', '.join(self.crm.objects)})")
+            there = ", ".join((*self.crm.objects, EMAIL_ACTIVITY))
+            raise SchemaChangedError(f"there is no object {object_name!r} (there are: {there})")
         return store
 
     def contact_mapping(self) -> ObjectMapping:
@@ -145,7 +151,7 @@ class MemoryProvider(ContactVerbs):
 
     async def sync_campaign(self, campaign: CRMCampaign) -> CRMSyncResult:
         """Create the campaign, or update the one with its id or exact name."""
-        store = await self.records("Campaign")
+        store = self.crm.objects["Campaign"]
         fields = _campaign_fields(campaign)
         if campaign.id:
             found = list((await store.get([campaign.id], fields=list(fields))).values())
@@ -227,7 +233,7 @@ class MemoryProviderFactory:
 
     def default_mappings(self) -> Mapping[str, ObjectMapping]:
         match = MatchKeys(local_email="email", remote_email="Email")
-        return {"Contact": ObjectMapping(fields=CONTACT_FIELDS, match=match)}
+        return {"Contact": ObjectMapping(fields=CONTACT_FIELDS, match=match), EMAIL_ACTIVITY: ACTIVITIES}
 
     @asynccontextmanager
     async def open(

@@ -8,6 +8,7 @@ import pytest
 
 from crmsync.models.campaigns import CRMCampaign, EmailActivity, EmailActivityType, EmailStats
 from crmsync.models.contacts import CRMContact, CRMList
+from crmsync.models.records import Operation, OperationKind, OutcomeStatus
 from crmsync.models.results import CRMFeature, SyncAction
 from crmsync.testing.memory import MemoryCRM, MemoryProvider, MemoryProviderFactory, forget_crm, shared_crm
 from crmsync.testing.provider import ProviderContract
@@ -78,3 +79,14 @@ async def test_a_list_id_that_is_not_there_fails_every_member_and_makes_no_list(
     bulk = await provider.sync_list_membership(CRMList(id="nope", name="News", member_emails=("ada@example.com",)))
     assert [result.code for result in bulk.results] == ["not_found"]
     assert provider.crm.lists == {}
+
+
+async def test_events_are_an_object_whose_records_are_logged_once() -> None:
+    provider = MemoryProvider(MemoryCRM())
+    await provider.sync_contact(CRMContact(email="ada@example.com"))
+    store = await provider.records("EmailActivity")
+    fields = {"type": "sent", "email": "ada@example.com", "occurred_at": dt.datetime(2026, 3, 1, tzinfo=dt.UTC)}
+    for expected in (OutcomeStatus.CREATED, OutcomeStatus.UPDATED):
+        [outcome] = await store.write([Operation("op", OperationKind.CREATE, None, key="e-1", fields=fields)])
+        assert (outcome.status, outcome.id) == (expected, "e-1")
+    assert len(provider.crm.activities) == 1
