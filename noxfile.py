@@ -121,7 +121,7 @@ def soak(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def bench(session: nox.Session) -> None:
     """The benchmarks, one after the other; they print what they measured."""
-    session.install("-e", ".[all]", *group("test"))
+    session.install("-e", ".[all]", *group("bench"))
     for program in sorted((ROOT / "benchmarks").glob("*.py")):
         session.run("python", str(program), *session.posargs)
 

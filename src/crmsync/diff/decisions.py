@@ -48,10 +48,11 @@ class Merge:
     decisions: Mapping[str, FieldDecision]
     """By the rule's local field name joined with its remote one; only fields that changed or need something."""
     known: bool = True
+    rejected: bool = attrs.field(init=False)
+    """Whether a problem forbids to write the record at all."""
 
-    @property
-    def rejected(self) -> bool:
-        """Whether a problem forbids to write the record at all."""
+    @rejected.default
+    def _any_rejects(self) -> bool:
         return any(decision.rejects_record for decision in self.decisions.values())
 
     def writes(self, side: Side) -> dict[str, object]:
