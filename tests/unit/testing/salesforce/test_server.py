@@ -46,13 +46,14 @@ def test_a_dropped_connection_is_cut_without_an_answer(*, after_commit: bool, sa
 
 
 def test_answers_do_not_wait_for_an_acknowledgement() -> None:
-    """Without TCP_NODELAY each of them takes 40 ms."""
+    """Without TCP_NODELAY every one of them takes 40 ms; with it the fastest does not, however busy the machine is."""
+    took = []
     with running_emulator() as emulator, httpx2.Client(base_url=emulator.url) as client:
-        client.get("/services/data")
-        begun = time.perf_counter()
         for _ in range(20):
+            begun = time.perf_counter()
             client.get("/services/data")
-        assert time.perf_counter() - begun < 0.4
+            took.append(time.perf_counter() - begun)
+    assert min(took) < 0.03
 
 
 @pytest.fixture
