@@ -3,8 +3,8 @@
 A shadow is a byte string::
 
     1 byte   format: 0x02, or 0x03 if some field is held back (parked, rejected): its digest is older than the reading
-    8 bytes  reading: keyed BLAKE2b over all mapped values as they were read, before any normal form; lets a record that
-             is read as it was last time be dropped before any field is looked at. Zeros equal no reading.
+    8 bytes  reading: keyed BLAKE2b over all mapped values as they were read, and the mapping's version; lets a record
+             that is read as it was last time be dropped before any field is looked at. Zeros equal no reading.
     2 bytes  how many single-valued fields follow
     then for each of them, in order of its tag:
     3 bytes  tag: the field's name digested

@@ -6,10 +6,8 @@ edited, and edits of different fields on both sides both survive.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
-from operator import itemgetter
-from typing import cast
 
 import attrs
 
@@ -26,10 +24,11 @@ from crmsync.diff.policies import (
     is_restrictive,
     writes_over,
 )
+from crmsync.diff.readings import Readings
 from crmsync.diff.sets import Element, SetChange, local_elements, merge_sets, remote_elements
 from crmsync.models.mappings import OSCILLATION, ConflictPolicy, Enforcement
 from crmsync.models.problems import Problem
-from crmsync.models.records import MISSING, Fields, Record, Side
+from crmsync.models.records import MISSING, Record, Side
 from crmsync.protocols.conversion import Conversion, FieldRule, LossKind, RecordRule, elements_of
 
 Decided = Mapping[str, Verdict]
@@ -89,10 +88,7 @@ class Merger:
         tags = field_tags(rule_key(r) for r in rule.rules)
         self.tagged_rules = tuple((r, tags[rule_key(r)]) for r in rule.rules)
         self.tags = frozenset(tags.values())
-        self._values = {
-            Side.LOCAL: _getter([r.local for r in rule.rules]),
-            Side.REMOTE: _getter([r.remote for r in rule.rules]),
-        }
+        self.readings = Readings(rule, digester)
 
     def side_hash(self, side: Side, record: Record) -> bytes:
         """The hash over all mapped fields of one side's record."""
@@ -103,15 +99,11 @@ class Merger:
             values = ((r.normal_remote, get(r.remote, MISSING)) for r, _ in self.tagged_rules)
         return self.digester.side_hash(v if v is MISSING else normal(v) for normal, v in values)
 
-    def reading(self, side: Side, fields: Fields) -> bytes:
-        """The reading of one side's values; see `crmsync.diff.digests`."""
-        return self.digester.reading(self._values[side](fields))
-
     def unchanged(self, side: Side, record: Record, shadow: bytes) -> bool:
         """Whether the record is as it was acknowledged; then there is nothing to look at."""
         if not shadow:
             return False
-        return self.reading(side, record.fields) == reading_of(shadow) or self._holds(side, record, shadow)
+        return self.readings.of(side, record.fields) == reading_of(shadow) or self._holds(side, record, shadow)
 
     def _holds(self, side: Side, record: Record, shadow: bytes) -> bool:
         """Whether a shadow knows every value of a record, and knows it as it is."""
@@ -195,7 +187,7 @@ class Merger:
 
     def _same(self, side: Side, record: Record, shadow: Shadow) -> bool:
         """Whether one side's record was read as it was when all its fields had come to rest."""
-        return shadow.settled and bool(shadow.fields) and self.reading(side, record.fields) == shadow.reading
+        return shadow.settled and bool(shadow.fields) and self.readings.of(side, record.fields) == shadow.reading
 
     def resembles(self, rule: FieldRule, local: Record, remote: Record) -> bool:
         """Whether one side's value is what its store could have made of the other's."""
@@ -375,25 +367,6 @@ class Merger:
         added = [item for element in change.adds for item in split(element.converted.value)]
         join = rule.join_local if side is Side.LOCAL else rule.join_remote
         return join((*kept, *added))
-
-
-def _getter(names: Sequence[str]) -> Callable[[Fields], tuple[object, ...]]:
-    """Takes the values of these fields; those that are absent as MISSING."""
-
-    def some(fields: Fields) -> tuple[object, ...]:
-        return tuple(fields.get(name, MISSING) for name in names)
-
-    if len(names) < 2:  # noqa: PLR2004 (of one name an itemgetter gives no tuple)
-        return some
-    every = itemgetter(*names)
-
-    def all_or_some(fields: Fields) -> tuple[object, ...]:
-        try:
-            return cast("tuple[object, ...]", every(fields))
-        except KeyError:
-            return some(fields)
-
-    return all_or_some
 
 
 def merges_elements(rule: FieldRule) -> bool:

@@ -79,7 +79,7 @@ def _reading(merger: Merger, side: Side, merge: Merge, result: SideResult) -> by
         )
         if written is not MISSING and result.wrote(name):
             held[name] = written if result.stored is None else result.stored.fields.get(name, written)
-    return merger.reading(side, held)
+    return merger.readings.of(side, held)
 
 
 def _final(record: Record | None, name: str, written: object, result: SideResult) -> object:
