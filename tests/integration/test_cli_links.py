@@ -60,3 +60,13 @@ def test_a_paused_integration_plans_and_does_not_sync_until_it_is_resumed(sh: Sh
     assert sh.run("plan", "--format", "json").json["plans"][0]["writes"] == 1
     assert "may sync again" in sh.run("resume").out
     assert sh.run("sync", "--format", "json").json["runs"][0]["written"] == 1
+
+
+def test_the_file_s_budget_of_calls_holds_for_linking_too(sh: Shell) -> None:
+    assert sh.run("sync").code == 0
+    [pair, *_] = sh.run("links", "list", "--format", "json").json["links"]
+    path = sh.directory / "crmsync.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("[run]\n", "[run]\nmax_calls = 1\n"), encoding="utf-8")
+    stopped = sh.run("links", "link", pair["markmail_id"], pair["crm_id"], "--format", "json")
+    assert (stopped.code, stopped.json["error"]["code"]) == (4, "budget_exceeded")

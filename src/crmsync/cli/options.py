@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import attrs
 import typer
 
 from crmsync.cli.config import DEFAULT_NAME
 from crmsync.cli.output import Format
+from crmsync.models.runs import RunOptions
 
 DEFAULT_CONFIG = Path(DEFAULT_NAME)
 
@@ -32,3 +34,8 @@ class Selection:
     path: Path
     integration: str | None = None
     object_name: str | None = None
+
+
+def run_options(defaults: RunOptions, given: Mapping[str, Any]) -> RunOptions:
+    """The file's ``[run]`` with what the command line says; None says nothing."""
+    return defaults.model_copy(update={name: value for name, value in given.items() if value is not None})

@@ -142,19 +142,17 @@ def _settled(ctx: RunContext, met: Conflict, winner: Side | None, now: dt.dateti
     settled = attrs.evolve(
         met, status=ConflictStatus.RESOLVED, winner=winner, resolved_at=now, resolved_run_id=ctx.run_id
     )
-    if ctx.options.keep_values_days:
+    if ctx.mapping.keep_values_days:
         return settled
     return attrs.evolve(settled, local_value=None, remote_value=None, given_value=None, erased_at=now)
 
 
 async def erase_old_values(ctx: RunContext) -> None:
     """Erase the values of conflicts that were settled long enough ago; what is too much for one run is left to more."""
-    if ctx.dry_run:
-        return
     now = ctx.clock.now()
     long_settled = ConflictSelection(
         ctx.entity_type,
-        settled_until=now - dt.timedelta(days=ctx.options.keep_values_days),
+        settled_until=now - dt.timedelta(days=ctx.mapping.keep_values_days),
         limit=_ERASED_PER_RUN,
     )
     await ctx.repository.erase_conflict_values(ctx.integration_id, long_settled, now=now)

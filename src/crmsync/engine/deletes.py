@@ -124,11 +124,10 @@ async def carry_out_deletes(ctx: RunContext, queue: DeleteQueue, *, gate: Gate |
     spared = [_spared(ctx, f) for f in farewells if f.action is DeleteAction.SPARE]
     parted = [f.link for f, link in zip(farewells, links, strict=True) if link.status not in LIVE]
     await ctx.acknowledge(Acknowledgement(resolved_conflicts=await waiting_ids(ctx, parted)))
-    changes = [change for f in farewells if (change := _noted(ctx, f)) is not None]
     for start in range(0, len(links), _SCAN):
-        await ctx.acknowledge(Acknowledgement(links=tuple(links[start : start + _SCAN])))
-    if changes:
-        await ctx.acknowledge(Acknowledgement(changes=tuple(changes)))
+        part = slice(start, start + _SCAN)
+        changes = tuple(change for f in farewells[part] if (change := _noted(ctx, f)) is not None)
+        await ctx.acknowledge(Acknowledgement(links=tuple(links[part]), changes=changes))
     if spared:
         await ctx.acknowledge(Acknowledgement(conflicts=tuple(spared)))
 

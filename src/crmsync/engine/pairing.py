@@ -5,16 +5,16 @@ from __future__ import annotations
 import attrs
 
 from crmsync.diff import BLANK_SHADOW
-from crmsync.engine.conflicts import attach_conflicts
+from crmsync.engine.conflicts import attach_conflicts, waiting_ids
 from crmsync.engine.context import LIVE, RunContext, id_of, shadow_of
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
-from crmsync.engine.recovery import recover
+from crmsync.engine.recovery import begin
 from crmsync.engine.retrying import RETRIED, carry
 from crmsync.engine.work import Work
 from crmsync.errors import ConfigurationError, ConflictError, NotFoundError, RecordError
 from crmsync.models.problems import Problem
 from crmsync.models.records import Record, Side
-from crmsync.models.state import Acknowledgement, ConflictStatus, Link, LinkStatus
+from crmsync.models.state import Acknowledgement, Link, LinkStatus
 
 _CHOSEN = Problem("", "linked_by_hand", "linked by a person, and not merged yet", "the next run merges the two")
 
@@ -26,8 +26,7 @@ async def link_records(ctx: RunContext, markmail_id: str, crm_id: str) -> None:
 
     :raises RecordError: one of the two is not there. :raises ConflictError: one is linked to another record.
     """
-    await ctx.remote.settle_jobs()
-    await recover(ctx)
+    await begin(ctx)
     local, remote = await _both(ctx, markmail_id, crm_id)
     rows = [*(await ctx.links(Side.LOCAL, [markmail_id])).values(), *(await ctx.links(Side.REMOTE, [crm_id])).values()]
     for row in rows:
@@ -56,20 +55,13 @@ async def unlink_record(ctx: RunContext, markmail_id: str) -> Link:
 
     :raises NotFoundError: the record is not linked.
     """
-    await recover(ctx)
+    await begin(ctx)
     link = (await ctx.links(Side.LOCAL, [markmail_id])).get(markmail_id)
     if link is None or link.crm_id is None or link.status not in LIVE:
         msg = f"{markmail_id!r} is not linked to a record of the CRM"
         raise NotFoundError(msg)
-    open_ones = await ctx.repository.list_conflicts(
-        ctx.integration_id,
-        ctx.entity_type,
-        statuses=(ConflictStatus.OPEN, ConflictStatus.DECIDED),
-        markmail_ids=[markmail_id],
-    )
     apart = attrs.evolve(link, status=LinkStatus.UNLINKED, problems=(), candidates=(), attempts=0)
-    settled = tuple(conflict.id for conflict in open_ones)
-    await ctx.acknowledge(Acknowledgement(links=(apart,), resolved_conflicts=settled))
+    await ctx.acknowledge(Acknowledgement(links=(apart,), resolved_conflicts=await waiting_ids(ctx, [link])))
     return apart
 
 
@@ -79,8 +71,7 @@ async def create_anew(ctx: RunContext, markmail_id: str) -> None:
     :raises NotFoundError: no such record waits. :raises RecordError: it is gone.
     :raises ConfigurationError: the mapping creates no records on the other side.
     """
-    await ctx.remote.settle_jobs()
-    await recover(ctx)
+    await begin(ctx)
     link = (await ctx.links(Side.LOCAL, [markmail_id])).get(markmail_id)
     if link is None or link.local_shadow or link.remote_shadow or link.status not in (*RETRIED, LinkStatus.IGNORED):
         msg = f"{markmail_id!r} does not wait for a counterpart"

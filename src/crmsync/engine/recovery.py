@@ -17,12 +17,22 @@ from crmsync.diff.digests import FieldDigest, field_tags
 from crmsync.diff.echoes import is_lossy_image
 from crmsync.diff.merge import merges_elements
 from crmsync.diff.policies import is_blank
-from crmsync.engine.context import RunContext, id_of, shadow_of
+from crmsync.engine.context import RunContext, count_links, id_of, shadow_of
 from crmsync.models.records import MISSING, OperationKind, Record, Side
 from crmsync.models.state import Acknowledgement, Conflict, JournalEntry, Link, LinkStatus
 
 _UNLIKE_ANY = bytes(6)
 """A digest that no value has: the field will look changed."""
+
+
+async def begin(ctx: RunContext) -> None:
+    """What everything that writes begins with: count the links, and settle what an earlier process left behind.
+
+    First its jobs at the CRM, so that nothing is on its way any more, then its journal.
+    """
+    await count_links(ctx)
+    await ctx.remote.settle_jobs()
+    await recover(ctx)
 
 
 async def recover(ctx: RunContext) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from crmsync.engine.batch import Gate, carry_out
 from crmsync.engine.conflicts import attach_conflicts
-from crmsync.engine.context import RunContext, count_links, id_of, shadow_of
+from crmsync.engine.context import RunContext, id_of, shadow_of
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
 from crmsync.engine.matching import Matcher
-from crmsync.engine.recovery import recover
+from crmsync.engine.recovery import begin
 from crmsync.engine.work import Work
 from crmsync.models.records import Record, Side
 from crmsync.models.state import Acknowledgement, ConflictStatus, Link, LinkStatus
@@ -33,9 +33,7 @@ async def retry_unfinished(ctx: RunContext, matcher: Matcher) -> None:
 
 async def retry_only(ctx: RunContext, markmail_ids: Sequence[str] | None) -> None:
     """Look again at these rejects, ignored ones among them, or with None at all that are not; and at nothing else."""
-    await count_links(ctx)
-    await ctx.remote.settle_jobs()
-    await recover(ctx)
+    await begin(ctx)
     matcher = Matcher(ctx, first_load=False)
     if markmail_ids is None:
         await _retry_rejects(ctx, matcher)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import attrs
 
 from crmsync.engine.batch import carry_out
-from crmsync.engine.context import RunContext, count_links
+from crmsync.engine.context import RunContext
 from crmsync.engine.deletes import (
     DeleteQueue,
     MergeTrail,
@@ -20,7 +20,7 @@ from crmsync.engine.intake import Intake, take_in
 from crmsync.engine.keyindex import KeySet
 from crmsync.engine.matching import Matcher
 from crmsync.engine.reading import read_pass
-from crmsync.engine.recovery import recover
+from crmsync.engine.recovery import begin
 from crmsync.engine.retrying import BATCH, carry, pairs_of, retry_unfinished
 from crmsync.engine.work import Work
 from crmsync.errors import CursorExpiredError
@@ -35,9 +35,7 @@ async def run(ctx: RunContext) -> None:
     outdated = stored.mapping_version != ctx.rule.version
     ctx.cursors = Cursors(mapping_version=ctx.rule.version) if ctx.options.reads_all or outdated else stored
     ctx.reached = ctx.cursors
-    await count_links(ctx)
-    await ctx.remote.settle_jobs()
-    await recover(ctx)
+    await begin(ctx)
     matcher = Matcher(ctx, first_load=ctx.cursors.local is None)
     await retry_unfinished(ctx, matcher)
     for side in (Side.REMOTE, Side.LOCAL):
@@ -152,9 +150,7 @@ async def apply(ctx: RunContext, page_of: PlanPages, cursors: Cursors) -> None:
     """Carry out exactly what a plan holds; records that changed since are left for the next run."""
     allowed = set[str]()
     matcher = Matcher(ctx, first_load=False)
-    await count_links(ctx)
-    await ctx.remote.settle_jobs()
-    await recover(ctx)
+    await begin(ctx)
 
     def gate(_work: Work, digest: str) -> bool:
         return digest in allowed

@@ -14,13 +14,13 @@ import attrs
 from crmsync.diff import Digester, Merger
 from crmsync.engine.budget import RunBudget
 from crmsync.engine.conflicts import erase_old_values
-from crmsync.engine.context import WAITING, RunContext, count_links
+from crmsync.engine.context import WAITING, RunContext
 from crmsync.engine.estimating import estimate_apply
 from crmsync.engine.history import purge
 from crmsync.engine.lease import RunLease
 from crmsync.engine.metering import MeteredStore
 from crmsync.engine.pairing import create_anew, link_records, unlink_record
-from crmsync.engine.recovery import recover
+from crmsync.engine.recovery import begin
 from crmsync.engine.retrying import retry_only
 from crmsync.engine.run import apply, pages_of, run
 from crmsync.engine.stops import carry_out_approved, find_stop, note_stop
@@ -164,7 +164,6 @@ class Runner:
         :raises NotFoundError: no history of such a run is kept. :raises DeleteGuardError: it created too many records.
         """
         async with self._running(dry_run=False) as ctx:
-            await count_links(ctx)
             await undo(ctx, run_id)
             return await self._finished(ctx)
 
@@ -174,7 +173,6 @@ class Runner:
         :raises NotFoundError: no history of such a run is kept.
         """
         async with self._running(dry_run=True) as ctx:
-            await count_links(ctx)
             await undo(ctx, run_id)
             return UndoPreview(run_id, tuple(ctx.planned), await self._finished(ctx))
 
@@ -194,9 +192,7 @@ class Runner:
 
     async def _verified(self, ctx: RunContext, options: VerifyOptions) -> Findings:
         if options.repair:
-            await ctx.remote.settle_jobs()
-            await recover(ctx)
-        await count_links(ctx)
+            await begin(ctx)
         verification = Verification(ctx, options)
         await verification.go()
         return verification.findings
@@ -260,7 +256,6 @@ class Runner:
         return timedelta(seconds=1) + max(self.local.limits.time_precision, self.remote.limits.time_precision)
 
     async def _finished(self, ctx: RunContext) -> RunReport:
-        await erase_old_values(ctx)
         for side, store in ((Side.LOCAL, self.local), (Side.REMOTE, self.remote)):
             if isinstance(store, SupportsProblems):
                 ctx.tally.add_unusable(side, store.problems())
@@ -275,6 +270,7 @@ class Runner:
         report = self._report(ctx, status, counts, linked=linked)
         await self._log(ctx, report)
         if not ctx.dry_run:
+            await erase_old_values(ctx)
             await purge(ctx)
         return report
 

@@ -19,7 +19,7 @@ from crmsync.diff import Shadow
 from crmsync.engine.context import RunContext, shadow_of
 from crmsync.engine.deletes import guard_deletes
 from crmsync.engine.history import noted
-from crmsync.engine.recovery import recover
+from crmsync.engine.recovery import begin
 from crmsync.engine.writing import write
 from crmsync.errors import NotFoundError
 from crmsync.models.history import FieldChange, RecordChange, untagged
@@ -35,6 +35,7 @@ _DONE = {
     OperationKind.DELETE: OutcomeStatus.DELETED,
 }
 _CHANGED = Problem("", "changed_since", "the record was changed after the run", "look at it, and change it by hand")
+_UNLINKED = Problem("", "not_linked", "the record is linked differently since the run", "change it by hand")
 _GONE = Problem("", "missing", "the record is not there any more", "")
 
 
@@ -54,8 +55,7 @@ async def undo(ctx: RunContext, run_id: str) -> None:
     :raises NotFoundError: no history of such a run is kept.
     :raises DeleteGuardError: it created more records than one run may delete.
     """
-    await ctx.remote.settle_jobs()
-    await recover(ctx)
+    await begin(ctx)
     kinds = Counter[OperationKind]()
 
     async def count(page: Sequence[RecordChange]) -> None:
@@ -94,6 +94,9 @@ async def _undo_page(ctx: RunContext, page: Sequence[RecordChange]) -> None:
 
 async def _undo_batch(ctx: RunContext, batch: Sequence[RecordChange]) -> None:
     links = await ctx.links(Side.LOCAL, [change.markmail_id for change in batch])
+    for change in batch:
+        if change.markmail_id not in links:
+            ctx.tally.add_problem(_link_of(ctx, change), _UNLINKED, side=change.side)
     for side in Side:
         known = [(c, link) for c in batch if c.side is side and (link := links.get(c.markmail_id)) is not None]
         ids = [found for change, link in known if (found := _record_id(change, link))]

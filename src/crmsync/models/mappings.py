@@ -123,8 +123,11 @@ class ObjectMapping(PublicModel):
     max(``overwrite_guard_count``, ``overwrite_guard_share`` of those that the linked records hold); where records meet
     for the first time, 20 values are enough to stop if they are more than half of those compared. A field that would be
     rewritten in the very same way ``oscillation_turns`` times in a row, because its side keeps going back, is parked.
-    ``archive`` as a delete policy writes True to the ``..._archive_field`` of the surviving record. ``history_days`` is
-    how long it is kept what runs wrote, values before and after, for timelines and `CRMSync.undo`; 0 keeps nothing.
+    ``archive`` as a delete policy writes True to the ``..._archive_field`` of the surviving record.
+
+    ``keep_values_days`` is how long both values of a settled conflict are kept; 0: they are not stored at all.
+    ``history_days`` is how long it is kept what runs wrote, values before and after, for timelines and `CRMSync.undo`;
+    0 keeps nothing. Each run erases what is older.
     """
 
     local_object: str = SUBSCRIBERS
@@ -141,6 +144,7 @@ class ObjectMapping(PublicModel):
     delete_guard_share: float = Field(default=0.01, ge=0, le=1)
     overwrite_guard_count: int = Field(default=100, ge=0)
     overwrite_guard_share: float = Field(default=0.25, ge=0, le=1)
+    keep_values_days: int = Field(default=90, ge=0)
     history_days: int = Field(default=0, ge=0)
     oscillation_turns: int = Field(default=3, ge=2)
 

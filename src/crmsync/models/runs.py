@@ -114,8 +114,7 @@ class RunOptions(PublicModel):
     ``allow_deletes`` and ``allow_overwrites`` (values of each side) replace the guards' limits for this run. ``full``
     reads both sides from the start and compares everything; ``from_scratch`` also forgets what was acknowledged: linked
     records meet as if for the first time, under the mapping's policies. ``lease_seconds`` is how long a crashed run
-    keeps others out. ``keep_values_days`` is how long both values of a settled conflict are kept: each run erases
-    older ones; 0: they are not stored at all.
+    keeps others out.
     """
 
     max_calls: int | None = Field(default=None, ge=1)
@@ -125,7 +124,6 @@ class RunOptions(PublicModel):
     full: bool = False
     from_scratch: bool = False
     lease_seconds: float = Field(default=60.0, gt=0)
-    keep_values_days: int = Field(default=90, ge=0)
 
     @property
     def reads_all(self) -> bool:

@@ -177,17 +177,17 @@ async def test_what_a_deleted_record_waited_for_waits_no_longer(policy: DeletePo
 
 
 async def test_the_values_of_a_settled_conflict_are_erased_when_their_time_is_over() -> None:
-    async with world(MANUAL) as w:
+    async with world(MANUAL.model_copy(update={"keep_values_days": 30})) as w:
         local, _, conflict = await parked(w)
         await decide(w, conflict, Decision(Side.LOCAL, by="Ann"))
-        await w.sync(keep_values_days=30)
+        await w.sync()
         w.clock.tick(timedelta(days=29).total_seconds())
-        await w.sync(keep_values_days=30)
+        await w.sync()
         (kept,) = await of_name(w)
         assert (kept.local_value, kept.remote_value, kept.erased_at) == ("Ours", "Theirs", None)
         w.clock.tick(timedelta(days=1).total_seconds())
         erased_at = w.clock.now()
-        await w.sync(keep_values_days=30)
+        await w.sync()
         (erased,) = await of_name(w)
         expected = attrs.evolve(kept, local_value=None, remote_value=None, erased_at=erased_at)
         assert erased == expected
@@ -195,21 +195,22 @@ async def test_the_values_of_a_settled_conflict_are_erased_when_their_time_is_ov
 
 
 async def test_what_waits_keeps_its_values_however_old_it_is() -> None:
-    async with world(MANUAL) as w:
+    async with world(MANUAL.model_copy(update={"keep_values_days": 0})) as w:
         _, _, conflict = await parked(w)
         w.clock.tick(timedelta(days=1000).total_seconds())
-        await w.sync(keep_values_days=0)
+        await w.sync()
         assert await of_name(w) == [conflict]
 
 
 async def test_values_may_be_kept_out_of_the_bookkeeping_altogether() -> None:
-    async with world(MANUAL.model_copy(update={"fields": (EMAIL, two_way("name", "Name", policy="remote_wins"))})) as w:
+    fields = (EMAIL, two_way("name", "Name", policy="remote_wins"))
+    async with world(MANUAL.model_copy(update={"fields": fields, "keep_values_days": 0})) as w:
         local = w.local.add(email="ann@example.org", name="Ann")
         await w.sync()
         (remote,) = w.remote.snapshot()
         w.local.edit(local, name="Ours")
         w.remote.edit(remote, Name="Theirs")
-        await w.sync(keep_values_days=0)
+        await w.sync()
         (conflict,) = await of_name(w)
         assert (conflict.winner, conflict.policy) == (Side.REMOTE, "remote_wins")
         assert (conflict.local_value, conflict.remote_value) == (None, None)

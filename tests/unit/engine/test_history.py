@@ -10,6 +10,8 @@ from crmsync.models.mappings import ConflictPolicy, DeletePolicy, ObjectMapping,
 from crmsync.models.records import OperationKind, Side
 from crmsync.models.runs import RunReport
 from crmsync.models.schema import FieldType
+from crmsync.models.state import Acknowledgement, Lease, LinkStatus
+from crmsync.storage.memory import MemoryRepository
 from crmsync.testing.faults import Crash, Fault, FaultyStore, When
 from crmsync.testing.world import World, world
 
@@ -188,6 +190,44 @@ async def test_a_crash_in_an_undo_loses_nothing(when: When) -> None:
         assert w.remote.snapshot()[theirs]["Name"] == "Ada"
         assert w.local.snapshot()[ours]["name"] == "Wrong"
         assert (await w.sync()).written == 0
+
+
+async def test_what_is_linked_differently_by_now_is_told() -> None:
+    """A record that was deleted and created anew has another link."""
+    async with world(MAPPING) as w:
+        ours, _ = await pair(w)
+        w.local.edit(ours, name="Wrong")
+        run = await w.sync()
+        w.local.remove(ours)
+        deletion = await w.sync()
+        await undo(w, deletion.run_id)
+        report = await undo(w, run.run_id)
+        assert [(one.markmail_id, one.code) for one in report.problems] == [(ours, "not_linked")]
+
+
+class Listening(MemoryRepository):
+    """Remembers what was acknowledged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[Acknowledgement] = []
+
+    async def acknowledge(self, lease: Lease, acknowledgement: Acknowledgement) -> None:
+        await super().acknowledge(lease, acknowledgement)
+        self.heard.append(acknowledgement)
+
+
+async def test_what_was_deleted_is_noted_in_the_transaction_of_its_tombstone() -> None:
+    repository = Listening()
+    async with world(MAPPING, repository=repository) as w:
+        ours, theirs = await pair(w)
+        w.local.remove(ours)
+        await w.sync()
+    (noting,) = [one for one in repository.heard if any(c.kind is OperationKind.DELETE for c in one.changes)]
+    (change,) = noting.changes
+    assert [(link.markmail_id, link.status) for link in noting.links] == [(ours, LinkStatus.DELETED)]
+    assert change.crm_id == theirs
+    assert {one.field: (one.before, one.cause) for one in change.fields}["Name"] == ("Ada", "deleted")
 
 
 async def test_a_run_without_a_history_cannot_be_undone() -> None:

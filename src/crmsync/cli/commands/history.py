@@ -21,12 +21,14 @@ from crmsync.cli.options import (
     IntegrationOption,
     ObjectOption,
     Selection,
+    run_options,
 )
 from crmsync.cli.output import Format, Output, plain
 from crmsync.cli.session import Session, Target, open_session
+from crmsync.cli.targets import known_targets
 from crmsync.errors import NotFoundError
 from crmsync.models.history import RecordChange, untagged
-from crmsync.models.runs import RunOptions, RunReport
+from crmsync.models.runs import RunReport
 
 RunId = Annotated[str, typer.Argument(help="The run, from `crmsync logs`; its beginning will do.", metavar="RUN_ID")]
 
@@ -61,16 +63,15 @@ def undo(
     format_: FormatOption = Format.HUMAN,
 ) -> int:
     """Take back what a run wrote on both sides, as far as nobody changed it since."""
-    options = RunOptions(allow_deletes=allow_deletes)
     selection = Selection(config, integration, object_name)
-    return run_interruptible(_undo, selection, run_id, options, dry_run, Output(format_))
+    return run_interruptible(_undo, selection, run_id, allow_deletes, dry_run, Output(format_))
 
 
 async def _history(selection: Selection, record_id: str | None, run: str | None, limit: int, output: Output) -> int:
     found: list[RecordChange] = []
     records = [record_id] if record_id else []
     async with open_session(load_config(selection.path)) as session:
-        for target in await _known_targets(session, selection):
+        for target in await known_targets(session, selection):
             run_id = (await _run_of(session, target, run))[0] if run else None
             found += await session.crm.history(
                 target.integration.id, target.object_name, run_id=run_id, record_ids=records, limit=limit
@@ -82,8 +83,10 @@ async def _history(selection: Selection, record_id: str | None, run: str | None,
     return ExitCode.SUCCESS
 
 
-async def _undo(selection: Selection, given: str, options: RunOptions, dry_run: bool, output: Output) -> int:
-    async with open_session(load_config(selection.path)) as session:
+async def _undo(selection: Selection, given: str, allow_deletes: int | None, dry_run: bool, output: Output) -> int:
+    config = load_config(selection.path)
+    options = run_options(config.content.run, {"allow_deletes": allow_deletes})
+    async with open_session(config) as session:
         target, run_id = await _target_of(session, selection, given)
         await session.register(target.integration)
         place = (target.integration.id, target.object_name, await session.local(target))
@@ -103,11 +106,6 @@ def _exit_code(report: RunReport) -> int:
     return ExitCode.PARTIAL if report.problems else exit_code_of_runs([report.status])
 
 
-async def _known_targets(session: Session, selection: Selection) -> list[Target]:
-    known = {section.id for section in await session.known(selection.integration)}
-    return [target for target in session.targets(selection) if target.integration.id in known]
-
-
 async def _run_of(session: Session, target: Target, given: str) -> list[str]:
     """The runs of an object whose id begins so; a full id that the log has forgotten stands for itself."""
     logs = await session.crm.logs(target.integration.id, target.object_name, limit=10_000)
@@ -118,7 +116,7 @@ async def _target_of(session: Session, selection: Selection, given: str) -> tupl
     """The one object that has a history of a run, and the run's whole id."""
     found = [
         (target, run_id)
-        for target in await _known_targets(session, selection)
+        for target in await known_targets(session, selection)
         for run_id in await _run_of(session, target, given)
         if await session.crm.history(target.integration.id, target.object_name, run_id=run_id, limit=1)
     ]

@@ -131,13 +131,19 @@ async def _show(selection: Selection, record_id: str, output: Output) -> int:
 
 
 async def _link(selection: Selection, markmail_id: str, crm_id: str, output: Output) -> int:
-    async with open_session(load_config(selection.path)) as session:
+    config = load_config(selection.path)
+    async with open_session(config) as session:
         target = one_target(session, selection)
         await session.register(target.integration)
         local = await session.local(target)
         with session.locating(target):
             report = await session.crm.link(
-                target.integration.id, target.object_name, local, markmail_id=markmail_id, crm_id=crm_id
+                target.integration.id,
+                target.object_name,
+                local,
+                markmail_id=markmail_id,
+                crm_id=crm_id,
+                options=config.content.run,
             )
     head = Text(f"{markmail_id} and {crm_id} are linked")
     output.result({"runs": [payloads.report_payload(report)]}, head, *tables.report_views(report))
@@ -145,7 +151,8 @@ async def _link(selection: Selection, markmail_id: str, crm_id: str, output: Out
 
 
 async def _unlink(selection: Selection, record_id: str, output: Output) -> int:
-    async with open_session(load_config(selection.path)) as session:
+    config = load_config(selection.path)
+    async with open_session(config) as session:
         found = await find_links(session, selection, record_id)
         if len(found) > 1:
             raise UsageProblemError(f"{record_id!r} is known in several places: say which with --object or -i")
@@ -153,7 +160,9 @@ async def _unlink(selection: Selection, record_id: str, output: Output) -> int:
         await session.register(target.integration)
         local = await session.local(target)
         with session.locating(target):
-            apart = await session.crm.unlink(target.integration.id, target.object_name, local, record_id=record_id)
+            apart = await session.crm.unlink(
+                target.integration.id, target.object_name, local, record_id=record_id, options=config.content.run
+            )
     text = f"{apart.markmail_id} and {apart.crm_id} are separated; `crmsync links link` undoes it"
     output.result({"links": [payloads.link_payload(apart)]}, Text(text))
     return ExitCode.SUCCESS

@@ -156,7 +156,8 @@ async def _show(selection: Selection, record_id: str, output: Output) -> int:
 
 async def _retry(selection: Selection, record_ids: Sequence[str], output: Output) -> int:
     reports: list[RunReport] = []
-    async with open_session(load_config(selection.path)) as session:
+    config = load_config(selection.path)
+    async with open_session(config) as session:
         if record_ids:
             due: list[tuple[Target, list[str] | None]] = list(await _grouped(session, selection, record_ids))
         else:
@@ -166,7 +167,9 @@ async def _retry(selection: Selection, record_ids: Sequence[str], output: Output
             local = await session.local(target)
             with session.locating(target):
                 reports.append(
-                    await session.crm.retry_rejects(target.integration.id, target.object_name, local, record_ids=named)
+                    await session.crm.retry_rejects(
+                        target.integration.id, target.object_name, local, record_ids=named, options=config.content.run
+                    )
                 )
     views = [view for report in reports for view in tables.report_views(report)]
     output.result({"runs": [payloads.report_payload(report) for report in reports]}, *views)
@@ -186,13 +189,19 @@ async def _ignore(selection: Selection, record_ids: Sequence[str], output: Outpu
 
 
 async def _link(selection: Selection, record_id: str, candidate: str | None, output: Output) -> int:
-    async with open_session(load_config(selection.path)) as session:
+    config = load_config(selection.path)
+    async with open_session(config) as session:
         ((target, _),) = await _grouped(session, selection, [record_id])
         await session.register(target.integration)
         local = await session.local(target)
         with session.locating(target):
             report = await session.crm.choose_candidate(
-                target.integration.id, target.object_name, local, record_id=record_id, candidate_id=candidate
+                target.integration.id,
+                target.object_name,
+                local,
+                record_id=record_id,
+                candidate_id=candidate,
+                options=config.content.run,
             )
     output.result({"runs": [payloads.report_payload(report)]}, *tables.report_views(report))
     return exit_code_of_runs([report.status])

@@ -21,6 +21,7 @@ from crmsync.cli.options import (
     IntegrationOption,
     ObjectOption,
     Selection,
+    run_options,
 )
 from crmsync.cli.output import Format, Output
 from crmsync.cli.progress import ProgressObserver
@@ -104,7 +105,7 @@ async def _plan(
     selection: Selection, given: dict[str, Any], wait: float | None, limit: int | None, output: Output
 ) -> int:
     config = load_config(selection.path)
-    options = _options(config.content.run, given)
+    options = run_options(config.content.run, given)
     progress = ProgressObserver(output.err)
     plans: list[Plan] = []
     async with open_session(config, [progress]) as session:
@@ -125,7 +126,7 @@ async def _plan(
 
 async def _sync(selection: Selection, given: dict[str, Any], wait: float | None, output: Output) -> int:
     config = load_config(selection.path)
-    options = _options(config.content.run, given)
+    options = run_options(config.content.run, given)
     progress = ProgressObserver(output.err)
     reports: list[RunReport] = []
     try:
@@ -166,7 +167,3 @@ async def _when_free(run: Callable[[], Awaitable[_Result]], patience: float, out
 
 def _patience(wait: float | None, options: RunOptions) -> float:
     return options.lease_seconds + 2 * _POLL_SECONDS if wait is None else wait
-
-
-def _options(defaults: RunOptions, given: dict[str, Any]) -> RunOptions:
-    return defaults.model_copy(update={name: value for name, value in given.items() if value is not None})

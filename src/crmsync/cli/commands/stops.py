@@ -24,6 +24,7 @@ from crmsync.cli.options import (
 )
 from crmsync.cli.output import Format, Output
 from crmsync.cli.session import Session, Target, open_session
+from crmsync.cli.targets import known_targets
 from crmsync.errors import NotFoundError
 from crmsync.models.stops import Stop
 
@@ -94,11 +95,14 @@ async def _list(selection: Selection, output: Output) -> int:
 
 
 async def _show(selection: Selection, anew: bool, limit: int | None, output: Output) -> int:
-    async with open_session(load_config(selection.path)) as session:
+    config = load_config(selection.path)
+    async with open_session(config) as session:
         target = await _only(session, selection)
         await session.register(target.integration)
         local = await session.local(target)
-        stop = await session.crm.stopped_plan(target.integration.id, target.object_name, local, anew=anew)
+        stop = await session.crm.stopped_plan(
+            target.integration.id, target.object_name, local, anew=anew, options=config.content.run
+        )
         records = await session.crm.stopped_records(target.integration.id, target.object_name, limit=limit)
     payload = {**payloads.stop_payload(stop), "records": [payloads.stopped_record_payload(one) for one in records]}
     output.result({"stop": payload}, *stop_views.stop_views(stop, records))
@@ -127,11 +131,9 @@ async def _drop(selection: Selection, output: Output) -> int:
 
 async def _stops(session: Session, selection: Selection) -> list[tuple[Target, Stop]]:
     """The stops of all that is selected, and known to the bookkeeping."""
-    known = {section.id for section in await session.known(selection.integration)}
     return [
         (target, stop)
-        for target in session.targets(selection)
-        if target.integration.id in known
+        for target in await known_targets(session, selection)
         for stop in await session.crm.stops(target.integration.id, target.object_name)
     ]
 
