@@ -237,6 +237,23 @@ async def test_comparing_leaves_everything_as_it_was_and_hinders_no_run() -> Non
         assert (await w.sync()).written == 1
 
 
+class Behind(FaultyStore):
+    """A store whose pages still show what somebody mends at this moment."""
+
+    async def changes(self, cursor: str | None, *, fields: Sequence[str], limit: int | None = None) -> ChangePage:
+        page = await super().changes(cursor, fields=fields, limit=limit)
+        records = (attrs.evolve(one, fields={**one.fields, "Name": "Old"}) for one in page.records)
+        return attrs.evolve(page, records=tuple(records))
+
+
+async def test_what_is_no_longer_so_at_a_second_look_is_not_reported() -> None:
+    async with world(MAPPING) as w:
+        await grown(w)
+        w.through[Side.REMOTE] = Behind(w.remote, [])
+        report = await verify(w)
+        assert (report.consistent, report.pairs) == (True, 3)
+
+
 async def test_single_findings_are_listed_up_to_a_limit_and_all_are_counted() -> None:
     async with world(MAPPING) as w:
         ids = await grown(w, 5)
