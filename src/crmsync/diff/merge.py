@@ -123,14 +123,24 @@ class Merger:
         return sync_hash(held, b"") if side is Side.LOCAL else sync_hash(b"", held)
 
     def edited(self, side: Side, record: Record, shadow: bytes) -> bool:
-        """Whether any field with a known shadow differs from it."""
-        known = Shadow.decode(shadow).fields
-        return any(
-            (old := known.get(tag)) is not None
-            and (value := record.fields.get(r.local if side is Side.LOCAL else r.remote, MISSING)) is not MISSING
-            and self.field_digest(r, side, value, as_set=isinstance(old, frozenset)) != old
-            for r, tag in self.tagged_rules
-        )
+        """Whether the record holds something that was never acknowledged.
+
+        That is a field that differs from its shadow. While the pair is not settled it is also a value in a field that
+        has no shadow: the other side refused it, or it waits for a decision, so nobody there has seen it.
+        """
+        known = Shadow.decode(shadow)
+        for rule, tag in self.tagged_rules:
+            value = record.fields.get(rule.local if side is Side.LOCAL else rule.remote, MISSING)
+            if value is MISSING:
+                continue
+            old = known.fields.get(tag)
+            if old is None:
+                normal = rule.normal_local(value) if side is Side.LOCAL else rule.normal_remote(value)
+                if not known.settled and not is_blank(normal):
+                    return True
+            elif self.field_digest(rule, side, value, as_set=isinstance(old, frozenset)) != old:
+                return True
+        return False
 
     def still_true(self, side: Side, record: Record, shadow: bytes) -> bytes:
         """What of a shadow also says what this record holds: the shadow of a record that took another one's place.

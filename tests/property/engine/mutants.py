@@ -227,6 +227,11 @@ MUTANTS = (
         ),
     ),
     _mutant(
+        "unseen-value-deleted",
+        "a delete takes along a value that the side where it was deleted had refused, and nobody there had seen",
+        ("diff/merge.py", "if not known.settled and not is_blank(normal):", "if False:"),
+    ),
+    _mutant(
         "what-one-crm-says-stays-there",
         "a change pulled from one CRM is never sent to the other (Mautic)",
         (
