@@ -40,6 +40,8 @@ LATENCY, JOB, RECORD = 0.12, 2.0, 0.001
 SLOW = ("--latency", str(LATENCY), "--bulk-seconds", str(JOB), "--bulk-seconds-per-record", str(RECORD))
 CONTENDERS = Path(__file__).parent / "contenders"
 OURS = (sys.executable, str(CONTENDERS / "ours.py"))
+WAYS = ("auto", "collections", "bulk", "auto+back", "bulk+back")
+"""``+back`` reads back what was stored, as a sync does; the other contenders do not."""
 PER_RECORD = 20
 
 
@@ -141,7 +143,7 @@ def upsert(count: int) -> list[Figures]:
         environment = {"ROWS": str(rows), "NODE_PATH": str(node_modules())}
         simple = (str(python_of("clients")), str(CONTENDERS / "simple_salesforce_client.py"), "upsert")
         commands: Mapping[str, Sequence[str]] = {
-            **{f"crmsync, {channel}": (*OURS, "upsert", channel) for channel in ("auto", "collections", "bulk")},
+            **{f"crmsync, {way}": (*OURS, "upsert", way) for way in WAYS},
             "simple-salesforce, Bulk 2.0": simple,
             "jsforce, Bulk 2.0": (NODE, str(CONTENDERS / "jsforce_client.cjs")),
         }

@@ -1,4 +1,7 @@
-"""crmsync's own provider: ``upsert CHANNEL`` or ``read WAY``. Settings come in the environment; see salesforce.py."""
+"""crmsync's own provider: ``upsert CHANNEL[+back]`` or ``read WAY``.
+
+Settings come in the environment; see salesforce.py.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,8 @@ async def read(store: RecordStore) -> int:
 
 async def main(task: str, way: str) -> None:
     chosen = "channel" if task == "upsert" else "first_read"
-    settings = {"instance_url": os.environ["URL"], "allow_insecure_loopback": True, chosen: way}
+    settings = {"instance_url": os.environ["URL"], "allow_insecure_loopback": True, "api_version": "62.0"}
+    settings |= {chosen: way.partition("+")[0], "read_back": way.endswith("+back")}
     credentials = {"access_token": SecretStr(os.environ["TOKEN"])}
     context = ProviderContext(SystemClock(), RunBudget())
     began = time.perf_counter()

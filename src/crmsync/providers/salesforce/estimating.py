@@ -33,7 +33,8 @@ def estimate(
         return CallEstimate()
     match use.verb:
         case StoreVerb.WRITE:
-            return _writing(use, choice, settings) + _retrieving(use, use.fields)
+            back = _retrieving(use, use.fields) if settings.read_back else CallEstimate()
+            return _writing(use, choice, settings) + back
         case StoreVerb.GET:
             return _retrieving(use, use.fields)
         case StoreVerb.FIND:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Final
 
 import attrs
@@ -87,13 +88,16 @@ class Pace:
         return attrs.evolve(self, query_scale=_mixed(self.query_scale, scale))
 
     def differs(self, other: Pace) -> bool:
-        """Whether a figure is known of one alone, or is half as much again in one as in the other."""
-        pairs = zip(attrs.astuple(self), attrs.astuple(other), strict=True)
-        return any((a is None) != (b is None) or (a and b and not 2 / 3 <= a / b <= 3 / 2) for a, b in pairs)
+        """Whether a figure is known of one alone, or is half as much again in one as in the other.
+
+        By how long jobs take their first question is timed, so a twentieth counts there.
+        """
+        figures = attrs.asdict(self)
+        return any(_apart(figures[name], value, 1.05 if name in _SCALES else 1.5) for name, value in _items(other))
 
     def encode(self) -> str:
-        """As text, to two digits."""
-        return json.dumps({k: float(f"{v:.2g}") for k, v in attrs.asdict(self).items() if v is not None})
+        """As text, to three digits."""
+        return json.dumps({k: float(f"{v:.3g}") for k, v in _items(self) if v is not None})
 
     @classmethod
     def decode(cls, text: str | None) -> Pace:
@@ -103,6 +107,19 @@ class Pace:
             return cls(**{name: max(0.0, float(value)) for name, value in known.items()})
         except (ValueError, TypeError, AttributeError):
             return cls()
+
+
+_SCALES: Final = frozenset({"job_scale", "query_scale"})
+
+
+def _items(pace: Pace) -> Iterable[tuple[str, float | None]]:
+    return attrs.asdict(pace).items()
+
+
+def _apart(one: float | None, other: float | None, factor: float) -> bool:
+    if one is None or other is None:
+        return one is not other
+    return max(one, other) > factor * min(one, other)
 
 
 def _mixed(old: float | None, new: float) -> float:

@@ -142,7 +142,8 @@ class SalesforceRecordStore:
     async def write(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
         if len(operations) > LARGE:
             raise ValueError(f"{len(operations)} operations in one write; this store takes {LARGE}")
-        return await self._with_stored(operations, await self._writer.write(operations))
+        outcomes = await self._writer.write(operations)
+        return await self._with_stored(operations, outcomes) if self._client.settings.read_back else outcomes
 
     def estimate(self, use: StoreUse) -> CallEstimate | None:
         """See `SupportsCallEstimates`. Not counted: more batches of a query whose rows are wide, or whose values are in

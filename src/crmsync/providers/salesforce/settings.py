@@ -76,6 +76,8 @@ class SalesforceSettings(BaseModel):
     what goes through it.
     ``channel`` is how records are written: ``auto`` chooses by size, speed and calls left. ``bulk_wait_seconds`` is how
     long a bulk job may take before it is aborted.
+    ``read_back`` reads what was written, 2,000 records a call, so that what the org made of it (a trigger, a format) is
+    known at once; without, the next run takes that for a change in the org.
     ``first_read`` is how a large object is read for the first time: ``rest`` by ranges of ids side by side, ``bulk`` by
     a query job, ``auto`` by what is faster and spares calls, from more than ``bulk_read_from`` records on.
     ``accounts`` is what a contact's company does to its account; ``account_key_field`` is an external id of Account by
@@ -98,6 +100,7 @@ class SalesforceSettings(BaseModel):
     safety_seconds: int = Field(default=5, ge=0)
     channel: ChannelName = ChannelName.AUTO
     bulk_wait_seconds: float = Field(default=3600.0, gt=0)
+    read_back: bool = True
     first_read: FirstRead = FirstRead.AUTO
     bulk_read_from: int = Field(default=20_000, ge=0)
     concurrent_calls: int = Field(default=10, ge=1, le=25)

@@ -15,6 +15,7 @@ from attrs import frozen
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from crmsync.testing.salesforce.app import create_app
+from crmsync.testing.salesforce.bulk.settling import settle
 from crmsync.testing.salesforce.gateway import ABORT
 from crmsync.testing.salesforce.org import SalesforceOrg
 from crmsync.testing.salesforce.soql.parsing import parse
@@ -93,11 +94,20 @@ class _Connections:
 
 
 class _Server(uvicorn.Server):
-    """Tells when it listens, and returns after a signal, where uvicorn would raise it again and end the process."""
+    """Tells when it listens, and returns after a signal, where uvicorn would raise it again and end the process.
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    Bulk jobs go on between the requests too: a client that asks seldom shall not wait for what was due long before.
+    """
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], org: SalesforceOrg) -> None:
         super().__init__(config)
         self._ready = ready
+        self._org = org
+
+    async def on_tick(self, counter: int) -> bool:
+        with self._org.lock:
+            settle(self._org)
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
@@ -162,7 +172,7 @@ class EmulatorServer:
             ssl_keyfile=certificate[1] if certificate else None,
         )
         self._ready: Callable[[str], None] | None = None
-        self._server = _Server(config, self._announce)
+        self._server = _Server(config, self._announce, org)
 
     def run(self, ready: Callable[[str], None] | None = None) -> None:
         """Serve until :meth:`stop`, SIGINT or SIGTERM (signals only in the main thread).

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from crmsync.errors import UnavailableError, UnexpectedResponseError
 from crmsync.models.state import RemoteJob
 from crmsync.providers.salesforce.bulk.jobs import INGEST, OPEN, QUERY, JobInfo, Jobs
@@ -20,32 +18,35 @@ async def follow(client: SalesforceClient, jobs: Jobs, job: RemoteJob, *, abort_
     :raises UnavailableError: with ``abort_late`` False: it takes longer.
     """
     clock, began = client.clock, client.clock.now()
-    polls = Polls(job.records, _expected(client.pace, jobs.kind, job.records))
-    wait = polls.first()
+    polls = _polls(client.pace, jobs.kind, job.records)
+    wait, unfinished = polls.first(), 0.0
     while True:
         await clock.sleep(wait)
         info = await jobs.info(job.job_id)
         if info is None:
             raise UnexpectedResponseError("a bulk job is gone before it was over")
         client.jobs.progressed(job, info.processed)
-        waited = clock.now() - began
+        waited = (clock.now() - began).total_seconds()
         if info.is_final:
+            # It ended between the last two answers; its own count says when, as far as that fits.
+            seconds = min(max(info.took, unfinished), waited)
             keep = client.pace.with_query if jobs.kind == QUERY else client.pace.with_job
-            client.keep_pace(keep(waited.total_seconds(), job.records))
+            client.keep_pace(keep(seconds, job.records))
             return info
-        if waited > timedelta(seconds=client.settings.bulk_wait_seconds):
+        unfinished = waited
+        if waited > client.settings.bulk_wait_seconds:
             if not abort_late:
                 raise UnavailableError("a bulk job of an earlier run is still at work")
             await jobs.abort(job.job_id)
             wait = polls.first()
         else:
-            wait = polls.next(info.processed)
+            wait = polls.next(info.processed, info.active)
 
 
-def _expected(pace: Pace, kind: str, records: int) -> float | None:
+def _polls(pace: Pace, kind: str, records: int) -> Polls:
     if kind == QUERY:
-        return None if pace.query_scale is None else pace.query_seconds(records)
-    return None if pace.job_scale is None else pace.job_seconds(records)
+        return Polls(records, pace.query_seconds(records), measured=pace.query_scale is not None)
+    return Polls(records, pace.job_seconds(records), measured=pace.job_scale is not None)
 
 
 async def settle(client: SalesforceClient) -> None:

@@ -30,15 +30,23 @@ SUCCESSFUL: Final = "successfulResults"
 FAILED: Final = "failedResults"
 UNPROCESSED: Final = "unprocessedrecords"
 
+_COUNTS: Final = ("numberRecordsProcessed", "numberRecordsFailed", "apiActiveProcessingTime", "totalProcessingTime")
+"""The times in milliseconds ("Get Information About an Ingest Job")."""
+
 
 @attrs.frozen(slots=True)
 class JobInfo:
-    """What a job says of itself."""
+    """What a job says of itself: its records processed, those of them that failed ("Failed rows are processed but
+    encounter an error during processing", page "Get Job Unprocessed Record Results"), the seconds of work on them, and
+    the seconds that all of it took. A query job has no ``failed`` and no ``active``.
+    """
 
     id: str
     state: str
     processed: int = 0
     failed: int = 0
+    active: float = 0.0
+    took: float = 0.0
 
     @property
     def is_final(self) -> bool:
@@ -115,7 +123,7 @@ def _info(body: Any) -> JobInfo:
         if job_id is None:
             raise ValueError("id")
         # Numbers come as numbers or, in older versions, as text.
-        done, failed = int(body.get("numberRecordsProcessed") or 0), int(body.get("numberRecordsFailed") or 0)
-        return JobInfo(job_id, str(body["state"]), done, failed)
+        done, failed, active, took = (int(body.get(name) or 0) for name in _COUNTS)
+        return JobInfo(job_id, str(body["state"]), done, failed, active / 1000, took / 1000)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UnexpectedResponseError("Salesforce's answer about a bulk job is not as documented") from error

@@ -7,8 +7,10 @@ from typing import Final
 
 import attrs
 
-_FIRST: Final = 1.0
-"""Seconds before the first question while nothing is known of the org's pace."""
+_BLIND: Final = 5.0
+"""The longest wait, in seconds, before the first question while nothing was measured: by then a job tells its rate."""
+_MARGIN: Final = 1.02
+"""On what was measured: a question that comes just too early costs a call, one that comes just too late a moment."""
 _GROWTH: Final = 1.6
 _SHORTEST: Final = 0.5
 _LONGEST: Final = 60.0
@@ -25,12 +27,14 @@ def most_polls(seconds: float) -> int:
 class Polls:
     """The waits between the questions about one job of ``total`` records (0: unknown).
 
-    The first comes when the job should be done by earlier measurements (``expected``; None: there are none). The next
-    ones come when it will be done at the rate between the last two answers, or after ever longer waits while it stands.
+    ``foreseen`` is how many seconds it should take. Where that was ``measured`` with an earlier job, the first question
+    comes when this one should be done; otherwise halfway, and soon. Each further one comes when the job will be done at
+    the rate that its answers tell, or after ever longer waits while it stands.
     """
 
     total: int
-    expected: float | None = None
+    foreseen: float
+    measured: bool = False
     waited: float = 0.0
     asked: int = 0
     _last: float = 0.0
@@ -38,16 +42,26 @@ class Polls:
 
     def first(self) -> float:
         """Seconds before the first question."""
-        return self._wait(_FIRST if self.expected is None else self.expected)
+        return self._wait(self.foreseen * _MARGIN if self.measured else min(self.foreseen / 2, _BLIND))
 
-    def next(self, processed: int) -> float:
-        """Seconds before the next one, after an answer."""
+    def next(self, processed: int, active: float = 0.0) -> float:
+        """Seconds before the next one, after an answer: so many records, in so many seconds of work (0: not told)."""
         before, self._answers = self._answers, (self.waited, processed)
         longer = self._last * _GROWTH
-        if before is None or processed <= before[1] or processed >= self.total:
+        rate = self._rate(before, processed, active)
+        if not rate or processed >= self.total:
             return self._wait(longer)
-        rate = (processed - before[1]) / (self.waited - before[0])
+        # Records are counted when their batch is saved, so that there are rather fewer left.
         return self._wait(min((self.total - processed) / rate, 4 * longer))
+
+    def _rate(self, before: tuple[float, int] | None, processed: int, active: float) -> float:
+        """Records a second; 0 if nothing moves.
+
+        Batches are worked on side by side, so that the seconds of work may be more than those that have passed.
+        """
+        if before is not None and before[1]:
+            return max(0.0, (processed - before[1]) / (self.waited - before[0]))
+        return processed / min(active, self.waited) if active > 0 else 0.0
 
     def _wait(self, seconds: float) -> float:
         self.asked += 1

@@ -105,7 +105,10 @@ class BulkChannel:
         return True
 
     async def _collect(self, info: JobInfo, verb: Verb, rows: Sequence[Row], sent: Sent) -> None:
-        """Read what became of each row. A file of results that can hold none of the rows left is not asked for."""
+        """Read what became of each row, file by file of the results until nothing is left to learn.
+
+        Those that hold nothing by the job's own counts come last, to be asked only where the counts are wrong.
+        """
         waiting = {row.target: row for row in rows}
 
         def of(result: Mapping[str, str]) -> Row | None:
@@ -124,11 +127,9 @@ class BulkChannel:
                 sent.answer(row, failed(row, UnavailableError("the bulk job ended before it came to the record")))
 
         files = ((bulk_jobs.SUCCESSFUL, succeeded), (bulk_jobs.FAILED, refuse), (bulk_jobs.UNPROCESSED, skipped))
-        empty = set[str]()
-        if info.processed and info.processed == info.failed:
-            empty.add(bulk_jobs.SUCCESSFUL)
-        for name, take in files:
-            if waiting and name not in empty:
+        empty = _proven_empty(info, len(rows))
+        for name, take in sorted(files, key=lambda file: file[0] in empty):
+            if waiting:
                 await self._jobs.results(info.id, name, take)
 
     def _request(self, verb: Verb) -> dict[str, str]:
@@ -157,6 +158,22 @@ class BulkChannel:
                 start, size = place, head
             size += len(line)
         yield rows[start:]
+
+
+def _proven_empty(info: JobInfo, rows: int) -> set[str]:
+    """The files of results that hold nothing, by a job's own counts.
+
+    They prove something only of a job that came to every row: where a whole batch fails on the server they are not
+    brought up to date (forcedotcom/dataloader, pull request 1033).
+    """
+    if info.state != bulk_jobs.JOB_COMPLETE or info.processed != rows:
+        return set()
+    empty = {bulk_jobs.UNPROCESSED}
+    if info.failed == 0:
+        empty.add(bulk_jobs.FAILED)
+    elif info.failed == rows:
+        empty.add(bulk_jobs.SUCCESSFUL)
+    return empty
 
 
 def parse_error(text: str) -> dict[str, object]:

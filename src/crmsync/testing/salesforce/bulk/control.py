@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def set_bulk(org: SalesforceOrg, body: Mapping[str, Any]) -> dict[str, Any]:
     """Change how bulk jobs are treated, and return all of it.
 
-    The options of :class:`BulkOptions` by their names; ``slow``, ``fail``, ``abort`` the arguments of
-    :meth:`BulkFaults.slow_next`, ``fail_next`` and ``abort_next``; ``lock_chunks`` a number.
+    The options of :class:`BulkOptions` by their names; ``slow``, ``fail``, ``abort``, ``miscount`` the arguments of
+    :meth:`BulkFaults.slow_next`, ``fail_next``, ``abort_next`` and ``miscount_next``; ``lock_chunks`` a number.
 
     :raises TypeError: there is no such option.
     """
@@ -25,6 +25,7 @@ def set_bulk(org: SalesforceOrg, body: Mapping[str, Any]) -> dict[str, Any]:
         "slow": faults.slow_next,
         "fail": faults.fail_next,
         "abort": faults.abort_next,
+        "miscount": faults.miscount_next,
     }
     wanted = {name: values.pop(name) for name in acts if name in values}
     locked = int(values.pop("lock_chunks", 0))

@@ -9,12 +9,16 @@ FAILED_MESSAGE = "InternalServerError : Job failed due to an internal error"
 
 @frozen(kw_only=True)
 class BulkFault:
-    """What one job runs into. ``stop_after`` is the number of records done when it ends as ``stop_state``."""
+    """What one job runs into. ``stop_after`` is the number of records done when it ends as ``stop_state``.
+
+    With ``miscounts`` the job says of none of its records that it failed.
+    """
 
     seconds: float = 0.0
     stop_after: int | None = None
     stop_state: str = "Failed"
     message: str | None = None
+    miscounts: bool = False
 
 
 @define
@@ -40,6 +44,10 @@ class BulkFaults:
     def abort_next(self, *, after_records: int = 0, times: int = 1) -> None:
         """Let an administrator abort the next jobs once ``after_records`` are done, to the chunk of 200."""
         self._pending.extend([BulkFault(stop_after=after_records, stop_state="Aborted")] * times)
+
+    def miscount_next(self, *, times: int = 1) -> None:
+        """Let the next jobs count no failed records, as when a whole batch fails: only their results tell."""
+        self._pending.extend([BulkFault(miscounts=True)] * times)
 
     def lock_chunks(self, times: int = 1) -> None:
         """Refuse every row of the next ``times`` chunks of 200 with UNABLE_TO_LOCK_ROW."""

@@ -8,7 +8,7 @@ from crmsync.testing.salesforce.bulk.jobs import OPEN, IngestJob
 from crmsync.testing.salesforce.times import stamp
 
 if TYPE_CHECKING:
-    from crmsync.testing.salesforce.bulk.jobs import Job
+    from crmsync.testing.salesforce.bulk.jobs import BulkOptions, Job
 
 
 def short_info(job: Job) -> dict[str, Any]:
@@ -42,19 +42,20 @@ def listed_info(job: Job) -> dict[str, Any]:
     return {**short_info(job), "jobType": kind, **_upload_info(job)}
 
 
-def full_info(job: Job) -> dict[str, Any]:
+def full_info(job: Job, options: BulkOptions) -> dict[str, Any]:
     """Return the form in which a single job is read."""
     info = listed_info(job)
-    # Milliseconds; the emulator has no triggers in Apex.
-    worked = 0
-    if job.closed_at is not None:
-        worked = int(((job.finished_at or job.modified_at) - job.closed_at).total_seconds() * 1000)
+    # Milliseconds; the emulator has no triggers in Apex. Recorded jobs at work have no total yet, but the active time.
+    took = 0
+    if job.closed_at is not None and job.finished_at is not None:
+        took = int((job.finished_at - job.closed_at).total_seconds() * 1000)
     info |= {"numberRecordsProcessed": job.processed}
     if isinstance(job, IngestJob):
-        info |= {"numberRecordsFailed": job.failed}
-    info |= {"retries": 0, "totalProcessingTime": worked}
+        info |= {"numberRecordsFailed": 0 if job.fault and job.fault.miscounts else job.failed}
+    info |= {"retries": 0, "totalProcessingTime": took}
     if isinstance(job, IngestJob):
-        info |= {"apiActiveProcessingTime": worked, "apexProcessingTime": 0}
+        active = round(job.processed * options.seconds_per_record * 1000)
+        info |= {"apiActiveProcessingTime": active, "apexProcessingTime": 0}
     else:
         info["isPkChunkingSupported"] = True
     if job.error_message is not None:

@@ -44,7 +44,7 @@ def list_ingest(call: Call) -> Reply:
 
 def read_ingest(call: Call) -> Reply:
     """Tell how a job stands."""
-    return Reply(info.full_info(_ingest(call)))
+    return Reply(info.full_info(_ingest(call), call.org.bulk.options))
 
 
 def upload(call: Call) -> Reply:
@@ -128,7 +128,7 @@ def list_query(call: Call) -> Reply:
 
 def read_query(call: Call) -> Reply:
     """Tell how a job stands."""
-    return Reply(info.full_info(_query(call)))
+    return Reply(info.full_info(_query(call), call.org.bulk.options))
 
 
 def abort_query(call: Call) -> Reply:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def settle(org: SalesforceOrg) -> None:
-    """Do what the org's jobs have done by now. Every request calls this first, so nothing runs in the background."""
+    """Do what the org's jobs have done by now. Every request calls this first, and a server ten times a second."""
     bulk = org.bulk
     if not bulk.waiting:
         return

@@ -138,6 +138,74 @@ async def test_rows_that_a_failed_job_did_not_reach_may_be_sent_again(open_desk:
     assert len(desk.contacts()) == 500
 
 
+def results_read(desk: Desk) -> list[str]:
+    """The files of results that were asked for."""
+    return [call.path.rpartition("/")[2] for call in jobs_of(desk) if call.method == "GET" and call.path.count("/") > 3]
+
+
+@pytest.mark.parametrize(
+    "bad, read",
+    [
+        ((), ["successfulResults"]),
+        ((2,), ["successfulResults", "failedResults"]),
+        ((0, 1, 2), ["failedResults"]),
+    ],
+)
+async def test_results_that_the_counts_of_a_job_prove_empty_are_not_read(
+    open_desk: OpenDesk, bad: tuple[int, ...], read: list[str]
+) -> None:
+    async with open_desk(channel="bulk") as desk:
+        rows = [create(n, key=f"k{n}", **({"Title": "x" * 200} if n in bad else {})) for n in range(3)]
+        outcomes = await desk.store.write(rows)
+        assert results_read(desk) == read
+    assert [outcome.ok for outcome in outcomes] == [n not in bad for n in range(3)]
+
+
+async def test_counts_that_are_wrong_hide_no_refused_row(open_desk: OpenDesk) -> None:
+    async with open_desk(channel="bulk") as desk:
+        desk.org.faults.bulk.miscount_next()
+        outcomes = await desk.store.write([create(1, key="a"), create(2, key="b", Title="x" * 200)])
+        assert results_read(desk) == ["successfulResults", "failedResults"]
+    assert [outcome.ok for outcome in outcomes] == [True, False]
+    assert isinstance(outcomes[1].error, RejectedError)
+
+
+async def test_all_results_of_a_job_that_did_not_come_to_every_row_are_read(open_desk: OpenDesk) -> None:
+    async with open_desk(channel="bulk") as desk:
+        desk.org.faults.bulk.abort_next(after_records=200)
+        await desk.store.write(keyed(range(300)))
+        assert results_read(desk) == ["successfulResults", "failedResults", "unprocessedrecords"]
+
+
+async def test_10_000_rows_into_an_unknown_org_take_7_calls_and_the_next_as_many_one_question(
+    open_desk: OpenDesk,
+) -> None:
+    """120 ms a call, 2 s and 1 ms a record: a describe, three to give, two questions, one file of results."""
+    clock = FakeClock()
+    org = SalesforceOrg(clock=clock.now, bulk_seconds=2, bulk_seconds_per_record=0.001)
+    memory: dict[str, str] = {}
+    calls: list[int] = []
+    for _ in range(2):
+        async with open_desk(org=org, clock=clock, memory=memory, channel="bulk", read_back=False) as desk:
+            outcomes = await desk.store.write(keyed(range(10_000)))
+            calls.append(len([call for call in desk.sent.calls if call.path != "/services/data"]))
+        assert all(outcome.ok for outcome in outcomes)
+    assert calls == [7, 6]
+
+
+@pytest.mark.parametrize("channel", ["bulk", "collections"])
+async def test_without_reading_back_nothing_is_known_of_what_was_stored(open_desk: OpenDesk, channel: str) -> None:
+    async with open_desk(channel=channel, read_back=False) as desk:
+        [outcome] = await desk.store.write([create(1, key="a", LastName=" Trimmed ")])
+        assert outcome.stored is None
+        assert not desk.sent.of("POST", "/composite/sobjects/Contact")
+        assert not desk.sent.of("GET", "/userinfo")
+    async with open_desk(channel=channel) as desk:
+        [outcome] = await desk.store.write([create(1, key="a", LastName=" Trimmed ")])
+        assert outcome.stored is not None
+        assert outcome.stored.fields["LastName"] == "Trimmed"
+
+
 async def test_an_aborted_job_loses_nothing(open_desk: OpenDesk) -> None:
     async with open_desk(channel="bulk") as desk:
         desk.org.faults.bulk.abort_next(after_records=200)

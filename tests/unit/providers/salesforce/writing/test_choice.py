@@ -77,7 +77,7 @@ def test_more_rows_never_turn_a_job_into_collections(rows: int, left: int, more:
 
 def test_the_pace_is_kept_as_text_and_what_is_unreadable_is_unknown() -> None:
     pace = Pace().with_call(0.1234).with_collection(0.56, 200).with_job(13.0, 10_000)
-    assert Pace.decode(pace.encode()) == Pace(call=0.12, collection=0.56, job_scale=1.0)
+    assert Pace.decode(pace.encode()) == Pace(call=0.123, collection=0.56, job_scale=1.0)
     assert [Pace.decode(text) for text in (None, "", "[]", '{"x": 1}', '{"call": "y"}')] == [Pace()] * 5
 
 
@@ -86,6 +86,8 @@ def test_the_pace_follows_measurements_and_stores_only_what_is_new() -> None:
     assert not pace.with_call(0.11).differs(pace)
     assert pace.with_call(1.0).differs(pace)
     assert pace.with_collection(0.1, 10) == pace
+    assert Pace(job_scale=1.0).differs(Pace(job_scale=1.1))
+    assert not Pace(job_scale=1.0).differs(Pace(job_scale=1.03))
 
 
 def test_the_calls_left_are_those_of_the_org_or_of_our_budget_whichever_are_fewer() -> None:

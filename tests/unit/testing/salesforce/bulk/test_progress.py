@@ -43,7 +43,17 @@ async def test_a_job_waits_half_its_fixed_time_and_then_saves_chunk_by_chunk(clo
             clock.move(seconds)
             assert await standing(bulk, job) == expected
             assert len(org.records("Contact")) == expected[1]
-        assert (await bulk.info(job))["totalProcessingTime"] == 6010
+        info = await bulk.info(job)
+        assert (info["totalProcessingTime"], info["apiActiveProcessingTime"]) == (6010, 4010)
+
+
+async def test_a_job_at_work_tells_the_time_of_its_records_but_no_total(clock: StandingClock) -> None:
+    org = SalesforceOrg(clock=clock, bulk_seconds=2, bulk_seconds_per_record=0.01)
+    async with bulk_client(org) as bulk:
+        job = await bulk.start("insert", people(401))
+        clock.move(4)
+        info = await bulk.info(job)
+        assert (info["totalProcessingTime"], info["apiActiveProcessingTime"]) == (0, 2000)
 
 
 async def test_what_a_job_did_by_now_is_there_for_every_request(
