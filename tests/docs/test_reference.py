@@ -17,6 +17,8 @@ from pydantic import BaseModel
 from crmsync.cli.app import app
 from crmsync.cli.config import ConfigFile, IntegrationSection, VaultSection, load_config
 from crmsync.cli.exits import ExitCode
+from crmsync.mapping import MappingCode
+from crmsync.mapping.codes import MEANINGS, reference_rows
 from crmsync.models.mappings import FieldMapping, MatchKeys, ObjectMapping
 from crmsync.models.runs import RunOptions
 from crmsync.providers.salesforce import error_codes
@@ -200,3 +202,10 @@ def test_the_configuration_shown_is_valid(tmp_path: Path) -> None:
     path = tmp_path / "crmsync.toml"
     path.write_text(text.split("```toml\n")[1].split("```")[0], encoding="utf-8")
     assert load_config(path).mapping_problems == ()
+
+
+def test_the_page_on_checks_of_a_mapping_is_made_of_the_code() -> None:
+    page = (REFERENCE / "mapping-checks.md").read_text(encoding="utf-8")
+    listed = [line for line in page.splitlines() if line.startswith("| `")]
+    assert listed == list(reference_rows())
+    assert set(MEANINGS) == set(MappingCode)

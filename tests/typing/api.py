@@ -51,6 +51,7 @@ from crmsync import (
     two_way,
 )
 from crmsync.errors import DeleteGuardError, MappingError, RateLimitedError, TransientError
+from crmsync.models.checks import MappingCheck, MappingFinding, Severity
 from crmsync.models.events import RunFinished, SyncEvent
 from crmsync.models.inbox import ConflictRule, Reject, RuleOutcome, RuleWinner, ValuePattern
 from crmsync.models.problems import Problem
@@ -139,7 +140,12 @@ async def facade(local: RecordStore, repository: SyncRepository, vault: Vault) -
         assert_type(await crm.credentials("acme"), Mapping[str, SecretStr])
         assert_type(await crm.test_connection("acme"), ConnectionReport)
         assert_type(await crm.fields("acme", "Contact"), ObjectSchema)
-        assert_type(await crm.check_mapping("acme", "Contact", local), RecordRule)
+        assert_type(await crm.compiled_mapping("acme", "Contact", local), RecordRule)
+        check = await crm.check_mapping("acme", "Contact", local, mapping=mappings())
+        assert_type(check, MappingCheck)
+        assert_type(check.of(Severity.ERROR), tuple[MappingFinding, ...])
+        assert_type(check.coverage[0].missing, tuple[str, ...])
+        await crm.accept_schema("acme", "Contact")
         plan = await crm.plan("acme", "Contact", local)
         assert_type(plan, Plan)
         assert_type(plan.writes, int)

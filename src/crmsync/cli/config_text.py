@@ -99,16 +99,21 @@ def _object(name: str, mapping: ObjectMapping, unmapped: Mapping[str, str]) -> s
         delete_in_local=inline(mapping.delete_in_local.value),
         local_email=inline(mapping.match.local_email),
         remote_email=inline(mapping.match.remote_email),
-        fields="".join(f"{key(field.markmail_field)} = {_field(field)}\n" for field in mapping.fields),
+        fields="".join(f"{field_line(field)}\n" for field in mapping.fields),
         unmapped="".join(f"# {key(column)} = {inline(field)}\n" for column, field in unmapped.items()),
     )
 
 
-def _field(field: FieldMapping) -> str:
+def field_line(field: FieldMapping) -> str:
+    """A field mapping as it stands below ``fields``, short if it has no options."""
     given = field.model_dump(mode="json", exclude_defaults=True, exclude={"markmail_field", "crm_field"})
-    if not given:
-        return inline(field.crm_field)
-    return inline({"crm_field": field.crm_field, **given})
+    value = inline({"crm_field": field.crm_field, **given}) if given else inline(field.crm_field)
+    return f"{key(field.markmail_field)} = {value}"
+
+
+def setting_line(name: str, value: Any) -> str:
+    """A setting of an object mapping."""
+    return f"{key(name)} = {inline(value)}"
 
 
 def _lines(content: Mapping[str, Any]) -> str:

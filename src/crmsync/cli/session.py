@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 
 import attrs
 from pydantic import SecretStr
@@ -14,6 +14,7 @@ from crmsync.cli.local_sides import LocalSides
 from crmsync.cli.options import Selection
 from crmsync.cli.references import VAULT, from_environment, open_vault
 from crmsync.errors import MappingError, NotFoundError, ProviderError
+from crmsync.models.checks import Severity
 from crmsync.models.integrations import CallLimits
 from crmsync.models.problems import Problem
 from crmsync.protocols.observers import Observer
@@ -121,13 +122,11 @@ class Session:
         if not shown:
             return
         found: Sequence[Problem] = ()
-        try:
-            with self.locating(target):
-                await self.crm.check_mapping(target.integration.id, target.object_name, local)
-        except MappingError as error:
-            found = error.problems
-        except ProviderError:
-            pass  # the CRM cannot be asked now; what the file shows is fault enough
+        with suppress(ProviderError):  # where the CRM cannot be asked now, what the file shows is fault enough
+            check = await self.crm.check_mapping(target.integration.id, target.object_name, local)
+            section = self.config.objects[target.integration.id].get(target.object_name)
+            faults = [Problem(one.path, one.code, one.message, one.remedy) for one in check.of(Severity.ERROR)]
+            found = [section.located(fault) for fault in faults] if section else faults
         raise configuration_fault(self.config.path, merged(shown, found))
 
     @contextmanager

@@ -183,6 +183,14 @@ def _standing(one: ObjectStatus) -> str:
     return f"{paused}{_last_run(one.last_run)}"
 
 
+def drift_views(owner: str, one: ObjectStatus) -> list[Text]:
+    """What the CRM's administrator changed for the worse."""
+    return [
+        Text(f"{plain(owner)} {plain(one.entity_type)}: {plain(each.message)} ({plain(each.remedy)})", style="yellow")
+        for each in one.drift
+    ]
+
+
 def _last_run(report: RunReport | None) -> str:
     if report is None:
         return "never run"

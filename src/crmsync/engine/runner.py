@@ -266,7 +266,7 @@ class Runner:
         elif ctx.selected:
             waiting = ctx.tally.waiting
         linked = counts.get(LinkStatus.SYNCED, 0) + counts.get(LinkStatus.CONFLICT, 0)
-        status = RunStatus.PARTIAL if waiting else RunStatus.SUCCESS
+        status = RunStatus.PARTIAL if waiting or self.rule.suspended else RunStatus.SUCCESS
         report = self._report(ctx, status, counts, linked=linked)
         await self._log(ctx, report)
         if not ctx.dry_run:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from crmsync.mapping.compiler import CustomPolicy, compile_mapping
+from crmsync.mapping.drift import schema_drift
 from crmsync.mapping.engine import RecordConversion, RecordConverter, problem_of, to_local, to_remote
 from crmsync.mapping.findings import MappingCode
 from crmsync.mapping.ids import id_checksum, normal_id
+from crmsync.mapping.inspection import check_mapping, fixed
 from crmsync.mapping.pairs import Fit, fit_of, meaning_of
 
 __all__ = [
@@ -14,12 +16,15 @@ __all__ = [
     "MappingCode",
     "RecordConversion",
     "RecordConverter",
+    "check_mapping",
     "compile_mapping",
     "fit_of",
+    "fixed",
     "id_checksum",
     "meaning_of",
     "normal_id",
     "problem_of",
+    "schema_drift",
     "to_local",
     "to_remote",
 ]

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from crmsync.mapping.drafts import Draft
-from crmsync.mapping.findings import Findings, MappingCode, closest
+from crmsync.mapping.findings import Findings, MappingCode, closest, only_name_like
 from crmsync.mapping.pairs import Fit, fit_of
-from crmsync.models.mappings import ConflictPolicy, DeletePolicy, Enforcement, ObjectMapping
+from crmsync.models.checks import Fix
+from crmsync.models.mappings import ConflictPolicy, DeletePolicy, Enforcement, ObjectMapping, SyncDirection, two_way
 from crmsync.models.records import Side
 from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema
 
@@ -24,7 +25,8 @@ def check_field(draft: Draft, custom: Iterable[str], findings: Findings) -> None
     _check_value_map(draft, findings)
     if draft.mapping.namespace and not draft.kind.set_valued:
         message = f"a namespace means nothing for a {draft.kind} field"
-        findings.warn(draft.path("namespace"), MappingCode.NAMESPACE_UNUSED, message, "leave it out")
+        fix = Fix(index=draft.index, settings={"namespace": None})
+        findings.warn(draft.path("namespace"), MappingCode.NAMESPACE_UNUSED, message, "leave it out", fix)
 
 
 def _check_policy(draft: Draft, custom: Iterable[str], findings: Findings) -> None:
@@ -48,7 +50,10 @@ def _check_policy(draft: Draft, custom: Iterable[str], findings: Findings) -> No
     }
     if unfit.get(policy, False):
         remedy = remedies.get(policy, "choose another policy for this field")
-        findings.fault(path, MappingCode.POLICY_UNFIT, f"policy {policy} does not fit a {kind} field", remedy)
+        message = f"policy {policy} does not fit a {kind} field"
+        findings.fault(
+            path, MappingCode.POLICY_UNFIT, message, remedy, Fix(index=draft.index, settings={"policy": None})
+        )
 
 
 def _check_types(draft: Draft, findings: Findings) -> None:
@@ -75,7 +80,8 @@ def _check_separator(draft: Draft, findings: Findings) -> None:
         as_text = not field.type.set_valued or field.separator is not None
         if as_text and not (draft.mapping.separator if field.separator is None else field.separator):
             message = f"{field.name!r} holds a set as one text and no separator is given"
-            findings.fault(draft.path("separator"), MappingCode.NO_SEPARATOR, message, 'set separator = ";"')
+            fix = Fix(index=draft.index, settings={"separator": ";"})
+            findings.fault(draft.path("separator"), MappingCode.NO_SEPARATOR, message, 'set separator = ";"', fix)
 
 
 def _check_value_map(draft: Draft, findings: Findings) -> None:
@@ -84,19 +90,29 @@ def _check_value_map(draft: Draft, findings: Findings) -> None:
         shared = sorted(name for name in set(names.values()) if list(names.values()).count(name) > 1)
         message = f"two local values share the CRM value {', '.join(map(repr, shared))}: which one would it become?"
         remedy = "map each to a value of its own, or sync this field one way"
-        findings.fault(path, MappingCode.VALUE_MAP_NOT_ONE_TO_ONE, message, remedy)
-    _check_options(draft.remote, names.values(), path, draft.to_crm, findings)
-    _check_options(draft.local, names, path, draft.from_crm, findings)
+        fix = Fix(index=draft.index, settings={"sync_direction": SyncDirection.TO_CRM.value})
+        findings.fault(path, MappingCode.VALUE_MAP_NOT_ONE_TO_ONE, message, remedy, fix)
+    if draft.to_crm is not Enforcement.OFF:
+        _check_options(draft, draft.remote, names.values(), findings)
+    if draft.from_crm is not Enforcement.OFF:
+        _check_options(draft, draft.local, names, findings)
 
 
-def _check_options(
-    field: FieldSchema, names: Iterable[str], path: str, enforcement: Enforcement, findings: Findings
-) -> None:
-    if enforcement is Enforcement.OFF or not field.restricted or not field.options:
+def _check_options(draft: Draft, field: FieldSchema, names: Iterable[str], findings: Findings) -> None:
+    if not field.restricted or not field.options:
         return
     for name in sorted(set(names) - set(field.options)):
         message = f"{field.name!r} has no option {name!r}"
-        findings.fault(path, MappingCode.UNKNOWN_OPTION, message, closest(name, field.options))
+        fix = _renamed(draft, name, only_name_like(name, field.options))
+        findings.fault(draft.path("value_map"), MappingCode.UNKNOWN_OPTION, message, closest(name, field.options), fix)
+
+
+def _renamed(draft: Draft, wrong: str, right: str | None) -> Fix | None:
+    """The value map with one of its names spelt as its field spells it."""
+    if right is None:
+        return None
+    names = {right if a == wrong else a: right if b == wrong else b for a, b in draft.mapping.value_map.items()}
+    return Fix(index=draft.index, settings={"value_map": names})
 
 
 def check_duplicates(drafts: Sequence[Draft], findings: Findings) -> None:
@@ -126,7 +142,9 @@ def check_match(mapping: ObjectMapping, local: ObjectSchema, remote: ObjectSchem
     if bool(match.local_email) != bool(match.remote_email):
         path = "match.remote_email" if match.local_email else "match.local_email"
         remedy = "name the e-mail field of both sides, or leave both empty to switch e-mail matching off"
-        findings.fault(path, MappingCode.MATCH_INCOMPLETE, "only one side's e-mail field is named", remedy)
+        off = match.model_copy(update={"local_email": "", "remote_email": ""})
+        fix = Fix(settings={"match": off.model_dump(mode="json")})
+        findings.fault(path, MappingCode.MATCH_INCOMPLETE, "only one side's e-mail field is named", remedy, fix)
 
 
 def _check_readable(path: str, name: str, schema: ObjectSchema, findings: Findings) -> None:
@@ -166,22 +184,26 @@ def check_archive(mapping: ObjectMapping, local: ObjectSchema, remote: ObjectSch
 
 
 def check_required(
-    drafts: Sequence[Draft], mapping: ObjectMapping, schema: ObjectSchema, side: Side, findings: Findings
+    drafts: Sequence[Draft],
+    mapping: ObjectMapping,
+    sides: tuple[ObjectSchema, ObjectSchema],
+    side: Side,
+    findings: Findings,
 ) -> None:
-    """Fields without which no record can be created are written by some field mapping.
-
-    Ids and external keys are left out: they are the engine's to give.
-    """
+    """Fields without which no record can be created are written by some field mapping."""
     remote = side is Side.REMOTE
+    other, schema = sides if remote else reversed(sides)
     if not (mapping.create_in_crm if remote else mapping.create_in_local):
         return
     flowing = (draft for draft in drafts if (draft.to_crm if remote else draft.from_crm) is not Enforcement.OFF)
     written = {draft.remote.name if remote else draft.local.name for draft in flowing}
     switch = "create_in_crm" if remote else "create_in_local"
     for field in schema.fields:
-        given = field.type is FieldType.ID or field.external_id
-        if not field.required or not field.createable or given or field.name in written:
+        if not field.needed or field.name in written:
             continue
         message = f"{schema.name} needs {field.name!r} to create a record, and nothing writes it"
         report = findings.warn if field.nillable else findings.fault
-        report("fields", MappingCode.REQUIRED_NOT_COVERED, message, f"map it, or set {switch} = false")
+        source = only_name_like(field.name, (each.name for each in other.fields))
+        ends = (source, field.name) if remote else (field.name, source)
+        fix = Fix(add=(two_way(*ends, required=True),)) if source else Fix(settings={switch: False})
+        report("fields", MappingCode.REQUIRED_NOT_COVERED, message, f"map it, or set {switch} = false", fix)

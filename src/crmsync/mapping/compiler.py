@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
+import attrs
+
 from crmsync.errors import MappingError
 from crmsync.mapping import checks
 from crmsync.mapping.codecs import FieldConverter, Route, ValueMap, compose
@@ -29,21 +31,59 @@ _FIELD_INDEX: Final = re.compile(r"fields\[([0-9]+)\]")
 _NO_CUSTOM: Final[Mapping[str, CustomPolicy]] = MappingProxyType({})
 
 
+def _nothing(_fault: Problem) -> bool:
+    return False
+
+
 def compile_mapping(
     mapping: ObjectMapping,
     local: ObjectSchema,
     remote: ObjectSchema,
     *,
     custom: Mapping[str, CustomPolicy] = _NO_CUSTOM,
+    tolerated: Callable[[Problem], bool] = _nothing,
 ) -> RecordRule:
     """Check a mapping against both sides and compile it. Rules are in order of their local names.
 
     ``custom`` holds the functions of policy ``custom`` by local field name. A field mapping's ``field_type`` of text
     takes the type of the CRM's field, or else of the local one (see `crmsync.mapping.pairs.meaning_of`). A scale of a
-    date-time or time field counts the digits after its seconds.
+    date-time or time field counts the digits after its seconds. Faults that are ``tolerated`` become warnings: the
+    rules are good all the same, and single values will be rejected for them.
 
     :raises MappingError: with every fault there is, each with its path, a stable code (`MappingCode`) and a remedy.
     """
+    seen = examine(mapping, local, remote, custom=custom)
+    drafts, findings = seen.drafts, seen.findings
+    faults = [fault for fault in findings.faults if not tolerated(fault)]
+    if faults:
+        raise MappingError(sorted(faults, key=by_field))
+    return RecordRule(
+        rules=tuple(sorted(seen.rules, key=lambda rule: (rule.local, rule.remote))),
+        version=mapping_version(mapping, ((each.local, each.remote) for each in drafts), custom),
+        match=mapping.match,
+        local_fields=_read(drafts, Side.LOCAL, mapping.match),
+        remote_fields=_read(drafts, Side.REMOTE, mapping.match),
+        warnings=(*findings.warnings, *findings.faults),
+    )
+
+
+@attrs.frozen(slots=True)
+class Examination:
+    """Everything that a mapping and two schemas tell. With ``findings.faults`` the rules are not to be used."""
+
+    drafts: Sequence[Draft]
+    rules: Sequence[FieldRule]
+    findings: Findings
+
+
+def examine(
+    mapping: ObjectMapping,
+    local: ObjectSchema,
+    remote: ObjectSchema,
+    *,
+    custom: Mapping[str, CustomPolicy] = _NO_CUSTOM,
+) -> Examination:
+    """Check a mapping against both sides, as far as it can be checked."""
     findings = Findings()
     drafts = [draft(index, field, mapping, (local, remote), findings) for index, field in enumerate(mapping.fields)]
     for each in drafts:
@@ -51,24 +91,15 @@ def compile_mapping(
     checks.check_duplicates(drafts, findings)
     checks.check_match(mapping, local, remote, findings)
     checks.check_archive(mapping, local, remote, findings)
-    checks.check_required(drafts, mapping, remote, Side.REMOTE, findings)
-    checks.check_required(drafts, mapping, local, Side.LOCAL, findings)
+    checks.check_required(drafts, mapping, (local, remote), Side.REMOTE, findings)
+    checks.check_required(drafts, mapping, (local, remote), Side.LOCAL, findings)
     _check_custom(drafts, custom, findings)
     rules = [_rule(each, custom) for each in drafts]
     _check_defaults(drafts, rules, findings)
-    if findings.faults:
-        raise MappingError(sorted(findings.faults, key=_by_field))
-    return RecordRule(
-        rules=tuple(sorted(rules, key=lambda rule: (rule.local, rule.remote))),
-        version=mapping_version(mapping, ((each.local, each.remote) for each in drafts), custom),
-        match=mapping.match,
-        local_fields=_read(drafts, Side.LOCAL, mapping.match),
-        remote_fields=_read(drafts, Side.REMOTE, mapping.match),
-        warnings=tuple(findings.warnings),
-    )
+    return Examination(drafts, rules, findings)
 
 
-def _by_field(problem: Problem) -> tuple[int, str]:
+def by_field(problem: Problem) -> tuple[int, str]:
     """Field mappings in their order, then what concerns all of them."""
     match = _FIELD_INDEX.match(problem.path)
     return (int(match[1]), "") if match else (sys.maxsize, problem.path)

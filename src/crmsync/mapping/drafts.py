@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
 
-from crmsync.mapping.findings import Findings, MappingCode, closest
+from crmsync.mapping.findings import Findings, MappingCode, closest, only_name_like
 from crmsync.mapping.pairs import meaning_of
+from crmsync.models.checks import Fix
 from crmsync.models.mappings import ConflictPolicy, Enforcement, FieldMapping, ObjectMapping, SyncDirection
 from crmsync.models.records import Side
 from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema
@@ -46,8 +49,8 @@ def draft(
     findings: Findings,
 ) -> Draft:
     """Look up a field mapping's fields and settle its type, directions and policy."""
-    local = _find(f"fields[{index}].markmail_field", field.markmail_field, sides[0], findings)
-    remote = _find(f"fields[{index}].crm_field", field.crm_field, sides[1], findings)
+    local = _find(index, "markmail_field", field.markmail_field, sides[0], findings)
+    remote = _find(index, "crm_field", field.crm_field, sides[1], findings)
     known = (local is not None or sides[0].open) and (remote is not None or sides[1].open)
     kind = meaning_of(field.field_type, local, remote)
     local = local or FieldSchema(name=field.markmail_field, type=kind)
@@ -66,11 +69,14 @@ def draft(
     )
 
 
-def _find(path: str, name: str, schema: ObjectSchema, findings: Findings) -> FieldSchema | None:
+def _find(index: int, part: str, name: str, schema: ObjectSchema, findings: Findings) -> FieldSchema | None:
     field = schema.field(name)
     if field is None and not schema.open:
+        names = [each.name for each in schema.fields]
+        meant = only_name_like(name, names)
+        fix = Fix(index=index, settings={part: meant}) if meant else None
         message = f"{schema.name} has no field {name!r}"
-        findings.fault(path, MappingCode.UNKNOWN_FIELD, message, closest(name, (each.name for each in schema.fields)))
+        findings.fault(f"fields[{index}].{part}", MappingCode.UNKNOWN_FIELD, message, closest(name, names), fix)
     return field
 
 
@@ -96,13 +102,21 @@ class _Flow:
         if not allowed:
             message = f"{enforcement} contradicts sync_direction {self.mapping.sync_direction}"
             remedy = 'set sync_direction = "bidirectional", or leave the enforcement out'
-            findings.fault(self._path, MappingCode.ENFORCEMENT_CONTRADICTS_DIRECTION, message, remedy)
+            fix = self._fix(**{self._direction: None})
+            findings.fault(self._path, MappingCode.ENFORCEMENT_CONTRADICTS_DIRECTION, message, remedy, fix)
             return Enforcement.OFF
         return self._permitted(enforcement, findings)
 
     @property
+    def _direction(self) -> str:
+        return "to_crm" if self.side is Side.REMOTE else "from_crm"
+
+    @property
     def _path(self) -> str:
-        return f"fields[{self.index}].{'to_crm' if self.side is Side.REMOTE else 'from_crm'}"
+        return f"fields[{self.index}].{self._direction}"
+
+    def _fix(self, **settings: object) -> Fix:
+        return Fix(index=self.index, settings=settings)
 
     def _end(self, side: Side) -> str:
         return f"fields[{self.index}].{'crm_field' if side is Side.REMOTE else 'markmail_field'}"
@@ -118,9 +132,11 @@ class _Flow:
                 findings.warn(self._end(side), MappingCode.UNREADABLE, message, remedy)
             return Enforcement.OFF
         if not target.createable and not target.updateable:
-            findings.fault(
-                self._end(self.side), MappingCode.NOT_WRITABLE, f"{target.name!r} cannot be written", self._one_way()
-            )
+            message = f"{target.name!r} cannot be written"
+            other = self._other_way()
+            remedy = f'set sync_direction = "{other}"' if other else _CANNOT_EDIT
+            fix = self._fix(sync_direction=other.value) if other else None
+            findings.fault(self._end(self.side), MappingCode.NOT_WRITABLE, message, remedy, fix)
             return Enforcement.OFF
         if not source.readable:
             message = f"{source.name!r} cannot be read, so it is not synced from there"
@@ -142,7 +158,8 @@ class _Flow:
         target, path = self.target, self._end(self.side)
         if not target.updateable and enforcement is not Enforcement.CREATE_ONLY:
             message = f"{target.name!r} can only be given when a record is created; later changes are not written"
-            findings.warn(path, MappingCode.CREATE_ONLY, message, f'say {self._path.split(".")[1]} = "create_only"')
+            fix = self._fix(**{self._direction: Enforcement.CREATE_ONLY.value})
+            findings.warn(path, MappingCode.CREATE_ONLY, message, f'say {self._direction} = "create_only"', fix)
             return Enforcement.CREATE_ONLY
         if not target.createable and self.creates:
             message = f"{target.name!r} cannot be given when a record is created, only later"
@@ -153,14 +170,16 @@ class _Flow:
             findings.warn(path, MappingCode.NOT_CREATEABLE, message, remedy)
         return enforcement
 
-    def _one_way(self) -> str:
-        if (
-            self.mapping.sync_direction is SyncDirection.BIDIRECTIONAL
-            and self.source.createable | self.source.updateable
+    def _other_way(self) -> SyncDirection | None:
+        """The direction that is left of a two-way mapping."""
+        if self.mapping.sync_direction is SyncDirection.BIDIRECTIONAL and (
+            self.source.createable or self.source.updateable
         ):
-            other = SyncDirection.FROM_CRM if self.side is Side.REMOTE else SyncDirection.TO_CRM
-            return f'set sync_direction = "{other}"'
-        return "map another field, or give the connected user permission to edit this one"
+            return SyncDirection.FROM_CRM if self.side is Side.REMOTE else SyncDirection.TO_CRM
+        return None
+
+
+_CANNOT_EDIT: Final = "map another field, or give the connected user permission to edit this one"
 
 
 def _hidden(field: FieldSchema) -> bool:

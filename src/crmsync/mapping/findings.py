@@ -1,4 +1,4 @@
-"""Faults and warnings of a mapping, gathered until all are known."""
+"""Faults, warnings and advice on a mapping, gathered until all are known."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Final
 
 import attrs
 
+from crmsync.models.checks import Fix, MappingProblem
 from crmsync.models.problems import Problem
 
 _SHOWN: Final = 8
+_SURE: Final = 0.8
 
 
 class MappingCode(enum.StrEnum):
-    """The stable codes of what `compile_mapping` finds."""
+    """The stable codes of what `compile_mapping`, `check_mapping` and `schema_drift` find."""
 
     UNKNOWN_FIELD = "unknown_field"
     DUPLICATE_TARGET = "duplicate_target"
@@ -37,22 +39,54 @@ class MappingCode(enum.StrEnum):
     NO_SEPARATOR = "no_separator"
     NAMESPACE_UNUSED = "namespace_unused"
     NOTHING_MAPPED = "nothing_mapped"
+    SHORTER = "shorter"
+    LESS_PRECISE = "less_precise"
+    LOSSY_TYPES = "lossy_types"
+    NOT_INVERTIBLE = "not_invertible"
+    OPTIONS_DIFFER = "options_differ"
+    NOT_UNIQUE = "not_unique"
+    BLANK_REFUSED = "blank_refused"
+    FIELD_GONE = "field_gone"
+    FIELD_RENAMED = "field_renamed"
+    TYPE_CHANGED = "type_changed"
+    LENGTH_SHRUNK = "length_shrunk"
+    SCALE_SHRUNK = "scale_shrunk"
+    OPTIONS_REMOVED = "options_removed"
+    PERMISSION_LOST = "permission_lost"
+    NOW_REQUIRED = "now_required"
+    NOW_UNIQUE = "now_unique"
 
 
 @attrs.define(slots=True)
 class Findings:
-    """What is wrong (``faults``) and what works less well than its author may think (``warnings``)."""
+    """What is wrong (``faults``), what works less well than its author may think (``warnings``), and what is good to
+    know (``advice``).
+    """
 
     faults: list[Problem] = attrs.field(factory=list)
     warnings: list[Problem] = attrs.field(factory=list)
+    advice: list[Problem] = attrs.field(factory=list)
 
-    def fault(self, path: str, code: MappingCode, message: str, remedy: str) -> None:
+    def fault(self, path: str, code: MappingCode, message: str, remedy: str, fix: Fix | None = None) -> None:
         """Note something that the mapping cannot work with."""
-        self.faults.append(Problem(path, code, message, remedy))
+        self.faults.append(MappingProblem(path, code, message, remedy, fix))
 
-    def warn(self, path: str, code: MappingCode, message: str, remedy: str) -> None:
+    def warn(self, path: str, code: MappingCode, message: str, remedy: str, fix: Fix | None = None) -> None:
         """Note something that does not hinder a sync."""
-        self.warnings.append(Problem(path, code, message, remedy))
+        self.warnings.append(MappingProblem(path, code, message, remedy, fix))
+
+    def advise(self, path: str, code: MappingCode, message: str, remedy: str, fix: Fix | None = None) -> None:
+        """Note something that is only worth knowing."""
+        self.advice.append(MappingProblem(path, code, message, remedy, fix))
+
+
+def only_name_like(name: str, known: Iterable[str]) -> str | None:
+    """The one name that another was surely meant to be: the same but for case and joints, or the only near one."""
+    by_key = {_key(each): each for each in known}
+    if _key(name) in by_key:
+        return by_key[_key(name)]
+    near = difflib.get_close_matches(_key(name), by_key, n=2, cutoff=_SURE)
+    return by_key[near[0]] if len(near) == 1 else None
 
 
 def closest(name: str, known: Iterable[str]) -> str:

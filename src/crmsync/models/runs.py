@@ -14,7 +14,8 @@ class RunStatus(enum.StrEnum):
 
     SUCCESS = "success"
     PARTIAL = "partial"
-    """Records were rejected or conflicts parked; everything else is in step."""
+    """Records were rejected, conflicts parked, or fields left out that the CRM's administrator changed; everything else
+    is in step."""
     STOPPED = "stopped"
     """A guard stopped it; what was acknowledged stays, the rest goes on in the next run."""
     FAILED = "failed"
@@ -132,7 +133,10 @@ class RunOptions(PublicModel):
 
 
 class ObjectStatus(PublicModel):
-    """Where one object of an integration stands. ``paused``: the integration's runs are refused until it is resumed."""
+    """Where one object of an integration stands. ``paused``: the integration's runs are refused until it is resumed.
+
+    ``drift`` is what the last run or check found changed for the worse in the CRM's schema.
+    """
 
     entity_type: str
     synced: int = 0
@@ -143,4 +147,5 @@ class ObjectStatus(PublicModel):
     deleted: int = 0
     unlinked: int = 0
     paused: bool = False
+    drift: tuple[RunWarning, ...] = ()
     last_run: RunReport | None = None

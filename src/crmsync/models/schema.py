@@ -68,6 +68,11 @@ class FieldSchema(PublicModel):
     reference_to: tuple[str, ...] = ()
     separator: str | None = None
 
+    @property
+    def needed(self) -> bool:
+        """Whether no record can be created without it. Ids and external keys are left out: the engine gives them."""
+        return self.required and self.createable and self.type is not FieldType.ID and not self.external_id
+
 
 class CustomField(FieldSchema):
     """A field that the CRM's administrator added."""

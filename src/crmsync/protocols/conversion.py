@@ -128,7 +128,8 @@ class RecordRule:
     """A compiled object mapping: its rules, and how unlinked records find each other.
 
     ``version`` is a digest of everything that influences a conversion or a decision: equal versions, equal behaviour.
-    ``warnings`` are problems that do not hinder a sync (an unreadable field, say).
+    ``warnings`` are problems that do not hinder a sync (an unreadable field, say). ``suspended`` are CRM fields that
+    are mapped and not synced, because the CRM's administrator changed something about them.
     """
 
     rules: tuple[FieldRule, ...]
@@ -137,3 +138,4 @@ class RecordRule:
     local_fields: tuple[str, ...]
     remote_fields: tuple[str, ...]
     warnings: tuple[Problem, ...] = ()
+    suspended: tuple[str, ...] = ()

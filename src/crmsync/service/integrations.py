@@ -19,7 +19,7 @@ from crmsync.models.schema import ObjectSchema
 from crmsync.models.state import CallUsage
 from crmsync.protocols.provider import CRMProvider, SupportsRevocation
 from crmsync.security.sealing import Secrets, given, masked, seal, unseal
-from crmsync.service.opening import Opening
+from crmsync.service.opening import SCHEMAS, Opening
 
 
 class IntegrationVerbs(Opening):
@@ -57,8 +57,10 @@ class IntegrationVerbs(Opening):
             held = unseal(self._vault, existing) if existing else Secrets({}, {}, secrets.token_bytes(32))
             sealed = given(held, masked(credentials), keep)
             kept: dict[str, Any] = {}
+            if existing and SCHEMAS in existing.settings:
+                kept[SCHEMAS] = existing.settings[SCHEMAS]
             if existing and sealed is held and existing.settings.get("provider") == dict(settings):
-                kept = {"remembered": existing.settings.get("remembered", {})}
+                kept["remembered"] = existing.settings.get("remembered", {})
             return Integration(
                 id=integration_id,
                 user_id=user_id,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from crmsync.errors import ConfigurationError
+from crmsync.errors import ConfigurationError, MappingError
+from crmsync.mapping import check_mapping, schema_drift
 from crmsync.mapping.changes import mapping_changes
+from crmsync.models.checks import MappingCheck, MappingProblem, Severity
 from crmsync.models.integrations import Integration
 from crmsync.models.mappings import ObjectMapping
 from crmsync.models.plans import MappingPreview
 from crmsync.models.runs import RunOptions
+from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.records import RecordStore
-from crmsync.service.opening import Opening, trying, unmapped
+from crmsync.service.opening import SCHEMAS, Opening, trying, unmapped
 
 
 class MappingVerbs(Opening):
@@ -24,6 +27,52 @@ class MappingVerbs(Opening):
         if object_name not in integration.field_mappings:
             raise unmapped(integration, object_name)
         return integration.field_mappings[object_name]
+
+    async def check_mapping(
+        self, integration_id: str, object_name: str, local: RecordStore, *, mapping: ObjectMapping | None = None
+    ) -> MappingCheck:
+        """Look at everything that can be known of an object's mapping, or of another one, before a record is read.
+
+        Asks both sides to describe themselves, and reads no record. What the CRM's administrator changed since the last
+        run is among the findings; `status` shows it from now on.
+
+        :raises NotFoundError: there is no such integration. :raises ConfigurationError: it has no such mapping.
+        :raises ProviderError: a side failed as a whole.
+        """
+        integration = await self.repository.get_integration(integration_id)
+        if mapping is not None:
+            integration = trying(integration, object_name, mapping)
+        async with self._budget(integration) as budget, self._connected(integration, budget) as provider:
+            sides = await self._described(integration, object_name, local, await provider.records(object_name))
+        found = check_mapping(sides.mapping, sides.local, sides.remote, custom=self._policies_of(sides.mapping))
+        drift = schema_drift(sides.mapping, sides.remote, sides.memory)
+        if sides.memory is not None:
+            await self._keep(integration, sides)
+        return found.model_copy(update={"drift": drift, "findings": (*found.findings, *drift)})
+
+    async def compiled_mapping(self, integration_id: str, object_name: str, local: RecordStore) -> RecordRule:
+        """An object's mapping as a run would work with it now.
+
+        :raises MappingError: with every fault at once.
+        """
+        integration = await self.repository.get_integration(integration_id)
+        async with self._budget(integration) as budget, self._connected(integration, budget) as provider:
+            compiled = await self._compiled(integration, object_name, local, await provider.records(object_name))
+            return compiled.rule
+
+    async def accept_schema(self, integration_id: str, object_name: str) -> None:
+        """Take the CRM's schema as it is now for the way it ought to be: what drifted is no longer reported.
+
+        A field that is gone is a fault of the mapping from then on, and stops runs until it is unmapped.
+
+        :raises NotFoundError: there is no such integration.
+        """
+
+        def forgetting(found: Integration) -> Integration:
+            schemas = {name: one for name, one in found.settings.get(SCHEMAS, {}).items() if name != object_name}
+            return found.model_copy(update={"settings": {**found.settings, SCHEMAS: schemas}})
+
+        await self.repository.change_integration(integration_id, forgetting)
 
     async def preview_mapping(
         self,
@@ -45,14 +94,27 @@ class MappingVerbs(Opening):
         async with self._runner(integration_id, object_name, local, options, writes=False, mapping=mapping) as runner:
             return MappingPreview(changes, await runner.plan())
 
-    async def change_mapping(self, integration_id: str, object_name: str, mapping: ObjectMapping | None) -> Integration:
+    async def change_mapping(
+        self,
+        integration_id: str,
+        object_name: str,
+        mapping: ObjectMapping | None,
+        *,
+        local: RecordStore | None = None,
+    ) -> Integration:
         """Give an object another mapping, or None. Links, shadows and tombstones stay.
+
+        With ``local``, the object's local side, the mapping is checked against both sides before it is stored; without,
+        the next run does that.
 
         The next sync reads both sides from the start. Values that both mappings project alike are not written; a field
         that is new is filled under its policy; one that is gone keeps its values on both sides.
 
         :raises NotFoundError: there is no such integration. :raises ConfigurationError: it would map nothing.
+        :raises MappingError: with every fault of the mapping at once; nothing is changed.
         """
+        if local is not None and mapping is not None:
+            refuse_faults(await self.check_mapping(integration_id, object_name, local, mapping=mapping))
 
         def changed(found: Integration) -> Integration:
             if mapping is not None:
@@ -66,3 +128,13 @@ class MappingVerbs(Opening):
             return tried.model_copy(update={"updated_at": self._clock.now()})
 
         return await self.repository.change_integration(integration_id, changed)
+
+
+def refuse_faults(check: MappingCheck) -> None:
+    """Raise what a check found, if a sync would not accept the mapping.
+
+    :raises MappingError: with every fault at once.
+    """
+    if not check.ok:
+        found = check.of(Severity.ERROR)
+        raise MappingError([MappingProblem(one.path, one.code, one.message, one.remedy, one.fix) for one in found])

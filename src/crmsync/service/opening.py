@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 import anyio
+import attrs
 
 from crmsync.engine import DayBudget, RunBudget, RunJobs, RunLease, Runner, SystemClock
 from crmsync.errors import ConfigurationError, StorageError
-from crmsync.mapping import compile_mapping
+from crmsync.mapping.drift import compile_in_spite, kept_for, mapping_digest, remember, with_lost_fields
+from crmsync.models.checks import SchemaMemory
 from crmsync.models.integrations import CallLimits, Integration
 from crmsync.models.mappings import ObjectMapping
 from crmsync.models.runs import RunOptions
@@ -24,6 +27,32 @@ from crmsync.registry import Registry
 from crmsync.security.credential_store import SealedCredentialStore
 from crmsync.security.sealing import unseal
 from crmsync.security.vault import Vault
+
+SCHEMAS: Final = "schemas"
+"""Where an integration's settings keep what the CRM said of its objects."""
+
+
+@attrs.frozen(slots=True)
+class Sides:
+    """A mapping, as far as both sides have its fields, with what they say of themselves.
+
+    ``memory`` is what the CRM said when all was well, under this very mapping; ``key`` the digest of the stored one.
+    """
+
+    object_name: str
+    mapping: ObjectMapping
+    local: ObjectSchema
+    remote: ObjectSchema
+    memory: SchemaMemory | None
+    key: str
+
+
+@attrs.frozen(slots=True)
+class Compiled:
+    """A mapping ready to run."""
+
+    sides: Sides
+    rule: RecordRule
 
 
 class Opening:
@@ -104,12 +133,14 @@ class Opening:
             self._connected(integration, budget, lease) as provider,
         ):
             remote = await provider.records(object_name)
-            used, rule = await self._compiled(integration, object_name, local, remote)
+            compiled = await self._compiled(integration, object_name, local, remote)
+            if writes:
+                await self._keep(integration, compiled.sides)
             yield Runner(
                 integration_id=integration_id,
                 entity_type=object_name,
-                mapping=used,
-                rule=rule,
+                mapping=compiled.sides.mapping,
+                rule=compiled.rule,
                 local=local,
                 remote=remote,
                 repository=self.repository,
@@ -124,17 +155,41 @@ class Opening:
 
     async def _compiled(
         self, integration: Integration, object_name: str, local: RecordStore, remote: RecordStore
-    ) -> tuple[ObjectMapping, RecordRule]:
-        mapping = integration.field_mappings.get(object_name)
-        if mapping is None:
+    ) -> Compiled:
+        sides = await self._described(integration, object_name, local, remote)
+        custom = self._policies_of(sides.mapping)
+        rule = compile_in_spite(sides.mapping, (sides.local, sides.remote), sides.memory, custom=custom)
+        return Compiled(sides, rule)
+
+    async def _described(
+        self, integration: Integration, object_name: str, local: RecordStore, remote: RecordStore
+    ) -> Sides:
+        stored = integration.field_mappings.get(object_name)
+        if stored is None:
             raise unmapped(integration, object_name)
         ours, theirs = await local.describe(), await remote.describe()
+        memory = kept_for(schema_memory(integration, object_name), stored)
+        mapping = stored
         if object_name in default_objects(integration):
-            mapping = fitted(mapping, ours, theirs)
-        custom = {
-            f.markmail_field: self._custom[f.markmail_field] for f in mapping.fields if f.markmail_field in self._custom
-        }
-        return mapping, compile_mapping(mapping, ours, theirs, custom=custom)
+            mapping = fitted(stored, ours, with_lost_fields(theirs, memory))
+        return Sides(object_name, mapping, ours, theirs, memory, mapping_digest(stored))
+
+    def _policies_of(self, mapping: ObjectMapping) -> dict[str, Callable[[object, object], object]]:
+        names = (field.markmail_field for field in mapping.fields)
+        return {name: self._custom[name] for name in names if name in self._custom}
+
+    async def _keep(self, integration: Integration, sides: Sides) -> None:
+        """Note what the CRM says of the mapped fields, if it says anything else than the last time."""
+        memory = remember(sides.mapping, sides.remote, sides.memory, key=sides.key, now=self._clock.now())
+        if memory is sides.memory:
+            return
+        held = memory.model_dump(mode="json", exclude_defaults=True)
+
+        def keeping(found: Integration) -> Integration:
+            schemas = {**found.settings.get(SCHEMAS, {}), sides.object_name: held}
+            return found.model_copy(update={"settings": {**found.settings, SCHEMAS: schemas}})
+
+        await self.repository.change_integration(integration.id, keeping)
 
     def _credential_store(self, integration_id: str) -> SealedCredentialStore:
         lock = self._locks.setdefault(integration_id, anyio.Lock())
@@ -145,6 +200,12 @@ class Opening:
             return integration.model_copy(update={"settings": {**integration.settings, "remembered": dict(memory)}})
 
         await self.repository.change_integration(integration_id, remembering)
+
+
+def schema_memory(integration: Integration, object_name: str) -> SchemaMemory | None:
+    """What was kept of the CRM's description of an object."""
+    held = integration.settings.get(SCHEMAS, {}).get(object_name)
+    return SchemaMemory.model_validate(held) if held else None
 
 
 def unmapped(integration: Integration, object_name: str) -> ConfigurationError:

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
+from crmsync.mapping.drift import kept_for
+from crmsync.models.integrations import Integration
 from crmsync.models.plans import Plan
-from crmsync.models.runs import ObjectStatus, RunOptions, RunReport
+from crmsync.models.runs import ObjectStatus, RunOptions, RunReport, RunWarning
 from crmsync.models.state import LinkStatus, SyncLog
 from crmsync.models.verification import VerifyOptions, VerifyReport
-from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.records import RecordStore
-from crmsync.service.opening import Opening
+from crmsync.service.opening import Opening, schema_memory
 
 
 class RunVerbs(Opening):
     """The part of `CRMSync` that runs syncs."""
-
-    async def check_mapping(self, integration_id: str, object_name: str, local: RecordStore) -> RecordRule:
-        """Check an object's mapping against both sides.
-
-        :raises MappingError: with every fault at once.
-        """
-        integration = await self.repository.get_integration(integration_id)
-        async with self._budget(integration) as budget, self._connected(integration, budget) as provider:
-            _, rule = await self._compiled(integration, object_name, local, await provider.records(object_name))
-            return rule
 
     async def plan(
         self, integration_id: str, object_name: str, local: RecordStore, *, options: RunOptions | None = None
@@ -52,7 +43,8 @@ class RunVerbs(Opening):
         :raises SafetyStopError: a guard stopped it (also logged). :raises ProviderError: a side failed as a whole.
         :raises ConcurrentUpdateError: another process is running this object.
         :raises LeaseLostError: this process stood still, and another took over.
-        :raises MappingError: see `check_mapping`.
+        :raises MappingError: with every fault of the mapping at once. Fields that the CRM's administrator broke since
+            the last run are left out instead, as far as that is safe, and the report's warnings say why.
         """
         async with self._runner(integration_id, object_name, local, options) as runner:
             report = await runner.sync()
@@ -85,7 +77,8 @@ class RunVerbs(Opening):
         integration = await self.repository.get_integration(integration_id)
         paused = not integration.sync_enabled
         names = sorted(integration.field_mappings)
-        return [await self._object_status(integration_id, name, paused=paused) for name in names]
+        found = [await self._object_status(integration_id, name, paused=paused) for name in names]
+        return [one.model_copy(update={"drift": _drift(integration, one.entity_type)}) for one in found]
 
     async def logs(self, integration_id: str, object_name: str | None = None, *, limit: int = 100) -> list[SyncLog]:
         """Past runs, newest first."""
@@ -110,3 +103,11 @@ class RunVerbs(Opening):
     async def _note_sync(self, integration_id: str) -> None:
         noted = {"last_sync_at": self._clock.now()}
         await self.repository.change_integration(integration_id, lambda found: found.model_copy(update=noted))
+
+
+def _drift(integration: Integration, object_name: str) -> tuple[RunWarning, ...]:
+    memory = kept_for(schema_memory(integration, object_name), integration.field_mappings[object_name])
+    return tuple(
+        RunWarning(path=one.path, code=one.code, message=one.message, remedy=one.remedy)
+        for one in (memory.drift if memory else ())
+    )

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from rich.text import Text
 
 from crmsync.cli import tables
+from crmsync.cli.commands.mapping_check import check_of_connection, verdict_views, verdicts
 from crmsync.cli.config import Config, IntegrationSection, load_config
 from crmsync.cli.config_edit import rewrite_integration
 from crmsync.cli.exits import ExitCode, UsageProblemError
@@ -24,6 +25,7 @@ from crmsync.cli.references import CREDENTIAL, VAULT, from_environment
 from crmsync.cli.session import Session, open_session
 from crmsync.cli.sign_in import SignInOptions, key_text, sign_in
 from crmsync.errors import NotFoundError
+from crmsync.models.checks import MappingCheck
 from crmsync.models.results import ConnectionReport
 
 _SIGN_IN = "Signing in"
@@ -136,6 +138,7 @@ def connect(
 async def _connect(selection: Selection, test: bool, from_env: Mapping[str, str], output: Output) -> int:
     config = load_config(selection.path)
     reports: dict[str, ConnectionReport] = {}
+    checks: dict[str, dict[str, MappingCheck]] = {}
     async with open_session(config) as session:
         sections = session.sections(selection.integration)
         if from_env and len(sections) != 1:
@@ -144,8 +147,17 @@ async def _connect(selection: Selection, test: bool, from_env: Mapping[str, str]
             given = {} if test else _new_credentials(section, from_env)
             await session.register(section, given)
             reports[section.id] = await session.crm.test_connection(section.id)
-    payload = {"connections": {name: report.model_dump(mode="json") for name, report in reports.items()}}
-    output.result(payload, *(view for name, one in reports.items() for view in tables.connection_views(name, one)))
+            checks[section.id] = await check_of_connection(session, section)
+    payload = {
+        "connections": {name: report.model_dump(mode="json") for name, report in reports.items()},
+        "mappings": {name: verdicts(found) for name, found in checks.items()},
+    }
+    views = [
+        view
+        for name, one in reports.items()
+        for view in (*tables.connection_views(name, one), *verdict_views(checks[name]))
+    ]
+    output.result(payload, *views)
     return ExitCode.SUCCESS if all(report.ok for report in reports.values()) else ExitCode.FAILURE
 
 
@@ -159,9 +171,11 @@ async def _sign_in(selection: Selection, provider: str, options: SignInOptions, 
         renewed = section.model_copy(update={"settings": settings, "credentials": references})
         await session.register(renewed, signed.credentials)
         report = await session.crm.test_connection(section.id)
+        checks = await check_of_connection(session, renewed)
         written = rewrite_integration(config.path, section.id, settings=settings, credentials=references)
     payload = {
         "connections": {section.id: report.model_dump(mode="json")},
+        "mappings": {section.id: verdicts(checks)},
         "sign_in": {
             "method": options.method,
             "stored": sorted(name for name, reference in references.items() if reference == VAULT),
@@ -170,7 +184,7 @@ async def _sign_in(selection: Selection, provider: str, options: SignInOptions, 
             "config_changed": written,
         },
     }
-    views = tables.connection_views(section.id, report)
+    views = [*tables.connection_views(section.id, report), *verdict_views(checks)]
     if signed.granted:
         views.append(Text(f"  granted: {plain(', '.join(signed.granted))}"))
     views += [Text(f"  missing: {plain(one)}", style="yellow") for one in signed.missing]

@@ -90,7 +90,8 @@ async def _status(selection: Selection, output: Output) -> int:
         "api_calls": {name: payloads.call_usage_payload(*calls) for name, calls in usage.items()},
     }
     calls_views = [tables.call_usage_view(name, *calls) for name, calls in usage.items()]
-    output.result(payload, *tables.status_views(found), *calls_views, *_hints([one for _, one in found]))
+    drift = [view for owner, one in found for view in tables.drift_views(owner, one)]
+    output.result(payload, *tables.status_views(found), *drift, *calls_views, *_hints([one for _, one in found]))
     return ExitCode.SUCCESS
 
 

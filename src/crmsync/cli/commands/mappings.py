@@ -1,4 +1,4 @@
-"""``crmsync mapping preview``."""
+"""``crmsync mapping``: the group, and its ``preview``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from crmsync.cli import payloads, tables
+from crmsync.cli.commands import mapping_check
 from crmsync.cli.config import load_config
 from crmsync.cli.exits import UsageProblemError, exit_code_of_runs
 from crmsync.cli.interruption import run_interruptible
@@ -31,12 +32,10 @@ from crmsync.models.records import Side
 
 _WIDEST: Final = 60
 
-app = typer.Typer(help="Look at what a changed mapping would do, before it does it.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps `preview` a command below `mapping` while it is the only one."""
+app = typer.Typer(
+    help="Look at a mapping, and at what a changed one would do, before it does it.", no_args_is_help=True
+)
+app.command()(mapping_check.check)
 
 
 @app.command()

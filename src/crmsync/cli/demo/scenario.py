@@ -150,7 +150,7 @@ class Scenario:
             section = self.config.integration(None)
             local = await session.local(Target(section, OBJECT))
             await session.register(section, {"access_token": SecretStr(self.emulator.access_token)})
-            rule = await session.crm.check_mapping(section.id, OBJECT, local)
+            rule = await session.crm.compiled_mapping(section.id, OBJECT, local)
             async with session.crm.provider(section.id) as provider:
                 yield Opened(rule, local, await provider.records(OBJECT))
 
