@@ -1,21 +1,22 @@
 """Converters: the steps of one field mapping in one direction, composed once into one closure.
 
 A conversion parses the source's value to what the mapping means, renames it by the value map, parses that to the
-target's type where that is another one, and makes it fit the target. Values that need none of this (a text within the
-length, say) pass by a test of their type: that is nearly all of them, and the speed of a sync.
+target's type where that is another one, and makes it fit the target. Values that need little of this (a text within the
+length, say) take a shortcut after a test of their type and form: that is nearly all of them, and the speed of a sync.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 import attrs
 
-from crmsync.mapping.fitting import UNSAFE, fitter_of, second_unit, set_fitter
+from crmsync.mapping.fitting import fitter_of, set_fitter
+from crmsync.mapping.generated import field_function
 from crmsync.mapping.losses import Flawed, Note, Refusal
-from crmsync.mapping.parsing import MAX_DIGITS, is_email, parse_text, parser_of, text_of
+from crmsync.mapping.parsing import parse_text, parser_of, text_of
+from crmsync.mapping.shortcuts import Case, cases_of
 from crmsync.models.mappings import OnLoss
 from crmsync.models.records import MISSING
 from crmsync.models.schema import FieldSchema, FieldType
@@ -29,20 +30,21 @@ Step: TypeAlias = Callable[[object, list[Note]], object]
 _MISSING: Final = Conversion(MISSING)
 _NONE: Final = Conversion(None)
 _UNREADABLE: Final = Flawed(None, (Note(LossKind.INVALID, "the value cannot be read"),), usable=False)
-_NO_LIMIT: Final = 2**62
-
-_STRINGS: Final = frozenset(
-    {FieldType.TEXT, FieldType.PHONE, FieldType.URL, FieldType.PICKLIST, FieldType.REFERENCE, FieldType.ID}
-)
 
 
 @attrs.frozen(slots=True)
 class FieldConverter:
-    """A `Converter`. ``pipe`` is the conversion without the verdict, for loops that convert whole records."""
+    """A `Converter`. ``slow`` converts step by step and without the verdict; ``pipe`` is the same with shortcuts."""
 
-    pipe: Pipe
+    slow: Pipe
     field: str
     on_loss: OnLoss
+    cases: tuple[Case, ...] = ()
+    pipe: Pipe = attrs.field(init=False, repr=False, eq=False)
+
+    @pipe.default
+    def _make_pipe(self) -> Pipe:
+        return field_function(self.cases, self.slow)
 
     def __call__(self, value: object) -> Conversion:
         """Convert a value; MISSING and None are answered as they are."""
@@ -132,12 +134,11 @@ def _caster(kind: FieldType, target: FieldType) -> Step:
     return parser_of(target, ";")
 
 
-def compose(route: Route) -> Pipe:
-    """The pipe of a route: its steps, with a way around them for values that would pass unchanged."""
+def converter_of(route: Route, on_loss: OnLoss) -> FieldConverter:
+    """The converter of a route: its steps, with a way around them for values that one step converts."""
     slow = _chain(route.steps())
-    if route.names is not None or route.kind.set_valued:
-        return slow
-    return _shortcut(route, slow)
+    names = None if route.names is None else route.names.names
+    return FieldConverter(slow, route.target.name, on_loss, cases_of(route.kind, route.target, names, slow))
 
 
 def _chain(steps: tuple[Step, ...]) -> Pipe:
@@ -155,70 +156,3 @@ def _chain(steps: tuple[Step, ...]) -> Pipe:
         return Flawed(value, tuple(dict.fromkeys(notes))) if notes else value
 
     return run
-
-
-def _shortcut(route: Route, slow: Pipe) -> Pipe:
-    kind, target = route.kind, route.target
-    limit = target.length or _NO_LIMIT
-    if kind is FieldType.EMAIL and target.type in (FieldType.EMAIL, FieldType.TEXT):
-        return _email_pipe(limit, slow)
-    if kind in _STRINGS and target.type in (kind, FieldType.TEXT):
-        options = frozenset(target.options) if target.restricted and target.options else None
-        return _text_pipe(limit, slow) if options is None else _option_pipe(options, limit, slow)
-    if kind is not target.type:
-        return slow
-    if kind is FieldType.BOOLEAN:
-        return lambda value: value if value is True or value is False else slow(value)
-    if kind is FieldType.DATE:
-        return lambda value: value if type(value) is dt.date else slow(value)
-    if kind is FieldType.DATETIME:
-        return _datetime_pipe(second_unit(target), slow)
-    if kind is FieldType.INTEGER:
-        return _integer_pipe(10 ** (target.precision or MAX_DIGITS), slow)
-    return slow
-
-
-def _text_pipe(limit: int, slow: Pipe) -> Pipe:
-    unsafe = UNSAFE.search
-
-    def pipe(value: object) -> object:
-        if type(value) is str and len(value) <= limit:
-            if value.isascii():
-                if "\0" not in value:
-                    return value
-            elif unsafe(value) is None:
-                return value
-        return slow(value)
-
-    return pipe
-
-
-def _option_pipe(options: frozenset[str], limit: int, slow: Pipe) -> Pipe:
-    fitting = frozenset(option for option in options if len(option) <= limit and not UNSAFE.search(option))
-    return lambda value: value if type(value) is str and value in fitting else slow(value)
-
-
-def _email_pipe(limit: int, slow: Pipe) -> Pipe:
-    unsafe = UNSAFE.search
-
-    def pipe(value: object) -> object:
-        if type(value) is str and len(value) <= limit and is_email(value) and unsafe(value) is None:
-            return value
-        return slow(value)
-
-    return pipe
-
-
-def _datetime_pipe(unit: int, slow: Pipe) -> Pipe:
-    utc = dt.UTC
-
-    def pipe(value: object) -> object:
-        if type(value) is dt.datetime and value.tzinfo is utc and not value.microsecond % unit:
-            return value
-        return slow(value)
-
-    return pipe
-
-
-def _integer_pipe(limit: int, slow: Pipe) -> Pipe:
-    return lambda value: value if type(value) is int and -limit < value < limit else slow(value)

@@ -12,7 +12,7 @@ import attrs
 
 from crmsync.errors import MappingError
 from crmsync.mapping import checks
-from crmsync.mapping.codecs import FieldConverter, Route, ValueMap, compose
+from crmsync.mapping.codecs import Route, ValueMap, converter_of
 from crmsync.mapping.drafts import Draft, draft
 from crmsync.mapping.findings import Findings, MappingCode
 from crmsync.mapping.fitting import second_unit
@@ -119,8 +119,8 @@ def _rule(draft: Draft, custom: Mapping[str, CustomPolicy]) -> FieldRule:
         policy=draft.policy,
         tie=mapping.tie,
         set_valued=draft.kind.set_valued,
-        to_remote=FieldConverter(compose(there), draft.remote.name, mapping.on_loss),
-        to_local=FieldConverter(compose(back), draft.local.name, mapping.on_loss),
+        to_remote=converter_of(there, mapping.on_loss),
+        to_local=converter_of(back, mapping.on_loss),
         normal_local=_normaliser(draft, draft.local, named=False),
         normal_remote=_normaliser(draft, draft.remote, named=bool(mapping.value_map)),
         owns=_namespace(mapping.namespace),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 from crmsync.mapping.codecs import FieldConverter, Pipe
+from crmsync.mapping.generated import Rest, record_function
 from crmsync.mapping.losses import Flawed
+from crmsync.mapping.shortcuts import Case
 from crmsync.models.mappings import Enforcement
 from crmsync.models.problems import Problem
 from crmsync.models.records import MISSING, Fields, Side
 from crmsync.protocols.conversion import REMEDIES, Conversion, Converter, Loss, LossKind, RecordRule
+
+_LEFT_OUT: Final = object()
 
 
 class RecordConversion(NamedTuple):
@@ -29,9 +34,10 @@ class RecordConverter:
 
     ``side`` is the side whose form comes out. Fields that the mapping does not write there are left out, unless
     ``every_field`` asks for them too (to read a contact through a mapping that only flows the other way, say).
+    ``convert`` is the same as calling the converter, as a plain function: a little faster in a loop.
     """
 
-    __slots__ = ("_steps",)
+    __slots__ = ("_steps", "convert")
 
     def __init__(self, rule: RecordRule, side: Side, *, every_field: bool = False) -> None:
         self._steps: list[tuple[str, str, Converter, Pipe]] = []
@@ -43,9 +49,14 @@ class RecordConverter:
             source, target = (each.local, each.remote) if remote else (each.remote, each.local)
             converter = each.to_remote if remote else each.to_local
             self._steps.append((source, target, converter, _pipe_of(converter)))
+        self.convert: Callable[[Fields], RecordConversion] = self._generated() if self._steps else self.step_by_step
 
     def __call__(self, fields: Fields) -> RecordConversion:
         """Convert one record. Total: no exception for any value."""
+        return self.convert(fields)
+
+    def step_by_step(self, fields: Fields) -> RecordConversion:
+        """The same, field by field: for records that lack fields, and for what the generated code leaves alone."""
         values: dict[str, object] = {}
         flawed: list[tuple[str, Conversion]] = []
         get = fields.get
@@ -66,6 +77,22 @@ class RecordConverter:
                 values[target] = result
         return _reported(values, flawed) if flawed else RecordConversion(values, (), ())
 
+    def _generated(self) -> Callable[[Fields], RecordConversion]:
+        targets = [target for _, target, _, _ in self._steps]
+
+        def report(values: Sequence[object], odd: list[tuple[str, Conversion] | None]) -> RecordConversion:
+            kept = {target: value for target, value in zip(targets, values, strict=True) if value is not _LEFT_OUT}
+            return _reported(kept, [one for one in odd if one is not None])
+
+        return record_function(
+            [source for source, _, _, _ in self._steps],
+            targets,
+            [(_cases_of(converter), _rest_of(target, converter, pipe)) for _, target, converter, pipe in self._steps],
+            stepwise=self.step_by_step,
+            report=report,
+            kind=RecordConversion,
+        )
+
 
 def to_remote(rule: RecordRule, fields: Fields) -> RecordConversion:
     """A local record in the CRM's form. For many records make one `RecordConverter`."""
@@ -82,6 +109,28 @@ def problem_of(path: str, conversion: Conversion) -> Problem:
     telling = [loss for loss in conversion.losses if loss.kind is not LossKind.PRECISION] or conversion.losses
     loss = telling[0]
     return Problem(path, str(loss.kind), loss.message, REMEDIES[loss.kind])
+
+
+def _cases_of(converter: Converter) -> tuple[Case, ...]:
+    return converter.cases if isinstance(converter, FieldConverter) else ()
+
+
+def _rest_of(target: str, converter: Converter, pipe: Pipe) -> Rest:
+    """Converts what no shortcut covers, noting what is left out or flawed."""
+    slow = converter.slow if isinstance(converter, FieldConverter) else pipe
+
+    def rest(value: object, odd: list[tuple[str, Conversion] | None]) -> object:
+        if value is MISSING:
+            odd.append(None)
+            return _LEFT_OUT
+        result = slow(value)
+        if type(result) is not Flawed:
+            return result
+        conversion = converter(value)
+        odd.append((target, conversion))
+        return _LEFT_OUT if conversion.rejected else conversion.value
+
+    return rest
 
 
 def _pipe_of(converter: Converter) -> Pipe:
