@@ -15,6 +15,7 @@ from crmsync.cli.commands import (
     beginning,
     conflicts,
     connecting,
+    databases,
     demo,
     emulating,
     history,
@@ -61,6 +62,7 @@ app.add_typer(rejects.app, name="rejects")
 app.add_typer(links.app, name="links")
 app.add_typer(mappings.app, name="mapping")
 app.add_typer(stops.app, name="stops")
+app.add_typer(databases.app, name="db")
 app.command()(history.history)
 app.command()(history.undo)
 app.command()(links.pause)

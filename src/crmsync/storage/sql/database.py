@@ -24,6 +24,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from crmsync.errors import ConfigurationError, MissingExtraError, StorageError
 from crmsync.storage import admission
 from crmsync.storage.sql.failures import shown, translated
+from crmsync.storage.sql.layout import Layout, split_layout
 
 T = TypeVar("T")
 
@@ -55,6 +56,7 @@ class Database:
 
     url: URL
     engine: Engine = attrs.field(repr=False)
+    layout: Layout
     readers: anyio.CapacityLimiter = attrs.field(repr=False)
     writers: anyio.CapacityLimiter = attrs.field(repr=False)
 
@@ -77,6 +79,18 @@ class Database:
         """
         return await anyio.to_thread.run_sync(partial(self._attempt, work, writes=True), limiter=self.writers)
 
+    async def manage(self, work: Callable[[Engine], T]) -> T:
+        """Run work that opens and ends its own transactions, as migrations do.
+
+        :raises StorageError: the database failed.
+        """
+
+        def managed() -> T:
+            with translated(self.url):
+                return work(self.engine)
+
+        return await anyio.to_thread.run_sync(managed, limiter=self.writers)
+
     def _attempt(self, work: Callable[[Connection], T], *, writes: bool) -> T:
         with translated(self.url), self.engine.connect() as connection:
             connection.execution_options(**{_WRITES: writes})
@@ -88,22 +102,22 @@ class Database:
 async def open_database(url: str) -> AsyncIterator[Database]:
     """Open ``sqlite:///path``, ``sqlite://`` (in memory, gone at the end) or ``postgresql://...``; no schema is made.
 
-    An SQLite file that does not exist is created, readable and writable by its owner alone.
+    An SQLite file that does not exist is created, readable and writable by its owner alone. ``table_prefix`` and
+    ``schema`` in the URL are a `Layout`.
 
     :raises ConfigurationError: the URL is malformed or of another kind of database.
     :raises MissingExtraError: PostgreSQL's driver is not installed.
     :raises StorageError: it cannot be opened.
     """
-    parsed = _parse(url)
+    parsed, layout = split_layout(parse_url(url))
+    engine = await anyio.to_thread.run_sync(make_engine, parsed, layout)
     if parsed.get_backend_name() == "sqlite":
-        engine = await anyio.to_thread.run_sync(_sqlite_engine, parsed)
         single = anyio.CapacityLimiter(1)
         readers = single if isinstance(engine.pool, StaticPool) else anyio.CapacityLimiter(POOL_SIZE - 1)
-        database = Database(parsed, engine, readers=readers, writers=single)
+        database = Database(parsed, engine, layout, readers=readers, writers=single)
     else:
-        engine = await anyio.to_thread.run_sync(_postgres_engine, parsed)
         every = anyio.CapacityLimiter(POOL_SIZE)
-        database = Database(parsed, engine, readers=every, writers=every)
+        database = Database(parsed, engine, layout, readers=every, writers=every)
     try:
         yield database
     finally:
@@ -111,7 +125,20 @@ async def open_database(url: str) -> AsyncIterator[Database]:
             await anyio.to_thread.run_sync(engine.dispose)
 
 
-def _parse(url: str) -> URL:
+def make_engine(url: URL, layout: Layout) -> Engine:
+    """An engine as `open_database` uses it, for `parse_url` and `split_layout`'s URL.
+
+    :raises MissingExtraError: PostgreSQL's driver is not installed.
+    :raises StorageError: an SQLite file cannot be created, or is read-only.
+    """
+    return _sqlite_engine(url, layout) if url.get_backend_name() == "sqlite" else _postgres_engine(url, layout)
+
+
+def parse_url(url: str) -> URL:
+    """A storage URL with the driver that we use.
+
+    :raises ConfigurationError: it is malformed, or of another kind of database.
+    """
     try:
         parsed = sa.make_url(url)
     except ArgumentError:
@@ -125,7 +152,7 @@ def _parse(url: str) -> URL:
     return parsed.set(drivername=drivers[parsed.drivername])
 
 
-def _sqlite_engine(url: URL) -> Engine:
+def _sqlite_engine(url: URL, layout: Layout) -> Engine:
     in_memory = url.database in {None, "", ":memory:"} or url.query.get("mode") == "memory"
     if not in_memory and not str(url.database).startswith("file:"):
         _prepare_file(Path(str(url.database)))
@@ -133,7 +160,7 @@ def _sqlite_engine(url: URL) -> Engine:
     connect_args: dict[str, Any] = {"check_same_thread": False, "isolation_level": None, "timeout": patience}
     # In memory every connection is a database of its own, so all work shares one.
     pool: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {"poolclass": QueuePool, "pool_size": POOL_SIZE}
-    engine = _engine(url, connect_args=connect_args, **pool)
+    engine = _engine(url, layout, connect_args=connect_args, **pool)
     event.listen(engine, "connect", lambda connection, _entry: _set_pragmas(connection, patience))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -190,7 +217,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _postgres_engine(url: URL) -> Engine:
+def _postgres_engine(url: URL, layout: Layout) -> Engine:
     try:
         import psycopg as _psycopg  # noqa: F401, PLC0415  (an extra of its own)
     except ModuleNotFoundError as error:
@@ -198,7 +225,7 @@ def _postgres_engine(url: URL) -> Engine:
             raise
         raise MissingExtraError("PostgreSQL storage", "postgres") from error
     connect_args = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS}
-    engine = _engine(url, connect_args=connect_args, pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=True)
+    engine = _engine(url, layout, connect_args=connect_args, pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=True)
     event.listen(engine, "connect", lambda connection, _entry: _limit_stalling(connection))
     event.listen(engine, "begin", _begin_postgres)
     return engine
@@ -222,9 +249,17 @@ def _begin_postgres(connection: Connection) -> None:
     driver.prepare_threshold = PREPARE_AFTER if connection.get_execution_options().get(_WRITES, True) else None
 
 
-def _engine(url: URL, **options: Any) -> Engine:
+def _engine(url: URL, layout: Layout, **options: Any) -> Engine:
     # hide_parameters: SQLAlchemy's own log and errors would show the values of a failed statement.
-    return sa.create_engine(url, hide_parameters=True, json_serializer=admission.to_json, **options)
+    engine = sa.create_engine(
+        url,
+        hide_parameters=True,
+        json_serializer=admission.to_json,
+        execution_options=layout.options(),
+        **options,
+    )
+    layout.apply(engine.dialect)
+    return engine
 
 
 __all__ = ["Database", "open_database", "shown"]

@@ -265,7 +265,8 @@ async def open_repository(url: str, **options: Any) -> AsyncIterator[SqlReposito
     """Open the bookkeeping at ``sqlite:///path``, ``sqlite://`` (in memory) or ``postgresql://...``.
 
     The schema is created or upgraded first; many may open a new database at once. An SQLite file that does not exist
-    is created for its owner alone; its directory must exist. Everything is closed at the end.
+    is created for its owner alone; its directory must exist. Everything is closed at the end. ``table_prefix`` and
+    ``schema`` in the URL say how the tables are called and where they are.
 
     :param options: ``now``, the clock for the times that the storage itself sets.
     :raises ConfigurationError: the URL is malformed, of another kind of database, or an option is unknown.
@@ -276,5 +277,5 @@ async def open_repository(url: str, **options: Any) -> AsyncIterator[SqlReposito
     if unknown:
         raise ConfigurationError(f"SQL storage takes no option {', '.join(unknown)}")
     async with open_database(url) as database:
-        await database.write(lambda connection: upgrade(connection, database.name))
+        await database.manage(lambda engine: upgrade(engine, database.name))
         yield SqlRepository(database, **options)

@@ -52,7 +52,7 @@ class SqlStops:
         query = sa.select(stops).where(stops.c.integration_id == integration_id).order_by(stops.c.entity_type)
         if entity_type is not None:
             query = query.where(stops.c.entity_type == entity_type)
-        return await self._database.read(lambda connection: [_stop_of(row) for row in connection.execute(query)])
+        return await self._database.read(lambda connection: [stop_of(row) for row in connection.execute(query)])
 
     async def save_stopped_plan(
         self, integration_id: str, entity_type: str, plan: StoppedPlan, records: Sequence[StoppedRecord]
@@ -74,13 +74,11 @@ class SqlStops:
         await self._database.write(work)
 
     async def stopped_records(self, integration_id: str, entity_type: str, page: int) -> list[StoppedRecord]:
-        query = sa.select(stopped_records.c.content).where(
+        query = sa.select(stopped_records).where(
             of_object(stopped_records, integration_id, entity_type), stopped_records.c.page == page
         )
         return await self._database.read(
-            lambda connection: [
-                record for content in connection.execute(query).scalars() for record in _unpacked(content)
-            ]
+            lambda connection: [record for row in connection.execute(query) for record in records_of(row)]
         )
 
     async def approve_stop(self, integration_id: str, entity_type: str, digest: str, *, by: str, now: datetime) -> Stop:
@@ -90,7 +88,7 @@ class SqlStops:
             .values(approved_by=by, approved_at=admission.as_utc(now))
             .returning(stops)
         )
-        found = await self._database.write(lambda connection: [_stop_of(row) for row in connection.execute(statement)])
+        found = await self._database.write(lambda connection: [stop_of(row) for row in connection.execute(statement)])
         if not found:
             raise NotFoundError(admission.no_stop(integration_id, entity_type, digest))
         return found[0]
@@ -103,7 +101,8 @@ class SqlStops:
         await self._database.write(work)
 
 
-def _stop_of(row: AnyRow) -> Stop:
+def stop_of(row: AnyRow) -> Stop:
+    """A stop from its whole row."""
     return Stop(
         row.integration_id,
         row.entity_type,
@@ -163,7 +162,8 @@ def _packed(records: Sequence[StoppedRecord]) -> bytes:
     return zlib.compress(json.dumps(rows, separators=(",", ":")).encode())
 
 
-def _unpacked(content: bytes) -> list[StoppedRecord]:
+def records_of(row: AnyRow) -> list[StoppedRecord]:
+    """The records of a page from its whole row."""
     return [
         StoppedRecord(
             markmail_id,
@@ -172,5 +172,5 @@ def _unpacked(content: bytes) -> list[StoppedRecord]:
             linked,
             tuple(StoppedWrite(Side(side), OperationKind(kind), tuple(fields)) for side, kind, fields in writes),
         )
-        for markmail_id, crm_id, fingerprint, linked, writes in json.loads(zlib.decompress(content))
+        for markmail_id, crm_id, fingerprint, linked, writes in json.loads(zlib.decompress(row.content))
     ]

@@ -12,3 +12,8 @@ down_revision = ${repr(down_revision)}
 def upgrade() -> None:
     """What this revision changes, and why."""
     ${upgrades if upgrades else "pass"}
+
+
+def downgrade() -> None:
+    """What is lost."""
+    ${downgrades if downgrades else "pass"}

@@ -188,3 +188,17 @@ def _create_crm_sync_conflicts() -> None:
         ["integration_id", "entity_type", "markmail_id"],
         unique=False,
     )
+
+
+def downgrade() -> None:
+    """Drop every table."""
+    for table in (
+        "crm_sync_conflicts",
+        "crm_sync_journal",
+        "crm_sync_cursors",
+        "crm_field_mapping_templates",
+        "crm_sync_logs",
+        "crm_sync_status",
+        "crm_integrations",
+    ):
+        op.drop_table(table)

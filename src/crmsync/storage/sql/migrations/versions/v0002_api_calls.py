@@ -26,3 +26,8 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("integration_id", "day", name="pk_crm_api_calls"),
     )
+
+
+def downgrade() -> None:
+    """Drop the table: the day's calls are counted from nothing."""
+    op.drop_table("crm_api_calls")

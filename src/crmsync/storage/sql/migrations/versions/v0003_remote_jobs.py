@@ -29,3 +29,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_crm_remote_jobs"),
         sa.UniqueConstraint("integration_id", "entity_type", "job_id", name="uq_crm_remote_jobs_job_id"),
     )
+
+
+def downgrade() -> None:
+    """Drop the table: jobs at the CRM that are not over are forgotten."""
+    op.drop_table("crm_remote_jobs")

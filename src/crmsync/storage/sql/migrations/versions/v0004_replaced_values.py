@@ -14,3 +14,8 @@ down_revision = "0003"
 def upgrade() -> None:
     """Add the column."""
     op.add_column("crm_sync_journal", sa.Column("before", Json(), nullable=True))
+
+
+def downgrade() -> None:
+    """Drop the column."""
+    op.drop_column("crm_sync_journal", "before")

@@ -45,3 +45,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("integration_id", "entity_type", "page", name="pk_crm_stopped_records"),
     )
+
+
+def downgrade() -> None:
+    """Drop the tables: stops are noted again by the next run."""
+    op.drop_table("crm_stopped_records")
+    op.drop_table("crm_stops")

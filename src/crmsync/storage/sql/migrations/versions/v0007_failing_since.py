@@ -14,3 +14,8 @@ down_revision = "0006"
 def upgrade() -> None:
     """Add the column."""
     op.add_column("crm_sync_status", sa.Column("failing_since", UtcDateTime()))
+
+
+def downgrade() -> None:
+    """Drop the column."""
+    op.drop_column("crm_sync_status", "failing_since")

@@ -35,3 +35,8 @@ def upgrade() -> None:
     op.create_index("ix_crm_sync_changes_run_id", "crm_sync_changes", [*_SCOPE, "run_id", "id"])
     for column in ("markmail_id", "crm_id", "written_at"):
         op.create_index(f"ix_crm_sync_changes_{column}", "crm_sync_changes", [*_SCOPE, column])
+
+
+def downgrade() -> None:
+    """Drop the table: what runs wrote is forgotten."""
+    op.drop_table("crm_sync_changes")

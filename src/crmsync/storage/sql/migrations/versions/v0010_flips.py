@@ -12,3 +12,8 @@ down_revision = "0009"
 def upgrade() -> None:
     """Add the column."""
     op.add_column("crm_sync_status", sa.Column("flips", sa.LargeBinary(), nullable=True))
+
+
+def downgrade() -> None:
+    """Drop the column."""
+    op.drop_column("crm_sync_status", "flips")

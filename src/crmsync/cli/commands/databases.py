@@ -1,0 +1,103 @@
+"""``crmsync db upgrade``, ``downgrade``, ``check`` and ``sql``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import anyio
+import typer
+from rich.text import Text
+
+from crmsync.cli.config import load_config
+from crmsync.cli.exits import ExitCode, UsageProblemError
+from crmsync.cli.options import DEFAULT_CONFIG, ConfigOption, FormatOption, Selection
+from crmsync.cli.output import Format, Output, plain
+
+app = typer.Typer(help="Look after the bookkeeping's database.", no_args_is_help=True)
+
+RevisionOption = Annotated[
+    str | None, typer.Option("--to", help="A revision of the schema; by default the newest.", metavar="REVISION")
+]
+
+
+@app.command()
+def upgrade(
+    *,
+    to: RevisionOption = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    format_: FormatOption = Format.HUMAN,
+) -> int:
+    """Bring the database to this crmsync's schema. Every command does so by itself; this is for deployments."""
+    return anyio.run(_upgrade, Selection(config), to, Output(format_))
+
+
+@app.command()
+def downgrade(
+    revision: Annotated[str, typer.Argument(help="The revision to go back to, or `base`.", metavar="REVISION")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Yes, lose what only later revisions keep.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    format_: FormatOption = Format.HUMAN,
+) -> int:
+    """Go back to the schema of an earlier crmsync. Make a backup before."""
+    if not yes:
+        raise UsageProblemError("what only later revisions keep would be lost: make a backup, then add --yes")
+    return anyio.run(_downgrade, Selection(config), revision, Output(format_))
+
+
+@app.command()
+def check(*, config: ConfigOption = DEFAULT_CONFIG, format_: FormatOption = Format.HUMAN) -> int:
+    """Look for damage in the database, its schema and its rows. Exit code 1 if anything is wrong."""
+    return anyio.run(_check, Selection(config), Output(format_))
+
+
+@app.command()
+def sql(
+    *,
+    start: Annotated[str, typer.Option("--from", help="The database's revision, or `base`.")] = "base",
+    to: RevisionOption = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    format_: FormatOption = Format.HUMAN,
+) -> int:
+    """Print the statements of an upgrade, for those who run them by other means. Connects to nothing."""
+    from crmsync.storage.sql import schema  # noqa: PLC0415  (an extra of its own)
+
+    script = schema.write_sql(load_config(config).storage, start, to or schema.HEAD)
+    Output(format_).result({"sql": script}, Text(script.rstrip()))
+    return ExitCode.SUCCESS
+
+
+async def _upgrade(selection: Selection, to: str | None, output: Output) -> int:
+    from crmsync.storage.sql import maintenance, schema  # noqa: PLC0415
+
+    async with maintenance.open_maintenance(load_config(selection.path).storage) as database:
+        before = await database.revision()
+        await database.upgrade(to or schema.HEAD)
+        after = await database.revision()
+        name = database.name
+    said = f"{name} is at revision {after}" if before == after else f"{name} went from revision {before} to {after}"
+    output.result({"before": before, "revision": after, "newest": schema.HEAD}, Text(plain(said)))
+    return ExitCode.SUCCESS
+
+
+async def _downgrade(selection: Selection, to: str, output: Output) -> int:
+    from crmsync.storage.sql import maintenance, schema  # noqa: PLC0415
+
+    async with maintenance.open_maintenance(load_config(selection.path).storage) as database:
+        before = await database.revision()
+        await database.downgrade(to)
+        said = f"{database.name} went from revision {before} to {to}"
+    output.result({"before": before, "revision": to, "newest": schema.HEAD}, Text(plain(said)))
+    return ExitCode.SUCCESS
+
+
+async def _check(selection: Selection, output: Output) -> int:
+    from crmsync.storage.sql import maintenance  # noqa: PLC0415
+
+    async with maintenance.open_maintenance(load_config(selection.path).storage) as database:
+        revision, findings = await database.revision(), await database.check()
+        name = database.name
+    shown = [Text(f"{one.code}: {plain(one.message)}") for one in findings]
+    found = [{"code": one.code, "message": one.message} for one in findings]
+    output.result({"revision": revision, "findings": found}, *(shown or [Text(f"{plain(name)}: nothing is wrong")]))
+    return ExitCode.FAILURE if findings else ExitCode.SUCCESS

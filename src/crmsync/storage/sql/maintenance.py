@@ -1,0 +1,84 @@
+"""What an administrator does to the bookkeeping's database; opening it changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import attrs
+from sqlalchemy.engine import Engine
+
+from crmsync.errors import StorageError
+from crmsync.storage.sql import schema
+from crmsync.storage.sql.checking import Finding, check
+from crmsync.storage.sql.database import Database, open_database
+
+
+@attrs.frozen(slots=True)
+class Maintenance:
+    """An open database of the bookkeeping, of whatever revision. See `open_maintenance`."""
+
+    _database: Database
+
+    @property
+    def name(self) -> str:
+        """The URL for people: without its password."""
+        return self._database.name
+
+    async def revision(self) -> str:
+        """The revision of the schema; ``base`` where there are no tables of ours.
+
+        :raises StorageError: the database failed.
+        """
+        return await self._database.read(schema.current_revision) or schema.BASE
+
+    async def upgrade(self, target: str = schema.HEAD) -> None:
+        """Upgrade to a revision; does nothing if it is there or past it.
+
+        :raises StorageError: the database is read-only, newer than this crmsync, or failed.
+        :raises ConfigurationError: there is no such revision.
+        """
+        await self._database.manage(partial(schema.upgrade, name=self.name, target=target))
+
+    async def downgrade(self, target: str) -> None:
+        """Go back to an earlier revision, or to ``base``. What only later revisions keep is lost.
+
+        :raises StorageError: the database is read-only, newer than this crmsync, older than the revision, or failed.
+        :raises ConfigurationError: there is no such revision.
+        """
+        await self._database.manage(partial(schema.downgrade, name=self.name, target=target))
+
+    async def check(self) -> list[Finding]:
+        """Look for damage: in the database's structures, in the schema, in each row. Empty: nothing was found.
+
+        :raises StorageError: the database has another revision than this crmsync's, or failed.
+        """
+        found = await self.revision()
+        if found != schema.HEAD:
+            msg = f"the database {self.name} is at revision {found}, and this crmsync checks {schema.HEAD}"
+            raise StorageError(f"{msg}: run `crmsync db upgrade`" if found in known() else f"{msg}: upgrade crmsync")
+        return await self._database.manage(_check)
+
+
+def _check(engine: Engine) -> list[Finding]:
+    # Never committed: a damaged SQLite file refuses even that.
+    with engine.connect() as connection:
+        return check(connection)
+
+
+def known() -> tuple[str, ...]:
+    """Every revision that a database can be brought to, ``base`` first."""
+    return (schema.BASE, *schema.revisions())
+
+
+@asynccontextmanager
+async def open_maintenance(url: str) -> AsyncIterator[Maintenance]:
+    """Open the database at a storage URL of SQLite or PostgreSQL for maintenance, and close it after.
+
+    :raises ConfigurationError: the URL is malformed, or of another kind of storage.
+    :raises MissingExtraError: PostgreSQL's driver is not installed.
+    :raises StorageError: it cannot be opened.
+    """
+    async with open_database(url) as database:
+        yield Maintenance(database)

@@ -1,0 +1,51 @@
+"""Looking after the bookkeeping's database at the shell."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from crmsync.storage.sql.schema import HEAD
+from tests.integration.shell import Shell, shell
+
+
+@pytest.fixture
+def sh(tmp_path: Path) -> Iterator[Shell]:
+    with shell(tmp_path) as made:
+        yield made
+
+
+def test_a_database_is_made_checked_and_brought_back(sh: Shell) -> None:
+    made = sh.run("db", "upgrade", "--format", "json")
+    assert (made.code, made.json) == (0, {"before": "base", "revision": HEAD, "newest": HEAD})
+    assert f"is at revision {HEAD}" in sh.run("db", "upgrade").out
+    assert sh.run("sync").code == 0
+    assert "nothing is wrong" in sh.run("db", "check").out
+    refused = sh.run("db", "downgrade", "0009")
+    assert (refused.code, "make a backup, then add --yes" in refused.err) == (2, True)
+    back = sh.run("db", "downgrade", "0009", "--yes")
+    assert (back.code, f"went from revision {HEAD} to 0009" in back.out) == (0, True)
+    behind = sh.run("db", "check")
+    assert (behind.code, "run `crmsync db upgrade`" in behind.err) == (1, True)
+    assert sh.run("sync", "--format", "json").json["runs"][0]["written"] == 0
+    assert sh.run("db", "check", "--format", "json").json == {"revision": HEAD, "findings": []}
+
+
+def test_a_damaged_row_is_named_and_the_exit_code_tells(sh: Shell) -> None:
+    assert sh.run("sync").code == 0
+    with closing(sqlite3.connect(sh.directory / "crmsync.db")) as connection:
+        connection.execute("UPDATE crm_sync_status SET sync_status = 'x' WHERE markmail_id = '2'")
+        connection.commit()
+    found = sh.run("db", "check")
+    assert (found.code, "damaged: the row of crm_sync_status with id" in found.out) == (1, True)
+
+
+def test_the_statements_of_an_upgrade_are_printed(sh: Shell) -> None:
+    printed = sh.run("db", "sql", "--from", "0009")
+    assert (printed.code, "ALTER TABLE crm_sync_status ADD COLUMN flips" in printed.out) == (0, True)
+    unknown = sh.run("db", "sql", "--from", "nothing", "--format", "json")
+    assert (unknown.code, unknown.json["error"]["code"]) == (2, "configuration")

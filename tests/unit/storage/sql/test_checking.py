@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import Connection
+
+from crmsync.errors import StorageError
+from crmsync.storage.sql import open_repository, schema
+from crmsync.storage.sql.database import Database, open_database
+from crmsync.storage.sql.maintenance import Maintenance
+from crmsync.testing.repository_subject import OURS, THEIRS, integration, link, store_links
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """A check runs in a thread and sees no event loop: one will do."""
+    return "asyncio"
+
+
+@pytest.fixture
+async def database(new_url: str) -> AsyncIterator[Database]:
+    """With two integrations and 2,500 links."""
+    async with open_repository(new_url) as repository, open_database(new_url) as opened:
+        for name in (OURS, THEIRS):
+            await repository.save_integration(integration(name))
+        await store_links(repository, [link(number) for number in range(2500)])
+        yield opened
+
+
+async def execute(database: Database, *statements: str) -> None:
+    def work(connection: Connection) -> None:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+    await database.write(work)
+
+
+async def codes(database: Database) -> list[str]:
+    return [finding.code for finding in await Maintenance(database).check()]
+
+
+async def test_nothing_is_found_where_nothing_is_wrong(database: Database) -> None:
+    assert await Maintenance(database).check() == []
+
+
+async def test_rows_that_cannot_be_read_are_named_by_their_keys(database: Database) -> None:
+    await execute(
+        database,
+        "UPDATE crm_sync_status SET sync_status = 'sYnced' WHERE markmail_id IN ('m17', 'm2203')",
+        "UPDATE crm_sync_status SET problems = '[[1]]' WHERE markmail_id = 'm3'",
+        'UPDATE crm_integrations SET field_mappings = \'{"Contact": {"fields": "SECRET"}}\' WHERE id = \'theirs\'',
+    )
+    findings = await Maintenance(database).check()
+    assert [finding.code for finding in findings] == ["damaged"] * 4
+    assert findings[0].message.startswith(
+        "the row of crm_integrations with id 'theirs' cannot be read; restore a backup"
+    )
+    assert all("of crm_sync_status with id " in finding.message for finding in findings[1:])
+    assert "SECRET" not in str(findings)
+
+
+async def test_what_is_missing_from_the_schema_is_named(database: Database) -> None:
+    await execute(database, "DROP INDEX ix_crm_sync_status_sync_status")
+    assert await codes(database) == ["missing_index"]
+    await execute(database, "ALTER TABLE crm_sync_status DROP COLUMN flips", "DROP TABLE crm_stops")
+    assert sorted(await codes(database)) == ["missing", "missing", "missing_index"]
+
+
+async def test_a_database_of_another_revision_is_not_checked(database: Database) -> None:
+    await database.manage(lambda engine: schema.downgrade(engine, "x", "0009"))
+    with pytest.raises(StorageError, match=r"is at revision 0009, and this .* checks .*: run `crmsync db upgrade`"):
+        await Maintenance(database).check()
+
+
+async def test_a_file_that_others_may_open_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    url = f"sqlite:///{path}"
+    async with open_repository(url), open_database(url) as database:
+        path.chmod(0o644)
+        [finding] = await Maintenance(database).check()
+        assert (finding.code, f"chmod 600 {path}" in finding.message) == ("permissions", True)
+
+
+async def test_a_damaged_file_and_rows_that_belong_to_nothing_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    url = f"sqlite:///{path}"
+    async with open_repository(url) as repository:
+        await repository.save_integration(integration())
+        await store_links(repository, [link(number, local_version="x" * 500) for number in range(500)])
+    with closing(sqlite3.connect(path, isolation_level=None)) as careless:
+        careless.execute("DELETE FROM crm_integrations")
+    async with open_database(url) as database:
+        assert set(await codes(database)) == {"orphan"}
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2 // 4096 * 4096
+    content[middle : middle + 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+    async with open_database(url) as database:
+        assert "corrupt" in await codes(database)
+
+
+async def test_an_index_that_was_not_built_to_its_end_is_found(postgres_url: str) -> None:
+    async with open_repository(postgres_url), open_database(postgres_url) as database:
+        invalid = "UPDATE pg_index SET indisvalid = {} WHERE indexrelid = 'ix_crm_sync_changes_crm_id'::regclass"
+        await execute(database, invalid.format("false"))
+        try:
+            assert await codes(database) == ["invalid_index"]
+        finally:
+            await execute(database, invalid.format("true"))

@@ -1,0 +1,235 @@
+"""Each released schema to the current one and back, with data in every table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from crmsync.errors import ConfigurationError, StorageError
+from crmsync.storage.sql import open_repository, schema
+from crmsync.storage.sql.database import Database, open_database
+from crmsync.storage.sql.layout import VERSION_TABLE, layout_of
+from crmsync.testing.repository_subject import integration, link, store_links
+
+pytestmark = pytest.mark.anyio
+
+REVISIONS = schema.revisions()
+Row = Mapping[str, Any]
+Tables = Mapping[str, Sequence[Row]]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Migrations run in a thread and see no event loop: one will do."""
+    return "asyncio"
+
+
+async def to(database: Database, target: str) -> None:
+    await database.manage(partial(schema.upgrade, name=database.name, target=target))
+
+
+async def back_to(database: Database, target: str) -> None:
+    await database.manage(partial(schema.downgrade, name=database.name, target=target))
+
+
+async def test_what_each_revision_holds_survives_the_way_up_and_the_way_back(new_url: str) -> None:
+    """A row in every table at every revision. On the way back goes only what the earlier revision has no place for."""
+    held: dict[str, Tables] = {}
+    async with open_database(new_url) as database:
+        for revision in REVISIONS:
+            await to(database, revision)
+            held[revision] = await database.write(partial(fill, revision))
+        for revision in reversed(REVISIONS):
+            await back_to(database, revision)
+            found = await database.read(contents)
+            for stored in (held[name] for name in REVISIONS[: REVISIONS.index(revision) + 1]):
+                for table, rows in stored.items():
+                    for row in rows:
+                        assert any(row.items() <= other.items() for other in found[table]), (revision, table, row)
+        await back_to(database, schema.BASE)
+        assert set(await database.read(lambda connection: sa.inspect(connection).get_table_names())) == {VERSION_TABLE}
+        await to(database, schema.HEAD)
+        assert await database.read(schema.current_revision) == schema.HEAD
+
+
+async def test_a_database_that_went_back_works_after_it_comes_forward_again(new_url: str) -> None:
+    async with open_repository(new_url) as repository, open_database(new_url) as database:
+        await repository.save_integration(integration())
+        await store_links(repository, [link(1)])
+        for revision in ("0006", "0003", "0001"):
+            await back_to(database, revision)
+            await to(database, schema.HEAD)
+        [kept] = await repository.scan_links("ours", "Contact")
+        assert (kept.markmail_id, kept.crm_id) == ("m1", "c1")
+        await store_links(repository, [link(1, flips=b"x" * 24), link(2)])
+
+
+async def test_revisions_that_there_are_not_are_refused(new_url: str) -> None:
+    async with open_database(new_url) as database:
+        await to(database, "0003")
+        for move in (to, back_to):
+            with pytest.raises(ConfigurationError, match=r"no revision '7': there are base and 0001 to "):
+                await move(database, "7")
+        with pytest.raises(StorageError, match="is at revision 0003, which comes before 0005"):
+            await back_to(database, "0005")
+        assert await database.read(schema.current_revision) == "0003"
+
+
+async def test_a_newer_database_is_neither_upgraded_nor_downgraded(new_url: str) -> None:
+    async with open_database(new_url) as database:
+        await to(database, schema.HEAD)
+        await database.write(
+            lambda connection: connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num=99"))
+        )
+        for move in (partial(to, target=schema.HEAD), partial(back_to, target="0001")):
+            with pytest.raises(StorageError, match="newer crmsync"):
+                await move(database)
+
+
+@pytest.mark.parametrize("start", [schema.BASE, "0004"])
+async def test_the_plain_sql_brings_a_database_to_the_same_schema(new_url: str, start: str) -> None:
+    written = schema.write_sql(new_url, start)
+    async with open_database(new_url) as database:
+        if start != schema.BASE:
+            await to(database, start)
+        await database.manage(lambda engine: run_script(engine, written))
+        assert await database.read(schema.current_revision) == schema.HEAD
+    async with open_repository(new_url) as repository:
+        await repository.save_integration(integration())
+        await store_links(repository, [link(1)])
+
+
+async def test_plain_sql_is_written_without_a_connection_and_only_forward() -> None:
+    script = schema.write_sql("postgresql://nobody:p%40ss@192.0.2.1/none", "0009")
+    assert "ALTER TABLE crm_sync_status ADD COLUMN flips BYTEA" in script
+    assert "p%40ss" not in script
+    with pytest.raises(ConfigurationError, match="0009 comes after 0001"):
+        schema.write_sql("sqlite://", "0009", "0001")
+
+
+async def test_two_prefixes_in_one_database_do_not_see_each_other(new_url: str) -> None:
+    mark = "&" if "?" in new_url else "?"
+    urls = [new_url, f"{new_url}{mark}table_prefix=a_", f"{new_url}{mark}table_prefix=b_"]
+    for number, url in enumerate(urls):
+        async with open_repository(url) as repository:
+            assert await repository.list_integrations() == []
+            await repository.save_integration(integration("same", user_id=f"user {number}"))
+            await store_links(repository, [link(number, ("same", "Contact"))])
+    for number, url in enumerate(urls):
+        async with open_repository(url) as repository:
+            [found] = await repository.list_integrations()
+            assert found.user_id == f"user {number}"
+            assert [one.markmail_id for one in await repository.scan_links("same", "Contact")] == [f"m{number}"]
+    async with open_database(urls[1]) as database:
+        await back_to(database, schema.BASE)
+        names = await database.read(all_names)
+    assert {name for name in names if name.startswith("a_")} == {f"a_{VERSION_TABLE}"}
+    assert {name.removeprefix("b_") for name in names if name.startswith("b_")} == {
+        name for name in names if not name.startswith(("a_", "b_"))
+    }
+
+
+async def test_a_schema_of_postgresql_holds_all_of_it(postgres_url: str) -> None:
+    mark = "&" if "?" in postgres_url else "?"
+    url = f"{postgres_url}{mark}schema=crm_apart&table_prefix=p_"
+    async with open_database(postgres_url) as database:
+        await database.write(lambda connection: connection.execute(sa.text("CREATE SCHEMA crm_apart")))
+        try:
+            async with open_repository(url) as repository:
+                await repository.save_integration(integration("apart"))
+                await store_links(repository, [link(1, ("apart", "Contact"))])
+                assert await repository.count_links("apart", "Contact") == {"synced": 1}
+            names = await database.read(lambda connection: sa.inspect(connection).get_table_names(schema="crm_apart"))
+            assert {"p_crm_integrations", f"p_{VERSION_TABLE}"} <= set(names)
+            assert all(name.startswith("p_crm") for name in names)
+            script = schema.write_sql(url)
+            assert "SET search_path TO crm_apart;" in script
+            assert "CREATE TABLE p_crm_integrations" in script
+        finally:
+            await database.write(lambda connection: connection.execute(sa.text("DROP SCHEMA crm_apart CASCADE")))
+
+
+@pytest.mark.parametrize("query", ["table_prefix=A-", "table_prefix=seventeen_letters", "schema=x", "table_prefix=a;b"])
+async def test_a_layout_that_cannot_be_is_refused(query: str) -> None:
+    with pytest.raises(ConfigurationError, match="storage URL"):
+        async with open_repository(f"sqlite:///x.db?{query}"):
+            pass
+
+
+def fill(integration_id: str, connection: Connection) -> Tables:
+    """Insert a row into every table, with a value in each column; what was inserted."""
+    stored = {}
+    for table in reflected(connection):
+        row = {column.name: value(column, integration_id) for column in table.columns if not numbered(column)}
+        connection.execute(sa.insert(table), row)
+        stored[table.name] = [row]
+    return stored
+
+
+def contents(connection: Connection) -> Tables:
+    return {
+        table.name: [dict(row._mapping) for row in connection.execute(sa.select(table))]
+        for table in reflected(connection)
+    }
+
+
+def reflected(connection: Connection) -> list[sa.Table]:
+    """Our tables as the database has them, those first that others refer to."""
+    assert layout_of(connection).schema is None
+    metadata = sa.MetaData()
+    metadata.reflect(connection, only=lambda name, _: name.startswith("crm_"))
+    return metadata.sorted_tables
+
+
+def numbered(column: sa.Column[Any]) -> bool:
+    return column.primary_key and column.name == "id" and isinstance(column.type, sa.Integer)
+
+
+def value(column: sa.Column[Any], integration_id: str) -> object:
+    """A value that fits a column."""
+    if column.name == "integration_id" or (column.table.name == "crm_integrations" and column.name == "id"):
+        return integration_id
+    match column.type:
+        case sa.JSON():
+            return {"of": [column.name, None]}
+        case sa.DateTime():
+            return datetime(2026, 11, 26, 12, 0, 0, 123456, tzinfo=UTC)
+        case sa.Date():
+            return date(2026, 11, 26)
+        case sa.Boolean():
+            return True
+        case sa.Integer():
+            return 7
+        case sa.LargeBinary():
+            return b"\x00\xff" + column.name.encode()
+        case _:
+            return f"{integration_id} {column.name}"[: getattr(column.type, "length", None)]
+
+
+def run_script(engine: sa.Engine, script: str) -> None:
+    """As psql or sqlite3 would: one statement after the other, each by itself."""
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        if connection.dialect.name == "sqlite":
+            driver.executescript(script)
+            return
+        driver.autocommit = True
+        for statement in script.split(";\n"):
+            if statement.strip():
+                driver.execute(statement)
+        driver.autocommit = False
+
+
+def all_names(connection: Connection) -> set[str]:
+    """Of tables and their indexes."""
+    inspector = sa.inspect(connection)
+    tables = inspector.get_table_names()
+    indexes = {str(index["name"]) for table in tables for index in inspector.get_indexes(table)}
+    return {*tables, *indexes}
