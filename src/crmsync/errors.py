@@ -6,6 +6,7 @@
         UnknownProviderError       also a LookupError
         AmbiguousProviderError     two installed distributions claim one name
         MissingExtraError          also an ImportError; the message is the pip line that mends it
+        VaultError                 .reason: a stored secret cannot be opened or sealed; it stays as it is
       ProviderError
         TransientError             .retry_after seconds, if the CRM said; the only kind that is retried
           RateLimitedError         too many calls at once, or in a day
@@ -91,6 +92,20 @@ class MissingExtraError(ConfigurationError, ImportError):
         self.feature = feature
         self.extra = extra
         super().__init__(f"{feature} needs packages that are not installed: pip install 'crmsync[{extra}]'")
+
+
+class VaultError(ConfigurationError):
+    """A stored secret cannot be opened, or none sealed; what is stored stays as it is.
+
+    ``reason`` is ``missing_key`` (bring the key back), ``environment`` (it is another environment's), ``damaged`` (it
+    was changed or moved), or ``unavailable`` (whoever holds the key does not answer, or refuses).
+    """
+
+    def __init__(
+        self, message: str, *, reason: Literal["missing_key", "environment", "damaged", "unavailable"]
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class ProviderError(CRMError):
@@ -302,4 +317,5 @@ __all__ = [
     "UnavailableError",
     "UnexpectedResponseError",
     "UnknownProviderError",
+    "VaultError",
 ]

@@ -1,7 +1,8 @@
 """Providers, storages and record stores, found by entry points.
 
 Listing imports nothing; a plug-in is loaded when it is first asked for. Our own come through the same door as a third
-party's. Groups: ``crmsync.providers``, ``crmsync.storage`` (by URL scheme), ``crmsync.records`` (by ``type``).
+party's. Groups: ``crmsync.providers``, ``crmsync.storage`` (by URL scheme), ``crmsync.records`` (by ``type``),
+``crmsync.keys`` (by what a reference to a key begins with).
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from crmsync.errors import AmbiguousProviderError, ConfigurationError, UnknownProviderError
+from crmsync.protocols.keys import KeySource, KeySourceFactory
 from crmsync.protocols.provider import ProviderFactory
 
 PROVIDERS = "crmsync.providers"
 STORAGE = "crmsync.storage"
 RECORDS = "crmsync.records"
+KEYS = "crmsync.keys"
 
 
 class Registry:
@@ -53,6 +56,16 @@ class Registry:
             msg = f"the entry point {name!r} of {self.origin(PROVIDERS, name)} is not a ProviderFactory"
             raise ConfigurationError(msg)
         return factory
+
+    def key_source(self, reference: str) -> KeySource:
+        """The source of vault keys that a reference names: ``env:NAME``, ``file:PATH``, ``keyring:NAME``...
+
+        :raises UnknownProviderError: nothing installed offers this kind.
+        :raises ConfigurationError: the reference is malformed. :raises MissingExtraError: it needs other packages.
+        """
+        kind, _, rest = reference.partition(":")
+        factory: KeySourceFactory = self.load(KEYS, kind)
+        return factory(rest)
 
     def _entries(self, group: str) -> list[EntryPoint]:
         found = entry_points(group=group) if self._found is None else self._found

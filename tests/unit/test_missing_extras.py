@@ -13,6 +13,8 @@ PARTS = [
     ("Registry().load(STORAGE, 'sqlite')", "sqlalchemy", "sql"),
     ("Registry().load(STORAGE, 'postgresql')", "alembic", "sql"),
     ("Registry().load(RECORDS, 'sql')", "sqlalchemy", "sql"),
+    ("Registry().key_source('keyring:production')", "keyring", "keyring"),
+    ("Registry().key_source('aws-kms:1234abcd-12ab-34cd-56ef-1234567890ab')", "boto3", "aws"),
     ("import crmsync.testing.salesforce", "starlette", "emulator"),
     ("import crmsync.testing.salesforce", "lark", "emulator"),
     ("import crmsync.testing.salesforce", "jwt", "emulator"),
@@ -53,6 +55,19 @@ def test_the_command_line_without_its_packages_says_so_and_ends_with_2() -> None
 
 
 def test_the_core_needs_no_extra() -> None:
-    extras = ["alembic", "faker", "httpx2", "lark", "psycopg", "rich", "sqlalchemy", "starlette", "tenacity", "typer"]
+    extras = [
+        "alembic",
+        "boto3",
+        "faker",
+        "httpx2",
+        "keyring",
+        "lark",
+        "psycopg",
+        "rich",
+        "sqlalchemy",
+        "starlette",
+        "tenacity",
+        "typer",
+    ]
     done = without(extras, "import crmsync; print([getattr(crmsync, name) for name in crmsync.__all__])")
     assert done.returncode == 0, done.stderr

@@ -19,6 +19,7 @@ from crmsync.cli.commands import (
     demo,
     emulating,
     history,
+    keys,
     links,
     looking,
     mappings,
@@ -65,6 +66,7 @@ app.add_typer(stops.app, name="stops")
 app.add_typer(databases.app, name="db")
 app.command()(history.history)
 app.command()(history.undo)
+app.add_typer(keys.app, name="keys")
 app.command()(links.pause)
 app.command()(links.resume)
 app.command()(looking.logs)

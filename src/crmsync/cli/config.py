@@ -1,7 +1,7 @@
 """The configuration file: one TOML, checked as a whole.
 
     storage = "sqlite:///crmsync.db"            where the bookkeeping lives
-    [vault]                 key                 what encrypts stored credentials: "env:NAME" or "file:PATH"
+    [vault]                 key, environment    what encrypts stored credentials: "env:NAME", "file:PATH", ...
     [local]                 type, ...           the local side: an entry point of crmsync.records and its options
     [locals.campaigns]      type, ...           the side of another local object than people
     [run]                   page_size, ...      defaults of `RunOptions`
@@ -41,14 +41,20 @@ class _Section(BaseModel):
 
 
 class VaultSection(_Section):
-    """``[vault]``: where the key is that encrypts stored credentials."""
+    """``[vault]``: where the keys are that encrypt stored credentials, and of which environment they are."""
 
-    key: str = "file:crmsync.key"
+    key: tuple[str, ...] = Field(default=("file:crmsync.key",), min_length=1)
+    environment: str = Field(default="", max_length=64)
+
+    @field_validator("key", mode="before")
+    @classmethod
+    def _one_or_several(cls, key: object) -> object:
+        return (key,) if isinstance(key, str) else key
 
     @field_validator("key")
     @classmethod
-    def _refers(cls, key: str) -> str:
-        if not KEY.fullmatch(key):
+    def _refers(cls, key: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(KEY.fullmatch(one) for one in key):
             msg = 'must refer to the key, as "env:NAME" or "file:PATH"; a key is never written out here'
             raise ValueError(msg)
         return key
@@ -150,10 +156,13 @@ class Config:
         return absolute_url(self.content.storage, self.directory)
 
     @property
-    def vault_key(self) -> str:
-        """The reference to the vault's key, with an absolute path."""
-        kind, _, name = self.content.vault.key.partition(":")
-        return f"file:{self.directory / name}" if kind == "file" else self.content.vault.key
+    def vault_keys(self) -> tuple[str, ...]:
+        """The references to the vault's keys, with absolute paths."""
+        prefix = "file:"
+        return tuple(
+            f"{prefix}{self.directory / one.removeprefix(prefix)}" if one.startswith(prefix) else one
+            for one in self.content.vault.key
+        )
 
     @property
     def locals(self) -> Mapping[str, LocalSection]:

@@ -1,37 +1,32 @@
-"""References to secrets: ``env:NAME``, ``file:PATH``, ``vault``. The file holds these and never the secret."""
+"""References to secrets: ``env:NAME``, ``file:PATH`` and so on, ``vault``. The file holds these, never the secret."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pydantic import SecretStr
 
 from crmsync.cli.exits import UsageProblemError
-from crmsync.security.vault import Vault
+from crmsync.protocols.keys import KeySource
+from crmsync.registry import Registry
+from crmsync.security.keys.combined import CombinedKeys
 
-KEY: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+")
+KEY: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|(?!env:)[a-z][a-z0-9-]*:.+")
 CREDENTIAL: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|vault")
 SECRET_NAME: Final = re.compile(r"token|secret|password|passphrase|private_?key|api_?key", re.IGNORECASE)
 VAULT: Final = "vault"
 
 
-def open_vault(reference: str) -> Vault:
-    """The vault whose key, or keys, the reference names.
+def key_source(references: Sequence[str], registry: Registry) -> KeySource:
+    """Where the vault's keys come from.
 
-    :raises ConfigurationError: the key cannot be had, or is none.
+    :raises ConfigurationError: a reference is malformed, or nothing installed knows its kind.
     """
-    kind, _, name = reference.partition(":")
-    if kind == "env":
-        return Vault.from_env(name)
-    if not Path(name).exists():
-        raise UsageProblemError(
-            f"the vault's key file {name} does not exist: `crmsync init` makes one; or restore yours"
-        )
-    return Vault.from_file(name)
+    sources = [registry.key_source(reference) for reference in references]
+    return sources[0] if len(sources) == 1 else CombinedKeys(sources)
 
 
 def from_environment(references: Mapping[str, str]) -> dict[str, SecretStr]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from functools import partial
 
+import anyio.to_thread
 import attrs
 from pydantic import SecretStr
 
@@ -12,7 +14,7 @@ from crmsync.cli.config import Config, IntegrationSection, configuration_fault
 from crmsync.cli.exits import UsageProblemError
 from crmsync.cli.local_sides import LocalSides
 from crmsync.cli.options import Selection
-from crmsync.cli.references import VAULT, from_environment, open_vault
+from crmsync.cli.references import VAULT, from_environment, key_source
 from crmsync.errors import MappingError, NotFoundError, ProviderError
 from crmsync.models.checks import Severity
 from crmsync.models.integrations import CallLimits
@@ -156,11 +158,12 @@ class Session:
 async def open_session(config: Config, observers: Sequence[Observer] = ()) -> AsyncIterator[Session]:
     """Open the facade that a configuration describes, and close it after.
 
-    :raises UsageProblemError: the vault's key cannot be had.
+    :raises ConfigurationError: the vault's key cannot be had.
     :raises StorageError: the bookkeeping cannot be opened.
     """
     registry = Registry()
-    vault = open_vault(config.vault_key)
+    source = key_source(config.vault_keys, registry)
+    vault = await anyio.to_thread.run_sync(partial(Vault, source, environment=config.content.vault.environment))
     async with (
         CRMSync.open(config.storage, vault=vault, registry=registry, observers=observers) as crm,
         AsyncExitStack() as stack,

@@ -22,12 +22,14 @@ from crmsync.models.state import (
 )
 from crmsync.protocols.conflicts import ConflictRepository
 from crmsync.protocols.history import ChangeHistory
+from crmsync.protocols.sealed import SealedTexts
 from crmsync.protocols.stops import StopRepository
 
 
 @runtime_checkable
-class SyncRepository(ConflictRepository, StopRepository, ChangeHistory, Protocol):
-    """Where the bookkeeping lives. Every method but those on integrations and templates is scoped to one integration.
+class SyncRepository(ConflictRepository, StopRepository, ChangeHistory, SealedTexts, Protocol):
+    """Where the bookkeeping lives. Every method is scoped to one integration, but those on integrations, sealed texts
+    and templates.
 
     Everything raises `StorageError` when the storage fails. Times are aware UTC. Methods are safe for concurrent calls.
     """

@@ -17,7 +17,7 @@ from crmsync.models.integrations import Integration
 from crmsync.models.state import Lease
 from crmsync.protocols.repository import SyncRepository
 from crmsync.protocols.runtime import Clock
-from crmsync.security.sealing import Secrets, seal, unseal
+from crmsync.security.sealing import Secrets, masked, opened, seal, unseal
 from crmsync.security.vault import Vault
 
 LEASE_NAME: Final = "#credentials"
@@ -44,7 +44,8 @@ class SealedCredentialStore:
 
     async def load(self) -> Mapping[str, SecretStr]:
         """See `CredentialStore`."""
-        return unseal(self._vault, await self._repository.get_integration(self._integration_id)).credentials
+        held = await opened(self._vault, await self._repository.get_integration(self._integration_id))
+        return held.credentials
 
     async def save(self, changes: Mapping[str, SecretStr | None]) -> None:
         """See `CredentialStore`."""
@@ -52,10 +53,15 @@ class SealedCredentialStore:
         def changed(integration: Integration) -> Integration:
             held = unseal(self._vault, integration)
             merged = {**held.credentials, **changes}
-            kept = {name: value for name, value in merged.items() if value is not None}
-            sealed = seal(self._vault, integration.id, Secrets(kept, held.given, held.digest_key))
+            kept = masked({name: value for name, value in merged.items() if value is not None})
+            sealed = seal(
+                self._vault, integration.id, Secrets(kept, held.given, held.digest_key), integration.credentials
+            )
             return integration.model_copy(update={"credentials": sealed})
 
+        if self._vault.remote:
+            # The vault remembers the data key for a while: `changed` then asks nobody while it holds the row.
+            await self.load()
         await self._repository.change_integration(self._integration_id, changed)
 
     @asynccontextmanager

@@ -6,15 +6,18 @@ import base64
 import binascii
 import json
 from collections.abc import Collection, Mapping
+from typing import Final, NoReturn
 
+import anyio.to_thread
 import attrs
 from pydantic import SecretStr
 
-from crmsync.errors import ConfigurationError
+from crmsync.errors import ConfigurationError, VaultError
 from crmsync.models.integrations import Integration
+from crmsync.models.secrets import Secret, refuse_pickling
 from crmsync.security.vault import Vault
 
-_PURPOSE = "integration"
+PURPOSE: Final = "integration"
 
 
 @attrs.frozen(slots=True)
@@ -28,25 +31,42 @@ class Secrets:
     given: Mapping[str, SecretStr]
     digest_key: bytes = attrs.field(repr=False)
 
+    def __reduce__(self) -> NoReturn:
+        refuse_pickling("a set of secrets")
+
 
 def masked(credentials: Mapping[str, SecretStr | str]) -> dict[str, SecretStr]:
-    """The credentials in a form that no ``repr`` shows."""
-    return {n: value if isinstance(value, SecretStr) else SecretStr(value) for n, value in credentials.items()}
+    """The credentials in a form that nothing shows and nothing pickles."""
+    return {name: _masked(value) for name, value in credentials.items()}
 
 
-def seal(vault: Vault, integration_id: str, secrets: Secrets) -> str:
-    """The text to store."""
+def _masked(value: SecretStr | str) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    return Secret(value.get_secret_value() if isinstance(value, SecretStr) else value)
+
+
+def seal(vault: Vault, integration_id: str, secrets: Secrets, previous: str = "") -> str:
+    """The text to store, in place of ``previous``."""
     content = {
         "credentials": _plain(secrets.credentials),
         "given": _plain(secrets.given),
         "digest_key": base64.b64encode(secrets.digest_key).decode(),
     }
-    return vault.encrypt(json.dumps(content).encode(), integration_id=integration_id, purpose=_PURPOSE)
+    plain = json.dumps(content).encode()
+    return vault.encrypt(plain, integration_id=integration_id, purpose=PURPOSE, previous=previous)
+
+
+async def opened(vault: Vault, integration: Integration) -> Secrets:
+    """`unseal` that never holds up the event loop: in a thread, where a key may be elsewhere."""
+    if vault.remote:
+        return await anyio.to_thread.run_sync(unseal, vault, integration)
+    return unseal(vault, integration)
 
 
 def unseal(vault: Vault, integration: Integration) -> Secrets:
-    """:raises ConfigurationError: the vault's key is another one, or the text is damaged."""
-    plain = vault.decrypt(integration.credentials, integration_id=integration.id, purpose=_PURPOSE)
+    """:raises VaultError: the vault's key is another one, or the text is damaged."""
+    plain = vault.decrypt(integration.credentials, integration_id=integration.id, purpose=PURPOSE)
     try:
         held = json.loads(plain)
         credentials = masked(held["credentials"])
@@ -55,7 +75,7 @@ def unseal(vault: Vault, integration: Integration) -> Secrets:
         return Secrets(credentials, given, base64.b64decode(held["digest_key"]))
     except (ValueError, KeyError, AttributeError, binascii.Error):
         msg = f"the credentials of integration {integration.id!r} are damaged; connect it again"
-        raise ConfigurationError(msg) from None
+        raise VaultError(msg, reason="damaged") from None
 
 
 def given(held: Secrets, credentials: Mapping[str, SecretStr], keep: Collection[str]) -> Secrets:

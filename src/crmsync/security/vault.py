@@ -1,152 +1,238 @@
-r"""Envelope encryption of what an integration must keep secret.
+"""Envelope encryption of what an integration must keep secret.
 
-A sealed text is base64url (without padding) of::
-
-    1 byte    format, 0x01
-    8 bytes   key id: the first 8 bytes of SHA-256 over the key-encryption key
-    12 bytes  nonce of the wrapped data key
-    48 bytes  the 32-byte data key under AES-256-GCM with the key-encryption key, tag included
-    12 bytes  nonce of the content
-    rest      the content under AES-256-GCM with the data key, tag included
-
-Both encryptions authenticate ``crmsync\0format\0key id\0integration id\0purpose``, so a text that was moved to
-another integration or put to another purpose does not decrypt.
+Each integration has a data key, which encrypts what is kept secret for it. The data key stands beside it in the sealed
+text, wrapped by a key-encryption key that the text names. Changing the latter re-wraps 32 bytes and leaves the content
+as it is. A text opens only for the integration, the purpose and the environment that it was sealed for.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import os
-import stat
-from collections.abc import Sequence
-from pathlib import Path
+import threading
+import time
+from collections.abc import Mapping
 from typing import Final, NoReturn
 
+import attrs
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from crmsync.errors import ConfigurationError
+from crmsync.errors import ConfigurationError, VaultError
+from crmsync.models.secrets import refuse_pickling
+from crmsync.protocols.keys import REMOTE_KEY_SECONDS, KeySource, WrappingKey
+from crmsync.security.envelope import CURRENT, KEY_BYTES, NONCE_BYTES, OLD, Envelope
+from crmsync.security.keys.environment import EnvironmentKeys
+from crmsync.security.keys.file import FileKeys
+from crmsync.security.keys.local import GivenKeys, LocalKey, moved_or_changed
 
-_FORMAT: Final = b"\x01"
-_KEY_BYTES: Final = 32
-_NONCE: Final = 12
-_WRAPPED: Final = _KEY_BYTES + 16
+_REMEMBERED: Final = 1000
+_ENVIRONMENT: Final = 64
 
 
 class Vault:
-    """Encrypts under the first of its keys, decrypts under any of them.
+    """Encrypts under the first of its keys, decrypts under any of them. Safe to use from several threads.
 
-    Keys are 32 bytes, written as base64. None of them is ever shown: ``repr`` names key ids only, and pickling refuses.
+    ``environment`` (``production``, ``staging``) becomes part of what is sealed: a vault of another one refuses it even
+    if it has the key. Texts sealed without one open in any, so that one can be introduced; rotating keys binds them.
+
+    No key is ever shown: ``repr`` names key ids only, and pickling refuses.
     """
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
-        if not keys or any(len(key) != _KEY_BYTES for key in keys):
-            msg = "a vault needs at least one key of 32 bytes; make one with Vault.generate_key()"
-            raise ConfigurationError(msg)
-        self._keys = {_key_id(key): key for key in reversed(keys)}
-        self._current = _key_id(keys[0])
+    def __init__(self, source: KeySource, *, environment: str = "") -> None:
+        """:raises ConfigurationError: the source has no key, or the environment's name has over 64 bytes."""
+        if len(environment.encode()) > _ENVIRONMENT:
+            raise ConfigurationError(f"the name of an environment has at most {_ENVIRONMENT} bytes")
+        self.source: Final = source
+        self.environment: Final = environment
+        self._remembered = _DataKeys()
+        self.reload()
 
     @staticmethod
     def generate_key() -> str:
         """A new random key, as text to keep in a secret store."""
-        return base64.urlsafe_b64encode(os.urandom(_KEY_BYTES)).decode()
+        return LocalKey.generate().reveal()
 
     @classmethod
-    def from_key(cls, *texts: str) -> Vault:
-        """A vault with these keys; the first encrypts.
+    def from_key(cls, *texts: str, environment: str = "") -> Vault:
+        """A vault with these keys, each base64 of 32 bytes; the first encrypts.
 
         :raises ConfigurationError: a text is not base64 of 32 bytes.
         """
-        return cls([_parsed(text) for text in texts])
+        return cls(GivenKeys([LocalKey.parse(text) for text in texts]), environment=environment)
 
     @classmethod
-    def from_env(cls, name: str = "CRMSYNC_KEY") -> Vault:
+    def from_env(cls, name: str = "CRMSYNC_KEY", *, environment: str = "") -> Vault:
         """A vault with the key, or comma-separated keys, of an environment variable.
 
         :raises ConfigurationError: it is not set, or holds no key.
         """
-        text = os.environ.get(name, "")
-        if not text.strip():
-            msg = f"the environment variable {name} with the vault's key is not set"
-            raise ConfigurationError(msg)
-        return cls.from_key(*(part for part in text.split(",") if part.strip()))
+        return cls(EnvironmentKeys(name), environment=environment)
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike[str]) -> Vault:
+    def from_file(cls, path: str | os.PathLike[str], *, environment: str = "") -> Vault:
         """A vault with the keys of a file, one a line; the first encrypts.
 
         :raises ConfigurationError: it cannot be read, holds no key, or others than its owner may read it.
         """
-        file = Path(path)
-        try:
-            mode, text = file.stat().st_mode, file.read_text("ascii")
-        except (OSError, UnicodeDecodeError) as error:
-            msg = f"the vault's key file {file} cannot be read: {getattr(error, 'strerror', None) or 'not a text file'}"
-            raise ConfigurationError(msg) from None
-        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-            msg = f"the vault's key file {file} can be read by others: chmod 600 {file}"
-            raise ConfigurationError(msg)
-        return cls.from_key(*(line for line in text.splitlines() if line.strip()))
+        return cls(FileKeys(path), environment=environment)
 
-    def encrypt(self, plaintext: bytes, *, integration_id: str, purpose: str) -> str:
-        """Seal bytes for one integration and purpose."""
-        data_key, wrap_nonce, nonce = os.urandom(_KEY_BYTES), os.urandom(_NONCE), os.urandom(_NONCE)
-        bound = _bound(self._current, integration_id, purpose)
-        wrapped = AESGCM(self._keys[self._current]).encrypt(wrap_nonce, data_key, bound)
-        sealed = AESGCM(data_key).encrypt(nonce, plaintext, bound)
-        blob = _FORMAT + self._current + wrap_nonce + wrapped + nonce + sealed
-        return base64.urlsafe_b64encode(blob).rstrip(b"=").decode()
+    def reload(self) -> None:
+        """Take the keys that the source has now.
+
+        :raises ConfigurationError: they cannot be had; the vault keeps those that it has.
+        """
+        keys = self.source.load()
+        if not keys:
+            raise ConfigurationError(f"{self.source.name} has no key for the vault")
+        held = dict[str, WrappingKey]()
+        for key in keys:
+            held.setdefault(key.id, key)
+        self._keys: Mapping[str, WrappingKey] = held
+        self._first = keys[0]
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of its keys; the first encrypts."""
+        return tuple(self._keys)
+
+    @property
+    def remote(self) -> bool:
+        """Whether a key is elsewhere: then sealing and opening may wait for a network, and belong in a thread."""
+        return any(key.remote for key in self._keys.values())
+
+    def encrypt(self, plaintext: bytes, *, integration_id: str, purpose: str, previous: str = "") -> str:
+        """Seal bytes for one integration and purpose.
+
+        ``previous`` is the text that this one replaces: its data key stays, under the key it is under, so that whoever
+        can read the old text can read the new one. Without it a new data key is made under the first key.
+
+        :raises VaultError: ``previous`` does not open, or the first key cannot be used.
+        """
+        before = Envelope.parse(previous) if previous else None
+        if before and before.format == CURRENT and before.environment == self.environment:
+            return _sealed(before, self._data_key(before, integration_id), plaintext, integration_id, purpose)
+        self.reload()
+        data_key = AESGCM.generate_key(KEY_BYTES * 8)
+        wrapped = self._wrapped(data_key, integration_id)
+        return _sealed(wrapped, data_key, plaintext, integration_id, purpose)
 
     def decrypt(self, sealed: str, *, integration_id: str, purpose: str) -> bytes:
         """Open what was sealed for the same integration and purpose.
 
-        :raises ConfigurationError: the key is not among the vault's, or the text was changed or moved.
+        :raises VaultError: the key is not among the vault's or cannot be used, or the text was changed or moved, or is
+            of another environment.
         """
-        try:
-            blob = base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
-        except (ValueError, binascii.Error):
-            _refuse("is not a sealed text")
-        if blob[:1] != _FORMAT or len(blob) < 1 + 8 + 2 * _NONCE + _WRAPPED:
-            _refuse("has an unknown format; it may be written by a newer crmsync")
-        key_id, rest = blob[1:9], blob[9:]
+        envelope = Envelope.parse(sealed)
+        self._check_environment(envelope)
+        if envelope.format == OLD:
+            bound = envelope.bound_as_old(integration_id, purpose)
+            key = self._key(envelope.key_id)
+            if not isinstance(key, LocalKey):
+                raise moved_or_changed()
+            return _opened(key.unwrap_bound(envelope.wrapped, bound), envelope, bound)
+        data_key = self._data_key(envelope, integration_id)
+        return _opened(data_key, envelope, envelope.bound(integration_id, purpose))
+
+    def is_current(self, sealed: str) -> bool:
+        """Whether `rewrap` would leave the text as it is.
+
+        :raises VaultError: it is no sealed text.
+        """
+        envelope = Envelope.parse(sealed)
+        held = (envelope.format, envelope.environment, envelope.key_id)
+        return held == (CURRENT, self.environment, self._first.id)
+
+    def rewrap(self, sealed: str, *, integration_id: str, purpose: str, renew: bool = False) -> str:
+        """The same secret with its data key under the vault's first key, in its environment and the current format.
+
+        With ``renew`` under a new data key as well. The text is opened first, so that none that does not open is ever
+        replaced.
+
+        :raises VaultError: as `decrypt`; or the first key cannot be used.
+        """
+        plaintext = self.decrypt(sealed, integration_id=integration_id, purpose=purpose)
+        envelope = Envelope.parse(sealed)
+        if renew or envelope.format != CURRENT or envelope.environment != self.environment:
+            return self.encrypt(plaintext, integration_id=integration_id, purpose=purpose)
+        if envelope.key_id == self._first.id:
+            return sealed
+        wrapped = self._wrapped(self._data_key(envelope, integration_id), integration_id)
+        return attrs.evolve(envelope, key_id=wrapped.key_id, wrapped=wrapped.wrapped).text()
+
+    def _wrapped(self, data_key: bytes, integration_id: str) -> Envelope:
+        """A data key under the first key, and nothing sealed with it yet."""
+        first = self._first
+        empty = Envelope(CURRENT, self.environment, first.id, b"", b"", b"")
+        return attrs.evolve(empty, wrapped=first.wrap(data_key, empty.wrapping_context(integration_id)))
+
+    def _data_key(self, envelope: Envelope, integration_id: str) -> bytes:
+        key = self._key(envelope.key_id)
+        context = envelope.wrapping_context(integration_id)
+        if not key.remote:
+            return key.unwrap(envelope.wrapped, context)
+        place = (envelope.key_id, envelope.wrapped, integration_id, envelope.environment)
+        known = self._remembered.get(place)
+        if known is None:
+            known = key.unwrap(envelope.wrapped, context)
+            self._remembered.put(place, known)
+        return known
+
+    def _key(self, key_id: str) -> WrappingKey:
         if key_id not in self._keys:
-            have = ", ".join(key.hex() for key in self._keys)
-            _refuse(f"needs the vault key {key_id.hex()}; the vault has {have}. Bring the old key back")
-        bound = _bound(key_id, integration_id, purpose)
-        wrap_nonce, wrapped = rest[:_NONCE], rest[_NONCE : _NONCE + _WRAPPED]
-        nonce, content = rest[_NONCE + _WRAPPED : 2 * _NONCE + _WRAPPED], rest[2 * _NONCE + _WRAPPED :]
+            # Whoever rotates the keys gives them to the source, and not to every process that runs.
+            self.reload()
         try:
-            data_key = AESGCM(self._keys[key_id]).decrypt(wrap_nonce, wrapped, bound)
-            return AESGCM(data_key).decrypt(nonce, content, bound)
-        except InvalidTag:
-            _refuse("was changed, or belongs to another integration")
+            return self._keys[key_id]
+        except KeyError:
+            have = ", ".join(self.key_ids)
+            msg = (
+                f"the stored secret needs the vault key {key_id}; {self.source.name} has {have}."
+                " Nothing is lost: bring that key back"
+            )
+            raise VaultError(msg, reason="missing_key") from None
+
+    def _check_environment(self, envelope: Envelope) -> None:
+        if envelope.environment in {"", self.environment}:
+            return
+        ours = f"of {self.environment!r}" if self.environment else "of no environment"
+        msg = f"the stored secret is of the environment {envelope.environment!r}, and this vault {ours}"
+        raise VaultError(msg, reason="environment")
 
     def __repr__(self) -> str:
-        return f"Vault(current={self._current.hex()}, keys={len(self._keys)})"
+        where = f", environment={self.environment!r}" if self.environment else ""
+        return f"Vault(current={self._first.id}, keys={len(self._keys)}{where})"
 
     def __reduce__(self) -> NoReturn:
-        msg = "a vault holds keys and is not pickled; open it again where it is needed"
-        raise TypeError(msg)
+        refuse_pickling("a vault")
 
 
-def _refuse(reason: str) -> NoReturn:
-    msg = f"the stored credential {reason}"
-    raise ConfigurationError(msg)
+class _DataKeys:
+    """The data keys that remote keys have unwrapped of late."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[tuple[str, bytes, str, str], tuple[float, bytes]] = {}
+
+    def get(self, place: tuple[str, bytes, str, str]) -> bytes | None:
+        with self._lock:
+            until, data_key = self._held.get(place, (0.0, None))
+            return data_key if time.monotonic() < until else None
+
+    def put(self, place: tuple[str, bytes, str, str], data_key: bytes) -> None:
+        with self._lock:
+            if len(self._held) >= _REMEMBERED:
+                del self._held[next(iter(self._held))]
+            self._held[place] = (time.monotonic() + REMOTE_KEY_SECONDS, data_key)
 
 
-def _key_id(key: bytes) -> bytes:
-    return hashlib.sha256(key).digest()[:8]
+def _sealed(envelope: Envelope, data_key: bytes, plaintext: bytes, integration_id: str, purpose: str) -> str:
+    nonce = os.urandom(NONCE_BYTES)
+    content = AESGCM(data_key).encrypt(nonce, plaintext, envelope.bound(integration_id, purpose))
+    return attrs.evolve(envelope, nonce=nonce, content=content).text()
 
 
-def _bound(key_id: bytes, integration_id: str, purpose: str) -> bytes:
-    return b"\0".join((b"crmsync", _FORMAT, key_id.hex().encode(), integration_id.encode(), purpose.encode()))
-
-
-def _parsed(text: str) -> bytes:
+def _opened(data_key: bytes, envelope: Envelope, bound: bytes) -> bytes:
     try:
-        return base64.b64decode(text.strip().replace("-", "+").replace("_", "/"), validate=True)
-    except (ValueError, binascii.Error):
-        msg = "a vault key is base64 of 32 bytes; make one with Vault.generate_key()"
-        raise ConfigurationError(msg) from None
+        return AESGCM(data_key).decrypt(envelope.nonce, envelope.content, bound)
+    except (InvalidTag, ValueError):
+        raise moved_or_changed() from None

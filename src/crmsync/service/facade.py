@@ -12,6 +12,7 @@ from crmsync.security.vault import Vault
 from crmsync.service.history import HistoryVerbs
 from crmsync.service.inbox import InboxVerbs
 from crmsync.service.integrations import IntegrationVerbs
+from crmsync.service.keys import KeyVerbs
 from crmsync.service.links import LinkVerbs
 from crmsync.service.mappings import MappingVerbs
 from crmsync.service.rejects import RejectVerbs
@@ -19,7 +20,9 @@ from crmsync.service.runs import RunVerbs
 from crmsync.service.stops import StopVerbs
 
 
-class CRMSync(IntegrationVerbs, RunVerbs, StopVerbs, InboxVerbs, RejectVerbs, LinkVerbs, MappingVerbs, HistoryVerbs):
+class CRMSync(
+    IntegrationVerbs, RunVerbs, StopVerbs, InboxVerbs, RejectVerbs, LinkVerbs, MappingVerbs, HistoryVerbs, KeyVerbs
+):
     """Connect CRMs, map fields, plan and run syncs, look at what happened.
 
     The owner passes what this works with and closes it; `open` does both for a storage URL. ``custom_policies`` are the

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC
 from typing import Any
 
+import anyio.to_thread
 from pydantic import SecretStr
 
 from crmsync.engine import RunBudget
@@ -18,7 +19,7 @@ from crmsync.models.results import ConnectionReport, Disconnection
 from crmsync.models.schema import ObjectSchema
 from crmsync.models.state import CallUsage
 from crmsync.protocols.provider import CRMProvider, SupportsRevocation
-from crmsync.security.sealing import Secrets, given, masked, seal, unseal
+from crmsync.security.sealing import Secrets, given, masked, opened, seal, unseal
 from crmsync.service.opening import SCHEMAS, Opening
 
 
@@ -66,7 +67,7 @@ class IntegrationVerbs(Opening):
                 user_id=user_id,
                 provider=provider,
                 org_id=existing.org_id if existing else None,
-                credentials=seal(self._vault, integration_id, sealed),
+                credentials=seal(self._vault, integration_id, sealed, existing.credentials if existing else ""),
                 settings={
                     "provider": dict(settings),
                     "default_mappings": mappings is None or sorted(taken.keys() - mappings.keys()),
@@ -83,7 +84,7 @@ class IntegrationVerbs(Opening):
         try:
             return await self.repository.change_integration(integration_id, configured)
         except NotFoundError:
-            integration = configured(None)
+            integration = await anyio.to_thread.run_sync(configured, None)
         await self.repository.save_integration(integration)
         return integration
 
@@ -92,7 +93,7 @@ class IntegrationVerbs(Opening):
 
         :raises NotFoundError: there is no such integration. :raises ConfigurationError: the vault's key is another one.
         """
-        return unseal(self._vault, await self.repository.get_integration(integration_id)).credentials
+        return (await opened(self._vault, await self.repository.get_integration(integration_id))).credentials
 
     async def integrations(self, user_id: str | None = None) -> list[Integration]:
         """All integrations, or one user's."""
@@ -152,7 +153,7 @@ class IntegrationVerbs(Opening):
 
     def _without_credentials(self, integration: Integration) -> Integration:
         digest_key = unseal(self._vault, integration).digest_key
-        sealed = seal(self._vault, integration.id, Secrets({}, {}, digest_key))
+        sealed = seal(self._vault, integration.id, Secrets({}, {}, digest_key), integration.credentials)
         return integration.model_copy(update={"credentials": sealed, "updated_at": self._clock.now()})
 
     @asynccontextmanager

@@ -25,7 +25,7 @@ from crmsync.protocols.repository import SyncRepository
 from crmsync.protocols.runtime import Clock
 from crmsync.registry import Registry
 from crmsync.security.credential_store import SealedCredentialStore
-from crmsync.security.sealing import unseal
+from crmsync.security.sealing import opened
 from crmsync.security.vault import Vault
 
 SCHEMAS: Final = "schemas"
@@ -100,7 +100,8 @@ class Opening:
         context = ProviderContext(
             self._clock, budget, memory=dict(remembered), credentials=store, jobs=jobs, permit=lease or Unfenced()
         )
-        async with factory.open(settings, unseal(self._vault, integration).credentials, context) as provider:
+        credentials = (await opened(self._vault, integration)).credentials
+        async with factory.open(settings, credentials, context) as provider:
             try:
                 yield provider
             finally:
@@ -146,7 +147,7 @@ class Opening:
                 repository=self.repository,
                 clock=self._clock,
                 budget=budget,
-                digest_key=unseal(self._vault, integration).digest_key,
+                digest_key=(await opened(self._vault, integration)).digest_key,
                 opening_calls=budget.used,
                 options=options,
                 observers=self._observers,

@@ -24,6 +24,7 @@ from crmsync.models.state import (
 from crmsync.storage import admission
 from crmsync.storage.memory_changes import ChangeList, MemoryChangeHistory
 from crmsync.storage.memory_conflicts import MemoryConflicts, replace_conflicts, resolve_conflicts
+from crmsync.storage.memory_sealed import MemorySealedTexts
 from crmsync.storage.memory_stops import MemoryStops, StopState
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class _IntegrationState:
     stops: dict[str, StopState] = attrs.field(factory=dict)
 
 
-class MemoryRepository(MemoryConflicts, MemoryStops, MemoryChangeHistory):
+class MemoryRepository(MemoryConflicts, MemoryStops, MemoryChangeHistory, MemorySealedTexts):
     """A `SyncRepository` in memory.
 
     No method gives way to another task while it works, so each is atomic. Use it from one event loop.
@@ -258,6 +259,12 @@ class MemoryRepository(MemoryConflicts, MemoryStops, MemoryChangeHistory):
         found = [known for known in self._templates.values() if provider in (None, known.provider)]
         found.sort(key=lambda template: (template.provider, template.name))
         return [template.model_copy(deep=True) for template in found]
+
+    def _stored(self) -> dict[str, Integration]:
+        return {key: state.integration for key, state in self._integrations.items()}
+
+    def _store(self, integration: Integration) -> None:
+        self._integrations[integration.id].integration = integration
 
     def _stops(self, integration_id: str) -> dict[str, StopState]:
         return self._state(integration_id).stops

@@ -31,6 +31,7 @@ from crmsync.testing.repository_history import HistoryPromises
 from crmsync.testing.repository_jobs import JobPromises
 from crmsync.testing.repository_leases import LeasePromises
 from crmsync.testing.repository_links import LinkPromises
+from crmsync.testing.repository_sealed import SealedPromises
 from crmsync.testing.repository_stops import StopPromises
 from crmsync.testing.repository_subject import (
     ABROAD,
@@ -213,6 +214,7 @@ class RepositoryContract(
     JobPromises,
     StopPromises,
     HistoryPromises,
+    SealedPromises,
 ):
     """Subclass, and override `open`."""
 

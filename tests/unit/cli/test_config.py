@@ -52,7 +52,7 @@ def test_a_whole_file_is_read_and_paths_are_relative_to_it(tmp_path: Path) -> No
     config = load(tmp_path, GOOD)
     assert config.storage == f"sqlite:///{tmp_path}/state/crmsync.db"
     assert config.local_options("subscribers") == {"path": str(tmp_path / "people.csv")}
-    assert config.vault_key == "env:MY_KEY"
+    assert config.vault_keys == ("env:MY_KEY",)
     assert config.content.run.max_calls == 50
     assert config.mapping_problems == ()
 

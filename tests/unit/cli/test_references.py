@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from crmsync.cli.exits import UsageProblemError
-from crmsync.cli.references import from_environment, open_vault
+from crmsync.cli.references import from_environment, key_source
 from crmsync.errors import ConfigurationError
+from crmsync.registry import Registry
 from crmsync.security.vault import Vault
 
 
@@ -30,6 +31,10 @@ def key_file(tmp_path: Path, mode: int) -> Path:
     return path
 
 
+def vault_of(*references: str) -> Vault:
+    return Vault(key_source(references, Registry()))
+
+
 def test_a_credential_comes_from_the_environment_and_one_in_the_vault_is_left_out(variable: str) -> None:
     os.environ[variable] = " token "
     found = from_environment({"access_token": f"env:{variable}", "other": "vault"})
@@ -44,15 +49,15 @@ def test_a_variable_that_is_not_set_is_named(variable: str) -> None:
 def test_the_vault_opens_with_a_key_from_a_file_or_the_environment(tmp_path: Path, variable: str) -> None:
     path = key_file(tmp_path, 0o600)
     os.environ[variable] = path.read_text(encoding="ascii")
-    sealed = open_vault(f"file:{path}").encrypt(b"x", integration_id="a", purpose="b")
-    assert open_vault(f"env:{variable}").decrypt(sealed, integration_id="a", purpose="b") == b"x"
+    sealed = vault_of(f"file:{path}").encrypt(b"x", integration_id="a", purpose="b")
+    assert vault_of(f"env:{variable}").decrypt(sealed, integration_id="a", purpose="b") == b"x"
 
 
 def test_an_absent_key_file_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(UsageProblemError, match="crmsync init"):
-        open_vault(f"file:{tmp_path / 'none.key'}")
+    with pytest.raises(ConfigurationError, match="crmsync init"):
+        vault_of(f"file:{tmp_path / 'none.key'}")
 
 
 def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="chmod 600"):
-        open_vault(f"file:{key_file(tmp_path, 0o644)}")
+        vault_of(f"file:{key_file(tmp_path, 0o644)}")

@@ -30,6 +30,7 @@ from crmsync.storage.sql.changes import SqlChangeHistory
 from crmsync.storage.sql.conflicts import SqlConflicts
 from crmsync.storage.sql.database import Database, open_database
 from crmsync.storage.sql.schema import upgrade
+from crmsync.storage.sql.sealed import SqlSealedTexts
 from crmsync.storage.sql.statements import AnyRow, of_object, store
 from crmsync.storage.sql.stops import SqlStops
 
@@ -40,7 +41,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class SqlRepository(SqlConflicts, SqlStops, SqlChangeHistory):
+class SqlRepository(SqlConflicts, SqlStops, SqlChangeHistory, SqlSealedTexts):
     """A `SyncRepository` in SQLite or PostgreSQL.
 
     ``database`` holds the current schema. ``now`` is the clock for the times that the storage itself sets.
