@@ -19,8 +19,9 @@ from crmsync.cli.config import ConfigFile, IntegrationSection, VaultSection, loa
 from crmsync.cli.exits import ExitCode
 from crmsync.mapping import MappingCode
 from crmsync.mapping.codes import MEANINGS, reference_rows
-from crmsync.models.mappings import FieldMapping, MatchKeys, ObjectMapping
+from crmsync.models.mappings import FieldMapping, MatchKeys, ObjectMapping, OnLoss
 from crmsync.models.runs import RunOptions
+from crmsync.protocols.conversion import LossKind
 from crmsync.providers.salesforce import error_codes
 from crmsync.providers.salesforce.credentials import SalesforceCredentials
 from crmsync.providers.salesforce.errors import call_error, is_gone, row_error
@@ -32,6 +33,7 @@ from crmsync.storage.sql.tables import metadata
 from crmsync.testing.salesforce import SalesforceOrg
 from crmsync.testing.salesforce.routes.control_faults import FAULT_NAMES
 from crmsync.testing.salesforce.transport import InProcessTransport
+from tests.docs import type_tables
 from tests.docs.documents import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -191,6 +193,17 @@ def configuration(section: str) -> set[str]:
 )
 def test_all_configuration_keys_are_described(section: str, model: type[BaseModel]) -> None:
     assert configuration(section) == set(model.model_fields)
+
+
+def test_the_tables_of_types_are_those_of_the_code() -> None:
+    text = type_tables.PAGE.read_text(encoding="utf-8")
+    assert text == type_tables.regenerated(text), "run python -m tests.docs.type_tables"
+
+
+def test_all_kinds_of_loss_and_all_answers_to_one_are_described() -> None:
+    lost, answers = [rows(part) for part in re.split(r"\n\n(?=\| `on_loss`)", dict(sections("types.md"))["Losses"])]
+    assert {name for row in lost for name in codes(row[0])} == set(LossKind)
+    assert {name for row in answers for name in codes(row[0])} == set(OnLoss)
 
 
 def test_all_options_of_a_csv_file_are_described() -> None:

@@ -103,7 +103,7 @@ def test_missing_none_and_values_are_kept_apart(data: st.DataObject) -> None:
     conversion = rule.to_remote(value)
     assert conversion.value is not MISSING
     if value is not None and str(value).strip():
-        assert conversion.value is not None or conversion.rejected
+        assert conversion.value is not None or conversion.losses
 
 
 @settings(max_examples=200)

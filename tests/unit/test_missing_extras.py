@@ -19,6 +19,7 @@ PARTS = [
     ("import crmsync.testing.salesforce", "lark", "emulator"),
     ("import crmsync.testing.salesforce", "jwt", "emulator"),
     ("import crmsync.testing.salesforce", "defusedxml", "emulator"),
+    ("from crmsync.mapping.phones import known_regions; known_regions()", "phonenumbers", "phone"),
 ]
 
 WITHOUT = """
@@ -62,6 +63,7 @@ def test_the_core_needs_no_extra() -> None:
         "httpx2",
         "keyring",
         "lark",
+        "phonenumbers",
         "psycopg",
         "rich",
         "sqlalchemy",

@@ -165,8 +165,10 @@ def jsonable(value: object) -> object:
             return value
         case dt.datetime() | dt.date() | dt.time():
             return value.isoformat()
-        case Decimal():
+        case Decimal() | dt.timedelta():
             return str(value)
+        case Mapping():
+            return {str(name): jsonable(item) for name, item in value.items()}
         case tuple() | list():
             return [jsonable(item) for item in value]
         case set() | frozenset():

@@ -10,6 +10,7 @@ import attrs
 from crmsync.mapping.drafts import Draft
 from crmsync.mapping.findings import Findings, MappingCode
 from crmsync.mapping.fitting import NUMBERS
+from crmsync.mapping.options import options_of
 from crmsync.mapping.pairs import Fit, fit_of
 from crmsync.models.checks import Fix
 from crmsync.models.mappings import Enforcement, OnLoss
@@ -115,13 +116,14 @@ def _types(way: _Way, findings: Findings) -> bool:
 
 
 def _options(way: _Way, findings: Findings) -> None:
-    source, target = way.source, way.target
-    if not source.options or not target.options or not target.restricted:
+    source, target, mapping = way.source, way.target, way.draft.mapping
+    options = options_of(target, mapping)
+    if options is None:
         return
-    names = way.draft.mapping.value_map
+    names = mapping.value_map
     if way.side is Side.LOCAL:
-        names = {theirs: ours for ours, theirs in names.items()}
-    lacking = [option for option in source.options if names.get(option, option) not in target.options]
+        names = {**{theirs: ours for ours, theirs in names.items()}, **mapping.crm_value_map}
+    lacking = [option for option in source.options if options.chosen(names.get(option, option), []) is None]
     if not lacking:
         return
     shown = ", ".join(map(repr, lacking[:_NAMED])) + (f" and {len(lacking) - _NAMED} more" if lacking[_NAMED:] else "")

@@ -7,19 +7,27 @@ length, say) take a shortcut after a test of their type and form: that is nearly
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping
+from decimal import Context, Decimal
+from itertools import chain
 from typing import Final, TypeAlias
 
 import attrs
 
+from crmsync.mapping.compounds import compound_text, object_only, parts_of
+from crmsync.mapping.durations import amount_of
 from crmsync.mapping.fitting import fitter_of, set_fitter
 from crmsync.mapping.generated import field_function
 from crmsync.mapping.losses import Flawed, Note, Refusal
-from crmsync.mapping.parsing import parse_text, parser_of, text_of
+from crmsync.mapping.manner import Manner
+from crmsync.mapping.options import Options
+from crmsync.mapping.parsing import MAX_DIGITS, json_text, parse_text, text_of
+from crmsync.mapping.readers import parser_of
 from crmsync.mapping.shortcuts import Case, cases_of
 from crmsync.models.mappings import OnLoss
 from crmsync.models.records import MISSING
-from crmsync.models.schema import FieldSchema, FieldType
+from crmsync.models.schema import FieldSchema, FieldType, Unit
 from crmsync.protocols.conversion import Conversion, Loss, LossKind
 
 Pipe: TypeAlias = Callable[[object], object]
@@ -30,6 +38,7 @@ Step: TypeAlias = Callable[[object, list[Note]], object]
 _MISSING: Final = Conversion(MISSING)
 _NONE: Final = Conversion(None)
 _UNREADABLE: Final = Flawed(None, (Note(LossKind.INVALID, "the value cannot be read"),), usable=False)
+_EXACT: Final = Context(prec=4 * MAX_DIGITS)
 
 
 @attrs.frozen(slots=True)
@@ -71,7 +80,7 @@ class FieldConverter:
 
 @attrs.frozen(slots=True)
 class ValueMap:
-    """One direction of a value map.
+    """One direction of a value map. ``folded``: names are looked up whatever their case, and have none that is big.
 
     ``closed`` are values that are not renamed but are another's new name: passing one through would bring it back as
     that other value. Empty for a mapping that goes one way.
@@ -79,6 +88,7 @@ class ValueMap:
 
     names: Mapping[str, str]
     closed: frozenset[str] = frozenset()
+    folded: bool = False
 
     def __call__(self, value: object, notes: list[Note]) -> object:
         """Rename a text, or each element of a set."""
@@ -87,7 +97,7 @@ class ValueMap:
         return self._renamed(text_of(value), notes)
 
     def _renamed(self, text: str, notes: list[Note]) -> str:
-        renamed = self.names.get(text)
+        renamed = self.names.get(text.casefold() if self.folded else text)
         if renamed is not None:
             return renamed
         if text in self.closed:
@@ -97,25 +107,33 @@ class ValueMap:
 
 @attrs.frozen(slots=True)
 class Route:
-    """Everything that one direction of a field mapping depends on. ``kind`` is what its values mean."""
+    """Everything that one direction of a field mapping depends on. ``kind`` is what its values mean.
+
+    ``read`` and ``write`` say how the source's and the target's values are meant, ``options`` what the target's list of
+    options makes of them.
+    """
 
     source: FieldSchema
     target: FieldSchema
     kind: FieldType
-    separator: str
+    read: Manner
+    write: Manner
     names: ValueMap | None = None
     names_first: bool = False
+    options: Options | None = None
 
     def steps(self) -> tuple[Step, ...]:
         """The steps, each from the result of the one before; a None in between ends the chain."""
-        parse = parser_of(self.kind, self._separator_of(self.source))
-        named = self._naming(parse)
+        named = (*_checks(self.source.type, self.kind), *self._naming(parser_of(self.kind, self.read)))
         if self.kind.set_valued:
             joined = not self.target.type.set_valued or self.target.separator is not None
-            return (*named, set_fitter(self.target, self._separator_of(self.target), joined=joined))
-        fit = fitter_of(self.target, self._separator_of(self.target))
+            return (*named, set_fitter(self.target, self.write.separator, self.options, joined=joined))
+        fit = fitter_of(self.target, self.write.separator, self.options)
+        expressed = _expression(self.kind, self.target.type, self.write)
         cast_needed = self.target.type is not self.kind or (self.names is not None and not self.names_first)
-        return (*named, *((_caster(self.kind, self.target.type),) if cast_needed else ()), fit)
+        cast = (_caster(self.kind, self.target.type, self.write),) if cast_needed else ()
+        spelled = (() if expressed is None else (expressed,)), _checks(self.kind, self.target.type), cast
+        return (*named, *chain.from_iterable(spelled), fit)
 
     def _naming(self, parse: Step) -> tuple[Step, ...]:
         if self.names is None:
@@ -124,21 +142,48 @@ class Route:
         first = self.names_first and not self.kind.set_valued
         return (self.names, parse) if first else (parse, self.names)
 
-    def _separator_of(self, field: FieldSchema) -> str:
-        return self.separator if field.separator is None else field.separator
+
+def _checks(source: FieldType, target: FieldType) -> tuple[Step, ...]:
+    return (object_only,) if source is FieldType.JSON and target.compound else ()
 
 
-def _caster(kind: FieldType, target: FieldType) -> Step:
+def _caster(kind: FieldType, target: FieldType, manner: Manner) -> Step:
     if kind is FieldType.BOOLEAN and target is FieldType.INTEGER:
         return lambda value, notes: int(value) if isinstance(value, bool) else parse_text(value, notes)
-    return parser_of(target, ";")
+    # A number that `_expression` made is written as it is, whatever it counts.
+    return parser_of(target, attrs.evolve(manner, unit=None))
+
+
+def _expression(kind: FieldType, target: FieldType, manner: Manner) -> Step | None:
+    """The step that puts a canonical value in the words of its target, where these are others."""
+    if kind.compound and target is FieldType.TEXT:
+        return lambda value, notes: compound_text(kind, parts_of(value), notes)
+    wording = _wording(kind, target, manner)
+    return None if wording is None else lambda value, _notes: wording(value)
+
+
+def _wording(kind: FieldType, target: FieldType, manner: Manner) -> Pipe | None:
+    if kind.compound and target is FieldType.JSON:
+        return lambda value: json_text(parts_of(value))
+    if kind is FieldType.PERCENT and manner.unit is Unit.FRACTION:
+        return lambda value: value.scaleb(-2, _EXACT) if isinstance(value, Decimal) else value
+    if kind is FieldType.DURATION and target is not kind and not (target is FieldType.TEXT and manner.unit is None):
+        unit = manner.unit or Unit.SECONDS
+        return lambda value: amount_of(value, unit) if isinstance(value, dt.timedelta) else value
+    if kind is FieldType.DATETIME and target is FieldType.TEXT and manner.zone is not None:
+        zone = manner.zone
+        return lambda value: value.astimezone(zone).isoformat() if isinstance(value, dt.datetime) else value
+    return None
 
 
 def converter_of(route: Route, on_loss: OnLoss) -> FieldConverter:
     """The converter of a route: its steps, with a way around them for values that one step converts."""
     slow = _chain(route.steps())
     names = None if route.names is None else route.names.names
-    return FieldConverter(slow, route.target.name, on_loss, cases_of(route.kind, route.target, names, slow))
+    # Numbers that are a fraction here and percents there never pass as they are.
+    plain = Unit.FRACTION not in (route.read.unit, route.write.unit)
+    cases = cases_of(route.kind, route.target, names, slow, listed=route.options is not None) if plain else ()
+    return FieldConverter(slow, route.target.name, on_loss, cases)
 
 
 def _chain(steps: tuple[Step, ...]) -> Pipe:

@@ -79,6 +79,14 @@ MEANINGS: Final[Mapping[MappingCode, Meaning]] = {
     ),
     MappingCode.NAMESPACE_UNUSED: Meaning((_WARNING,), "a namespace is given for what is no set", "leave it out"),
     MappingCode.NOTHING_MAPPED: Meaning((_WARNING,), "no value flows in any direction", "map at least one field"),
+    MappingCode.UNKNOWN_REGION: Meaning((_ERROR,), "there is no such region", "name a country by its two letters"),
+    MappingCode.UNKNOWN_ZONE: Meaning(
+        (_ERROR,), "there is no such time zone", "name one of the IANA database, such as `Europe/Berlin`"
+    ),
+    MappingCode.UNIT_UNFIT: Meaning(
+        (_ERROR,), "the unit is none of such values", "declare a percentage or a duration, or leave the unit out"
+    ),
+    MappingCode.SETTING_UNUSED: Meaning((_WARNING,), "a setting says nothing about such values", "leave it out"),
     MappingCode.SHORTER: Meaning(
         (_WARNING,),
         "the field written holds fewer characters",

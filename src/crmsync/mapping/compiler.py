@@ -16,9 +16,11 @@ from crmsync.mapping.codecs import Route, ValueMap, converter_of
 from crmsync.mapping.drafts import Draft, draft
 from crmsync.mapping.findings import Findings, MappingCode
 from crmsync.mapping.fitting import second_unit
-from crmsync.mapping.normal import normaliser_of, set_reader
+from crmsync.mapping.normal import Likeness, normaliser_of, set_reader
+from crmsync.mapping.options import options_of
+from crmsync.mapping.setting_checks import check_settings
 from crmsync.mapping.version import mapping_version
-from crmsync.models.mappings import ConflictPolicy, Enforcement, MatchKeys, ObjectMapping
+from crmsync.models.mappings import ConflictPolicy, Enforcement, FieldMapping, MatchKeys, ObjectMapping
 from crmsync.models.problems import Problem
 from crmsync.models.records import Side
 from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema
@@ -59,7 +61,7 @@ def compile_mapping(
         raise MappingError(sorted(faults, key=by_field))
     return RecordRule(
         rules=tuple(sorted(seen.rules, key=lambda rule: (rule.local, rule.remote))),
-        version=mapping_version(mapping, ((each.local, each.remote) for each in drafts), custom),
+        version=mapping_version(mapping, ((each.mapping, each.local, each.remote) for each in drafts), custom),
         match=mapping.match,
         local_fields=_read(drafts, Side.LOCAL, mapping.match),
         remote_fields=_read(drafts, Side.REMOTE, mapping.match),
@@ -88,6 +90,7 @@ def examine(
     drafts = [draft(index, field, mapping, (local, remote), findings) for index, field in enumerate(mapping.fields)]
     for each in drafts:
         checks.check_field(each, custom, findings)
+        check_settings(each, findings)
     checks.check_duplicates(drafts, findings)
     checks.check_match(mapping, local, remote, findings)
     checks.check_archive(mapping, local, remote, findings)
@@ -107,9 +110,11 @@ def by_field(problem: Problem) -> tuple[int, str]:
 
 def _rule(draft: Draft, custom: Mapping[str, CustomPolicy]) -> FieldRule:
     mapping = draft.mapping
-    outward, inward = _value_maps(mapping.value_map, two_way=draft.two_way)
-    there = Route(draft.local, draft.remote, draft.kind, mapping.separator, outward)
-    back = Route(draft.remote, draft.local, draft.kind, mapping.separator, inward, names_first=True)
+    outward, inward = _value_maps(mapping, two_way=draft.two_way)
+    here, beyond = draft.manner(Side.LOCAL), draft.manner(Side.REMOTE)
+    local, remote, kind = draft.local, draft.remote, draft.kind
+    there = Route(local, remote, kind, here, beyond, outward, options=options_of(remote, mapping))
+    back = Route(remote, local, kind, beyond, here, inward, names_first=True, options=options_of(local, mapping))
     by_custom = draft.policy is ConflictPolicy.CUSTOM
     return FieldRule(
         local=draft.local.name,
@@ -121,42 +126,41 @@ def _rule(draft: Draft, custom: Mapping[str, CustomPolicy]) -> FieldRule:
         set_valued=draft.kind.set_valued,
         to_remote=converter_of(there, mapping.on_loss),
         to_local=converter_of(back, mapping.on_loss),
-        normal_local=_normaliser(draft, draft.local, named=False),
-        normal_remote=_normaliser(draft, draft.remote, named=bool(mapping.value_map)),
+        normal_local=_normaliser(draft, Side.LOCAL, named=False),
+        normal_remote=_normaliser(draft, Side.REMOTE, named=bool(mapping.value_map or mapping.crm_value_map)),
         owns=_namespace(mapping.namespace),
         on_loss=mapping.on_loss,
         required=mapping.required,
         default=mapping.default,
         restrictive=mapping.restrictive,
         custom=custom.get(mapping.markmail_field) if by_custom else None,
-        elements_local=set_reader(_side_separator(draft, draft.local)),
-        elements_remote=set_reader(_side_separator(draft, draft.remote)),
-        join_local=_joiner(draft, draft.local),
-        join_remote=_joiner(draft, draft.remote),
+        elements_local=set_reader(here.separator),
+        elements_remote=set_reader(beyond.separator),
+        join_local=_joiner(draft.local, here.separator),
+        join_remote=_joiner(draft.remote, beyond.separator),
         room_local=_room(draft.local),
         room_remote=_room(draft.remote),
     )
 
 
-def _value_maps(names: Mapping[str, str], *, two_way: bool) -> tuple[ValueMap | None, ValueMap | None]:
-    if not names:
-        return None, None
+def _value_maps(mapping: FieldMapping, *, two_way: bool) -> tuple[ValueMap | None, ValueMap | None]:
+    names = dict(mapping.value_map)
     inverse: dict[str, str] = {}
     for local, remote in names.items():
         inverse.setdefault(remote, local)
+    inverse |= mapping.crm_value_map
+    if mapping.case_fold:
+        names = {name.casefold(): renamed for name, renamed in names.items()}
+        inverse = {name.casefold(): renamed for name, renamed in inverse.items()}
     closed = (frozenset(inverse), frozenset(names)) if two_way else (frozenset[str](), frozenset[str]())
-    return ValueMap(dict(names), closed[0]), ValueMap(inverse, closed[1])
+    outward = ValueMap(names, closed[0], mapping.case_fold) if names else None
+    return outward, ValueMap(inverse, closed[1], mapping.case_fold) if inverse else None
 
 
-def _side_separator(draft: Draft, field: FieldSchema) -> str:
-    return draft.mapping.separator if field.separator is None else field.separator
-
-
-def _joiner(draft: Draft, field: FieldSchema) -> Callable[[tuple[object, ...]], object]:
+def _joiner(field: FieldSchema, separator: str) -> Callable[[tuple[object, ...]], object]:
     """Makes a side's value of elements that were taken from that side or converted to it, and so fit it one by one."""
     if field.type.set_valued and field.separator is None:
         return tuple
-    separator = _side_separator(draft, field)
     return lambda elements: separator.join(map(str, elements))
 
 
@@ -165,12 +169,15 @@ def _room(field: FieldSchema) -> int | None:
     return field.length if field.type is not FieldType.TAGS or field.separator is not None else None
 
 
-def _normaliser(draft: Draft, field: FieldSchema, *, named: bool) -> Normaliser:
+def _normaliser(draft: Draft, side: Side, *, named: bool) -> Normaliser:
+    field = draft.local if side is Side.LOCAL else draft.remote
     # A text field is compared as what it means, unless a value map gave its texts names that have no such meaning.
-    meant = draft.kind if field.type is FieldType.TEXT and (not named or draft.kind.set_valued) else field.type
+    carries = field.type is FieldType.TEXT or (field.type is FieldType.JSON and draft.kind.compound)
+    meant = draft.kind if carries and (not named or draft.kind.set_valued) else field.type
     clocks = (each for each in (draft.local, draft.remote) if each.type in (FieldType.DATETIME, FieldType.TIME))
     unit = max(map(second_unit, clocks), default=1)
-    return normaliser_of(meant, field, separator=_side_separator(draft, field), unit=unit)
+    likeness = Likeness(draft.manner(side), unit, draft.mapping.region, draft.mapping.case_fold)
+    return normaliser_of(meant, field, likeness)
 
 
 def _namespace(prefix: str) -> Callable[[str], bool]:

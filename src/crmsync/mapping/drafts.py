@@ -7,7 +7,9 @@ from typing import Final
 import attrs
 
 from crmsync.mapping.findings import Findings, MappingCode, closest, only_name_like
+from crmsync.mapping.manner import Manner
 from crmsync.mapping.pairs import meaning_of
+from crmsync.mapping.zones import find_zone
 from crmsync.models.checks import Fix
 from crmsync.models.mappings import ConflictPolicy, Enforcement, FieldMapping, ObjectMapping, SyncDirection
 from crmsync.models.records import Side
@@ -35,6 +37,17 @@ class Draft:
     def two_way(self) -> bool:
         """Whether values flow both ways."""
         return self.to_crm is not Enforcement.OFF and self.from_crm is not Enforcement.OFF
+
+    def manner(self, side: Side) -> Manner:
+        """How the values of one side's field are meant: what its side says of it, else what the mapping says."""
+        field, mapping = (self.local, self.mapping) if side is Side.LOCAL else (self.remote, self.mapping)
+        unit = mapping.unit if side is Side.LOCAL else mapping.crm_unit
+        return Manner(
+            separator=mapping.separator if field.separator is None else field.separator,
+            zone=find_zone(mapping.zone) if mapping.zone else None,
+            unit=unit or field.unit,
+            currency=mapping.currency,
+        )
 
     def path(self, part: str) -> str:
         """Where a part of this field mapping stands."""

@@ -55,6 +55,10 @@ class MappingCode(enum.StrEnum):
     PERMISSION_LOST = "permission_lost"
     NOW_REQUIRED = "now_required"
     NOW_UNIQUE = "now_unique"
+    UNKNOWN_REGION = "unknown_region"
+    UNKNOWN_ZONE = "unknown_zone"
+    UNIT_UNFIT = "unit_unfit"
+    SETTING_UNUSED = "setting_unused"
 
 
 @attrs.define(slots=True)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import datetime as dt
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Final, TypeAlias, cast
 
 from crmsync.mapping.losses import Note, Refusal, invalid
-from crmsync.mapping.parsing import MAX_DIGITS, is_email, text_of
+from crmsync.mapping.options import Options
+from crmsync.mapping.parsing import MAX_DIGITS, is_email, parse_encrypted, text_of
 from crmsync.models.schema import FieldSchema, FieldType
 from crmsync.protocols.conversion import LossKind
 
@@ -39,18 +40,20 @@ _SHOWN: Final = 60
 _EXACT: Final = Context(prec=4 * MAX_DIGITS, rounding=ROUND_HALF_UP)
 
 
-def fitter_of(field: FieldSchema, separator: str) -> Fitter:
+def fitter_of(field: FieldSchema, separator: str, options: Options | None = None) -> Fitter:
     """The fitter for a field. ``separator`` joins sets on a side that keeps them as one text."""
     kind = field.type
     if kind.set_valued:
-        return set_fitter(field, separator, joined=field.separator is not None)
+        return set_fitter(field, separator, options, joined=field.separator is not None)
+    if kind.compound:
+        return _compound_fitter(field)
     if kind in NUMBERS:
         return _number_fitter(field)
     if kind is FieldType.DATETIME or kind is FieldType.TIME:
         return _clock_fitter(field)
-    if kind in (FieldType.BOOLEAN, FieldType.DATE):
+    if kind in (FieldType.BOOLEAN, FieldType.DATE, FieldType.DURATION):
         return _as_it_is
-    return _text_fitter(field)
+    return _text_fitter(field, options)
 
 
 def second_unit(field: FieldSchema) -> int:
@@ -101,25 +104,57 @@ def _as_it_is(value: object, _notes: list[Note]) -> object:
     return value
 
 
-def _text_fitter(field: FieldSchema) -> Fitter:
+def _text_fitter(field: FieldSchema, options: Options | None) -> Fitter:
     limit, kind = field.length or 0, field.type
-    options = frozenset(field.options) if field.restricted and field.options else None
 
     def fit(value: object, notes: list[Note]) -> object:
         text = clean_text(text_of(value), notes)
         if kind is FieldType.EMAIL and text.strip() and not is_email(text.strip()):
             raise invalid("not an e-mail address")
-        if options is not None and text.strip() and text not in options:
-            raise Refusal(LossKind.UNKNOWN_OPTION, "not one of the field's options")
-        if limit and len(text) > limit:
-            message = f"{len(text)} characters, the field holds {limit}"
-            if kind is not FieldType.TEXT:
-                raise Refusal(LossKind.TRUNCATED, message)
-            notes.append(Note(LossKind.TRUNCATED, message))
-            return cut_text(text, limit)
-        return text
+        if kind is FieldType.ENCRYPTED:
+            parse_encrypted(text, notes)
+        if options is not None and text.strip():
+            chosen = options.chosen(text, notes)
+            if chosen is None:
+                raise Refusal(LossKind.UNKNOWN_OPTION, "not one of the field's options")
+            text = chosen
+        return _within(text, limit, kind, notes)
 
     return fit
+
+
+def _within(text: str, limit: int, kind: FieldType, notes: list[Note]) -> str:
+    """The text, or of a plain one that is too long its beginning; what has a form is no longer that when it is cut."""
+    if not limit or len(text) <= limit:
+        return text
+    message = f"{len(text)} characters, the field holds {limit}"
+    if kind is not FieldType.TEXT:
+        raise Refusal(LossKind.TRUNCATED, message)
+    notes.append(Note(LossKind.TRUNCATED, message))
+    return cut_text(text, limit)
+
+
+def _compound_fitter(field: FieldSchema) -> Fitter:
+    """The fitter for a compound: each of its parts as the field that holds it, where the side says which that is."""
+    number = _number_fitter(FieldSchema(name=field.name, type=FieldType.DECIMAL, scale=field.scale))
+    texts = {name: _text_fitter(part, _only_options(part)) for name, part in field.parts.items()}
+    plain = _text_fitter(FieldSchema(name=field.name), None)
+
+    def fit(value: object, notes: list[Note]) -> object:
+        parts = cast("Mapping[str, object]", value)
+        if field.type is FieldType.GEOLOCATION:
+            return {name: number(part, notes) for name, part in parts.items()}
+        kept = {name: part for name, part in parts.items() if not texts or name in texts}
+        lost = sum(part is not None for name, part in parts.items() if name not in kept)
+        if lost:
+            notes.append(Note(LossKind.DROPPED_ELEMENT, f"{lost} part(s) that the field has no place for"))
+        return {name: part and texts.get(name, plain)(part, notes) for name, part in kept.items()}
+
+    return fit
+
+
+def _only_options(part: FieldSchema) -> Options | None:
+    return Options(frozenset(part.options), {}, binding=True) if part.restricted and part.options else None
 
 
 def _number_fitter(field: FieldSchema) -> Fitter:
@@ -160,24 +195,20 @@ def _clock_fitter(field: FieldSchema) -> Fitter:
     return fit
 
 
-def set_fitter(field: FieldSchema, separator: str, *, joined: bool) -> Fitter:
+def set_fitter(field: FieldSchema, separator: str, options: Options | None = None, *, joined: bool) -> Fitter:
     """The fitter for sets: a tuple, or with ``joined`` one text whose elements come back whole.
 
     A multi-select picklist is a tuple that its side keeps as one text, with ``SELECTED`` between its elements.
     """
     if field.type is FieldType.MULTI_PICKLIST and not joined:
         separator = SELECTED
-    options = frozenset(field.options) if field.restricted and field.options else None
     limit = field.length or 0
 
     def fit(value: object, notes: list[Note]) -> object:
         cleaned = (clean_text(element, notes).strip() for element in cast("tuple[str, ...]", value))
         elements = list(dict.fromkeys(element for element in cleaned if element))
         if options is not None:
-            unknown = [element for element in elements if element not in options]
-            if unknown:
-                notes.append(Note(LossKind.UNKNOWN_OPTION, f"the field has no option {_named(unknown)}"))
-            elements = [element for element in elements if element in options]
+            elements = _chosen(elements, options, notes)
         if not joined and field.type is not FieldType.MULTI_PICKLIST:
             return tuple(elements)
         if separator:
@@ -197,6 +228,14 @@ def set_fitter(field: FieldSchema, separator: str, *, joined: bool) -> Fitter:
         return text if joined else tuple(elements)
 
     return fit
+
+
+def _chosen(elements: list[str], options: Options, notes: list[Note]) -> list[str]:
+    chosen = [(element, options.chosen(element, notes)) for element in elements]
+    unknown = [element for element, option in chosen if option is None]
+    if unknown:
+        notes.append(Note(LossKind.UNKNOWN_OPTION, f"the field has no option {_named(unknown)}"))
+    return list(dict.fromkeys(option for _, option in chosen if option is not None))
 
 
 def _named(options: list[str]) -> str:

@@ -2,9 +2,11 @@
 
 Blank texts and empty sets are as good as None (Salesforce has no empty text, only null: "SOAP API Developer Guide",
 page "Primitive Data Types", string), and white space around a text does not count, because CRMs trim it. Line ends are
-unified. Beyond that an e-mail address ignores case, a phone number all but its plus sign and digits, an id its three
-check characters, a time what is finer than the coarser side keeps, a number trailing zeros, a set its order. A value
-that its type cannot read, or only with a loss, keeps its text: a value and its near miss are never taken for equal.
+unified. Beyond that an e-mail address ignores case, a phone number all but its plus sign and digits (or how it is
+spelt, where the mapping says in which region), a web address what `normal_url` says, an id its three check characters,
+a time what is finer than the coarser side keeps, a number trailing zeros, a set its order, a compound its blank parts.
+Texts, options and elements ignore case where the mapping says so. A value that its type cannot read, or only with a
+loss, keeps its text: a value and its near miss are never taken for equal.
 """
 
 from __future__ import annotations
@@ -16,9 +18,16 @@ from collections.abc import Callable, Mapping
 from decimal import Context, Decimal
 from typing import Final
 
+import attrs
+
+from crmsync.mapping.durations import duration_text
 from crmsync.mapping.ids import normal_id
 from crmsync.mapping.losses import Note
-from crmsync.mapping.parsing import MAX_DIGITS, is_email, parser_of, set_parser, text_of
+from crmsync.mapping.manner import PLAIN, Manner
+from crmsync.mapping.parsing import MAX_DIGITS, is_email, json_text, set_parser, text_of
+from crmsync.mapping.phones import e164_of
+from crmsync.mapping.readers import parser_of
+from crmsync.mapping.urls import normal_url
 from crmsync.models.records import MISSING
 from crmsync.models.schema import FieldSchema, FieldType
 from crmsync.protocols.conversion import LossKind, Normaliser
@@ -29,14 +38,35 @@ _AS_THEY_ARE: Final[Mapping[FieldType, type]] = {FieldType.BOOLEAN: bool, FieldT
 _NOT_DIALLED: Final = re.compile(r"[^0-9+]")
 
 
-def normaliser_of(kind: FieldType, field: FieldSchema, *, separator: str, unit: int) -> Normaliser:
-    """The normaliser of one side's field whose values mean ``kind``; ``unit`` is the step of time in microseconds."""
+@attrs.frozen(slots=True)
+class Likeness:
+    """What two values of a field may differ in and still be the same.
+
+    ``manner`` says how the side's values are read, ``unit`` is the step of time in microseconds that both sides keep,
+    ``region`` is where phone numbers are at home, and ``case_fold`` lets case make no difference.
+    """
+
+    manner: Manner = PLAIN
+    unit: int = 1
+    region: str = ""
+    case_fold: bool = False
+
+
+def normaliser_of(kind: FieldType, field: FieldSchema, likeness: Likeness) -> Normaliser:
+    """The normaliser of one side's field whose values mean ``kind``."""
     if kind.set_valued:
-        return _set_normaliser(separator)
+        return _set_normaliser(likeness.manner.separator, fold=likeness.case_fold)
+    if kind is FieldType.PHONE and likeness.region:
+        return _text_normaliser(_normal_number(likeness.region))
     if kind in _TEXTS:
-        return _text_normaliser(_TEXTS[kind])
+        form = _TEXTS[kind]
+        return _text_normaliser(_folded(form) if likeness.case_fold and kind in _FOLDED else form)
     blank = False if kind is FieldType.BOOLEAN and field.type is kind and not field.nillable else None
-    return _typed_normaliser(kind, unit, separator, blank)
+    return _typed_normaliser(kind, likeness, blank)
+
+
+def _folded(form: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda text: form(text).casefold()
 
 
 def normal_text(text: str) -> str:
@@ -57,6 +87,19 @@ def _normal_phone(text: str) -> str:
     return _NOT_DIALLED.sub("", stripped) if any("0" <= char <= "9" for char in stripped) else stripped
 
 
+def _normal_number(region: str) -> Callable[[str], str]:
+    number_of = e164_of(region)
+
+    def normal(text: str) -> str:
+        return number_of(text) or _normal_phone(text)
+
+    return normal
+
+
+def _normal_link(text: str) -> str:
+    return normal_url(normal_text(text))
+
+
 def _normal_reference(text: str) -> str:
     return normal_id(normal_text(text))
 
@@ -71,7 +114,8 @@ def _normal_json(text: str) -> str:
 
 _TEXTS: Final[Mapping[FieldType, Callable[[str], str]]] = {
     FieldType.TEXT: normal_text,
-    FieldType.URL: normal_text,
+    FieldType.ENCRYPTED: normal_text,
+    FieldType.URL: _normal_link,
     FieldType.PICKLIST: normal_text,
     FieldType.EMAIL: _normal_email,
     FieldType.PHONE: _normal_phone,
@@ -79,6 +123,7 @@ _TEXTS: Final[Mapping[FieldType, Callable[[str], str]]] = {
     FieldType.REFERENCE: _normal_reference,
     FieldType.JSON: _normal_json,
 }
+_FOLDED: Final = frozenset({FieldType.TEXT, FieldType.PICKLIST})
 
 
 def _text_normaliser(form: Callable[[str], str]) -> Normaliser:
@@ -110,19 +155,20 @@ def set_reader(separator: str) -> Callable[[object], tuple[str, ...]]:
     return elements
 
 
-def _set_normaliser(separator: str) -> Normaliser:
+def _set_normaliser(separator: str, *, fold: bool) -> Normaliser:
     elements = set_reader(separator)
 
     def normal(value: object) -> object:
         if value is None or value is MISSING:
             return value
-        return frozenset(elements(value)) or None
+        found = elements(value)
+        return frozenset(element.casefold() for element in found) if fold and found else frozenset(found) or None
 
     return normal
 
 
-def _typed_normaliser(kind: FieldType, unit: int, separator: str, blank: object) -> Normaliser:
-    parse = parser_of(kind, separator)
+def _typed_normaliser(kind: FieldType, likeness: Likeness, blank: object) -> Normaliser:
+    parse, unit = parser_of(kind, likeness.manner), likeness.unit
     as_it_is = _AS_THEY_ARE.get(kind)
 
     def normal(value: object) -> object:
@@ -147,7 +193,15 @@ def _canonical(value: object, unit: int) -> object:
         return value.normalize(_EXACT)
     if isinstance(value, dt.datetime | dt.time):
         return value.replace(microsecond=value.microsecond - value.microsecond % unit)
+    if isinstance(value, dt.timedelta):
+        return duration_text(value)
+    if isinstance(value, Mapping):
+        return json_text({name: _part(part) for name, part in value.items() if part is not None})
     return value
+
+
+def _part(value: object) -> object:
+    return value.normalize(_EXACT) if isinstance(value, Decimal) else normal_text(str(value))
 
 
 def _unread(value: object) -> str:

@@ -13,11 +13,15 @@ date                               date
 datetime                           aware datetime in UTC
 time                               naive time
 multi_picklist, tags               tuple of str: stripped, without blanks and repetitions, in order
+duration                           timedelta
+address, name, geolocation         dict of part names to str or None (`crmsync.mapping.compounds`)
+encrypted                          str that is no mask
 =================================  ==============================================================
 
 Choices that a reader may wonder about: a datetime without a zone is a ZONE loss (read as UTC where the mapping accepts
-losses), because guessing a zone moves every value; a date stands for its midnight in UTC and back; numbers have a point
-and no thousands separators, because ``1,000`` is one thousand or one; JSON travels as text.
+losses) unless the mapping names a zone, because guessing one moves every value; a date stands for its midnight there,
+or in UTC, and back; numbers have a point and no thousands separators, because ``1,000`` is one thousand or one; JSON
+travels as text.
 """
 
 from __future__ import annotations
@@ -25,12 +29,16 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Callable, Mapping
-from decimal import Decimal
+from collections.abc import Callable
+from decimal import Context, Decimal
 from typing import Final, NoReturn, TypeAlias
 
+from crmsync.mapping.durations import MICROSECONDS, amount_of, duration_text, read_duration, whole_microseconds
 from crmsync.mapping.losses import Note, Refusal, invalid
-from crmsync.models.schema import FieldType
+from crmsync.mapping.manner import Manner
+from crmsync.mapping.masks import is_masked
+from crmsync.mapping.zones import day_of, moment_of, start_of
+from crmsync.models.schema import Unit
 from crmsync.protocols.conversion import LossKind
 
 Parser: TypeAlias = Callable[[object, list[Note]], object]
@@ -49,6 +57,8 @@ _CLOCK: Final = (
 )
 _DATETIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]" + _CLOCK)
 _TIME: Final = re.compile(_CLOCK)
+_AMOUNT: Final = re.compile(r"(?:(?P<before>[A-Za-z]{3})\s*)?(?P<number>[-+0-9.eE]+)(?:\s*(?P<after>[A-Za-z]{3}))?")
+_EXACT: Final = Context(prec=4 * MAX_DIGITS)
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 _MICROSECOND_DIGITS: Final = 6
 
@@ -79,7 +89,25 @@ def parse_json(value: object, _notes: list[Note]) -> str | None:
             return None
         json.loads(text, parse_constant=_no_constant)
         return text
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return json_text(value)
+
+
+def json_text(value: object) -> str:
+    """An object, list or scalar written as JSON, each `Decimal` as the exact number.
+
+    :raises TypeError: it has no JSON form. :raises ValueError: it is no finite number.
+    """
+    match value:
+        case dict():
+            if not all(isinstance(name, str) for name in value):
+                raise TypeError("a name that is no text")
+            entries = (f"{json.dumps(name, ensure_ascii=False)}:{json_text(each)}" for name, each in value.items())
+            return f"{{{','.join(entries)}}}"
+        case list() | tuple():
+            return f"[{','.join(map(json_text, value))}]"
+        case Decimal():
+            return format(_checked(value), "f")
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def parse_integer(value: object, notes: list[Note]) -> int | None:
@@ -96,7 +124,7 @@ def parse_integer(value: object, notes: list[Note]) -> int | None:
 
 
 def parse_decimal(value: object, _notes: list[Note]) -> Decimal | None:
-    """A finite number; floats by their shortest spelling."""
+    """A finite number; floats by their shortest spelling, a length of time in seconds."""
     match value:
         case bool():
             raise invalid("a truth value is not a number")
@@ -106,6 +134,8 @@ def parse_decimal(value: object, _notes: list[Note]) -> Decimal | None:
             number = Decimal(float.__repr__(value))
         case Decimal():
             number = Decimal(value)
+        case dt.timedelta():
+            number = amount_of(value, Unit.SECONDS)
         case str():
             text = text_of(value).strip()
             if not text:
@@ -118,12 +148,50 @@ def parse_decimal(value: object, _notes: list[Note]) -> Decimal | None:
     return _checked(number)
 
 
-def parse_percent(value: object, notes: list[Note]) -> Decimal | None:
-    """As a decimal; a text may end with a per cent sign. 50 means 50 %."""
+def parse_percent(value: object, notes: list[Note], manner: Manner) -> Decimal | None:
+    """As a decimal, in percents; a text may end with a per cent sign, and then always means percents."""
     if isinstance(value, str):
         text = text_of(value).strip()
-        return parse_decimal(text[:-1].strip() or text if text.endswith("%") else text, notes)
-    return parse_decimal(value, notes)
+        if text.endswith("%"):
+            return parse_decimal(text[:-1].strip() or text, notes)
+    number = parse_decimal(value, notes)
+    return number if number is None or manner.unit is not Unit.FRACTION else _checked(number.scaleb(2, _EXACT))
+
+
+def parse_currency(value: object, notes: list[Note], manner: Manner) -> Decimal | None:
+    """As a decimal; a text may give the currency's code before or after it, if it is the one that amounts are in."""
+    found = _AMOUNT.fullmatch(text_of(value).strip()) if isinstance(value, str) else None
+    code = found and (found["before"] or found["after"])
+    if not found or not code:
+        return parse_decimal(value, notes)
+    if not manner.currency:
+        raise invalid("an amount with a currency's code, and the field mapping names no currency")
+    if {found["before"], found["after"]} - {None, code} or code.upper() != manner.currency:
+        raise invalid(f"an amount in another currency than {manner.currency}")
+    return parse_decimal(found["number"], notes)
+
+
+def parse_duration(value: object, notes: list[Note], manner: Manner) -> dt.timedelta | None:
+    """A length of time; a number counts units, seconds if nothing says which. A text that is a number needs a unit."""
+    if isinstance(value, dt.timedelta):
+        return dt.timedelta(value.days, value.seconds, value.microseconds)
+    unit = manner.unit
+    if isinstance(value, str):
+        text = text_of(value).strip()
+        if text and not _NUMBER.fullmatch(text):
+            return read_duration(text, notes)
+        if text and unit is None:
+            raise invalid("a number, and the field mapping does not say of which unit")
+    number = parse_decimal(value, notes)
+    return None if number is None else whole_microseconds(number * MICROSECONDS[unit or Unit.SECONDS], notes)
+
+
+def parse_encrypted(value: object, _notes: list[Note]) -> str:
+    """A text that is no mask: what is shown in a value's place is not the value."""
+    text = text_of(value)
+    if is_masked(text):
+        raise invalid("a masked value: this user may not see the real one")
+    return text
 
 
 def parse_boolean(value: object, _notes: list[Note]) -> bool | None:
@@ -141,10 +209,10 @@ def parse_boolean(value: object, _notes: list[Note]) -> bool | None:
     raise invalid("not a truth value (true or false, yes or no, 1 or 0)")
 
 
-def parse_date(value: object, notes: list[Note]) -> dt.date | None:
-    """A calendar date; of an instant its date in UTC, with a PRECISION loss unless it is midnight there."""
+def parse_date(value: object, notes: list[Note], manner: Manner) -> dt.date | None:
+    """A calendar date; of a moment its date in the zone, with a PRECISION loss unless the day begins with it."""
     if isinstance(value, dt.datetime):
-        return _date_of(value, notes)
+        return _date_of(value, notes, manner)
     if isinstance(value, dt.date):
         return dt.date(value.year, value.month, value.day)
     if not isinstance(value, str):
@@ -155,28 +223,28 @@ def parse_date(value: object, notes: list[Note]) -> dt.date | None:
     if _DATE.fullmatch(text):
         return dt.date.fromisoformat(text)
     if _DATETIME.fullmatch(text):
-        return _date_of(dt.datetime.fromisoformat(_iso(text)), notes)
+        return _date_of(dt.datetime.fromisoformat(_iso(text)), notes, manner)
     raise invalid("not a date (YYYY-MM-DD)")
 
 
-def parse_datetime(value: object, notes: list[Note]) -> dt.datetime | None:
-    """An instant in UTC; a date is its midnight in UTC; without a zone a ZONE loss, read as UTC."""
+def parse_datetime(value: object, notes: list[Note], manner: Manner) -> dt.datetime | None:
+    """A moment in UTC; of a date its first one in the zone. What has no zone is read in the mapping's (`moment_of`)."""
     if isinstance(value, dt.datetime):
-        return _instant(value, notes)
+        return _instant(value, notes, manner)
     if isinstance(value, dt.date):
-        return dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
+        return start_of(value, manner.zone)
     if not isinstance(value, str):
         raise invalid("not a date and time")
     text = text_of(value).strip()
     if not text:
         return None
     if _DATE.fullmatch(text):
-        return dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
+        return start_of(dt.date.fromisoformat(text), manner.zone)
     match = _DATETIME.fullmatch(text)
     if match is None:
         raise invalid("not a date and time (YYYY-MM-DDTHH:MM:SS with Z or an offset)")
     _note_fraction(match, notes)
-    return _instant(dt.datetime.fromisoformat(_iso(text)), notes)
+    return _instant(dt.datetime.fromisoformat(_iso(text)), notes, manner)
 
 
 def parse_time(value: object, notes: list[Note]) -> dt.time | None:
@@ -214,11 +282,6 @@ def set_parser(separator: str) -> Callable[[object, list[Note]], tuple[str, ...]
     return parse
 
 
-def parser_of(kind: FieldType, separator: str) -> Parser:
-    """The parser of a field type."""
-    return set_parser(separator) if kind.set_valued else _PARSERS.get(kind, parse_text)
-
-
 def text_of(value: object, separator: str = ";") -> str:
     """The text of a scalar, as every text-valued side writes it: ``true``, ``1.5``, ``2024-01-31T08:00:00Z``.
 
@@ -236,6 +299,8 @@ def text_of(value: object, separator: str = ";") -> str:
             return _instant_text(value)
         case dt.date() | dt.time():
             return value.isoformat()
+        case dt.timedelta():
+            return duration_text(dt.timedelta(value.days, value.seconds, value.microseconds))
         case tuple() | list() | set() | frozenset():
             return separator.join(text_of(element, separator) for element in _elements(value))
     raise invalid("the value is of no kind that a field holds")
@@ -273,17 +338,17 @@ def _checked(number: Decimal) -> Decimal:
     return number
 
 
-def _date_of(moment: dt.datetime, notes: list[Note]) -> dt.date:
-    instant = moment if moment.tzinfo is None else moment.astimezone(dt.UTC)
-    if instant.time() != dt.time():
+def _date_of(moment: dt.datetime, notes: list[Note], manner: Manner) -> dt.date:
+    if moment.utcoffset() is not None:
+        return day_of(moment, manner.zone, notes)
+    if moment.time() != dt.time():
         notes.append(Note(LossKind.PRECISION, "a date has no time of day"))
-    return instant.date()
+    return moment.date()
 
 
-def _instant(moment: dt.datetime, notes: list[Note]) -> dt.datetime:
+def _instant(moment: dt.datetime, notes: list[Note], manner: Manner) -> dt.datetime:
     if moment.utcoffset() is None:
-        notes.append(Note(LossKind.ZONE, "a date and time without a zone"))
-        moment = moment.replace(tzinfo=dt.UTC)
+        moment = moment_of(moment, manner.zone, notes)
     moment = moment.astimezone(dt.UTC)
     return dt.datetime.combine(dt.date(moment.year, moment.month, moment.day), moment.time(), dt.UTC)
 
@@ -308,17 +373,3 @@ def _note_fraction(match: re.Match[str], notes: list[Note]) -> None:
 
 def _no_constant(_word: str) -> NoReturn:
     raise invalid("not JSON")
-
-
-_PARSERS: Final[Mapping[FieldType, Parser]] = {
-    FieldType.EMAIL: parse_email,
-    FieldType.INTEGER: parse_integer,
-    FieldType.DECIMAL: parse_decimal,
-    FieldType.CURRENCY: parse_decimal,
-    FieldType.PERCENT: parse_percent,
-    FieldType.BOOLEAN: parse_boolean,
-    FieldType.DATE: parse_date,
-    FieldType.DATETIME: parse_datetime,
-    FieldType.TIME: parse_time,
-    FieldType.JSON: parse_json,
-}

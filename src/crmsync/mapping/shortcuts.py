@@ -46,12 +46,20 @@ class Case:
 
 
 def cases_of(
-    kind: FieldType, target: FieldSchema, names: Mapping[str, str] | None, slow: Callable[[object], object]
+    kind: FieldType,
+    target: FieldSchema,
+    names: Mapping[str, str] | None,
+    slow: Callable[[object], object],
+    *,
+    listed: bool = False,
 ) -> tuple[Case, ...]:
-    """The shortcuts of a conversion of values that mean ``kind``. ``slow`` is the conversion step by step."""
+    """The shortcuts of a conversion of values that mean ``kind``. ``slow`` is the conversion step by step.
+
+    ``listed``: the mapping looks every value up in the target's list of options.
+    """
     if kind.set_valued or target.type.set_valued:
         return ()
-    options = target.options if target.restricted else ()
+    options = target.options if target.restricted or listed else ()
     if names is not None:
         return _table((*names, *options), slow)
     if kind is FieldType.BOOLEAN:

@@ -7,10 +7,11 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from crmsync.models.mappings import ObjectMapping
+from crmsync.mapping.options import binding
+from crmsync.models.mappings import FieldMapping, ObjectMapping
 from crmsync.models.schema import FieldSchema
 
-_CODECS: Final = 1
+_CODECS: Final = 2
 """Raised by whoever changes what a conversion or a normal form yields, so that older shadows are looked at again."""
 
 _ASIDE: Final = {
@@ -36,32 +37,37 @@ _SCHEMA_PARTS: Final = (
     "updateable",
     "restricted",
     "separator",
+    "unit",
 )
 
 
 def mapping_version(
     mapping: ObjectMapping,
-    fields: Iterable[tuple[FieldSchema, FieldSchema]],
+    fields: Iterable[tuple[FieldMapping, FieldSchema, FieldSchema]],
     custom: Mapping[str, Callable[..., object]],
 ) -> str:
     """32 hexadecimal digits. The order of field mappings and of options does not matter.
 
-    ``fields`` are the local and remote schemas of each field mapping. A custom function counts by its name: one that
-    changes its mind keeps the version.
+    ``fields`` are the field mappings, each with its local and remote schema. A custom function counts by its name: one
+    that changes its mind keeps the version.
     """
     parts = mapping.model_dump(mode="python", exclude=_ASIDE)
     # A default may be anything at all; its type and text stand for it.
     parts["fields"] = sorted(_canonical({**field, "default": _tagged(field["default"])}) for field in parts["fields"])
-    parts["schemas"] = sorted(_canonical([_schema(local), _schema(remote)]) for local, remote in fields)
+    parts["schemas"] = sorted(
+        _canonical([_schema(local, mapped), _schema(remote, mapped)]) for mapped, local, remote in fields
+    )
     parts["custom"] = {name: getattr(function, "__qualname__", "") for name, function in custom.items()}
     parts["codecs"] = _CODECS
     return hashlib.sha256(_canonical(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _schema(field: FieldSchema) -> dict[str, Any]:
+def _schema(field: FieldSchema, mapping: FieldMapping | None = None) -> dict[str, Any]:
     parts = {name: getattr(field, name) for name in _SCHEMA_PARTS}
     # Options only bind where the field is restricted; an administrator who adds one elsewhere changes nothing for us.
-    return {**parts, "options": sorted(field.options) if field.restricted else []}
+    bound = field.restricted or (mapping is not None and binding(field, mapping))
+    held = {name: _schema(part) for name, part in sorted(field.parts.items())}
+    return {**parts, "options": sorted(field.options) if bound else [], "parts": held}
 
 
 def _canonical(parts: object) -> str:

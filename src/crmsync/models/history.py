@@ -54,6 +54,8 @@ def tagged(value: object) -> Any:
             return {_TAG: "datetime", "value": value.isoformat()}
         case dt.date() | dt.time():
             return {_TAG: "date" if isinstance(value, dt.date) else "time", "value": value.isoformat()}
+        case dt.timedelta():
+            return {_TAG: "microseconds", "value": value // dt.timedelta(microseconds=1)}
         case Decimal():
             return {_TAG: "decimal", "value": str(value)}
         case bytes():
@@ -79,6 +81,8 @@ def untagged(held: Any) -> Any:
             return dt.date.fromisoformat(value)
         case "time":
             return dt.time.fromisoformat(value)
+        case "microseconds":
+            return dt.timedelta(microseconds=value)
         case "decimal":
             return Decimal(value)
         case "bytes":

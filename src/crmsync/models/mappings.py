@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import AliasChoices, Field
 
 from crmsync.models.records import Side
-from crmsync.models.schema import FieldType, PublicModel
+from crmsync.models.schema import FieldType, PublicModel, Unit
 
 
 class SyncDirection(enum.StrEnum):
@@ -58,6 +58,17 @@ class OnLoss(enum.StrEnum):
     ACCEPT = "accept"
 
 
+class UnknownOption(enum.StrEnum):
+    """What to do with a value that is none of the options that the target field lists."""
+
+    ACCEPT = "accept"
+    """Write it where the field takes other values than those listed; where its options are all it takes, refuse it."""
+    REJECT = "reject"
+    """Refuse it also where the field would take it."""
+    FALLBACK = "fallback"
+    """Write ``fallback_option`` in its place, and report it."""
+
+
 class DeletePolicy(enum.StrEnum):
     """What a delete on one side does to the linked record on the other."""
 
@@ -82,7 +93,17 @@ class FieldMapping(PublicModel):
     ``tie`` is the side that ``newest_wins`` prefers within the clocks' uncertainty, and that wins a first meeting of
     two different values under a policy that cannot tell. ``namespace`` is a prefix: only set elements that begin with
     it are ours to add or remove. ``value_map`` renames local values to CRM values, one to one. ``separator`` splits a
-    set-valued text cell of the local side. ``restrictive`` is the value that ``most_restrictive`` protects (True for an
+    set-valued text cell of the local side. ``crm_value_map`` renames CRM values to local ones, where several CRM values
+    mean one here; it goes before ``value_map``. ``unknown_option`` says what becomes of a value that a list of options
+    lacks; ``case_fold`` takes values that differ in case for one, and spells them as the target's options do.
+
+    ``region`` (``DE``) is where phone numbers without a country code are at home: numbers are then compared by E.164.
+    ``zone`` (``Europe/Berlin``) is where times without a zone were read off a clock, and where a moment's date is
+    taken; without it such a time is a loss. ``unit`` and ``crm_unit`` say what a number counts that stands for a
+    percentage or a duration, on either side. ``currency`` (``EUR``) is the one that amounts are in: a text with another
+    code is refused.
+
+    ``restrictive`` is the value that ``most_restrictive`` protects (True for an
     opt-out flag). ``default`` is written when the source is blank at creation.
     """
 
@@ -100,6 +121,15 @@ class FieldMapping(PublicModel):
     namespace: str = ""
     separator: str = ";"
     value_map: dict[str, str] = Field(default_factory=dict)
+    crm_value_map: dict[str, str] = Field(default_factory=dict)
+    unknown_option: UnknownOption = UnknownOption.ACCEPT
+    fallback_option: str = ""
+    case_fold: bool = False
+    region: str = Field(default="", pattern=r"^([A-Z]{2})?$")
+    zone: str = Field(default="", max_length=64)
+    unit: Unit | None = None
+    crm_unit: Unit | None = None
+    currency: str = Field(default="", pattern=r"^([A-Z]{3})?$")
     restrictive: bool = True
 
 

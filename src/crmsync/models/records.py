@@ -28,8 +28,8 @@ MISSING: Final = Missing.MISSING
 """The side did not return the field (not asked, no permission). Never a change; `None` is "cleared"."""
 
 Fields: TypeAlias = Mapping[str, object]
-"""Field values by name, in the side's own form: str, bool, int, float, Decimal, date, aware datetime, time, None, or a
-tuple of str for a set-valued field. An absent key means MISSING."""
+"""Field values by name, in the side's own form: str, bool, int, float, Decimal, date, aware datetime, time, timedelta,
+None, a tuple of str for a set-valued field, or a dict of its parts for a compound. An absent key means MISSING."""
 
 
 class Side(enum.StrEnum):

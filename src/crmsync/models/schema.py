@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class FieldType(enum.StrEnum):
@@ -28,11 +28,40 @@ class FieldType(enum.StrEnum):
     REFERENCE = "reference"
     ID = "id"
     JSON = "json"
+    DURATION = "duration"
+    ADDRESS = "address"
+    NAME = "name"
+    GEOLOCATION = "geolocation"
+    ENCRYPTED = "encrypted"
+
+    @property
+    def compound(self) -> bool:
+        """Whether values have named parts: a mapping of part names to their values."""
+        return self in (FieldType.ADDRESS, FieldType.NAME, FieldType.GEOLOCATION)
 
     @property
     def set_valued(self) -> bool:
         """Whether values are sets of elements that merge one by one."""
         return self in (FieldType.MULTI_PICKLIST, FieldType.TAGS)
+
+
+class Unit(enum.StrEnum):
+    """What a number counts that stands for a percentage or a duration."""
+
+    PERCENT = "percent"
+    """50 means 50 %."""
+    FRACTION = "fraction"
+    """0.5 means 50 %."""
+    MILLISECONDS = "milliseconds"
+    SECONDS = "seconds"
+    MINUTES = "minutes"
+    HOURS = "hours"
+    DAYS = "days"
+
+    @property
+    def of_time(self) -> bool:
+        """Whether it counts time."""
+        return self not in (Unit.PERCENT, Unit.FRACTION)
 
 
 class PublicModel(BaseModel):
@@ -46,7 +75,9 @@ class FieldSchema(PublicModel):
 
     ``length`` counts characters; ``precision`` is the total of digits and ``scale`` those after the point. ``required``
     means that a create must give it. ``readable`` False: hidden by permissions. ``separator`` joins the elements of a
-    set-valued field on a side that stores one string (a CSV cell).
+    set-valued field on a side that stores one string (a CSV cell). ``unit`` is what a number in it counts, where its
+    type leaves that open. ``parts`` are the fields that hold the parts of a compound, by the part's name: what they
+    can hold bounds what the compound can.
     """
 
     name: str
@@ -67,6 +98,8 @@ class FieldSchema(PublicModel):
     restricted: bool = False
     reference_to: tuple[str, ...] = ()
     separator: str | None = None
+    unit: Unit | None = None
+    parts: dict[str, FieldSchema] = Field(default_factory=dict)
 
     @property
     def needed(self) -> bool:

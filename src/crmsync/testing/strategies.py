@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from crmsync.errors import MissingExtraError
 from crmsync.mapping import Fit, fit_of
-from crmsync.models.mappings import FieldMapping, MatchKeys, ObjectMapping, OnLoss
-from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema
+from crmsync.models.mappings import FieldMapping, MatchKeys, ObjectMapping, OnLoss, UnknownOption
+from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema, Unit
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -52,6 +52,9 @@ NOTORIOUS: Final[tuple[object, ...]] = (
     "1,000",
 )
 """Values that systems like this one are known to lose, double or take for others."""
+
+
+_WITHOUT_FALLBACK: Final = [UnknownOption.ACCEPT, UnknownOption.REJECT]
 
 
 def _st() -> ModuleType:
@@ -95,7 +98,16 @@ def anything() -> SearchStrategy[object]:
     st = _st()
     moments = st.datetimes() | st.datetimes(timezones=st.just(dt.timezone(dt.timedelta(hours=14)))) | st.times()
     numbers = st.integers() | st.floats() | st.decimals() | st.just(10**2000)
-    plain = st.none() | st.booleans() | numbers | hostile_texts() | moments | st.dates() | st.binary(max_size=8)
+    plain = (
+        st.none()
+        | st.booleans()
+        | numbers
+        | hostile_texts()
+        | moments
+        | st.dates()
+        | st.timedeltas()
+        | st.binary(max_size=8)
+    )
     odd = st.builds(object) | st.builds(_Hostile) | st.builds(_HostileText, hostile_texts()) | st.just(dt.UTC)
     nested = st.recursive(
         plain | odd,
@@ -131,6 +143,7 @@ def field_pairs(name: str = "field") -> SearchStrategy[tuple[FieldMapping, Field
                 crm_field=st.just(name.title()),
                 field_type=st.just(kind),
                 on_loss=losses,
+                **_meanings(st, kind),
             ),
             field_schemas(alike, name=name),
             field_schemas(alike, name=name.title()),
@@ -141,6 +154,21 @@ def field_pairs(name: str = "field") -> SearchStrategy[tuple[FieldMapping, Field
         paired
     )
     return pairs
+
+
+def _meanings(st: ModuleType, kind: FieldType) -> dict[str, SearchStrategy[object]]:
+    """Settings that say how the values of a type are meant."""
+    if kind in (FieldType.DATE, FieldType.DATETIME):
+        return {"zone": st.sampled_from(["", "Europe/Berlin", "Asia/Beirut", "America/Sao_Paulo"])}
+    if kind is FieldType.PERCENT:
+        units = st.sampled_from([None, Unit.PERCENT, Unit.FRACTION])
+        return {"unit": units, "crm_unit": units}
+    if kind is FieldType.DURATION:
+        units = st.sampled_from([None, *(unit for unit in Unit if unit.of_time)])
+        return {"unit": units, "crm_unit": units}
+    if kind in (FieldType.TEXT, FieldType.PICKLIST) or kind.set_valued:
+        return {"case_fold": st.booleans(), "unknown_option": st.sampled_from(_WITHOUT_FALLBACK)}
+    return {"currency": st.sampled_from(["", "EUR"])} if kind is FieldType.CURRENCY else {}
 
 
 def object_mappings(max_fields: int = 6) -> SearchStrategy[tuple[ObjectMapping, ObjectSchema, ObjectSchema]]:
@@ -197,6 +225,10 @@ def _held(st: ModuleType, field: FieldSchema) -> SearchStrategy[object]:
         FieldType.DATETIME: lambda: _instants(st, field),
         FieldType.TIME: lambda: st.times().map(lambda clock: clock.replace(microsecond=0)),
         FieldType.JSON: lambda: st.sampled_from(['{"a":1}', "[1,2]", '"text"', "{}", "true"]),
+        FieldType.DURATION: lambda: st.timedeltas(dt.timedelta(days=-400), dt.timedelta(days=400)),
+        FieldType.ADDRESS: lambda: _compounds(st, ("street", "city", "state", "postal_code", "country")),
+        FieldType.NAME: lambda: _compounds(st, ("salutation", "first_name", "middle_name", "last_name", "suffix")),
+        FieldType.GEOLOCATION: lambda: _places(st, field),
     }
     return makers.get(kind, lambda: texts(field.length))()
 
@@ -215,6 +247,20 @@ def _decimals(st: ModuleType, field: FieldSchema) -> SearchStrategy[object]:
     return found
 
 
+def _compounds(st: ModuleType, parts: Sequence[str]) -> SearchStrategy[object]:
+    found: SearchStrategy[object] = st.fixed_dictionaries({part: st.none() | texts(20) for part in parts})
+    return found
+
+
+def _places(st: ModuleType, field: FieldSchema) -> SearchStrategy[object]:
+    places = 6 if field.scale is None else field.scale
+    ends = {"latitude": 90, "longitude": 180}
+    found: SearchStrategy[object] = st.fixed_dictionaries(
+        {part: st.decimals(-end, end, allow_nan=False, places=places) for part, end in ends.items()}
+    )
+    return found
+
+
 def _instants(st: ModuleType, field: FieldSchema) -> SearchStrategy[object]:
     unit = 10 ** (6 - (6 if field.scale is None else field.scale))
     moments = st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(4000, 12, 31), timezones=st.just(dt.UTC))  # noqa: DTZ001 (hypothesis adds the zone)
@@ -226,6 +272,8 @@ def _limits(st: ModuleType, kind: FieldType) -> dict[str, SearchStrategy[object]
     lengths = st.none() | st.integers(1, 40)
     if kind in (FieldType.DECIMAL, FieldType.CURRENCY, FieldType.PERCENT):
         return {"scale": st.none() | st.integers(0, 4), "precision": st.none() | st.just(18)}
+    if kind is FieldType.GEOLOCATION:
+        return {"scale": st.none() | st.integers(0, 4)}
     if kind in (FieldType.DATETIME, FieldType.TIME):
         return {"scale": st.sampled_from([None, 0, 3])}
     if kind is FieldType.PICKLIST:

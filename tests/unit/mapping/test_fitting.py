@@ -9,15 +9,20 @@ import pytest
 
 from crmsync.mapping.fitting import cut_text, fitter_of, second_unit, set_fitter
 from crmsync.mapping.losses import Note, Refusal
+from crmsync.mapping.options import options_of
+from crmsync.models.mappings import FieldMapping
 from crmsync.models.schema import FieldSchema, FieldType
 from crmsync.protocols.conversion import LossKind
 
 FAMILY = "\U0001f469\u200d\U0001f469\u200d\U0001f467"
 
 
+PLAIN = FieldMapping(markmail_field="a", crm_field="a")
+
+
 def fit(field: FieldSchema, value: object) -> tuple[object, list[LossKind]]:
     notes: list[Note] = []
-    return fitter_of(field, ";")(value, notes), [note.kind for note in notes]
+    return fitter_of(field, ";", options_of(field, PLAIN))(value, notes), [note.kind for note in notes]
 
 
 @pytest.mark.parametrize(
@@ -146,12 +151,14 @@ def test_a_set_loses_the_elements_that_the_field_cannot_hold(
 ) -> None:
     notes: list[Note] = []
     joined = field.separator is not None or not field.type.set_valued
-    assert set_fitter(field, field.separator or ";", joined=joined)(elements, notes) == kept
+    assert set_fitter(field, field.separator or ";", options_of(field, PLAIN), joined=joined)(elements, notes) == kept
     assert [note.kind for note in notes] == losses
 
 
 def test_options_that_a_picklist_has_not_are_named_in_short() -> None:
     field = FieldSchema(name="a", type=FieldType.MULTI_PICKLIST, options=("VIP",), restricted=True)
     notes: list[Note] = []
-    assert set_fitter(field, ";", joined=False)(("VIP", "new\ncomer", "x" * 99, "c", "d"), notes) == ("VIP",)
+    assert set_fitter(field, ";", options_of(field, PLAIN), joined=False)(
+        ("VIP", "new\ncomer", "x" * 99, "c", "d"), notes
+    ) == ("VIP",)
     assert [note.message for note in notes] == [f"the field has no option 'new comer', '{'x' * 60}', 'c' and 1 more"]

@@ -11,7 +11,7 @@ T = FieldType
 @pytest.mark.parametrize("kind", FieldType)
 def test_every_type_is_itself_and_can_be_written_as_text(kind: FieldType) -> None:
     assert fit_of(kind, kind) is Fit.LOSSLESS
-    assert fit_of(kind, T.TEXT) is Fit.LOSSLESS
+    assert fit_of(kind, T.TEXT) is not Fit.REFUSED
     assert fit_of(T.TEXT, kind) is not Fit.REFUSED
 
 
@@ -32,6 +32,14 @@ def test_every_type_is_itself_and_can_be_written_as_text(kind: FieldType) -> Non
         (T.EMAIL, T.PHONE, Fit.REFUSED),
         (T.TIME, T.DATETIME, Fit.REFUSED),
         (T.JSON, T.TAGS, Fit.REFUSED),
+        (T.NAME, T.TEXT, Fit.LOSSY),
+        (T.ADDRESS, T.JSON, Fit.LOSSLESS),
+        (T.ADDRESS, T.NAME, Fit.REFUSED),
+        (T.GEOLOCATION, T.TEXT, Fit.LOSSLESS),
+        (T.ENCRYPTED, T.TEXT, Fit.LOSSY),
+        (T.ENCRYPTED, T.EMAIL, Fit.REFUSED),
+        (T.DURATION, T.INTEGER, Fit.LOSSY),
+        (T.DURATION, T.TIME, Fit.REFUSED),
     ],
 )
 def test_types_stand_for_each_other_or_do_not(source: FieldType, target: FieldType, fit: Fit) -> None:
@@ -47,6 +55,7 @@ def test_types_stand_for_each_other_or_do_not(source: FieldType, target: FieldTy
         (T.TEXT, T.TEXT, T.TEXT, T.TEXT),
         (T.TAGS, T.TEXT, T.TEXT, T.TAGS),
         (T.TEXT, None, None, T.TEXT),
+        (T.TEXT, T.DURATION, T.DECIMAL, T.DURATION),
     ],
 )
 def test_text_means_the_more_telling_type_of_the_fields(

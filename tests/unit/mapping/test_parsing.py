@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from crmsync.mapping.losses import Note, Refusal
-from crmsync.mapping.parsing import parser_of, text_of
+from crmsync.mapping.manner import PLAIN
+from crmsync.mapping.parsing import text_of
+from crmsync.mapping.readers import parser_of
 from crmsync.models.schema import FieldType
 from crmsync.protocols.conversion import LossKind
 
@@ -128,7 +130,7 @@ LOSSY = [
 @pytest.mark.parametrize("kind,given,expected", READ)
 def test_a_type_reads_its_forms(kind: FieldType, given: object, expected: object) -> None:
     notes: list[Note] = []
-    parsed = parser_of(kind, ";")(given, notes)
+    parsed = parser_of(kind, PLAIN)(given, notes)
     assert parsed == expected
     assert type(parsed) is type(expected)
     assert not notes
@@ -137,20 +139,20 @@ def test_a_type_reads_its_forms(kind: FieldType, given: object, expected: object
 @pytest.mark.parametrize("kind,given", REFUSED)
 def test_a_type_refuses_what_it_would_have_to_guess(kind: FieldType, given: object) -> None:
     with pytest.raises(Refusal) as caught:
-        parser_of(kind, ";")(given, [])
+        parser_of(kind, PLAIN)(given, [])
     assert caught.value.note.kind is LossKind.INVALID
 
 
 @pytest.mark.parametrize("kind,given,nearest,loss", LOSSY)
 def test_a_type_notes_what_it_cannot_keep(kind: FieldType, given: object, nearest: object, loss: LossKind) -> None:
     notes: list[Note] = []
-    assert parser_of(kind, ";")(given, notes) == nearest
+    assert parser_of(kind, PLAIN)(given, notes) == nearest
     assert [note.kind for note in notes] == [loss]
 
 
 def test_a_refusal_does_not_tell_the_value() -> None:
     with pytest.raises(Refusal) as caught:
-        parser_of(T.INTEGER, ";")("secret-4711", [])
+        parser_of(T.INTEGER, PLAIN)("secret-4711", [])
     assert "4711" not in str(caught.value)
 
 
