@@ -78,6 +78,8 @@ def report_views(report: RunReport) -> list[RenderableType]:
         views.append(Text(f"would overwrite {replaced} that are not blank"))
     if report.would_stop:
         views.append(Text(f"a guard would stop this: {plain(report.would_stop)}", style="red"))
+    if erased := report.local.erased + report.remote.erased:
+        views.append(Text(f"{erased} record(s) of people who were erased were left alone", style="dim"))
     views += [Text(f"warning: {plain(w.message)}; {plain(w.remedy)}", style="yellow") for w in report.warnings]
     if report.problems:
         views.append(problems_table(report.problems, report.problem_count))

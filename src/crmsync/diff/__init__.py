@@ -5,6 +5,7 @@ from __future__ import annotations
 from crmsync.diff.decisions import ConflictNote, FieldDecision, Merge
 from crmsync.diff.digests import BLANK_SHADOW, Digester, Shadow, sync_hash
 from crmsync.diff.drift import FieldDrift, field_drifts, forget_fields
+from crmsync.diff.marks import PersonMarks
 from crmsync.diff.merge import Merger
 from crmsync.diff.overwrites import OverwriteLimits, holds_value, overwrites
 from crmsync.diff.planner import DeleteAction, DeleteDecision, decide_delete, delete_limit, merge_new, operation
@@ -22,6 +23,7 @@ __all__ = [
     "Merge",
     "Merger",
     "OverwriteLimits",
+    "PersonMarks",
     "Shadow",
     "SideResult",
     "Verdict",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from crmsync.diff import Merger
+from crmsync.diff import Merger, PersonMarks
 from crmsync.engine.budget import RunBudget
 from crmsync.engine.lease import RunLease
 from crmsync.engine.metering import MeteredStore
@@ -40,12 +40,13 @@ _TWINS = uuid.UUID("5f0c9f0e-6d2b-4c56-9a3f-0c1c5d3f7a10")
 class RunContext:
     """One run of one object of one integration.
 
-    ``cursors`` are the positions that are acknowledged so far, ``reached`` those read so far. ``had_links`` False: the
-    run began with nothing linked, so nothing can be deleted. ``tried`` are the markmail_ids that this run looked at
-    because an earlier one could not finish them. ``live_links`` are the links that the run began with. ``approved``: a
-    person has approved what is carried out, so no guard counts it; ``approval`` is what was carried out like that.
-    ``selected``: the run looks at some records only, and reports on them alone. In a dry run nothing is written or
-    acknowledged: ``planned`` collects what would be, ``would_stop`` what a guard would say.
+    ``cursors`` are the positions that are acknowledged so far, ``reached`` those read so far. ``had_links`` False:
+    the run began with nothing linked, so nothing can be deleted. ``erasures``: people were erased, of whom ``marks``
+    tell. ``tried`` are the markmail_ids that this run looked at because an earlier one could not finish them.
+    ``live_links`` are the links that the run began with. ``approved``: a person has approved what is carried out, so
+    no guard counts it; ``approval`` is what was carried out like that. ``selected``: the run looks at some records
+    only, and reports on them alone. In a dry run nothing is written or acknowledged: ``planned`` collects what would
+    be, ``would_stop`` what a guard would say.
     """
 
     run_id: str
@@ -62,9 +63,11 @@ class RunContext:
     options: RunOptions
     tally: RunTally
     lease: RunLease
+    marks: PersonMarks
     cursors: Cursors = attrs.field(factory=Cursors)
     reached: Cursors = attrs.field(factory=Cursors)
     had_links: bool = True
+    erasures: bool = False
     live_links: int = 0
     deletes_planned: int = 0
     overwritten: OverwriteTally = attrs.field(factory=OverwriteTally)

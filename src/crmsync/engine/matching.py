@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import attrs
 
 from crmsync.engine.context import RunContext, shadow_of
+from crmsync.engine.erasing import without_erased
 from crmsync.engine.keyindex import KeySet
 from crmsync.engine.work import Work
 from crmsync.models.problems import Problem
@@ -55,8 +56,11 @@ class Matcher:
     async def match(self, side: Side, strangers: Sequence[Record], placeholders: Mapping[str, Link]) -> list[Work]:
         """One piece of work for each stranger: linked to its counterpart, to be created, or quarantined.
 
+        Who was erased is left out.
+
         ``placeholders`` are the strangers' own stored links (rejected or quarantined earlier), by their id.
         """
+        strangers = await without_erased(self._ctx, side, strangers)
         if self._first_load and self._index is None and len(strangers) >= INDEX_FROM:
             self._index = await self._read_index()
         found = await self._candidates(side, strangers)

@@ -8,6 +8,7 @@ from crmsync.diff import BLANK_SHADOW
 from crmsync.engine.conflicts import attach_conflicts, waiting_ids
 from crmsync.engine.context import LIVE, RunContext, id_of, shadow_of
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
+from crmsync.engine.erasing import without_erased
 from crmsync.engine.recovery import begin
 from crmsync.engine.retrying import RETRIED, carry
 from crmsync.engine.work import Work
@@ -24,10 +25,12 @@ async def link_records(ctx: RunContext, markmail_id: str, crm_id: str) -> None:
 
     Two that are linked already are merged afresh. What they were linked to before must have been separated.
 
-    :raises RecordError: one of the two is not there. :raises ConflictError: one is linked to another record.
+    :raises RecordError: one of the two is not there.
+    :raises ConflictError: one is linked to another record, or was erased.
     """
     await begin(ctx)
     local, remote = await _both(ctx, markmail_id, crm_id)
+    await _refuse_erased(ctx, local, remote)
     rows = [*(await ctx.links(Side.LOCAL, [markmail_id])).values(), *(await ctx.links(Side.REMOTE, [crm_id])).values()]
     for row in rows:
         _refuse_taken(row, markmail_id, crm_id)
@@ -96,6 +99,12 @@ async def _both(ctx: RunContext, markmail_id: str, crm_id: str) -> tuple[Record,
         msg = f"{where} has no record {given!r}"
         raise RecordError(msg, code="missing")
     return local, remote
+
+
+async def _refuse_erased(ctx: RunContext, local: Record, remote: Record) -> None:
+    if not await without_erased(ctx, Side.LOCAL, [local]) or not await without_erased(ctx, Side.REMOTE, [remote]):
+        msg = "this person was erased; allow the person again first"
+        raise ConflictError(msg, code="erased")
 
 
 def _refuse_taken(row: Link, markmail_id: str, crm_id: str) -> None:

@@ -31,6 +31,7 @@ async def begin(ctx: RunContext) -> None:
     First its jobs at the CRM, so that nothing is on its way any more, then its journal.
     """
     await count_links(ctx)
+    ctx.erasures = await ctx.repository.count_erased(ctx.integration_id) > 0
     await ctx.remote.settle_jobs()
     await recover(ctx)
 

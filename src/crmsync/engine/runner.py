@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from types import MappingProxyType
 
 import attrs
 
-from crmsync.diff import Digester, Merger
+from crmsync.diff import Digester, Merger, PersonMarks
 from crmsync.engine.budget import RunBudget
 from crmsync.engine.conflicts import erase_old_values
 from crmsync.engine.context import WAITING, RunContext
+from crmsync.engine.erasing import erase_person
 from crmsync.engine.estimating import estimate_apply
 from crmsync.engine.history import purge
 from crmsync.engine.lease import RunLease
@@ -28,6 +29,7 @@ from crmsync.engine.tally import RunTally
 from crmsync.engine.undoing import undo
 from crmsync.engine.verification import Findings, Verification
 from crmsync.errors import CRMError, SafetyStopError, StaleRecordError, StorageError
+from crmsync.models.erasure import ObjectErasure, Person
 from crmsync.models.events import RunFinished, RunStarted
 from crmsync.models.mappings import ObjectMapping
 from crmsync.models.plans import Plan, UndoPreview
@@ -176,6 +178,18 @@ class Runner:
             await undo(ctx, run_id)
             return UndoPreview(run_id, tuple(ctx.planned), await self._finished(ctx))
 
+    async def erase_person(self, person: Person, sides: Collection[Side]) -> ObjectErasure:
+        """Delete a person's records on these sides, and forget all that is known of them but for keyed marks.
+
+        :raises ProviderError: a side failed as a whole; the bookkeeping is then as it was.
+        :raises ConcurrentUpdateError: another process runs this object.
+        """
+        async with self._running(dry_run=False) as ctx:
+            ctx.selected = True
+            erasure = await erase_person(ctx, person, sides)
+            await self._finished(ctx)
+            return erasure
+
     async def verify(self, options: VerifyOptions) -> VerifyReport:
         """Compare both sides without believing cursors or shadows. Unless it repairs, other runs may work meanwhile.
 
@@ -247,6 +261,7 @@ class Runner:
             options=self.options,
             tally=tally,
             lease=self.lease,
+            marks=PersonMarks(self.digest_key),
             observers=self.observers,
             dry_run=dry_run,
         )

@@ -29,6 +29,7 @@ class SideTally:
     conflicts: int = 0
     rejected: int = 0
     echoes_dropped: int = 0
+    erased: int = 0
     seconds: float = 0.0
 
     def count_outcome(self, outcome: Outcome) -> None:

@@ -48,8 +48,9 @@ class SideReport(PublicModel):
 
     ``overwritten`` counts non-blank values that were replaced or cleared. ``conflicts`` counts values of this side that
     lost; ``rejected`` counts records that this side refused. ``unchanged`` are records read that needed nothing;
-    ``echoes_dropped`` those of them that were our own writes coming back. ``seconds`` is the time spent waiting for
-    this side, summed over calls in flight.
+    ``echoes_dropped`` those of them that were our own writes coming back. ``erased`` are records of people who were
+    erased: they are not taken in again. ``seconds`` is the time spent waiting for this side, summed over calls in
+    flight.
     """
 
     read: int = 0
@@ -61,6 +62,7 @@ class SideReport(PublicModel):
     conflicts: int = 0
     rejected: int = 0
     echoes_dropped: int = 0
+    erased: int = 0
     api_calls: int = 0
     seconds: float = 0.0
 

@@ -21,13 +21,14 @@ from crmsync.models.state import (
     SyncLog,
 )
 from crmsync.protocols.conflicts import ConflictRepository
+from crmsync.protocols.erasure import ErasureRepository
 from crmsync.protocols.history import ChangeHistory
 from crmsync.protocols.sealed import SealedTexts
 from crmsync.protocols.stops import StopRepository
 
 
 @runtime_checkable
-class SyncRepository(ConflictRepository, StopRepository, ChangeHistory, SealedTexts, Protocol):
+class SyncRepository(ConflictRepository, StopRepository, ChangeHistory, SealedTexts, ErasureRepository, Protocol):
     """Where the bookkeeping lives. Every method is scoped to one integration, but those on integrations, sealed texts
     and templates.
 

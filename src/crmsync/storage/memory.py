@@ -24,6 +24,7 @@ from crmsync.models.state import (
 from crmsync.storage import admission
 from crmsync.storage.memory_changes import ChangeList, MemoryChangeHistory
 from crmsync.storage.memory_conflicts import MemoryConflicts, replace_conflicts, resolve_conflicts
+from crmsync.storage.memory_erasure import MemoryErasure
 from crmsync.storage.memory_sealed import MemorySealedTexts
 from crmsync.storage.memory_stops import MemoryStops, StopState
 
@@ -68,9 +69,10 @@ class _IntegrationState:
     logs: dict[str, SyncLog] = attrs.field(factory=dict)
     calls: dict[date, CallUsage] = attrs.field(factory=dict)
     stops: dict[str, StopState] = attrs.field(factory=dict)
+    erased: dict[bytes, datetime] = attrs.field(factory=dict)
 
 
-class MemoryRepository(MemoryConflicts, MemoryStops, MemoryChangeHistory, MemorySealedTexts):
+class MemoryRepository(MemoryConflicts, MemoryStops, MemoryChangeHistory, MemorySealedTexts, MemoryErasure):
     """A `SyncRepository` in memory.
 
     No method gives way to another task while it works, so each is atomic. Use it from one event loop.
@@ -283,6 +285,14 @@ class MemoryRepository(MemoryConflicts, MemoryStops, MemoryChangeHistory, Memory
 
     def _change_list(self, integration_id: str, entity_type: str) -> ChangeList:
         return self._object(integration_id, entity_type).changes
+
+    def _rows(self, lease: Lease) -> tuple[_IntegrationState, _ObjectState]:
+        ours = self._fenced(lease)
+        return self._state(lease.integration_id), ours
+
+    def _erased(self, integration_id: str) -> dict[bytes, datetime]:
+        known = self._integrations.get(integration_id)
+        return known.erased if known else {}
 
     def _fenced(self, lease: Lease) -> _ObjectState:
         state = self._object(lease.integration_id, lease.entity_type)

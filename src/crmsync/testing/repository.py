@@ -27,6 +27,7 @@ from crmsync.models.state import Acknowledgement, Cursors
 from crmsync.protocols.repository import SyncRepository
 from crmsync.testing.repository_calls import CallPromises
 from crmsync.testing.repository_conflicts import DETAILS, ConflictPromises, JournalPromises, LogPromises
+from crmsync.testing.repository_erasure import ErasurePromises
 from crmsync.testing.repository_history import HistoryPromises
 from crmsync.testing.repository_jobs import JobPromises
 from crmsync.testing.repository_leases import LeasePromises
@@ -215,6 +216,7 @@ class RepositoryContract(
     StopPromises,
     HistoryPromises,
     SealedPromises,
+    ErasurePromises,
 ):
     """Subclass, and override `open`."""
 

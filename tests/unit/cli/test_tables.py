@@ -94,6 +94,11 @@ def test_even_a_run_with_every_count_fits_80_columns() -> None:
     assert text.count("12345") == 18
 
 
+def test_a_run_says_how_many_erased_people_it_left_alone() -> None:
+    text = shown(*tables.report_views(report(local=SideReport(erased=1), remote=SideReport(erased=2))))
+    assert "3 record(s) of people who were erased were left alone" in text
+
+
 def test_a_problem_shows_record_field_reason_candidates_and_remedy() -> None:
     problem = RecordProblem(
         markmail_id="7",

@@ -29,6 +29,7 @@ from crmsync.storage.sql import calls, leases, lookups, pages, rows, tables
 from crmsync.storage.sql.changes import SqlChangeHistory
 from crmsync.storage.sql.conflicts import SqlConflicts
 from crmsync.storage.sql.database import Database, open_database
+from crmsync.storage.sql.erasure import SqlErasure
 from crmsync.storage.sql.schema import upgrade
 from crmsync.storage.sql.sealed import SqlSealedTexts
 from crmsync.storage.sql.statements import AnyRow, of_object, store
@@ -41,7 +42,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class SqlRepository(SqlConflicts, SqlStops, SqlChangeHistory, SqlSealedTexts):
+class SqlRepository(SqlConflicts, SqlStops, SqlChangeHistory, SqlSealedTexts, SqlErasure):
     """A `SyncRepository` in SQLite or PostgreSQL.
 
     ``database`` holds the current schema. ``now`` is the clock for the times that the storage itself sets.

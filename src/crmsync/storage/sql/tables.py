@@ -208,6 +208,17 @@ stopped_records = sa.Table(
     sa.PrimaryKeyConstraint("integration_id", "entity_type", "page", name="pk_crm_stopped_records"),
 )
 """The records of a stopped plan: ids, fingerprints, kinds and field names, a thousand to a compressed page."""
+
+erasures = sa.Table(
+    "crm_erasures",
+    metadata,
+    _integration_id(),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("erased_at", UtcDateTime, nullable=False),
+    sa.PrimaryKeyConstraint("integration_id", "digest", name="pk_crm_erasures"),
+)
+"""Marks of people who were erased: keyed digests of their e-mail and ids, so that no run takes them in again."""
+
 changes = sa.Table(
     "crm_sync_changes",
     metadata,

@@ -1,0 +1,105 @@
+"""Erase a person, and take nobody in again who was erased."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Sequence
+
+from crmsync.engine.context import RunContext, id_of
+from crmsync.engine.recovery import begin
+from crmsync.engine.writing import write
+from crmsync.errors import RecordError
+from crmsync.models.erasure import ObjectErasure, Person, PersonIds, RecordErasure
+from crmsync.models.records import Operation, OperationKind, Record, Side
+
+
+async def without_erased(ctx: RunContext, side: Side, strangers: Sequence[Record]) -> list[Record]:
+    """Those who may be taken in: nobody whose e-mail, id or external key is that of somebody who was erased."""
+    if not ctx.erasures or not strangers:
+        return list(strangers)
+    marks = {record.id: _marks_of(ctx, side, record) for record in strangers}
+    known = await ctx.repository.erased_among(ctx.integration_id, set().union(*marks.values()))
+    welcome = [record for record in strangers if known.isdisjoint(marks[record.id])]
+    ctx.tally.sides[side].erased += len(strangers) - len(welcome)
+    return welcome
+
+
+async def erase_person(ctx: RunContext, person: Person, sides: Collection[Side]) -> ObjectErasure:
+    """Delete a person's records on these sides, forget everything about them, and keep marks of them.
+
+    A record that its side does not delete is reported; the bookkeeping forgets it all the same. To be called again
+    then, with the ids reported.
+    """
+    await begin(ctx)
+    ids, records = await find_person(ctx, person)
+    erased = [outcome for side in Side if side in sides for outcome in await _deleted(ctx, side, ids.of(side))]
+    emails = {found for side in Side for record in records[side] if (found := ctx.email(side, record))}
+    emails |= _spellings(person.email)
+    marks = ctx.marks.records(ctx.entity_type, ids) | {ctx.marks.email(address) for address in emails}
+    now = ctx.clock.now()
+    rows = await ctx.repository.erase_person(ctx.lease.current, ids, marks, now=now)
+    return ObjectErasure(ctx.entity_type, rows, tuple(erased), len(marks), now)
+
+
+async def find_person(ctx: RunContext, person: Person) -> tuple[PersonIds, dict[Side, list[Record]]]:
+    """The ids of a person's records on both sides, and the records that are still there.
+
+    They are those with the e-mail or the ids given, those with their other e-mails, and what either is linked to.
+    """
+    ids = {Side.LOCAL: set(person.markmail_ids), Side.REMOTE: set(person.crm_ids)}
+    records: dict[Side, dict[str, Record]] = {Side.LOCAL: {}, Side.REMOTE: {}}
+    emails, asked = _spellings(person.email), set[str]()
+    # One e-mail leads to a record, that to its counterpart, that to another e-mail: until nothing new is found.
+    while True:
+        before = (len(ids[Side.LOCAL]), len(ids[Side.REMOTE]), len(emails))
+        for side in Side:
+            for record in await _look_up(ctx, side, ids[side] - records[side].keys(), emails - asked):
+                records[side][record.id] = record
+                ids[side].add(record.id)
+            for link in (await ctx.links(side, sorted(ids[side]))).values():
+                ids[side.other] |= {found for found in [id_of(link, side.other)] if found}
+        asked |= emails
+        for side in Side:
+            for record in records[side].values():
+                emails |= _spellings(ctx.spelled_email(side, record))
+        if before == (len(ids[Side.LOCAL]), len(ids[Side.REMOTE]), len(emails)):
+            break
+    found = PersonIds(frozenset(ids[Side.LOCAL]), frozenset(ids[Side.REMOTE]))
+    return found, {side: list(records[side].values()) for side in Side}
+
+
+async def _look_up(ctx: RunContext, side: Side, ids: Collection[str], emails: Collection[str]) -> list[Record]:
+    store, fields = ctx.store(side), ctx.fields(side)
+    found = list((await store.get(sorted(ids), fields=fields)).values()) if ids else []
+    name = ctx.rule.match.local_email if side is Side.LOCAL else ctx.rule.match.remote_email
+    if name and emails:
+        found += await store.find(name, sorted(emails), fields=fields)
+    return found
+
+
+async def _deleted(ctx: RunContext, side: Side, ids: Collection[str]) -> list[RecordErasure]:
+    operations = [Operation(uuid.uuid4().hex, OperationKind.DELETE, record_id) for record_id in sorted(ids)]
+    outcomes = await write(ctx, side, operations)
+    erased = []
+    for operation in operations:
+        outcome = outcomes[operation.op_id]
+        ctx.tally.sides[side].count_outcome(outcome)
+        code = outcome.error.code if isinstance(outcome.error, RecordError) else "unavailable"
+        erased.append(RecordErasure(side, operation.id or "", outcome.status, "" if outcome.ok else code))
+    return erased
+
+
+def _spellings(email: str | None) -> set[str]:
+    """An e-mail as it is written and as it identifies: a side may tell what stands in its place by its case."""
+    stripped = (email or "").strip()
+    return {stripped, stripped.casefold()} if stripped else set()
+
+
+def _marks_of(ctx: RunContext, side: Side, record: Record) -> set[bytes]:
+    marks = {ctx.marks.record(ctx.entity_type, side, record.id)}
+    if record.key:
+        # The external key is the local side's id.
+        marks.add(ctx.marks.record(ctx.entity_type, Side.LOCAL, record.key))
+    if email := ctx.email(side, record):
+        marks.add(ctx.marks.email(email))
+    return marks

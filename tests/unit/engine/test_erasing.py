@@ -1,0 +1,129 @@
+"""Who is erased is gone from both sides and the bookkeeping, and is not taken in again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from crmsync.errors import ConflictError, RejectedError
+from crmsync.models.erasure import Kept, ObjectErasure, Person
+from crmsync.models.mappings import ConflictPolicy, ObjectMapping, two_way
+from crmsync.models.records import Operation, OperationKind, OutcomeStatus, Side
+from crmsync.models.runs import RunStatus
+from crmsync.models.schema import FieldType
+from crmsync.testing.world import World, world
+
+pytestmark = pytest.mark.anyio
+
+MAPPING = ObjectMapping(
+    fields=(
+        two_way("email", "Email", field_type=FieldType.EMAIL),
+        two_way("name", "Name", policy=ConflictPolicy.MANUAL),
+    ),
+    history_days=30,
+)
+BOTH = tuple(Side)
+
+
+async def erase(w: World, person: Person, sides: Sequence[Side] = BOTH) -> ObjectErasure:
+    erasure = await (await w.runner()).erase_person(person, sides)
+    w.clock.tick()
+    return erasure
+
+
+async def test_a_person_goes_from_both_sides_and_everything_kept_with_them() -> None:
+    async with world(MAPPING) as w:
+        ann = w.local.add(email="ann@example.org", name="Ann")
+        bob = w.local.add(email="bob@example.org", name="Bob")
+        await w.sync()
+        w.local.edit(ann, name="Anna")
+        w.remote.edit(w.remote.keys()[ann], Name="Anne")
+        await w.sync()
+        erasure = await erase(w, Person(email="ANN@example.org "))
+        assert erasure.complete
+        assert {(one.side, one.status) for one in erasure.records} == {(side, OutcomeStatus.DELETED) for side in BOTH}
+        assert erasure.rows[Kept.LINKS] == erasure.rows[Kept.CONFLICTS] == erasure.rows[Kept.CHANGES] == 1
+        assert set(w.local.snapshot()) == {bob}
+        assert set(w.remote.keys()) == {bob}
+        assert [link.markmail_id for link in await w.repository.scan_links("acme", "Contact")] == [bob]
+        assert await w.repository.list_conflicts("acme") == []
+        report = await w.sync()
+        assert report.status is RunStatus.SUCCESS
+        assert report.written == 0
+        assert set(w.local.snapshot()) == {bob}
+
+
+@pytest.mark.parametrize("side", BOTH)
+async def test_a_person_who_comes_in_again_is_left_alone(side: Side) -> None:
+    async with world(MAPPING) as w:
+        ann = w.local.add(email="ann@example.org", name="Ann")
+        await w.sync()
+        await erase(w, Person(markmail_ids=(ann,)))
+        if side is Side.LOCAL:
+            w.local.add(email="Ann@Example.org", name="Ann")
+        else:
+            w.remote.add(Email="Ann@Example.org", Name="Ann")
+        report = await w.sync()
+        assert report.written == 0
+        assert report.status is RunStatus.SUCCESS
+        assert (report.local if side is Side.LOCAL else report.remote).erased == 1
+        plan = await w.plan()
+        assert plan.records == ()
+
+
+async def test_records_that_are_left_on_the_sides_are_no_longer_synced() -> None:
+    async with world(MAPPING) as w:
+        ann = w.local.add(email="ann@example.org", name="Ann")
+        await w.sync()
+        remote = w.remote.keys()[ann]
+        assert (await erase(w, Person(crm_ids=(remote,)), ())).records == ()
+        w.local.edit(ann, name="Anna")
+        w.remote.edit(remote, Email="other@example.org")
+        report = await w.sync()
+        assert report.written == 0
+        assert (report.local.erased, report.remote.erased) == (1, 1)
+        with pytest.raises(ConflictError, match="erased"):
+            await (await w.runner()).link(ann, remote)
+
+
+async def test_all_records_that_lead_to_one_another_are_one_person() -> None:
+    """By a link to a counterpart, by its other e-mail to another record."""
+    async with world(MAPPING) as w:
+        ann = w.local.add(email="ann@example.org", name="Ann")
+        await w.sync()
+        w.remote.edit(w.remote.keys()[ann], Email="anne@example.org")
+        other = w.remote.add(Email="anne@example.org", Name="Anne")
+        erasure = await erase(w, Person(email="ann@example.org"))
+        assert {one.id for one in erasure.records if one.side is Side.REMOTE} >= {other}
+        assert len(erasure.records) == 3
+        assert (w.local.snapshot(), w.remote.snapshot()) == ({}, {})
+
+
+async def test_a_record_that_its_side_keeps_is_reported() -> None:
+    def reject(operation: Operation) -> RejectedError | None:
+        return RejectedError("no", code="locked") if operation.kind is OperationKind.DELETE else None
+
+    async with world(MAPPING, remote={"reject": reject}) as w:
+        ann = w.local.add(email="ann@example.org", name="Ann")
+        await w.sync()
+        erasure = await erase(w, Person(markmail_ids=(ann,)))
+        assert not erasure.complete
+        assert [(one.side, one.code) for one in erasure.records if one.status is OutcomeStatus.FAILED] == [
+            (Side.REMOTE, "locked")
+        ]
+        assert await w.repository.scan_links("acme", "Contact") == []
+        assert (await w.sync()).written == 0
+
+
+async def test_a_person_whose_marks_are_dropped_comes_in_again() -> None:
+    async with world(MAPPING) as w:
+        ann = w.local.add(email="ann@example.org", name="Ann")
+        await w.sync()
+        await erase(w, Person(markmail_ids=(ann,)))
+        w.local.add(email="ann@example.org", name="Ann")
+        await w.sync()
+        marks = (await w.runner())._context("x", dry_run=True).marks
+        assert await w.repository.forget_erased("acme", [marks.email("ann@example.org")]) == 1
+        report = await w.sync(full=True)
+        assert report.remote.created == 1
