@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from crmsync.models.immutable import frozen_value
 from crmsync.models.problems import Problem
 from crmsync.models.records import MISSING, Record, Side
 from crmsync.protocols.conversion import REMEDIES, Conversion, FieldRule, LossKind
@@ -23,7 +24,7 @@ class ConflictNote:
     parked: bool = False
 
 
-@attrs.frozen(slots=True)
+@frozen_value
 class FieldDecision:
     """What to do about one field. MISSING as a write means "do not write this side".
 
@@ -39,7 +40,7 @@ class FieldDecision:
     rejects_record: bool = False
 
 
-@attrs.frozen(slots=True)
+@frozen_value
 class Merge:
     """The decisions on one record, with the records they were made on. ``known`` False: this is a first meeting."""
 
@@ -48,6 +49,8 @@ class Merge:
     decisions: Mapping[str, FieldDecision]
     """By the rule's local field name joined with its remote one; only fields that changed or need something."""
     known: bool = True
+    readings: tuple[bytes, bytes] = (b"", b"")
+    """The local and the remote record's, of a pair; empty if nobody needed them."""
     rejected: bool = attrs.field(init=False)
     """Whether a problem forbids to write the record at all."""
 
@@ -59,11 +62,10 @@ class Merge:
         """The changed fields to write to a side, in its own form."""
         if self.rejected:
             return {}
+        decisions = self.decisions.values()
         if side is Side.LOCAL:
-            pairs = ((d.rule.local, d.local_write) for d in self.decisions.values())
-        else:
-            pairs = ((d.rule.remote, d.remote_write) for d in self.decisions.values())
-        return {name: value for name, value in pairs if value is not MISSING}
+            return {d.rule.local: d.local_write for d in decisions if d.local_write is not MISSING}
+        return {d.rule.remote: d.remote_write for d in decisions if d.remote_write is not MISSING}
 
     @property
     def conflicts(self) -> tuple[ConflictNote, ...]:

@@ -2,7 +2,8 @@
 
 A shadow is a byte string::
 
-    1 byte   format: 0x02, or 0x03 if some field is held back (parked, rejected): its digest is older than the reading
+    1 byte   format: 0x02; plus 0x01 if some field is held back (parked, rejected): its digest is older than the
+             reading; plus 0x04 if the reading is of the record as its side showed it, not as we expect it after a write
     8 bytes  reading: keyed BLAKE2b over all mapped values as they were read, and the mapping's version; lets a record
              that is read as it was last time be dropped before any field is looked at. Zeros equal no reading.
     2 bytes  how many single-valued fields follow
@@ -21,7 +22,7 @@ import datetime as dt
 import hashlib
 import marshal
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Context, Decimal
 from functools import lru_cache
 from itertools import chain
@@ -30,12 +31,18 @@ from typing import Any, Final, cast
 
 import attrs
 
-_SETTLED: Final = b"\x02"
-_HELD: Final = b"\x03"
+_FORMAT: Final = 0x02
+_HELD: Final = 0x01
+_SEEN: Final = 0x04
+FORMATS: Final = frozenset(_FORMAT | flags for flags in (0, _HELD, _SEEN, _HELD | _SEEN))
+"""What an encoded shadow may begin with. Those without `_SEEN` were all there was at first."""
+
 _NO_READING: Final = bytes(8)
 _SIZE: Final = 6
 _READING: Final = slice(1, 9)
-_HEAD: Final = 11
+HEAD: Final = 11
+"""Where the first field of an encoded shadow begins."""
+
 _PAIR: Final = struct.Struct("3s6s")
 _TAGS: Final = 1 << 24
 
@@ -85,21 +92,36 @@ def _joined(parts: Iterable[bytes]) -> bytes:
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
+def elements_from(blob: bytes, at: int) -> Iterator[tuple[bytes, FieldDigest]]:
+    """The set-valued fields of an encoded shadow, from where they begin: tag, and digests of the elements."""
+    while at < len(blob):
+        tag, first = blob[at : at + 3], at + 5
+        at = first + _SIZE * int.from_bytes(blob[at + 3 : first], "big")
+        yield tag, frozenset(blob[i : i + _SIZE] for i in range(first, at, _SIZE))
+
+
+def beginning(reading: bytes, *, settled: bool, seen: bool) -> bytes:
+    """The first 9 bytes of an encoded shadow."""
+    return bytes((_FORMAT | (0 if settled else _HELD) | (_SEEN if seen else 0),)) + reading
+
+
 @attrs.frozen(slots=True)
 class Shadow:
     """A decoded shadow: digests by tag. A tag that is absent means that the field was never acknowledged.
 
-    ``settled`` False: a field is held back, so that an equal ``reading`` does not make every field unchanged.
+    ``settled`` False: a field is held back, so that an equal ``reading`` does not make every field unchanged. ``seen``:
+    the side showed the record as ``reading`` has it, so that a different reading is a change of its values.
     """
 
     reading: bytes = _NO_READING
     fields: Mapping[bytes, FieldDigest] = attrs.field(factory=dict)
     settled: bool = True
+    seen: bool = False
 
     def encode(self) -> bytes:
         """The byte string of the module's docstring."""
         single = [pair for pair in sorted(self.fields.items()) if isinstance(pair[1], bytes)]
-        parts = [_SETTLED if self.settled else _HELD, self.reading, len(single).to_bytes(2, "big")]
+        parts = [beginning(self.reading, settled=self.settled, seen=self.seen), len(single).to_bytes(2, "big")]
         parts += chain.from_iterable(cast("list[tuple[bytes, bytes]]", single))
         if len(single) < len(self.fields):
             for tag in sorted(self.fields):
@@ -114,22 +136,34 @@ class Shadow:
         """Read a byte string; an empty one is a shadow that knows nothing. A record's is read a few times in a row."""
         if not blob:
             return _EMPTY
-        if blob[:1] not in (_SETTLED, _HELD):
+        if blob[0] not in FORMATS:
             msg = "a shadow has an unknown format; it was written by a newer crmsync"
             raise ValueError(msg)
-        at = _HEAD + _PAIR.size * int.from_bytes(blob[_HEAD - 2 : _HEAD], "big")
-        fields: dict[bytes, FieldDigest] = dict(_PAIR.iter_unpack(blob[_HEAD:at]))
-        while at < len(blob):
-            tag, first = blob[at : at + 3], at + 5
-            at = first + _SIZE * int.from_bytes(blob[at + 3 : first], "big")
-            fields[tag] = frozenset(blob[i : i + _SIZE] for i in range(first, at, _SIZE))
-        return Shadow(blob[_READING], MappingProxyType(fields), blob[:1] == _SETTLED)
+        at = HEAD + _PAIR.size * int.from_bytes(blob[HEAD - 2 : HEAD], "big")
+        fields: dict[bytes, FieldDigest] = dict(_PAIR.iter_unpack(blob[HEAD:at]))
+        fields.update(elements_from(blob, at))
+        return Shadow(blob[_READING], MappingProxyType(fields), not blob[0] & _HELD, bool(blob[0] & _SEEN))
 
 
 _EMPTY = Shadow()
 
 BLANK_SHADOW: Final = _EMPTY.encode()
 """Of a linked record of which no field was ever acknowledged: its next merge is a first meeting."""
+
+
+def with_beginning(start: bytes, fields: Mapping[bytes, FieldDigest]) -> bytes:
+    """An encoded shadow of these fields that has a `beginning`."""
+    return start + Shadow(fields=fields).encode()[len(start) :]
+
+
+def stands(blob: bytes, reading: bytes) -> bool:
+    """Whether a record that is read like this is as it was when all its fields had come to rest."""
+    return blob[_READING] == reading and not blob[0] & _HELD
+
+
+def differs(blob: bytes, reading: bytes) -> bool:
+    """Whether a record that is read like this is sure not to be as it was, without a look at its fields."""
+    return bool(blob[0] & _SEEN) and blob[_READING] != reading
 
 
 def reading_of(blob: bytes) -> bytes:
@@ -167,22 +201,47 @@ class Digester:
         keyed.update(canonical(normal))
         return keyed.digest()[:_SIZE]
 
+    def after(self, normal: Callable[[object], object]) -> Callable[[object], bytes]:
+        """The digest of a value's normal form, in one step: what a record's comparison spends its time on."""
+        # Texts are nearly all there is: begun like this, the rest is what `canonical` makes of them.
+        texts = self._keyed.copy()
+        texts.update(b"s")
+        copy, scalar = texts.copy, self.scalar
+
+        def digest(value: object) -> bytes:
+            form = normal(value)
+            if type(form) is not str:
+                return scalar(form)
+            keyed = copy()
+            keyed.update(form.encode("utf-8", "surrogatepass"))
+            return keyed.digest()[:_SIZE]
+
+        return digest
+
     def elements(self, normals: Iterable[object]) -> frozenset[bytes]:
         """6 bytes for each element."""
         return frozenset(map(self.scalar, normals))
 
-    def reading(self, values: tuple[object, ...]) -> bytes:
-        """8 bytes for values as they were read; equal values of equal types have equal readings, on one Python version.
+    def reader(self, version: str) -> Callable[[tuple[object, ...]], bytes]:
+        """8 bytes for values as they were read under a version of the mapping.
 
-        Where two readings of a value differ (another type, another order of a set), only time is lost.
+        Equal values of equal types have equal readings, on one Python version. Where two readings of a value differ
+        (another type, another order of a set), only time is lost.
         """
-        keyed = self._keyed.copy()
-        try:
-            # Version 2 says nothing of how often an object is referred to.
-            keyed.update(marshal.dumps(cast("Any", values), 2))
-        except ValueError:
-            keyed.update(_joined(map(canonical, values)))
-        return keyed.digest()
+        begun = self._keyed.copy()
+        begun.update(_joined((version.encode(),)))
+        copy = begun.copy
+
+        def reading(values: tuple[object, ...]) -> bytes:
+            keyed = copy()
+            try:
+                # Version 2 says nothing of how often an object is referred to.
+                keyed.update(marshal.dumps(cast("Any", values), 2))
+            except ValueError:
+                keyed.update(_joined(map(canonical, values)))
+            return keyed.digest()
+
+        return reading
 
     def side_hash(self, normals: Iterable[object]) -> bytes:
         """16 bytes for all mapped fields' normal forms, in the rules' order. Absent fields are given as MISSING."""

@@ -23,7 +23,8 @@ from typing import Final
 import attrs
 
 from crmsync.diff.decisions import ConflictNote, FieldDecision, Merge, rule_key
-from crmsync.diff.merge import Merger, merges_elements
+from crmsync.diff.merge import Merger
+from crmsync.diff.sets import merges_elements
 from crmsync.models.mappings import OSCILLATION, ConflictPolicy
 from crmsync.models.records import MISSING, Side
 from crmsync.protocols.conversion import FieldRule

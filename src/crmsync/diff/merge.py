@@ -6,14 +6,16 @@ edited, and edits of different fields on both sides both survive.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from typing import TypeAlias
 
 import attrs
 
+from crmsync.diff.cells import EXACT, Cell, PreparedField, cell_of, prepare
 from crmsync.diff.decisions import ConflictNote, FieldDecision, Merge, rejection, rule_key
-from crmsync.diff.digests import Digester, FieldDigest, Shadow, field_tags, reading_of, sync_hash
-from crmsync.diff.echoes import is_lossy_image
+from crmsync.diff.digests import Digester, FieldDigest, Shadow, differs, field_tags, reading_of, stands, sync_hash
+from crmsync.diff.layout import Layout
 from crmsync.diff.policies import (
     FLOWS,
     Meeting,
@@ -31,47 +33,11 @@ from crmsync.models.problems import Problem
 from crmsync.models.records import MISSING, Record, Side
 from crmsync.protocols.conversion import Conversion, FieldRule, LossKind, RecordRule, elements_of
 
+_Row: TypeAlias = tuple[PreparedField, object, object, FieldDigest | None, FieldDigest | None]
+"""A field, what both sides hold in it, and what their shadows say of it."""
+
 Decided = Mapping[str, Verdict]
 """People's decisions on parked conflicts, by local field name."""
-
-
-@attrs.frozen(slots=True)
-class _Cell:
-    """One field of one pair of records: both values and their normal forms."""
-
-    rule: FieldRule
-    local: Record
-    remote: Record
-    local_value: object
-    remote_value: object
-    local_normal: object
-    remote_normal: object
-
-    def value(self, side: Side) -> object:
-        return self.local_value if side is Side.LOCAL else self.remote_value
-
-    def normal(self, side: Side) -> object:
-        return self.local_normal if side is Side.LOCAL else self.remote_normal
-
-    def converted(self, source: Side) -> Conversion:
-        """The source's value in the other side's form."""
-        return self.rule.to_remote(self.local_value) if source is Side.LOCAL else self.rule.to_local(self.remote_value)
-
-    def renormal(self, target: Side, value: object) -> object:
-        return self.rule.normal_local(value) if target is Side.LOCAL else self.rule.normal_remote(value)
-
-    def agrees(self) -> bool:
-        """Whether the values are the same after conversion, in either direction."""
-        if self.renormal(Side.REMOTE, self.converted(Side.LOCAL).value) == self.remote_normal:
-            return True
-        return self.renormal(Side.LOCAL, self.converted(Side.REMOTE).value) == self.local_normal
-
-    def is_echo(self, source: Side) -> bool:
-        """Whether the source's new value is our own last write, as its store mangled it."""
-        record = self.local if source is Side.LOCAL else self.remote
-        if record.modified_by_self is not True:
-            return False
-        return is_lossy_image(self.renormal(source, self.converted(source.other).value), self.normal(source))
 
 
 class Merger:
@@ -88,7 +54,11 @@ class Merger:
         tags = field_tags(rule_key(r) for r in rule.rules)
         self.tagged_rules = tuple((r, tags[rule_key(r)]) for r in rule.rules)
         self.tags = frozenset(tags.values())
+        self.fields = {rule_key(r): prepare(r, tag, digester) for r, tag in self.tagged_rules}
+        self.layout = Layout(self.tagged_rules)
         self.readings = Readings(rule, digester)
+        # A side may give the elements of a set in another order each time.
+        self._steady = not any(r.set_valued for r in rule.rules)
 
     def side_hash(self, side: Side, record: Record) -> bytes:
         """The hash over all mapped fields of one side's record."""
@@ -103,19 +73,27 @@ class Merger:
         """Whether the record is as it was acknowledged; then there is nothing to look at."""
         if not shadow:
             return False
-        return self.readings.of(side, record.fields) == reading_of(shadow) or self._holds(side, record, shadow)
+        reading = self.readings.of(side, record.fields)
+        if reading == reading_of(shadow):
+            return True
+        return not (self._steady and differs(shadow, reading)) and self._holds(side, record, shadow)
 
     def _holds(self, side: Side, record: Record, shadow: bytes) -> bool:
         """Whether a shadow knows every value of a record, and knows it as it is."""
-        known = Shadow.decode(shadow).fields
-        for rule, tag in self.tagged_rules:
-            value = record.fields.get(rule.local if side is Side.LOCAL else rule.remote, MISSING)
+        known = self.layout.read(shadow)
+        values = self.readings.values(side, record.fields)
+        for field, value, old in zip(self.fields.values(), values, known, strict=True):
             if value is MISSING:
                 continue
-            old = known.get(tag)
-            if old is None or self.field_digest(rule, side, value, as_set=isinstance(old, frozenset)) != old:
+            if type(old) is bytes:
+                new: FieldDigest = field.local_digest(value) if side is Side.LOCAL else field.remote_digest(value)
+            elif old is None:
                 return False
-        return bool(known)
+            else:
+                new = self.field_digest(field.rule, side, value, as_set=True)
+            if new != old:
+                return False
+        return any(old is not None for old in known)
 
     def lone_hash(self, side: Side, record: Record) -> str:
         """``last_sync_hash`` of a record that has no counterpart: what its own side holds."""
@@ -168,67 +146,54 @@ class Merger:
         self, local: Record, remote: Record, local_shadow: bytes, remote_shadow: bytes, decided: Decided | None = None
     ) -> Merge:
         """The decisions on a pair of records. Empty shadows: a first meeting, which fills blanks."""
-        ours, theirs = Shadow.decode(local_shadow), Shadow.decode(remote_shadow)
-        local_same, remote_same = self._same(Side.LOCAL, local, ours), self._same(Side.REMOTE, remote, theirs)
-        digest, ours_of, theirs_of = self.digester.scalar, local.fields.get, remote.fields.get
+        ours, theirs = self.readings.local(local.fields), self.readings.remote(remote.fields)
+        readings = self.readings.hash(ours), self.readings.hash(theirs)
+        same = stands(local_shadow, readings[0]), stands(remote_shadow, readings[1])
+        known = self.layout.read(local_shadow), self.layout.read(remote_shadow)
+        rows: Iterable[_Row] = zip(self.fields.values(), ours, theirs, *known, strict=True)
+        if any(same):
+            rows = _not_twins(rows)
         decisions: dict[str, FieldDecision] = {}
-        for rule, tag in self.tagged_rules:
-            old_local, old_remote = ours.fields.get(tag), theirs.fields.get(tag)
-            our, their = ours_of(rule.local, MISSING), theirs_of(rule.remote, MISSING)
+        for field, our, their, *olds in rows:
             if our is MISSING or their is MISSING:
                 continue
-            if merges_elements(rule):
-                decision = self._set(rule, our, their, old_local, old_remote)
-            elif isinstance(old_local, bytes) and isinstance(old_remote, bytes):
+            if field.sets:
+                decision = self._set(field.rule, our, their, *olds)
+            elif type(olds[0]) is bytes and type(olds[1]) is bytes:
+                changed = _changed_sides(field, (our, their), olds, same)
                 # Most fields of most records end here: nothing is made before it is needed.
-                local_changed = not local_same and digest(rule.normal_local(our)) != old_local
-                remote_changed = not remote_same and digest(rule.normal_remote(their)) != old_remote
-                if not (local_changed or remote_changed):
+                if not changed:
                     continue
-                changed = tuple(
-                    side for side, is_so in zip(Side, (local_changed, remote_changed), strict=True) if is_so
-                )
-                decision = self._changed(self._cell(rule, local, remote), changed, decided)
+                decision = self._changed(Cell(field.rule, local, remote, our, their), changed, decided)
             else:
-                decision = self._met(self._cell(rule, local, remote), decided)
+                decision = self._met(Cell(field.rule, local, remote, our, their), decided)
             if decision is not None:
-                decisions[rule_key(rule)] = decision
-        return Merge(local, remote, decisions, known=bool(local_shadow or remote_shadow))
-
-    def _same(self, side: Side, record: Record, shadow: Shadow) -> bool:
-        """Whether one side's record was read as it was when all its fields had come to rest."""
-        return shadow.settled and bool(shadow.fields) and self.readings.of(side, record.fields) == shadow.reading
+                decisions[field.key] = decision
+        return Merge(local, remote, decisions, known=bool(local_shadow or remote_shadow), readings=readings)
 
     def resembles(self, rule: FieldRule, local: Record, remote: Record) -> bool:
         """Whether one side's value is what its store could have made of the other's."""
-        ours, theirs = local.fields.get(rule.local, MISSING), remote.fields.get(rule.remote, MISSING)
-        if ours is MISSING or theirs is MISSING:
-            return False
-        cell = self._cell(rule, local, remote)
-        return any(
-            is_lossy_image(cell.renormal(target, cell.converted(target.other).value), cell.normal(target))
-            for target in Side
-        )
+        cell = cell_of(rule, local, remote)
+        return cell is not None and any(map(cell.resembles, Side))
 
     def carried_out(self, rule: FieldRule, local: Record, remote: Record, verdict: Verdict) -> FieldDecision | None:
         """What a person decided, whichever side changed since; None if a side does not show the field."""
-        ours, theirs = local.fields.get(rule.local, MISSING), remote.fields.get(rule.remote, MISSING)
-        if ours is MISSING or theirs is MISSING:
+        cell = cell_of(rule, local, remote)
+        if cell is None:
             return None
-        cell = self._cell(rule, local, remote)
         if cell.agrees():
             return FieldDecision(rule)
         if verdict.winner is None:
             return self._replace_both(cell, verdict.value)
         return self._overwrite(cell, verdict.winner, policy=OSCILLATION)
 
-    def _met(self, cell: _Cell, decided: Decided | None) -> FieldDecision:
+    def _met(self, cell: Cell, decided: Decided | None) -> FieldDecision:
         """A field of which nothing was ever acknowledged."""
         if cell.agrees():
             return FieldDecision(cell.rule)
         return self._first_meeting(cell, (decided or {}).get(cell.rule.local))
 
-    def _changed(self, cell: _Cell, changed: tuple[Side, ...], decided: Decided | None) -> FieldDecision:
+    def _changed(self, cell: Cell, changed: tuple[Side, ...], decided: Decided | None) -> FieldDecision:
         """A field that these sides changed."""
         if cell.agrees():
             return FieldDecision(cell.rule)
@@ -236,11 +201,7 @@ class Merger:
             return self._conflict(cell, (decided or {}).get(cell.rule.local))
         return self._flow(cell, changed[0])
 
-    def _cell(self, rule: FieldRule, local: Record, remote: Record) -> _Cell:
-        ours, theirs = local.fields[rule.local], remote.fields[rule.remote]
-        return _Cell(rule, local, remote, ours, theirs, rule.normal_local(ours), rule.normal_remote(theirs))
-
-    def _flow(self, cell: _Cell, source: Side) -> FieldDecision:
+    def _flow(self, cell: Cell, source: Side) -> FieldDecision:
         """Only ``source`` changed since the last sync."""
         rule, target = cell.rule, source.other
         if rule.policy is ConflictPolicy.MOST_RESTRICTIVE and not self._may_relax(cell, source):
@@ -253,7 +214,7 @@ class Merger:
             return self._overwrite(cell, target, policy="mirror")
         return FieldDecision(rule)
 
-    def _may_relax(self, cell: _Cell, source: Side) -> bool:
+    def _may_relax(self, cell: Cell, source: Side) -> bool:
         """Whether a change of a protected flag may flow: always towards protection, away from it only by a given value.
 
         That the other side did not change since both agreed proves the change to be the newer evidence.
@@ -261,7 +222,7 @@ class Merger:
         protected = is_restrictive(cell.rule, source.other, cell.normal(source.other))
         return not protected or not is_blank(cell.normal(source))
 
-    def _first_meeting(self, cell: _Cell, chosen: Verdict | None) -> FieldDecision:
+    def _first_meeting(self, cell: Cell, chosen: Verdict | None) -> FieldDecision:
         for blank in Side:
             if is_blank(cell.normal(blank)):
                 if flows_to(cell.rule, blank) in (*FLOWS, Enforcement.FILL_BLANK):
@@ -271,7 +232,7 @@ class Merger:
                 return FieldDecision(cell.rule)
         return self._conflict(cell, chosen)
 
-    def _conflict(self, cell: _Cell, chosen: Verdict | None) -> FieldDecision:
+    def _conflict(self, cell: Cell, chosen: Verdict | None) -> FieldDecision:
         rule = cell.rule
         if not any(writes_over(rule, side, cell.normal(side)) for side in Side):
             return FieldDecision(rule)
@@ -295,7 +256,7 @@ class Merger:
             return FieldDecision(rule, hold=True, conflict=note)
         return self._replace_both(cell, verdict.value)
 
-    def _overwrite(self, cell: _Cell, winner: Side, *, policy: str) -> FieldDecision:
+    def _overwrite(self, cell: Cell, winner: Side, *, policy: str) -> FieldDecision:
         """Write the winner's value over the other side's, if the direction allows, and note what was lost."""
         if not writes_over(cell.rule, winner.other, cell.normal(winner.other)):
             return FieldDecision(cell.rule)
@@ -305,7 +266,7 @@ class Merger:
         note = ConflictNote(cell.rule, policy, cell.local_value, cell.remote_value, winner=winner)
         return attrs.evolve(decision, conflict=note)
 
-    def _replace_both(self, cell: _Cell, value: object) -> FieldDecision:
+    def _replace_both(self, cell: Cell, value: object) -> FieldDecision:
         """A custom policy made a value of its own, or a person gave one, in local form."""
         rule = cell.rule
         converted = rule.to_remote(value)
@@ -323,12 +284,12 @@ class Merger:
             conflict=note,
         )
 
-    def _write(self, cell: _Cell, source: Side) -> FieldDecision:
+    def _write(self, cell: Cell, source: Side) -> FieldDecision:
         rule, target = cell.rule, source.other
         converted = cell.converted(source)
         if converted.rejected or converted.value is MISSING:
             return _rejected(rule, converted)
-        normal = cell.renormal(target, converted.value)
+        normal = cell.image(target)
         if rule.required and is_blank(normal):
             return FieldDecision(rule, hold=True, problem=_required(rule, target))
         if normal == cell.normal(target):
@@ -379,9 +340,40 @@ class Merger:
         return join((*kept, *added))
 
 
-def merges_elements(rule: FieldRule) -> bool:
-    """Whether a field is merged element by element; its shadow then holds one digest for each element."""
-    return rule.set_valued and rule.policy is ConflictPolicy.SET_MERGE
+def _not_twins(rows: Iterable[_Row]) -> list[_Row]:
+    """The fields that one side's standing does not settle.
+
+    Both sides held the same (their digests are equal, by one normal form), one of them is as it was, and both hold the
+    same now: then the other one is as it was, too. So of a record that one side edited, the other side's record says
+    which fields changed, and nothing needs to be digested.
+    """
+    return [
+        row
+        for row in rows
+        if type(row[1]) is not type(row[2])
+        or row[1] != row[2]
+        or row[3] != row[4]
+        or type(row[3]) is not bytes
+        or not row[0].alike
+        or type(row[1]) not in EXACT
+    ]
+
+
+def _changed_sides(
+    field: PreparedField, values: tuple[object, object], olds: Sequence[object], same: tuple[bool, bool]
+) -> tuple[Side, ...]:
+    if field.alike and olds[0] == olds[1] and same[0] != same[1]:
+        ours, theirs = field.rule.normal_local(values[0]), field.rule.normal_local(values[1])
+        # As above, and a comparison of texts is one of their digests; of numbers it is not (1 and True).
+        if type(ours) is str and type(theirs) is str:
+            if ours == theirs:
+                return ()
+            return (Side.REMOTE,) if same[0] else (Side.LOCAL,)
+    local = not same[0] and field.local_digest(values[0]) != olds[0]
+    remote = not same[1] and field.remote_digest(values[1]) != olds[1]
+    if local:
+        return (Side.LOCAL, Side.REMOTE) if remote else (Side.LOCAL,)
+    return (Side.REMOTE,) if remote else ()
 
 
 def _rejected(rule: FieldRule, converted: Conversion) -> FieldDecision:

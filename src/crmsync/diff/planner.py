@@ -6,8 +6,9 @@ import enum
 
 import attrs
 
-from crmsync.diff.decisions import FieldDecision, Merge, rejection, rule_key
-from crmsync.diff.merge import Merger, merges_elements
+from crmsync.diff.cells import PreparedField
+from crmsync.diff.decisions import FieldDecision, Merge, rejection
+from crmsync.diff.merge import Merger
 from crmsync.diff.policies import flows_to, is_blank
 from crmsync.models.mappings import DeletePolicy, Enforcement
 from crmsync.models.problems import Problem
@@ -17,36 +18,39 @@ from crmsync.protocols.conversion import FieldRule
 
 def merge_new(merger: Merger, source: Side, record: Record) -> Merge:
     """The decisions on a record that has no counterpart: what a new one on the other side should hold."""
+    target = source.other
     decisions: dict[str, FieldDecision] = {}
-    for rule in merger.rule.rules:
-        decision = _new_field(rule, source, record)
+    for key, field in merger.fields.items():
+        decision = _new_field(field, target, record)
         if decision is not None:
-            decisions[rule_key(rule)] = decision
+            decisions[key] = decision
     local, remote = (record, None) if source is Side.LOCAL else (None, record)
     return Merge(local, remote, decisions, known=False)
 
 
-def _new_field(rule: FieldRule, source: Side, record: Record) -> FieldDecision | None:
-    target = source.other
+def _new_field(field: PreparedField, target: Side, record: Record) -> FieldDecision | None:
+    rule, from_local = field.rule, target is Side.REMOTE
     if flows_to(rule, target) is Enforcement.OFF:
         return None
-    name, normal = (rule.local, rule.normal_local) if source is Side.LOCAL else (rule.remote, rule.normal_remote)
+    name, normal = (rule.local, rule.normal_local) if from_local else (rule.remote, rule.normal_remote)
     value = record.fields.get(name, MISSING)
-    if (value is MISSING or is_blank(normal(value))) and rule.default is not None:
+    blank = value is MISSING or is_blank(normal(value))
+    if blank and rule.default is not None:
         value = rule.default
-    if value is MISSING or is_blank(normal(value)):
+        blank = value is MISSING or is_blank(normal(value))
+    if blank:
         return _blank_required(rule, target) if rule.required else None
-    if merges_elements(rule):
-        value = _owned(rule, source, value)
-    converted = rule.to_remote(value) if source is Side.LOCAL else rule.to_local(value)
+    if field.sets:
+        value = _owned(rule, target.other, value)
+    converted = rule.to_remote(value) if from_local else rule.to_local(value)
     if converted.rejected:
         rejects = converted.whole_record or rule.required
         return FieldDecision(rule, hold=True, problem=rejection(rule, converted), rejects_record=rejects)
     loss = converted.losses[0] if converted.losses else None
     report = Problem(rule.local, f"{loss.kind}_accepted", loss.message) if loss else None
-    if target is Side.LOCAL:
-        return FieldDecision(rule, local_write=converted.value, problem=report)
-    return FieldDecision(rule, remote_write=converted.value, problem=report)
+    if from_local:
+        return FieldDecision(rule, remote_write=converted.value, problem=report)
+    return FieldDecision(rule, local_write=converted.value, problem=report)
 
 
 def _owned(rule: FieldRule, source: Side, value: object) -> object:

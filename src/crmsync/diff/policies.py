@@ -37,7 +37,7 @@ class Verdict:
 
 def is_blank(normal: object) -> bool:
     """Whether a normal form is "no value": None or an empty set. 0 and False are values."""
-    return normal is None or normal == frozenset()
+    return normal is None or (isinstance(normal, frozenset) and not normal)
 
 
 def flows_to(rule: FieldRule, target: Side) -> Enforcement:

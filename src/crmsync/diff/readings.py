@@ -22,16 +22,19 @@ class Readings:
     """
 
     def __init__(self, rule: RecordRule, digester: Digester) -> None:
-        self._version = rule.version
-        self._digester = digester
-        self._values = {
-            Side.LOCAL: _getter([one.local for one in rule.rules]),
-            Side.REMOTE: _getter([one.remote for one in rule.rules]),
-        }
+        self.hash = digester.reader(rule.version)
+        """8 bytes for one side's values."""
+        self.local = _getter([one.local for one in rule.rules])
+        self.remote = _getter([one.remote for one in rule.rules])
+        """Take the values of the mapped fields, in the rules' order; those that are absent as MISSING."""
+
+    def values(self, side: Side, fields: Fields) -> tuple[object, ...]:
+        """One side's values of the mapped fields, in the rules' order."""
+        return self.local(fields) if side is Side.LOCAL else self.remote(fields)
 
     def of(self, side: Side, fields: Fields) -> bytes:
-        """8 bytes for one side's values."""
-        return self._digester.reading((self._version, self._values[side](fields)))
+        """8 bytes for the values of one side's record."""
+        return self.hash(self.local(fields) if side is Side.LOCAL else self.remote(fields))
 
 
 def _getter(names: Sequence[str]) -> Callable[[Fields], tuple[object, ...]]:

@@ -14,9 +14,14 @@ from collections.abc import Mapping
 import attrs
 
 from crmsync.diff.digests import Digester
-from crmsync.models.mappings import Enforcement
+from crmsync.models.mappings import ConflictPolicy, Enforcement
 from crmsync.models.records import Side
 from crmsync.protocols.conversion import Conversion, FieldRule
+
+
+def merges_elements(rule: FieldRule) -> bool:
+    """Whether a field is merged element by element; its shadow then holds one digest for each element."""
+    return rule.set_valued and rule.policy is ConflictPolicy.SET_MERGE
 
 
 @attrs.frozen(slots=True)

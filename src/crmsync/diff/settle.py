@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import attrs
 
-from crmsync.diff.decisions import FieldDecision, Merge, rule_key
-from crmsync.diff.digests import FieldDigest, Shadow
-from crmsync.diff.merge import Merger, merges_elements
-from crmsync.models.records import MISSING, Record, Side
-from crmsync.protocols.conversion import FieldRule
+from crmsync.diff.cells import PreparedField, exactly_equal
+from crmsync.diff.decisions import FieldDecision, Merge
+from crmsync.diff.digests import FieldDigest, Shadow, beginning, with_beginning
+from crmsync.diff.merge import Merger
+from crmsync.models.records import MISSING, Fields, Record, Side
 
 
 @attrs.frozen(slots=True)
@@ -29,6 +29,18 @@ class SideResult:
         return self.ok and field not in self.unwritten
 
 
+@attrs.define(slots=True, eq=False)
+class _Carried:
+    """What the decisions came to: the values that each side was given by name, the digests that move by tag."""
+
+    local_given: dict[str, object] = attrs.field(factory=dict)
+    remote_given: dict[str, object] = attrs.field(factory=dict)
+    local_digests: dict[bytes, FieldDigest] = attrs.field(factory=dict)
+    remote_digests: dict[bytes, FieldDigest] = attrs.field(factory=dict)
+    at_rest: bool = True
+    """Whether every field that was decided on came to rest."""
+
+
 def settle(
     merger: Merger, merge: Merge, shadows: tuple[bytes, bytes], local: SideResult, remote: SideResult
 ) -> tuple[bytes, bytes]:
@@ -38,56 +50,92 @@ def settle(
     converted, its old digests stay and the next look finds the same difference again. Values that we did not write are
     taken as they were when the merge saw them, so a foreign edit between reading and writing still looks new later.
     """
-    old_local, old_remote = Shadow.decode(shadows[0]), Shadow.decode(shadows[1])
-    new_local, new_remote = dict(old_local.fields), dict(old_remote.fields)
-    at_rest, rejected = True, merge.rejected
-    known = new_local.keys() == new_remote.keys() == merger.tags
-    for rule, tag in merger.tagged_rules:
-        decision = merge.decisions.get(rule_key(rule))
-        if decision is None and known and not rejected:
-            continue
-        ours = _final(merge.local, rule.local, decision.local_write if decision else MISSING, local)
-        theirs = _final(merge.remote, rule.remote, decision.remote_write if decision else MISSING, remote)
-        settled = took_effect(merge, decision, local, remote)
-        at_rest = at_rest and settled
-        digests = (new_local.pop(tag, None), new_remote.pop(tag, None))
-        if decision is not None or None in digests:
-            digests = _digests(merger, rule, digests, (ours, theirs), settled=settled)
-        if digests[0] is not None and digests[1] is not None:
-            new_local[tag], new_remote[tag] = digests[0], digests[1]
-    if not known:
-        for fields in (new_local, new_remote):
-            for tag in fields.keys() - merger.tags:
-                del fields[tag]
-    return (
-        Shadow(_reading(merger, Side.LOCAL, merge, local), new_local, at_rest).encode(),
-        Shadow(_reading(merger, Side.REMOTE, merge, remote), new_remote, at_rest).encode(),
-    )
-
-
-def _reading(merger: Merger, side: Side, merge: Merge, result: SideResult) -> bytes:
-    """What a reading of this side will show if nobody changes it."""
-    record = merge.local if side is Side.LOCAL else merge.remote
-    if record is not None:
-        held = dict(record.fields)
-    else:
-        held = dict.fromkeys((rule.local if side is Side.LOCAL else rule.remote for rule in merger.rule.rules), None)
-    for decision in merge.decisions.values():
-        rule = decision.rule
-        name, written = (
-            (rule.local, decision.local_write) if side is Side.LOCAL else (rule.remote, decision.remote_write)
+    carried = _carried(merger, merge, local, remote)
+    ours = _beginning(merger, Side.LOCAL, merge, carried)
+    theirs = _beginning(merger, Side.REMOTE, merge, carried)
+    layout = merger.layout
+    if layout.knows(shadows[0]) and layout.knows(shadows[1]):
+        return (
+            layout.moved(shadows[0], carried.local_digests, ours),
+            layout.moved(shadows[1], carried.remote_digests, theirs),
         )
-        if written is not MISSING and result.wrote(name):
-            held[name] = written if result.stored is None else result.stored.fields.get(name, written)
-    return merger.readings.of(side, held)
+    fields = _filled(merger, merge, shadows, carried, (local, remote))
+    return with_beginning(ours, fields[0]), with_beginning(theirs, fields[1])
 
 
-def _final(record: Record | None, name: str, written: object, result: SideResult) -> object:
-    if written is not MISSING and result.wrote(name):
-        return written if result.stored is None else result.stored.fields.get(name, written)
+def _carried(merger: Merger, merge: Merge, local: SideResult, remote: SideResult) -> _Carried:
+    carried = _Carried(at_rest=not merge.rejected)
+    for key, decision in {} if merge.rejected else merge.decisions.items():
+        field, rule = merger.fields[key], decision.rule
+        ours, theirs = decision.local_write, decision.remote_write
+        settled = not decision.hold
+        if ours is MISSING:
+            ours = _held(merge.local, rule.local, local)
+        elif local.wrote(rule.local):
+            ours = carried.local_given[rule.local] = _stored(local, rule.local, ours)
+        else:
+            settled = False
+        if theirs is MISSING:
+            theirs = _held(merge.remote, rule.remote, remote)
+        elif remote.wrote(rule.remote):
+            theirs = carried.remote_given[rule.remote] = _stored(remote, rule.remote, theirs)
+        else:
+            settled = False
+        carried.at_rest = carried.at_rest and settled
+        if settled and ours is not MISSING and theirs is not MISSING:
+            digests = _digests(merger, field, ours, theirs)
+            carried.local_digests[field.tag], carried.remote_digests[field.tag] = digests
+    return carried
+
+
+def _filled(
+    merger: Merger,
+    merge: Merge,
+    shadows: tuple[bytes, bytes],
+    carried: _Carried,
+    results: tuple[SideResult, SideResult],
+) -> tuple[dict[bytes, FieldDigest], dict[bytes, FieldDigest]]:
+    """The digests of all fields: those that move, those that stay, and of what was unknown and needs nothing."""
+    ours = {**Shadow.decode(shadows[0]).fields, **carried.local_digests}
+    theirs = {**Shadow.decode(shadows[1]).fields, **carried.remote_digests}
+    known = ours.keys() & theirs.keys()
+    for key, field in merger.fields.items():
+        if field.tag not in known and key not in merge.decisions and not merge.rejected:
+            values = (
+                _held(merge.local, field.rule.local, results[0]),
+                _held(merge.remote, field.rule.remote, results[1]),
+            )
+            if MISSING not in values:
+                ours[field.tag], theirs[field.tag] = _digests(merger, field, *values)
+    kept = ours.keys() & theirs.keys() & merger.tags
+    return {tag: ours[tag] for tag in kept}, {tag: theirs[tag] for tag in kept}
+
+
+def _beginning(merger: Merger, side: Side, merge: Merge, carried: _Carried) -> bytes:
+    """Of the new shadow: what a reading of this side will show if nobody changes it."""
+    if side is Side.LOCAL:
+        record, given, reading = merge.local, carried.local_given, merge.readings[0]
+    else:
+        record, given, reading = merge.remote, carried.remote_given, merge.readings[1]
+    if record is None:
+        held: Fields = dict.fromkeys((r.local if side is Side.LOCAL else r.remote for r in merger.rule.rules), None)
+    else:
+        held = record.fields
+    if given or not reading:
+        reading = merger.readings.of(side, {**held, **given})
+    return beginning(reading, settled=carried.at_rest, seen=record is not None and not given)
+
+
+def _held(record: Record | None, name: str, result: SideResult) -> object:
+    """What a side holds in a field that was not written."""
     if record is None:
         return None if result.ok else MISSING
     return record.fields.get(name, MISSING)
+
+
+def _stored(result: SideResult, name: str, written: object) -> object:
+    """What a side holds in a field that was written."""
+    return written if result.stored is None else result.stored.fields.get(name, written)
 
 
 def took_effect(merge: Merge, decision: FieldDecision | None, local: SideResult, remote: SideResult) -> bool:
@@ -101,18 +149,11 @@ def took_effect(merge: Merge, decision: FieldDecision | None, local: SideResult,
     return not (decision.hold or failed_local or failed_remote)
 
 
-def _digests(
-    merger: Merger,
-    rule: FieldRule,
-    before: tuple[FieldDigest | None, FieldDigest | None],
-    values: tuple[object, object],
-    *,
-    settled: bool,
-) -> tuple[FieldDigest | None, FieldDigest | None]:
-    if not settled or MISSING in values:
-        return before
-    as_set = merges_elements(rule)
-    return (
-        merger.field_digest(rule, Side.LOCAL, values[0], as_set=as_set),
-        merger.field_digest(rule, Side.REMOTE, values[1], as_set=as_set),
-    )
+def _digests(merger: Merger, field: PreparedField, ours: object, theirs: object) -> tuple[FieldDigest, FieldDigest]:
+    if field.sets:
+        return (
+            merger.field_digest(field.rule, Side.LOCAL, ours, as_set=True),
+            merger.field_digest(field.rule, Side.REMOTE, theirs, as_set=True),
+        )
+    digest = field.local_digest(ours)
+    return digest, digest if field.alike and exactly_equal(ours, theirs) else field.remote_digest(theirs)

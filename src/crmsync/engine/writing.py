@@ -8,7 +8,7 @@ from itertools import islice
 import anyio
 
 from crmsync.diff.decisions import Merge
-from crmsync.diff.merge import merges_elements
+from crmsync.diff.sets import merges_elements
 from crmsync.engine.conflicts import overwritten_by
 from crmsync.engine.context import RunContext
 from crmsync.engine.tasks import single_error

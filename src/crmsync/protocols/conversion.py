@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from crmsync.models.immutable import frozen_value
 from crmsync.models.mappings import ConflictPolicy, Enforcement, MatchKeys, OnLoss
 from crmsync.models.problems import Problem
 from crmsync.models.records import MISSING, Side
@@ -53,7 +54,7 @@ class Loss:
     after: object = attrs.field(default=None, repr=False)
 
 
-@attrs.frozen(slots=True)
+@frozen_value
 class Conversion:
     """A converted value with its losses.
 
