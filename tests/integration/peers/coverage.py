@@ -23,6 +23,11 @@ VERBS: Final = (
     "bulk upsert",
     "bulk delete",
     "bulk query",
+    "first bulk insert",
+    "first bulk update",
+    "first bulk upsert",
+    "first bulk delete",
+    "first bulk query",
 )
 PEERS: Final = {
     "`sf`": "test_sf",

@@ -227,6 +227,65 @@ def test_it_deletes_what_a_query_finds(peer: Peer, org: Any) -> None:
     assert org.calls["DELETE /composite/sobjects"] == 2
 
 
+@exercises("first bulk insert", "first bulk query")
+def test_it_loads_a_dataset_by_the_first_bulk_api_and_extracts_it_again(peer: Peer, org: Any, home: Path) -> None:
+    (home / "mapping.yml").write_text(MAPPING.format(api="bulk", action=""), encoding="utf-8")
+    code = """
+    loaded = run("load_dataset", mapping="mapping.yml", sql_path="dataset.sql", set_recently_viewed=False)
+    run("extract_dataset", mapping="mapping.yml", sql_path="extracted.sql")
+    return loaded["step_results"]
+    """
+    loaded = peer.run(code)
+    assert {name: (step["status"], step["records_processed"]) for name, step in loaded.items()} == {
+        "Accounts": ("Success", 1),
+        "Contacts": ("Success", 2),
+    }
+    [account] = org.records("Account")
+    zoe, ng = (next(c for c in org.records("Contact") if c["MarkMail_Id__c"] == key) for key in ("m-1", "m-2"))
+    assert (zoe["LastName"], zoe["FirstName"], zoe["HasOptedOutOfEmail"]) == ("O'Brien", "Zoë", True)
+    assert (zoe["AccountId"], ng["AccountId"], ng["FirstName"]) == (account["Id"], None, None)
+    assert org.calls["POST /services/async/job/{job}/batch"] == 4
+    assert not any("/composite" in call or "/query" in call for call in org.calls)
+    extracted = (home / "extracted.sql").read_text(encoding="utf-8")
+    assert "VALUES('Account-1','Acme')" in extracted
+    assert "'O''Brien','Zoë','true','m-1','Account-1'" in extracted
+
+
+@exercises("first bulk upsert")
+def test_it_upserts_by_the_first_bulk_api(peer: Peer, org: Any, home: Path) -> None:
+    kept = org.create("Contact", {"LastName": "Old", "Title": "Dr", "MarkMail_Id__c": "m-1"})
+    upsert = "action: upsert\n  update_key: MarkMail_Id__c"
+    (home / "mapping.yml").write_text(MAPPING.format(api="bulk", action=upsert), encoding="utf-8")
+    peer.run("run('load_dataset', mapping='mapping.yml', sql_path='dataset.sql')")
+    assert org.get("Contact", kept)["LastName"] == "O'Brien"
+    assert org.get("Contact", kept)["Title"] == "Dr"
+    assert sorted(names(org)) == ["Ng", "O'Brien"]
+
+
+@exercises("first bulk query", "first bulk update", "first bulk delete")
+def test_it_updates_and_deletes_by_the_first_bulk_api(peer: Peer, org: Any) -> None:
+    for number in range(5):
+        org.create("Contact", {"LastName": "Ng", "FirstName": f"Zoë {number}"})
+    code = """
+    options = {"object": "Contact", "fields": "FirstName", "recipe": "recipe.yml", "where": "FirstName != 'Zoë 4'"}
+    done = run("update_data", api="bulk", **options)
+    run("delete_data", objects="Contact", where="FirstName LIKE '%1 of old'", api="bulk")
+    return done
+    """
+    done = peer.run(code)
+    assert (done["status"], done["records_processed"], done["total_row_errors"]) == ("Success", 4, 0)
+    found = {contact["FirstName"]: contact["Title"] for contact in org.records("Contact")}
+    assert found == {**{f"Zoë {number} of old": "Dr" for number in (0, 2, 3)}, "Zoë 4": None}
+
+
+def test_a_refused_row_stops_a_load_by_the_first_bulk_api(peer: Peer, org: Any, home: Path) -> None:
+    (home / "mapping.yml").write_text(MAPPING.format(api="bulk", action=""), encoding="utf-8")
+    org.faults.reject(every_nth(2, "SERVER_UNAVAILABLE", object_name="Contact"))
+    with pytest.raises(PeerError, match="SERVER_UNAVAILABLE"):
+        peer.run("run('load_dataset', mapping='mapping.yml', sql_path='dataset.sql')")
+    assert len(names(org)) == 1
+
+
 def test_a_refused_row_stops_a_load_after_its_batch(peer: Peer, org: Any) -> None:
     org.faults.reject(every_nth(2, "SERVER_UNAVAILABLE", object_name="Contact"))
     with pytest.raises(PeerError, match="SERVER_UNAVAILABLE") as caught:

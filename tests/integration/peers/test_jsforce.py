@@ -214,6 +214,32 @@ def test_a_bulk_query_reads_a_page(peer: Peer, org: Any) -> None:
     assert sorted(peer.run(code)) == sorted(names(org))
 
 
+@exercises(*(f"first bulk {verb}" for verb in ("insert", "update", "upsert", "delete", "query")))
+def test_the_first_bulk_api_loads_and_queries(peer: Peer, org: Any) -> None:
+    code = """
+    connection.bulk.pollInterval = 50;
+    const load = async (operation, rows, options) => connection.bulk.load('Contact', operation, options, rows);
+    const emails = { Ng: 'ng@example.org', Wu: '', No: 'no address' };
+    const made = await load('insert', Object.entries(emails).map(([LastName, Email]) => ({ LastName, Email })));
+    const [kept, gone] = made.map((row) => row.id);
+    const done = [
+      await load('update', [{ Id: kept, FirstName: 'Zoë, with\\na line' }]),
+      await load('upsert', [{ MarkMail_Id__c: 'm-3', LastName: 'New' }], { extIdField: 'MarkMail_Id__c' }),
+      await load('delete', [{ Id: gone }]),
+    ];
+    const found = await (await connection.bulk.query('SELECT LastName, FirstName FROM Contact')).toArray();
+    return [made.map((row) => row.success), made[2].errors[0], done.map(([row]) => row.success), found];
+    """
+    made, error, done, found = peer.run(code)
+    assert (made, done) == ([True, True, False], [True, True, True])
+    assert error.startswith("INVALID_EMAIL_ADDRESS")
+    assert sorted((row["LastName"], row["FirstName"] or "") for row in found) == [
+        ("New", ""),
+        ("Ng", "Zoë, with\na line"),
+    ]
+    assert sorted(names(org)) == ["New", "Ng"]
+
+
 @pytest.mark.parametrize(
     "code,kind",
     [

@@ -214,6 +214,26 @@ def test_a_bulk_job_tells_which_rows_failed(peer: Peer, org: Any) -> None:
     assert names(org) == ["Ng"]
 
 
+@exercises(*(f"first bulk {verb}" for verb in ("insert", "update", "upsert", "delete", "query")))
+def test_its_older_handler_loads_and_queries_by_the_first_bulk_api(peer: Peer, org: Any) -> None:
+    code = """
+    bulk = sf.bulk.Contact
+    rows = [{"LastName": f"Name {n}", "MarkMail_Id__c": f"m-{n}"} for n in range(6)]
+    done = [bulk.insert(rows[:5], batch_size=2)]
+    ids = [row["id"] for row in done[0]]
+    done += [bulk.update([{"Id": ids[0], "LastName": None}, {"Id": ids[1], "LastName": "New"}], use_serial=True)]
+    done += [bulk.upsert(rows[4:], "MarkMail_Id__c", include_detailed_results=True)]
+    done += [bulk.delete([{"Id": ids[2]}])]
+    found = bulk.query("SELECT LastName, Account.Name FROM Contact ORDER BY MarkMail_Id__c")
+    return [[(row["success"], row["created"]) for row in each] for each in done], done[1][0]["errors"], found
+    """
+    done, errors, found = peer.run(code)
+    assert done == [[[True, True]] * 5, [[False, False], [True, False]], [[True, False], [True, True]], [[True, False]]]
+    assert [error["statusCode"] for error in errors] == ["REQUIRED_FIELD_MISSING"]
+    assert [row["LastName"] for row in found] == ["Name 0", "New", "Name 3", "Name 4", "Name 5"]
+    assert sorted(names(org)) == sorted(row["LastName"] for row in found)
+
+
 @exercises("bulk query")
 def test_a_bulk_query_follows_its_pages(peer: Peer, org: Any) -> None:
     for number in range(1_500):

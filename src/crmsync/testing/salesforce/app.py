@@ -15,6 +15,7 @@ from starlette.routing import Route
 from crmsync.testing.salesforce.bulk import routes as bulk_routes
 from crmsync.testing.salesforce.bulk.settling import settle
 from crmsync.testing.salesforce.composition import routes as composition_routes
+from crmsync.testing.salesforce.dataload import routes as dataload_routes
 from crmsync.testing.salesforce.errors import CallError, RowError, not_found
 from crmsync.testing.salesforce.gateway import Gateway
 from crmsync.testing.salesforce.oauth import authorize, identity, soap, token
@@ -61,6 +62,9 @@ def create_app(org: SalesforceOrg, *, control: bool = False) -> Starlette:
         for template, handlers in table:
             routes.append(_data_route(org, template, handlers))
     routes.append(_data_route(org, "/{rest:path}", dict.fromkeys(_METHODS, _unknown)))
+    for template, handlers in dataload_routes.ROUTES:
+        endpoint = partial(_async, org, template, handlers)
+        routes.append(Route(f"/services/async/{{version}}{template}", endpoint, methods=list(_METHODS)))
     for oauth_table in _OAUTH_TABLES:
         for path, methods, handler in oauth_table:
             routes.append(Route(path, partial(_oauth, org, path, handler), methods=list(methods)))
@@ -120,6 +124,26 @@ def _answer(org: SalesforceOrg, template: str, handlers: Mapping[str, Handler], 
         body=body,
     )
     return answer(handler, call)
+
+
+async def _async(org: SalesforceOrg, template: str, handlers: Mapping[str, Handler], request: Request) -> Response:
+    given = {name: str(value) for name, value in request.path_params.items()}
+    body = await request.body()
+    with org.lock:
+        settle(org)
+        reply = dataload_routes.serve(
+            org,
+            template,
+            handlers,
+            version=given.pop("version"),
+            method=request.method,
+            base_url=base_url(request),
+            params=given,
+            query=request.query_params,
+            headers=request.headers,
+            body=body,
+        )
+    return _response(reply)
 
 
 def _unknown(_: Call) -> Reply:

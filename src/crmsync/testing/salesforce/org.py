@@ -16,6 +16,7 @@ from crmsync.testing.salesforce.bulk.jobs import BulkOptions, Jobs
 from crmsync.testing.salesforce.clock import Clock, utc_now
 from crmsync.testing.salesforce.conversion import Conversion, Converted, convert
 from crmsync.testing.salesforce.cursors import Cursors
+from crmsync.testing.salesforce.dataload.jobs import LoadJobs
 from crmsync.testing.salesforce.errors import RowError
 from crmsync.testing.salesforce.faults import Faults
 from crmsync.testing.salesforce.ids import canonical_id, make_id
@@ -114,6 +115,7 @@ class SalesforceOrg:
         self.faults = Faults()
         self.cursors = Cursors()
         self.bulk = Jobs(BulkOptions(seconds=bulk_seconds, seconds_per_record=bulk_seconds_per_record))
+        self.loads = LoadJobs()
         self.state_file: Path | None = None
         self.calls: Counter[str] = Counter()
         self.api_calls = 0

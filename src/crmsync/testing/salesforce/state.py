@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from crmsync.testing.salesforce.bulk import saved_state as bulk_state
+from crmsync.testing.salesforce.dataload import saved_state as loads_state
 from crmsync.testing.salesforce.times import exact_stamp, parse_datetime, stamp
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def dump_state(org: SalesforceOrg) -> dict[str, Any]:
             "delete_log_start": {name: stamp(moment) for name, moment in org.delete_log_start.items()},
             "oauth": org.oauth.dump(),
             "bulk": bulk_state.dump(org.bulk),
+            "loads": loads_state.dump(org.loads),
             "objects": {
                 name: {"serial": table.serial, "rows": list(table.all_newest())} for name, table in org.tables.items()
             },
@@ -102,14 +104,17 @@ def _damaged(what: str) -> ValueError:
 
 
 def _load_parts(org: SalesforceOrg, state: Mapping[str, Any]) -> None:
-    kept = bulk_state.dump(org.bulk)
-    if "bulk" in state:
-        bulk_state.load(org.bulk, state["bulk"], org.tables)
+    kept, kept_loads = bulk_state.dump(org.bulk), loads_state.dump(org.loads)
     try:
+        if "bulk" in state:
+            bulk_state.load(org.bulk, state["bulk"], org.tables)
+        if "loads" in state:
+            loads_state.load(org.loads, state["loads"], org.tables)
         if "oauth" in state:
             org.oauth.load(state["oauth"])
     except ValueError:
         bulk_state.load(org.bulk, kept, org.tables)
+        loads_state.load(org.loads, kept_loads, org.tables)
         raise
 
 

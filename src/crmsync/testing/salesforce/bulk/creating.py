@@ -36,14 +36,12 @@ def new_ingest_job(call: Call) -> IngestJob:
     body, content = _parts(kind, call.body) if kind.startswith("multipart/") else (call.json_object(), None)
     bulk, now = call.org.bulk, call.org.now()
     operation = _chosen(body, "operation", jobs.INGEST_OPERATIONS)
-    definition = _object(call, str(body.get("object") or ""))
-    if operation == "hardDelete" and not bulk.options.hard_delete:
-        raise named_refusal("FeatureNotEnabled", NO_HARD_DELETE)
+    definition = object_for(call, operation, str(body.get("object") or ""))
     job = IngestJob(
         id=bulk.next_id(),
         operation=operation,
         object_name=definition.name,
-        external_id_field=_external_id_field(definition, body) if operation == "upsert" else None,
+        external_id_field=external_id_field(definition, body) if operation == "upsert" else None,
         assignment_rule_id=body.get("assignmentRuleId"),
         version=call.version,
         created_by=call.user_id,
@@ -113,17 +111,27 @@ def _parts(kind: str, body: bytes) -> tuple[dict[str, Any], bytes]:
     return job, content
 
 
-def _object(call: Call, name: str) -> ObjectDef:
+def object_for(call: Call, operation: str, name: str) -> ObjectDef:
+    """Return the object that a job is to save the records of.
+
+    :raises CallError: there is no such object, or it or the operation is not for bulk jobs.
+    """
     table = call.find_table(name)
     if table is None:
         raise named_refusal("InvalidJob", f"Unable to find object: {name}")
     definition = table.definition
     if not definition.createable:
         raise named_refusal("InvalidEntity", f"Entity '{definition.name}' is not supported by the Bulk API.")
+    if operation == "hardDelete" and not call.org.bulk.options.hard_delete:
+        raise named_refusal("FeatureNotEnabled", NO_HARD_DELETE)
     return definition
 
 
-def _external_id_field(definition: ObjectDef, body: Mapping[str, Any]) -> str:
+def external_id_field(definition: ObjectDef, body: Mapping[str, Any]) -> str:
+    """Return the field that an upsert goes by.
+
+    :raises CallError: the request names none.
+    """
     name = str(body.get("externalIdFieldName") or "")
     field = definition.find(name)
     if field is None or not (field.external_id or field.name == "Id"):

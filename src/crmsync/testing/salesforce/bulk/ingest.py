@@ -115,7 +115,7 @@ def _save_chunk(
 ) -> None:
     dialect = job.dialect
     kept = reading.kept
-    locked = _lock_error(chunk) if org.faults.bulk.take_lock() else None
+    locked = lock_error(len(chunk)) if org.faults.bulk.take_lock() else None
     saver.begin_chunk()
     for row in chunk:
         shown = [row[place] if place < len(row) else "" for place in kept]
@@ -131,8 +131,9 @@ def _save_chunk(
             job.successes.append(dialect.quoted([record_id, "true" if created else "false", *shown]))
 
 
-def _lock_error(chunk: Sequence[Sequence[str]]) -> RowError:
-    message = f"unable to obtain exclusive access to this record or {len(chunk)} records"
+def lock_error(records: int) -> RowError:
+    """Return the refusal of every row of a chunk that cannot be locked."""
+    message = f"unable to obtain exclusive access to this record or {records} records"
     return RowError("UNABLE_TO_LOCK_ROW", message)
 
 

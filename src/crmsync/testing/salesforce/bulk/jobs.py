@@ -70,11 +70,41 @@ class BulkOptions:
 
 
 @define(kw_only=True)
-class Job:
+class Timed:
+    """What Salesforce works on from ``closed_at`` on, as time goes. ``fault`` is the trouble that it runs into."""
+
+    closed_at: datetime | None = None
+    fault: BulkFault | None = None
+
+    def last_record(self, total: int) -> int:
+        """Return the number of records after which it ends: all, or those before its fault."""
+        stop = self.fault.stop_after if self.fault else None
+        return total if stop is None else min(stop, total)
+
+    def is_started(self, now: datetime, options: BulkOptions) -> bool:
+        """Whether it has left the queue: it waits there for the first half of its fixed time."""
+        return self._elapsed(now) >= self._fixed_seconds(options) / 2
+
+    def due_records(self, now: datetime, options: BulkOptions) -> float:
+        """Return how many of its records can be done by ``now``: infinitely many if a record takes no time."""
+        spare = self._elapsed(now) - self._fixed_seconds(options)
+        if spare < 0:
+            return 0
+        # Rounded, lest a record's last microsecond is lost in the division.
+        return round(spare / options.seconds_per_record, 6) if options.seconds_per_record else math.inf
+
+    def _elapsed(self, now: datetime) -> float:
+        return -math.inf if self.closed_at is None else (now - self.closed_at).total_seconds()
+
+    def _fixed_seconds(self, options: BulkOptions) -> float:
+        return options.seconds + (self.fault.seconds if self.fault else 0.0)
+
+
+@define(kw_only=True)
+class Job(Timed):
     """What ingest and query jobs have in common. ``version`` is as in the URL that created it, ``"68.0"``.
 
-    ``dialect`` is the form of its data and of its results. ``closed_at`` is the moment from which Salesforce works on
-    the job. ``fault`` is the trouble the job runs into.
+    ``dialect`` is the form of its data and of its results.
     """
 
     id: str
@@ -86,11 +116,9 @@ class Job:
     dialect: Dialect
     state: str
     modified_at: datetime
-    closed_at: datetime | None = None
     finished_at: datetime | None = None
     processed: int = 0
     error_message: str | None = None
-    fault: BulkFault | None = None
 
     @property
     def is_final(self) -> bool:
@@ -105,11 +133,6 @@ class Job:
         if self.is_final:
             self.finished_at = now
 
-    def last_record(self, total: int) -> int:
-        """Return the number of records after which the job ends: all, or those before its fault."""
-        stop = self.fault.stop_after if self.fault else None
-        return total if stop is None else min(stop, total)
-
     def end(self, total: int, now: datetime) -> None:
         """Put the job, its last record done, into its final state."""
         stop = self.fault.stop_after if self.fault else None
@@ -117,24 +140,6 @@ class Job:
             self.move(self.fault.stop_state, now, error_message=self.fault.message)
         else:
             self.move(JOB_COMPLETE, now)
-
-    def is_started(self, now: datetime, options: BulkOptions) -> bool:
-        """Whether the job has left the queue: it waits there for the first half of its fixed time."""
-        return self._elapsed(now) >= self._fixed_seconds(options) / 2
-
-    def due_records(self, now: datetime, options: BulkOptions) -> float:
-        """Return how many records of the job can be done by ``now``: infinitely many if a record takes no time."""
-        spare = self._elapsed(now) - self._fixed_seconds(options)
-        if spare < 0:
-            return 0
-        # Rounded, lest a record's last microsecond is lost in the division.
-        return round(spare / options.seconds_per_record, 6) if options.seconds_per_record else math.inf
-
-    def _elapsed(self, now: datetime) -> float:
-        return -math.inf if self.closed_at is None else (now - self.closed_at).total_seconds()
-
-    def _fixed_seconds(self, options: BulkOptions) -> float:
-        return options.seconds + (self.fault.seconds if self.fault else 0.0)
 
 
 @frozen(kw_only=True)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from attrs import frozen
+
 from crmsync.testing.salesforce.bulk import jobs
 from crmsync.testing.salesforce.bulk.refusals import refusal
 from crmsync.testing.salesforce.soql import syntax
@@ -70,18 +72,31 @@ def take_snapshot(org: SalesforceOrg, job: QueryJob, now: datetime) -> None:
     tables = org.permissions.tables_of(job.created_by)
     result = run(job.query, tables, version=job.version, now=now, include_deleted=job.operation == "queryAll")
     table = table_of(query, tables)
-    columns = _columns(Resolver(query, table, tables))
+    columns = text_columns(Resolver(query, table, tables))
     if float(job.version) < FIRST_VERSION_IN_SELECT_ORDER:
-        columns.sort(key=lambda column: column[0].lower())
+        columns.sort(key=lambda column: column.name.lower())
     dialect = job.dialect
     job.object_name = table.definition.name
-    job.header = dialect.quoted([name for name, _ in columns])
-    readers = [read for _, read in columns]
+    job.header = dialect.quoted([column.name for column in columns])
+    readers = [column.read for column in columns]
     job.rows = [dialect.quoted([read(row) for read in readers]) for row in result.rows]
 
 
-def _columns(resolver: Resolver) -> list[tuple[str, Callable[[Row], str]]]:
-    columns: list[tuple[str, Callable[[Row], str]]] = []
+@frozen
+class TextColumn:
+    """A column of a query's result: its name, its field's type, and how a row's text is read."""
+
+    name: str
+    type: str
+    read: Callable[[Row], str]
+
+
+def text_columns(resolver: Resolver) -> list[TextColumn]:
+    """Return the columns of a query.
+
+    :raises CallError: one is compound.
+    """
+    columns: list[TextColumn] = []
     for item in resolver.query.select:
         assert isinstance(item, (syntax.Path, syntax.Aliased))
         path = item if isinstance(item, syntax.Path) else item.path
@@ -89,7 +104,8 @@ def _columns(resolver: Resolver) -> list[tuple[str, Callable[[Row], str]]]:
         if field.type in ("address", "location"):
             raise refusal("API_ERROR", _COMPOUND)
         *parents, _ = resolver.names(path)
-        columns.append((".".join([*_relationships(resolver, path, parents), field.name]), _reader(field, read)))
+        name = ".".join([*_relationships(resolver, path, parents), field.name])
+        columns.append(TextColumn(name, field.type, _reader(field, read)))
     return columns
 
 

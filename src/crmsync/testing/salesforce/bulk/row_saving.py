@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from attrs import define, field
 
@@ -12,7 +12,6 @@ from crmsync.testing.salesforce.ids import canonical_id
 from crmsync.testing.salesforce.org import MultipleMatchesError
 
 if TYPE_CHECKING:
-    from crmsync.testing.salesforce.bulk.jobs import IngestJob
     from crmsync.testing.salesforce.org import SalesforceOrg
     from crmsync.testing.salesforce.schema import FieldDef
     from crmsync.testing.salesforce.store import Table
@@ -118,7 +117,16 @@ _OPERATIONS: Final[Mapping[str, Callable[[RowSaver, dict[str, Any]], Outcome]]] 
 }
 
 
-def saver_for(org: SalesforceOrg, job: IngestJob) -> RowSaver:
+class SavesRows(Protocol):
+    """A job, as far as saving its rows depends on it."""
+
+    object_name: str
+    operation: str
+    created_by: str
+    external_id_field: str | None
+
+
+def saver_for(org: SalesforceOrg, job: SavesRows) -> RowSaver:
     """Return what saves the rows of a job."""
     table = org.tables[job.object_name]
     key = None if job.external_id_field is None else table.definition.fields[job.external_id_field]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from crmsync.testing.salesforce.bulk import ingest, query
 from crmsync.testing.salesforce.bulk.jobs import IngestJob
+from crmsync.testing.salesforce.dataload import work
 
 if TYPE_CHECKING:
     from crmsync.testing.salesforce.org import SalesforceOrg
@@ -13,10 +14,9 @@ if TYPE_CHECKING:
 
 def settle(org: SalesforceOrg) -> None:
     """Do what the org's jobs have done by now. Every request calls this first, and a server ten times a second."""
-    bulk = org.bulk
-    if not bulk.waiting:
-        return
-    now = org.now()
+    bulk, now = org.bulk, org.now()
+    for load, batch in org.loads.busy():
+        work.advance(org, load, batch, now)
     for job_id in list(bulk.waiting):
         job = bulk.ingest.get(job_id) or bulk.query.get(job_id)
         if isinstance(job, IngestJob):
