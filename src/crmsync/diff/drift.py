@@ -32,7 +32,7 @@ def field_drifts(
     for rule, _ in merger.tagged_rules:
         if _acts(ordinary, rule):
             yield rule, FieldDrift.UNSYNCED
-        elif _acts(strangers, rule):
+        elif _acts(strangers, rule) and not merger.is_left_blank(rule, local, remote):
             resembles = merger.resembles(rule, local, remote)
             yield rule, FieldDrift.REPRESENTED if resembles else FieldDrift.DIVERGED
 

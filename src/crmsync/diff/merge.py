@@ -28,7 +28,7 @@ from crmsync.diff.policies import (
 )
 from crmsync.diff.readings import Readings
 from crmsync.diff.sets import Element, SetChange, local_elements, merge_sets, remote_elements
-from crmsync.models.mappings import OSCILLATION, ConflictPolicy, Enforcement
+from crmsync.models.mappings import OSCILLATION, ConflictPolicy, Enforcement, OnBlank
 from crmsync.models.problems import Problem
 from crmsync.models.records import MISSING, Record, Side
 from crmsync.protocols.conversion import Conversion, FieldRule, LossKind, RecordRule, elements_of
@@ -176,6 +176,13 @@ class Merger:
         cell = cell_of(rule, local, remote)
         return cell is not None and any(map(cell.resembles, Side))
 
+    def is_left_blank(self, rule: FieldRule, local: Record, remote: Record) -> bool:
+        """Whether one side is blank and the mapping lets the other one differ from it."""
+        if rule.on_blank is OnBlank.CLEAR:
+            return False
+        ours, theirs = local.fields.get(rule.local, MISSING), remote.fields.get(rule.remote, MISSING)
+        return is_blank(rule.normal_local(ours)) or is_blank(rule.normal_remote(theirs))
+
     def carried_out(self, rule: FieldRule, local: Record, remote: Record, verdict: Verdict) -> FieldDecision | None:
         """What a person decided, whichever side changed since; None if a side does not show the field."""
         cell = cell_of(rule, local, remote)
@@ -261,7 +268,8 @@ class Merger:
         if not writes_over(cell.rule, winner.other, cell.normal(winner.other)):
             return FieldDecision(cell.rule)
         decision = self._write(cell, winner)
-        if decision.hold or is_blank(cell.normal(winner.other)):
+        written = decision.local_write is not MISSING or decision.remote_write is not MISSING
+        if decision.hold or not written or is_blank(cell.normal(winner.other)):
             return decision
         note = ConflictNote(cell.rule, policy, cell.local_value, cell.remote_value, winner=winner)
         return attrs.evolve(decision, conflict=note)
@@ -269,6 +277,10 @@ class Merger:
     def _replace_both(self, cell: Cell, value: object) -> FieldDecision:
         """A custom policy made a value of its own, or a person gave one, in local form."""
         rule = cell.rule
+        if is_blank(rule.normal_local(value)) and rule.on_blank is not OnBlank.CLEAR:
+            if rule.on_blank is OnBlank.KEEP:
+                return FieldDecision(rule)
+            value = rule.default
         converted = rule.to_remote(value)
         if converted.rejected:
             return _rejected(rule, converted)
@@ -287,6 +299,10 @@ class Merger:
     def _write(self, cell: Cell, source: Side) -> FieldDecision:
         rule, target = cell.rule, source.other
         converted = cell.converted(source)
+        if rule.on_blank is not OnBlank.CLEAR and is_blank(cell.normal(source)):
+            if rule.on_blank is OnBlank.KEEP:
+                return FieldDecision(rule)
+            converted = rule.to_remote(rule.default) if source is Side.LOCAL else rule.to_local(rule.default)
         if converted.rejected or converted.value is MISSING:
             return _rejected(rule, converted)
         normal = cell.image(target)
@@ -314,6 +330,9 @@ class Merger:
         before_local = old_local if known and isinstance(old_local, frozenset) else frozenset[bytes]()
         before_remote = old_remote if known and isinstance(old_remote, frozenset) else frozenset[bytes]()
         to_local, to_remote = merge_sets(rule, held_local, held_remote, before_local, before_remote)
+        if rule.on_blank is OnBlank.KEEP:
+            to_local = to_local if held_remote else attrs.evolve(to_local, drops=frozenset())
+            to_remote = to_remote if held_local else attrs.evolve(to_remote, drops=frozenset())
         rejected = next((e for c in (to_local, to_remote) for e in c.adds if e.converted.rejected), None)
         if rejected is not None:
             return _rejected(rule, rejected.converted)

@@ -140,7 +140,10 @@ def fingerprint(ctx: RunContext, work: Work) -> str:
 def plan_record(ctx: RunContext, work: Work) -> None:
     """Note in a dry run what would be written, and count it as if it had been."""
     ctx.planned_ids.add(work.link.markmail_id)
-    writes = tuple(PlannedWrite(side, op.kind, op.fields, _lost(work, side)) for side, op in work.operations.items())
+    writes = tuple(
+        PlannedWrite(side, op.kind, ctx.shown(side, op.fields), _lost(work, side))
+        for side, op in work.operations.items()
+    )
     linked = bool(work.link.local_shadow and work.link.remote_shadow)
     ctx.planned.append(PlannedRecord(work.link.markmail_id, work.link.crm_id, writes, fingerprint(ctx, work), linked))
     _count(ctx, work)

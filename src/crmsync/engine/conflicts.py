@@ -12,7 +12,8 @@ import attrs
 from crmsync.diff import ConflictNote, SideResult, Verdict, took_effect
 from crmsync.engine.context import RunContext
 from crmsync.engine.work import Work
-from crmsync.models.records import Side
+from crmsync.models.history import MASK
+from crmsync.models.records import MISSING, Side
 from crmsync.models.state import Conflict, ConflictSelection, ConflictStatus, Link, LinkStatus
 from crmsync.protocols.conversion import FieldRule
 
@@ -127,8 +128,8 @@ def _conflict(ctx: RunContext, work: Work, link: Link, note: ConflictNote) -> Co
         waited,
         crm_id=link.crm_id,
         policy=str(note.policy),
-        local_value=jsonable(note.local_value),
-        remote_value=jsonable(note.remote_value),
+        local_value=_kept(note.rule, note.local_value),
+        remote_value=_kept(note.rule, note.remote_value),
         local_changed_at=local.modified_at if local else None,
         local_changed_by=local.modified_by if local else None,
         remote_changed_at=remote.modified_at if remote else None,
@@ -136,6 +137,11 @@ def _conflict(ctx: RunContext, work: Work, link: Link, note: ConflictNote) -> Co
         erased_at=None,
     )
     return met if note.parked else _settled(ctx, met, note.winner, now)
+
+
+def _kept(rule: FieldRule, value: object) -> object:
+    """A value for a person to read, unless it is to be kept nowhere."""
+    return MASK if rule.sensitive and value is not None and value is not MISSING else jsonable(value)
 
 
 def _settled(ctx: RunContext, met: Conflict, winner: Side | None, now: dt.datetime) -> Conflict:

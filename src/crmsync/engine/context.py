@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -15,13 +15,14 @@ from crmsync.engine.overwrites import OverwriteTally
 from crmsync.engine.tally import RunTally
 from crmsync.errors import SafetyStopError
 from crmsync.models.events import SyncEvent
+from crmsync.models.history import MASK
 from crmsync.models.mappings import ObjectMapping
 from crmsync.models.plans import PlannedRecord
-from crmsync.models.records import Record, Side
+from crmsync.models.records import Fields, Record, Side
 from crmsync.models.runs import RunOptions
 from crmsync.models.state import Acknowledgement, Cursors, Link, LinkStatus
 from crmsync.models.stops import Stop
-from crmsync.protocols.conversion import RecordRule
+from crmsync.protocols.conversion import Normaliser, RecordRule
 from crmsync.protocols.observers import Observer
 from crmsync.protocols.repository import SyncRepository
 from crmsync.protocols.runtime import Clock
@@ -93,6 +94,21 @@ class RunContext:
         else:
             names = (*self.rule.remote_fields, match.remote_email)
         return tuple(dict.fromkeys(name for name in names if name))
+
+    def sensitive(self, side: Side) -> Mapping[str, Normaliser]:
+        """The fields of a side whose values are kept nowhere, with their normal forms."""
+        if side is Side.LOCAL:
+            return {rule.local: rule.normal_local for rule in self.rule.rules if rule.sensitive}
+        return {rule.remote: rule.normal_remote for rule in self.rule.rules if rule.sensitive}
+
+    def digest_of(self, normal: Normaliser, value: object) -> str:
+        """What tells one value of a field from another for those who hold the integration's key."""
+        return self.merger.digester.scalar(normal(value)).hex()
+
+    def shown(self, side: Side, fields: Fields) -> Fields:
+        """A record's fields as a plan may hold them."""
+        secret = self.sensitive(side)
+        return {name: MASK if name in secret and value is not None else value for name, value in fields.items()}
 
     def email(self, side: Side, record: Record) -> str | None:
         """The record's e-mail in the form that identifies, or None."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 from crmsync.diff.decisions import Merge
 from crmsync.engine.context import RunContext
 from crmsync.engine.work import Work
-from crmsync.models.history import FieldChange, RecordChange, tagged
+from crmsync.models.history import FieldChange, RecordChange, masked, tagged
 from crmsync.models.records import Fields, Operation, OperationKind, Outcome, Record, Side
 from crmsync.models.state import Link
 
@@ -33,8 +33,14 @@ def noted(
 ) -> RecordChange:
     """One accepted write to a record that was ``before``; None: it was created."""
     side, operation, outcome = write
+    secret = ctx.sensitive(side)
+
+    def kept(name: str, value: object) -> object:
+        normal = secret.get(name)
+        return tagged(value) if normal is None or value is None else masked(ctx.digest_of(normal, value))
+
     fields = tuple(
-        FieldChange(name, tagged(old), tagged(new), causes.get(name, "synced"))
+        FieldChange(name, kept(name, old), kept(name, new), causes.get(name, "synced"))
         for name, old, new in _values(operation, outcome, before)
     )
     return RecordChange(

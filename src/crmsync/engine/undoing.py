@@ -22,7 +22,7 @@ from crmsync.engine.history import noted
 from crmsync.engine.recovery import begin
 from crmsync.engine.writing import write
 from crmsync.errors import NotFoundError
-from crmsync.models.history import FieldChange, RecordChange, untagged
+from crmsync.models.history import FieldChange, RecordChange, is_masked, untagged
 from crmsync.models.plans import PlannedRecord, PlannedWrite
 from crmsync.models.problems import Problem
 from crmsync.models.records import Fields, Operation, OperationKind, Outcome, OutcomeStatus, Record, Side
@@ -36,6 +36,7 @@ _DONE = {
 }
 _CHANGED = Problem("", "changed_since", "the record was changed after the run", "look at it, and change it by hand")
 _UNLINKED = Problem("", "not_linked", "the record is linked differently since the run", "change it by hand")
+_NOT_KEPT = Problem("", "not_kept", "the value before is not kept: the field is sensitive", "change it by hand")
 _GONE = Problem("", "missing", "the record is not there any more", "")
 
 
@@ -125,25 +126,38 @@ def _step(ctx: RunContext, change: RecordChange, link: Link, record: Record | No
     if (record is None) is not (change.kind is OperationKind.DELETE):
         ctx.tally.add_problem(link, _GONE if record is None else _CHANGED, side=side)
         return None
+    for one in change.fields:
+        if is_masked(one.before):
+            ctx.tally.add_problem(link, attrs.evolve(_NOT_KEPT, path=one.field), side=side)
     if record is None:
-        held = {one.field: value for one in change.fields if (value := untagged(one.before)) is not None}
+        held = {one.field: value for one in _kept(change) if (value := untagged(one.before)) is not None}
         key = change.markmail_id if side is Side.REMOTE and ctx.remote.limits.external_key else None
         new_id = change.markmail_id if side is Side.LOCAL else None
         return _Step(change, None, None, Operation(op_id, OperationKind.CREATE, new_id, key, held))
-    as_left = {one.field: untagged(one.before) for one in change.fields if _is_as_left(ctx, side, one, record)}
-    for one in change.fields:
+    created = change.kind is OperationKind.CREATE
+    fields = change.fields if created else _kept(change)
+    as_left = {one.field: untagged(one.before) for one in fields if _is_as_left(ctx, side, one, record)}
+    for one in fields:
         if one.field not in as_left:
             ctx.tally.add_problem(link, attrs.evolve(_CHANGED, path=one.field), side=side)
-    if not as_left or (change.kind is OperationKind.CREATE and len(as_left) < len(change.fields)):
+    if not as_left or (created and len(as_left) < len(change.fields)):
         return None
-    if change.kind is OperationKind.CREATE:
+    if created:
         return _Step(change, _tombstone(link, side), record, Operation(op_id, OperationKind.DELETE, record.id))
     operation = Operation(op_id, OperationKind.UPDATE, record.id, fields=as_left)
     return _Step(change, _shifted(ctx, link, side, as_left), record, operation)
 
 
+def _kept(change: RecordChange) -> tuple[FieldChange, ...]:
+    """The fields of which it is known what they held before."""
+    return tuple(one for one in change.fields if not is_masked(one.before))
+
+
 def _is_as_left(ctx: RunContext, side: Side, one: FieldChange, record: Record) -> bool:
     """Whether a field still holds what the run wrote."""
+    if is_masked(one.after):
+        normal = ctx.sensitive(side).get(one.field)
+        return normal is not None and ctx.digest_of(normal, record.fields.get(one.field)) == one.after["value"]
     held, left = record.fields.get(one.field), untagged(one.after)
     for rule in ctx.rule.rules:
         if one.field == (rule.local if side is Side.LOCAL else rule.remote):
@@ -176,7 +190,7 @@ def _plan(ctx: RunContext, side: Side, steps: Sequence[_Step]) -> None:
     for step in steps:
         change, op = step.change, step.operation
         lost = tuple(op.fields) if op.kind is OperationKind.UPDATE else ()
-        planned = PlannedWrite(side, op.kind, op.fields, lost)
+        planned = PlannedWrite(side, op.kind, ctx.shown(side, op.fields), lost)
         ctx.planned.append(PlannedRecord(change.markmail_id, change.crm_id, (planned,), op.op_id))
         ctx.tally.sides[side].count_outcome(Outcome(op.op_id, _DONE[op.kind]))
 

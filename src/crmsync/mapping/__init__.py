@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from crmsync.mapping.comparing import TEXT_FORMS, TextForm
 from crmsync.mapping.compiler import CustomPolicy, compile_mapping
 from crmsync.mapping.drift import schema_drift
 from crmsync.mapping.engine import RecordConversion, RecordConverter, problem_of, to_local, to_remote
@@ -11,11 +12,13 @@ from crmsync.mapping.inspection import check_mapping, fixed
 from crmsync.mapping.pairs import Fit, fit_of, meaning_of
 
 __all__ = [
+    "TEXT_FORMS",
     "CustomPolicy",
     "Fit",
     "MappingCode",
     "RecordConversion",
     "RecordConverter",
+    "TextForm",
     "check_mapping",
     "compile_mapping",
     "fit_of",

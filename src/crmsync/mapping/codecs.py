@@ -43,12 +43,16 @@ _EXACT: Final = Context(prec=4 * MAX_DIGITS)
 
 @attrs.frozen(slots=True)
 class FieldConverter:
-    """A `Converter`. ``slow`` converts step by step and without the verdict; ``pipe`` is the same with shortcuts."""
+    """A `Converter`. ``slow`` converts step by step and without the verdict; ``pipe`` is the same with shortcuts.
+
+    ``sensitive``: messages do not even name an option that the field lacks.
+    """
 
     slow: Pipe
     field: str
     on_loss: OnLoss
     cases: tuple[Case, ...] = ()
+    sensitive: bool = False
     pipe: Pipe = attrs.field(init=False, repr=False, eq=False)
 
     @pipe.default
@@ -69,13 +73,18 @@ class FieldConverter:
 
         A value without a nearest one is rejected whatever is accepted: an unreadable date cannot be written.
         """
-        losses = tuple(Loss(note.kind, self.field, note.message, before, flawed.value) for note in flawed.notes)
+        losses = tuple(Loss(note.kind, self.field, self._told(note), before, flawed.value) for note in flawed.notes)
         strict = self.on_loss in (OnLoss.REJECT_FIELD, OnLoss.REJECT_RECORD)
         rejected = not flawed.usable or (strict and not all(note.tolerated for note in flawed.notes))
         whole_record = rejected and self.on_loss is OnLoss.REJECT_RECORD
         if self.on_loss is OnLoss.ACCEPT and not rejected:
             return Conversion(flawed.value)
         return Conversion(flawed.value, losses, rejected=rejected, whole_record=whole_record)
+
+    def _told(self, note: Note) -> str:
+        if self.sensitive and note.kind is LossKind.UNKNOWN_OPTION:
+            return "not among the field's options"
+        return note.message
 
 
 @attrs.frozen(slots=True)
@@ -176,14 +185,14 @@ def _wording(kind: FieldType, target: FieldType, manner: Manner) -> Pipe | None:
     return None
 
 
-def converter_of(route: Route, on_loss: OnLoss) -> FieldConverter:
+def converter_of(route: Route, on_loss: OnLoss, *, sensitive: bool = False) -> FieldConverter:
     """The converter of a route: its steps, with a way around them for values that one step converts."""
     slow = _chain(route.steps())
     names = None if route.names is None else route.names.names
     # Numbers that are a fraction here and percents there never pass as they are.
     plain = Unit.FRACTION not in (route.read.unit, route.write.unit)
     cases = cases_of(route.kind, route.target, names, slow, listed=route.options is not None) if plain else ()
-    return FieldConverter(slow, route.target.name, on_loss, cases)
+    return FieldConverter(slow, route.target.name, on_loss, cases, sensitive)
 
 
 def _chain(steps: tuple[Step, ...]) -> Pipe:

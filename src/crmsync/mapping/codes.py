@@ -87,6 +87,15 @@ MEANINGS: Final[Mapping[MappingCode, Meaning]] = {
         (_ERROR,), "the unit is none of such values", "declare a percentage or a duration, or leave the unit out"
     ),
     MappingCode.SETTING_UNUSED: Meaning((_WARNING,), "a setting says nothing about such values", "leave it out"),
+    MappingCode.DIRECTIVE_UNFIT: Meaning(
+        (_ERROR,),
+        "`on_blank` asks for a default that is not given or for a set that is merged, or `normalise` for a field whose"
+        " values are no texts",
+        "leave it out, or give the default",
+    ),
+    MappingCode.UNKNOWN_NORMALISER: Meaning(
+        (_ERROR,), "`normalise` names what is no normaliser", "take one of those named, or give the function"
+    ),
     MappingCode.SHORTER: Meaning(
         (_WARNING,),
         "the field written holds fewer characters",

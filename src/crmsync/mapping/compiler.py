@@ -13,6 +13,8 @@ import attrs
 from crmsync.errors import MappingError
 from crmsync.mapping import checks
 from crmsync.mapping.codecs import Route, ValueMap, converter_of
+from crmsync.mapping.comparing import TEXT_FORMS, TextForm, comparing
+from crmsync.mapping.directives import check_directives
 from crmsync.mapping.drafts import Draft, draft
 from crmsync.mapping.findings import Findings, MappingCode
 from crmsync.mapping.fitting import second_unit
@@ -31,6 +33,7 @@ CustomPolicy: TypeAlias = Callable[[object, object], object]
 
 _FIELD_INDEX: Final = re.compile(r"fields\[([0-9]+)\]")
 _NO_CUSTOM: Final[Mapping[str, CustomPolicy]] = MappingProxyType({})
+_NO_FORMS: Final[Mapping[str, TextForm]] = MappingProxyType({})
 
 
 def _nothing(_fault: Problem) -> bool:
@@ -43,25 +46,29 @@ def compile_mapping(
     remote: ObjectSchema,
     *,
     custom: Mapping[str, CustomPolicy] = _NO_CUSTOM,
+    normalisers: Mapping[str, TextForm] = _NO_FORMS,
     tolerated: Callable[[Problem], bool] = _nothing,
 ) -> RecordRule:
     """Check a mapping against both sides and compile it. Rules are in order of their local names.
 
-    ``custom`` holds the functions of policy ``custom`` by local field name. A field mapping's ``field_type`` of text
+    ``custom`` holds the functions of policy ``custom`` by local field name, ``normalisers`` those of ``normalise`` by
+    their own. A field mapping's ``field_type`` of text
     takes the type of the CRM's field, or else of the local one (see `crmsync.mapping.pairs.meaning_of`). A scale of a
     date-time or time field counts the digits after its seconds. Faults that are ``tolerated`` become warnings: the
     rules are good all the same, and single values will be rejected for them.
 
     :raises MappingError: with every fault there is, each with its path, a stable code (`MappingCode`) and a remedy.
     """
-    seen = examine(mapping, local, remote, custom=custom)
+    seen = examine(mapping, local, remote, custom=custom, normalisers=normalisers)
     drafts, findings = seen.drafts, seen.findings
     faults = [fault for fault in findings.faults if not tolerated(fault)]
     if faults:
         raise MappingError(sorted(faults, key=by_field))
     return RecordRule(
         rules=tuple(sorted(seen.rules, key=lambda rule: (rule.local, rule.remote))),
-        version=mapping_version(mapping, ((each.mapping, each.local, each.remote) for each in drafts), custom),
+        version=mapping_version(
+            mapping, ((each.mapping, each.local, each.remote) for each in drafts), {**custom, **normalisers}
+        ),
         match=mapping.match,
         local_fields=_read(drafts, Side.LOCAL, mapping.match),
         remote_fields=_read(drafts, Side.REMOTE, mapping.match),
@@ -84,20 +91,23 @@ def examine(
     remote: ObjectSchema,
     *,
     custom: Mapping[str, CustomPolicy] = _NO_CUSTOM,
+    normalisers: Mapping[str, TextForm] = _NO_FORMS,
 ) -> Examination:
     """Check a mapping against both sides, as far as it can be checked."""
     findings = Findings()
+    forms = {**TEXT_FORMS, **normalisers}
     drafts = [draft(index, field, mapping, (local, remote), findings) for index, field in enumerate(mapping.fields)]
     for each in drafts:
         checks.check_field(each, custom, findings)
         check_settings(each, findings)
+        check_directives(each, forms, findings)
     checks.check_duplicates(drafts, findings)
     checks.check_match(mapping, local, remote, findings)
     checks.check_archive(mapping, local, remote, findings)
     checks.check_required(drafts, mapping, (local, remote), Side.REMOTE, findings)
     checks.check_required(drafts, mapping, (local, remote), Side.LOCAL, findings)
     _check_custom(drafts, custom, findings)
-    rules = [_rule(each, custom) for each in drafts]
+    rules = [_rule(each, custom, forms) for each in drafts]
     _check_defaults(drafts, rules, findings)
     return Examination(drafts, rules, findings)
 
@@ -108,7 +118,7 @@ def by_field(problem: Problem) -> tuple[int, str]:
     return (int(match[1]), "") if match else (sys.maxsize, problem.path)
 
 
-def _rule(draft: Draft, custom: Mapping[str, CustomPolicy]) -> FieldRule:
+def _rule(draft: Draft, custom: Mapping[str, CustomPolicy], forms: Mapping[str, TextForm]) -> FieldRule:
     mapping = draft.mapping
     outward, inward = _value_maps(mapping, two_way=draft.two_way)
     here, beyond = draft.manner(Side.LOCAL), draft.manner(Side.REMOTE)
@@ -116,6 +126,7 @@ def _rule(draft: Draft, custom: Mapping[str, CustomPolicy]) -> FieldRule:
     there = Route(local, remote, kind, here, beyond, outward, options=options_of(remote, mapping))
     back = Route(remote, local, kind, beyond, here, inward, names_first=True, options=options_of(local, mapping))
     by_custom = draft.policy is ConflictPolicy.CUSTOM
+    asked = [forms[name] for name in mapping.normalise if name in forms]
     return FieldRule(
         local=draft.local.name,
         remote=draft.remote.name,
@@ -124,10 +135,12 @@ def _rule(draft: Draft, custom: Mapping[str, CustomPolicy]) -> FieldRule:
         policy=draft.policy,
         tie=mapping.tie,
         set_valued=draft.kind.set_valued,
-        to_remote=converter_of(there, mapping.on_loss),
-        to_local=converter_of(back, mapping.on_loss),
-        normal_local=_normaliser(draft, Side.LOCAL, named=False),
-        normal_remote=_normaliser(draft, Side.REMOTE, named=bool(mapping.value_map or mapping.crm_value_map)),
+        to_remote=converter_of(there, mapping.on_loss, sensitive=mapping.sensitive),
+        to_local=converter_of(back, mapping.on_loss, sensitive=mapping.sensitive),
+        normal_local=comparing(_normaliser(draft, Side.LOCAL, named=False), asked),
+        normal_remote=comparing(
+            _normaliser(draft, Side.REMOTE, named=bool(mapping.value_map or mapping.crm_value_map)), asked
+        ),
         owns=_namespace(mapping.namespace),
         on_loss=mapping.on_loss,
         required=mapping.required,
@@ -140,6 +153,8 @@ def _rule(draft: Draft, custom: Mapping[str, CustomPolicy]) -> FieldRule:
         join_remote=_joiner(draft.remote, beyond.separator),
         room_local=_room(draft.local),
         room_remote=_room(draft.remote),
+        on_blank=mapping.blank,
+        sensitive=mapping.sensitive,
     )
 
 

@@ -11,11 +11,13 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 
 import attrs
 
 from crmsync.errors import MappingError
+from crmsync.mapping.comparing import TextForm
 from crmsync.mapping.compiler import CustomPolicy, compile_mapping
 from crmsync.mapping.findings import MappingCode, only_name_like
 from crmsync.mapping.pairs import Fit, fit_of
@@ -26,6 +28,7 @@ from crmsync.models.schema import FieldSchema, ObjectSchema
 from crmsync.protocols.conversion import RecordRule
 
 _NAMED: Final = 5
+_NO_FORMS: Final[Mapping[str, TextForm]] = MappingProxyType({})
 
 _BY_VALUE: Final = frozenset(
     {MappingCode.UNKNOWN_OPTION, MappingCode.DEFAULT_UNUSABLE, MappingCode.REQUIRED_NOT_COVERED}
@@ -102,6 +105,7 @@ def compile_in_spite(
     before: SchemaMemory | None,
     *,
     custom: Mapping[str, CustomPolicy],
+    normalisers: Mapping[str, TextForm] = _NO_FORMS,
 ) -> RecordRule:
     """Compile a mapping; fields that the CRM's administrator broke since are left out, and a warning says why.
 
@@ -110,7 +114,7 @@ def compile_in_spite(
     local, remote = sides
     found = schema_drift(mapping, remote, before)
     if not found or before is None:
-        return compile_mapping(mapping, local, remote, custom=custom)
+        return compile_mapping(mapping, local, remote, custom=custom, normalisers=normalisers)
     broken = {_name_of(finding, mapping) for finding in found} - {
         mapping.match.remote_email,
         mapping.remote_archive_field,
@@ -119,11 +123,15 @@ def compile_in_spite(
     tolerated = _tolerated(found)
     suspended = tuple(field for field in known if remote.field(field.name) is None)
     try:
-        rule = compile_mapping(mapping, local, standing_in(remote, suspended), custom=custom, tolerated=tolerated)
+        rule = compile_mapping(
+            mapping, local, standing_in(remote, suspended), custom=custom, normalisers=normalisers, tolerated=tolerated
+        )
     except MappingError as error:
         at_fault = {_crm_field(problem, mapping) for problem in error.problems if not tolerated(problem)}
         suspended = (*suspended, *(field for field in known if field.name in at_fault))
-        rule = compile_mapping(mapping, local, standing_in(remote, suspended), custom=custom, tolerated=tolerated)
+        rule = compile_mapping(
+            mapping, local, standing_in(remote, suspended), custom=custom, normalisers=normalisers, tolerated=tolerated
+        )
     without = {field.name for field in suspended}
     return attrs.evolve(
         rule,

@@ -42,6 +42,8 @@ class MappingCode(enum.StrEnum):
     SHORTER = "shorter"
     LESS_PRECISE = "less_precise"
     LOSSY_TYPES = "lossy_types"
+    DIRECTIVE_UNFIT = "directive_unfit"
+    UNKNOWN_NORMALISER = "unknown_normaliser"
     NOT_INVERTIBLE = "not_invertible"
     OPTIONS_DIFFER = "options_differ"
     NOT_UNIQUE = "not_unique"

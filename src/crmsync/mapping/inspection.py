@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from crmsync.mapping.advice import advise
+from crmsync.mapping.comparing import TextForm
 from crmsync.mapping.compiler import CustomPolicy, by_field, examine
 from crmsync.mapping.drafts import Draft
 from crmsync.mapping.findings import MappingCode
@@ -26,6 +27,7 @@ from crmsync.models.records import Side
 from crmsync.models.schema import FieldSchema, ObjectSchema
 
 _NO_CUSTOM: Final[Mapping[str, CustomPolicy]] = MappingProxyType({})
+_NO_FORMS: Final[Mapping[str, TextForm]] = MappingProxyType({})
 
 
 def check_mapping(
@@ -34,9 +36,10 @@ def check_mapping(
     remote: ObjectSchema,
     *,
     custom: Mapping[str, CustomPolicy] = _NO_CUSTOM,
+    normalisers: Mapping[str, TextForm] = _NO_FORMS,
 ) -> MappingCheck:
     """Everything that can be known of a mapping before a record is read. Raises nothing; see `compile_mapping`."""
-    seen = examine(mapping, local, remote, custom=custom)
+    seen = examine(mapping, local, remote, custom=custom, normalisers=normalisers)
     for draft in seen.drafts:
         advise(draft, seen.findings)
     if all((draft.to_crm, draft.from_crm) == (Enforcement.OFF, Enforcement.OFF) for draft in seen.drafts):

@@ -44,12 +44,12 @@ _SCHEMA_PARTS: Final = (
 def mapping_version(
     mapping: ObjectMapping,
     fields: Iterable[tuple[FieldMapping, FieldSchema, FieldSchema]],
-    custom: Mapping[str, Callable[..., object]],
+    functions: Mapping[str, Callable[..., object]],
 ) -> str:
     """32 hexadecimal digits. The order of field mappings and of options does not matter.
 
-    ``fields`` are the field mappings, each with its local and remote schema. A custom function counts by its name: one
-    that changes its mind keeps the version.
+    ``fields`` are the field mappings, each with its local and remote schema. The user's functions count by their names:
+    one that changes its mind keeps the version.
     """
     parts = mapping.model_dump(mode="python", exclude=_ASIDE)
     # A default may be anything at all; its type and text stand for it.
@@ -57,7 +57,7 @@ def mapping_version(
     parts["schemas"] = sorted(
         _canonical([_schema(local, mapped), _schema(remote, mapped)]) for mapped, local, remote in fields
     )
-    parts["custom"] = {name: getattr(function, "__qualname__", "") for name, function in custom.items()}
+    parts["custom"] = {name: getattr(function, "__qualname__", "") for name, function in functions.items()}
     parts["codecs"] = _CODECS
     return hashlib.sha256(_canonical(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 

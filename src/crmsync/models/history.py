@@ -12,15 +12,19 @@ import attrs
 from crmsync.models.records import OperationKind, Side
 
 _TAG: Final = "$type"
+MASK: Final = "(masked)"
+"""What stands for a value that is kept nowhere, because its field mapping says that it is sensitive."""
+
+_MASKED: Final = "masked"
 
 
 @attrs.frozen(slots=True)
 class FieldChange:
     """One field that a write changed, named as the written side names it.
 
-    ``before`` and ``after`` are JSON-able (`tagged`); None also where there was no record. ``cause`` is why it was
-    written: ``created``, ``synced`` (the other side changed), ``first_meeting``, ``conflict:POLICY``, ``deleted``,
-    ``archived`` or ``undo``.
+    ``before`` and ``after`` are JSON-able (`tagged`, or `masked`); None also where there was no record. ``cause`` is
+    why it was written: ``created``, ``synced`` (the other side changed), ``first_meeting``, ``conflict:POLICY``,
+    ``deleted``, ``archived`` or ``undo``.
     """
 
     field: str
@@ -43,6 +47,16 @@ class RecordChange:
     fields: tuple[FieldChange, ...] = attrs.field(default=(), repr=False)
     written_at: dt.datetime | None = None
     id: int = 0
+
+
+def masked(digest: str) -> Any:
+    """What is kept instead of a sensitive value: a keyed digest, by which it can be told whether it is still there."""
+    return {_TAG: _MASKED, "value": digest}
+
+
+def is_masked(held: Any) -> bool:
+    """Whether a value was there and is not kept."""
+    return isinstance(held, dict) and held.get(_TAG) == _MASKED
 
 
 def tagged(value: object) -> Any:
@@ -70,7 +84,7 @@ def tagged(value: object) -> Any:
 
 
 def untagged(held: Any) -> Any:
-    """The value that `tagged` made this of. Lists come back as tuples, sets frozen."""
+    """The value that `tagged` made this of. Lists come back as tuples, sets frozen; what is not kept as `MASK`."""
     if not isinstance(held, dict):
         return held
     kind, value = held[_TAG], held["value"]
@@ -83,6 +97,8 @@ def untagged(held: Any) -> Any:
             return dt.time.fromisoformat(value)
         case "microseconds":
             return dt.timedelta(microseconds=value)
+        case "masked":
+            return MASK
         case "decimal":
             return Decimal(value)
         case "bytes":

@@ -69,6 +69,17 @@ class UnknownOption(enum.StrEnum):
     """Write ``fallback_option`` in its place, and report it."""
 
 
+class OnBlank(enum.StrEnum):
+    """What a blank does to the value of the other side. Where the other side is blank, too, it does nothing."""
+
+    CLEAR = "clear"
+    """It is cleared."""
+    KEEP = "keep"
+    """It stays; the two differ from then on, until one of them is changed again."""
+    DEFAULT = "default"
+    """The field mapping's default is written."""
+
+
 class DeletePolicy(enum.StrEnum):
     """What a delete on one side does to the linked record on the other."""
 
@@ -103,8 +114,13 @@ class FieldMapping(PublicModel):
     percentage or a duration, on either side. ``currency`` (``EUR``) is the one that amounts are in: a text with another
     code is refused.
 
-    ``restrictive`` is the value that ``most_restrictive`` protects (True for an
-    opt-out flag). ``default`` is written when the source is blank at creation.
+    ``restrictive`` is the value that ``most_restrictive`` protects (True for an opt-out flag). ``default`` is written
+    when the source is blank at creation, and later as ``on_blank`` says; ``never_clear`` turns an ``on_blank`` of
+    ``clear`` into ``keep``.
+
+    Values of a ``sensitive`` field are written to the other side and kept nowhere else: conflicts, the history and
+    plans show that there is one, not which. ``normalise`` names the forms in which texts are compared, one after the
+    other (`crmsync.mapping.TEXT_FORMS`, or functions given to `CRMSync`): values that are alike then are not written.
     """
 
     markmail_field: str = Field(min_length=1, max_length=255)
@@ -131,6 +147,15 @@ class FieldMapping(PublicModel):
     crm_unit: Unit | None = None
     currency: str = Field(default="", pattern=r"^([A-Z]{3})?$")
     restrictive: bool = True
+    never_clear: bool = False
+    on_blank: OnBlank = OnBlank.CLEAR
+    sensitive: bool = False
+    normalise: tuple[str, ...] = ()
+
+    @property
+    def blank(self) -> OnBlank:
+        """What a blank does, all told."""
+        return OnBlank.KEEP if self.never_clear and self.on_blank is OnBlank.CLEAR else self.on_blank
 
 
 class MatchKeys(PublicModel):

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from crmsync.models.immutable import frozen_value
-from crmsync.models.mappings import ConflictPolicy, Enforcement, MatchKeys, OnLoss
+from crmsync.models.mappings import ConflictPolicy, Enforcement, MatchKeys, OnBlank, OnLoss
 from crmsync.models.problems import Problem
 from crmsync.models.records import MISSING, Side
 
@@ -91,7 +91,8 @@ class FieldRule:
     ``local`` and ``remote`` are field names of the two sides. ``to_crm`` and ``from_crm`` are final: `OFF` where the
     direction, the permissions or the schema forbid writing. ``owns`` says which elements of a set-valued field are ours
     to add and remove. ``custom`` is the pure function of policy `CUSTOM`: (local value, converted remote value) to the
-    local value that both should hold.
+    local value that both should hold. ``on_blank`` is what a blank does to the other side's value.
+    ``sensitive``: values go to the other side and are kept nowhere.
 
     For a set-valued rule, ``elements_local`` and ``elements_remote`` take a side's value apart, each converter also
     takes a tuple of the source side's elements, and the normal form of a value is the frozenset of its elements' normal
@@ -122,6 +123,8 @@ class FieldRule:
     join_remote: Callable[[tuple[object, ...]], object] = tuple
     room_local: int | None = None
     room_remote: int | None = None
+    on_blank: OnBlank = OnBlank.CLEAR
+    sensitive: bool = False
 
 
 @attrs.frozen(slots=True)

@@ -27,7 +27,8 @@ class CRMSync(
 
     The owner passes what this works with and closes it; `open` does both for a storage URL. ``custom_policies`` are the
     pure functions of field mappings with policy ``custom``, by local field name: (local value, the CRM's value in local
-    form) to the value that both sides should hold.
+    form) to the value that both sides should hold. ``normalisers`` are those that ``normalise`` names besides
+    `crmsync.mapping.TEXT_FORMS`: pure and idempotent, from a text to the form in which it is compared.
     """
 
     @classmethod
@@ -41,6 +42,7 @@ class CRMSync(
         clock: Clock | None = None,
         observers: Sequence[Observer] = (),
         custom_policies: Mapping[str, Callable[[object, object], object]] | None = None,
+        normalisers: Mapping[str, Callable[[str], str]] | None = None,
     ) -> AsyncIterator[CRMSync]:
         """Open the bookkeeping at a URL (``sqlite:///crmsync.db``, ``postgresql://...``, ``memory://``), then close it.
 
@@ -58,4 +60,5 @@ class CRMSync(
                 clock=clock,
                 observers=observers,
                 custom_policies=custom_policies,
+                normalisers=normalisers,
             )

@@ -44,13 +44,24 @@ class InboxVerbs(Opening):
 
         :raises NotFoundError: there is none, or it is resolved already.
         :raises StorageError: the value has no JSON form.
+        :raises ConfigurationError: a value is given for a sensitive field: it would have to be kept until the next run.
         """
+        if winner is None and value is not None:
+            await self._refuse_sensitive(integration_id, conflict_id)
         decision = Decision(winner, value, by)
         decided = await self.repository.decide_conflicts(integration_id, {conflict_id: decision}, now=self._clock.now())
         if not decided:
             msg = f"there is no conflict {conflict_id!r} in integration {integration_id!r} that waits for a decision"
             raise NotFoundError(msg)
         return decided[0]
+
+    async def _refuse_sensitive(self, integration_id: str, conflict_id: str) -> None:
+        conflict = await self.repository.get_conflict(integration_id, conflict_id)
+        mapping = (await self.repository.get_integration(integration_id)).field_mappings.get(conflict.entity_type)
+        fields = mapping.fields if mapping else ()
+        if any(field.sensitive and field.markmail_field == conflict.field for field in fields):
+            msg = f"{conflict.field} is sensitive: choose a side, or correct the value there; none is kept here"
+            raise ConfigurationError(msg)
 
     async def resolve_conflicts(
         self, integration_id: str, rule: ConflictRule, *, by: str = "", dry_run: bool = False

@@ -44,7 +44,7 @@ class MappingVerbs(Opening):
             integration = trying(integration, object_name, mapping)
         async with self._budget(integration) as budget, self._connected(integration, budget) as provider:
             sides = await self._described(integration, object_name, local, await provider.records(object_name))
-        found = check_mapping(sides.mapping, sides.local, sides.remote, custom=self._policies_of(sides.mapping))
+        found = check_mapping(sides.mapping, sides.local, sides.remote, **self._functions_of(sides.mapping))
         drift = schema_drift(sides.mapping, sides.remote, sides.memory)
         if sides.memory is not None:
             await self._keep(integration, sides)

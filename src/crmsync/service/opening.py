@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Final, TypedDict
 
 import anyio
 import attrs
@@ -30,6 +30,13 @@ from crmsync.security.vault import Vault
 
 SCHEMAS: Final = "schemas"
 """Where an integration's settings keep what the CRM said of its objects."""
+
+
+class Functions(TypedDict):
+    """Functions of the user's for one mapping: of policy ``custom``, and of ``normalise``."""
+
+    custom: Mapping[str, Callable[[object, object], object]]
+    normalisers: Mapping[str, Callable[[str], str]]
 
 
 @attrs.frozen(slots=True)
@@ -67,6 +74,7 @@ class Opening:
         clock: Clock | None = None,
         observers: Sequence[Observer] = (),
         custom_policies: Mapping[str, Callable[[object, object], object]] | None = None,
+        normalisers: Mapping[str, Callable[[str], str]] | None = None,
     ) -> None:
         self.repository = repository
         self._vault = vault
@@ -74,6 +82,7 @@ class Opening:
         self._clock = clock or SystemClock()
         self._observers = tuple(observers)
         self._custom = dict(custom_policies or {})
+        self._normalisers = dict(normalisers or {})
         self._locks: dict[str, anyio.Lock] = {}
 
     @asynccontextmanager
@@ -158,8 +167,8 @@ class Opening:
         self, integration: Integration, object_name: str, local: RecordStore, remote: RecordStore
     ) -> Compiled:
         sides = await self._described(integration, object_name, local, remote)
-        custom = self._policies_of(sides.mapping)
-        rule = compile_in_spite(sides.mapping, (sides.local, sides.remote), sides.memory, custom=custom)
+        functions = self._functions_of(sides.mapping)
+        rule = compile_in_spite(sides.mapping, (sides.local, sides.remote), sides.memory, **functions)
         return Compiled(sides, rule)
 
     async def _described(
@@ -175,9 +184,14 @@ class Opening:
             mapping = fitted(stored, ours, with_lost_fields(theirs, memory))
         return Sides(object_name, mapping, ours, theirs, memory, mapping_digest(stored))
 
-    def _policies_of(self, mapping: ObjectMapping) -> dict[str, Callable[[object, object], object]]:
+    def _functions_of(self, mapping: ObjectMapping) -> Functions:
+        """What the user gave that a mapping needs."""
+        asked = {name for field in mapping.fields for name in field.normalise}
         names = (field.markmail_field for field in mapping.fields)
-        return {name: self._custom[name] for name in names if name in self._custom}
+        return {
+            "custom": {name: self._custom[name] for name in names if name in self._custom},
+            "normalisers": {name: form for name, form in self._normalisers.items() if name in asked},
+        }
 
     async def _keep(self, integration: Integration, sides: Sides) -> None:
         """Note what the CRM says of the mapped fields, if it says anything else than the last time."""
