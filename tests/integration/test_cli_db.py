@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from crmsync.storage.sql.schema import HEAD
 from tests.integration.shell import Shell, shell
@@ -49,3 +50,21 @@ def test_the_statements_of_an_upgrade_are_printed(sh: Shell) -> None:
     assert (printed.code, "ALTER TABLE crm_sync_status ADD COLUMN flips" in printed.out) == (0, True)
     unknown = sh.run("db", "sql", "--from", "nothing", "--format", "json")
     assert (unknown.code, unknown.json["error"]["code"]) == (2, "configuration")
+
+
+def test_postgresql_keeps_tenants_apart_if_asked(sh: Shell, postgres_url: str) -> None:
+    config = sh.directory / "crmsync.toml"
+    text = config.read_text(encoding="utf-8")
+    assert sh.run("db", "isolate").code == 2, "SQLite cannot"
+    url = sa.make_url(postgres_url).update_query_dict({"table_prefix": "cli_"}).render_as_string(hide_password=False)
+    config.write_text(text.replace("sqlite:///crmsync.db", url), encoding="utf-8")
+    assert sh.run("sync").code == 0
+    nobody = sh.run("db", "isolate", "--role", "nobody_at_all")
+    assert (nobody.code, "there is no such role" in nobody.err) == (1, True)
+    done = sh.run("db", "isolate", "--format", "json")
+    assert (done.code, done.json) == (0, {"isolated": True, "role": None})
+    assert sh.run("sync").code == 0
+    assert "nothing is wrong" in sh.run("db", "check").out
+    assert "not keep tenants apart any more" in sh.run("db", "isolate", "--undo").out
+    assert sh.run("db", "isolate", "--undo", "--role", "x").code == 2
+    assert sh.run("db", "downgrade", "base", "--yes").code == 0

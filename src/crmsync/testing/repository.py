@@ -29,6 +29,7 @@ from crmsync.testing.repository_calls import CallPromises
 from crmsync.testing.repository_conflicts import DETAILS, ConflictPromises, JournalPromises, LogPromises
 from crmsync.testing.repository_erasure import ErasurePromises
 from crmsync.testing.repository_history import HistoryPromises
+from crmsync.testing.repository_isolation import IsolationPromises
 from crmsync.testing.repository_jobs import JobPromises
 from crmsync.testing.repository_leases import LeasePromises
 from crmsync.testing.repository_links import LinkPromises
@@ -217,6 +218,7 @@ class RepositoryContract(
     HistoryPromises,
     SealedPromises,
     ErasurePromises,
+    IsolationPromises,
 ):
     """Subclass, and override `open`."""
 

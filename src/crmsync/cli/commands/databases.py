@@ -1,4 +1,4 @@
-"""``crmsync db upgrade``, ``downgrade``, ``check`` and ``sql``."""
+"""``crmsync db upgrade``, ``downgrade``, ``check``, ``isolate`` and ``sql``."""
 
 from __future__ import annotations
 
@@ -52,6 +52,22 @@ def check(*, config: ConfigOption = DEFAULT_CONFIG, format_: FormatOption = Form
 
 
 @app.command()
+def isolate(
+    *,
+    role: Annotated[
+        str | None, typer.Option("--role", help="Let this role work under the policies.", metavar="ROLE")
+    ] = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Drop the policies.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    format_: FormatOption = Format.HUMAN,
+) -> int:
+    """Let PostgreSQL itself keep tenants apart, by row-level security."""
+    if undo and role:
+        raise UsageProblemError("--undo drops the policies for every role: leave --role out")
+    return anyio.run(_isolate, Selection(config), role, undo, Output(format_))
+
+
+@app.command()
 def sql(
     *,
     start: Annotated[str, typer.Option("--from", help="The database's revision, or `base`.")] = "base",
@@ -88,6 +104,17 @@ async def _downgrade(selection: Selection, to: str, output: Output) -> int:
         await database.downgrade(to)
         said = f"{database.name} went from revision {before} to {to}"
     output.result({"before": before, "revision": to, "newest": schema.HEAD}, Text(plain(said)))
+    return ExitCode.SUCCESS
+
+
+async def _isolate(selection: Selection, role: str | None, undo: bool, output: Output) -> int:
+    from crmsync.storage.sql import maintenance  # noqa: PLC0415
+
+    async with maintenance.open_maintenance(load_config(selection.path).storage) as database:
+        await (database.undo_isolation() if undo else database.isolate(role))
+        name = database.name
+    said = "does not keep tenants apart any more" if undo else "keeps tenants apart, but for the owner of its tables"
+    output.result({"isolated": not undo, "role": role}, Text(f"{plain(name)} {said}"))
     return ExitCode.SUCCESS
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError
 
 from crmsync.storage.sql import changes, rows, stops, tables
 from crmsync.storage.sql.calls import usage_of
+from crmsync.storage.sql.isolation import isolated_tables, owned_tables
 from crmsync.storage.sql.layout import layout_of
 from crmsync.storage.sql.rows import LINK_COLUMNS
 from crmsync.storage.sql.statements import AnyRow
@@ -94,6 +95,9 @@ def _postgres_findings(connection: Connection) -> Iterator[Finding]:
     schema = layout.schema or connection.scalar(sa.select(sa.func.current_schema()))
     for (name,) in connection.execute(invalid, {"schema": schema, "names": names}):
         yield Finding("invalid_index", f"the index {name} is not valid: REINDEX INDEX CONCURRENTLY {name}")
+    apart = isolated_tables(connection)
+    for plain in sorted(owned_tables() - apart if apart else ()):
+        yield Finding("not_isolated", f"{layout.name(plain)} does not keep tenants apart: `crmsync db isolate`")
 
 
 def _missing(connection: Connection) -> Iterator[Finding]:

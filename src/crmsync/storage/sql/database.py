@@ -24,6 +24,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from crmsync.errors import ConfigurationError, MissingExtraError, StorageError
 from crmsync.storage import admission
 from crmsync.storage.sql.failures import shown, translated
+from crmsync.storage.sql.isolation import split_tenant
 from crmsync.storage.sql.layout import Layout, split_layout
 
 T = TypeVar("T")
@@ -103,14 +104,16 @@ async def open_database(url: str) -> AsyncIterator[Database]:
     """Open ``sqlite:///path``, ``sqlite://`` (in memory, gone at the end) or ``postgresql://...``; no schema is made.
 
     An SQLite file that does not exist is created, readable and writable by its owner alone. ``table_prefix`` and
-    ``schema`` in the URL are a `Layout`.
+    ``schema`` in the URL are a `Layout`, ``tenant_user`` and ``tenant_integration`` a `Tenant`.
 
     :raises ConfigurationError: the URL is malformed or of another kind of database.
     :raises MissingExtraError: PostgreSQL's driver is not installed.
     :raises StorageError: it cannot be opened.
     """
     parsed, layout = split_layout(parse_url(url))
+    parsed, tenant = split_tenant(parsed)
     engine = await anyio.to_thread.run_sync(make_engine, parsed, layout)
+    tenant.apply(engine)
     if parsed.get_backend_name() == "sqlite":
         single = anyio.CapacityLimiter(1)
         readers = single if isinstance(engine.pool, StaticPool) else anyio.CapacityLimiter(POOL_SIZE - 1)

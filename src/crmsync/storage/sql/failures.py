@@ -33,6 +33,7 @@ _POSTGRES = {
     "28": "refuses the user or the password: correct the URL",
     "3D": "does not exist: create it, or correct the URL",
     "3F": "has no schema of this name: create it, or correct the URL",
+    "42704": "does not know this name: there is no such role",
     "42501": "does not permit that to this user: grant the rights on the schema",
     "53": "has no resources left (disk, memory or connections): free some and try again",
     "57": "was shut down or stopped the work: try again",

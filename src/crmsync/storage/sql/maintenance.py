@@ -10,7 +10,7 @@ import attrs
 from sqlalchemy.engine import Engine
 
 from crmsync.errors import StorageError
-from crmsync.storage.sql import schema
+from crmsync.storage.sql import isolation, schema
 from crmsync.storage.sql.checking import Finding, check
 from crmsync.storage.sql.database import Database, open_database
 
@@ -59,6 +59,22 @@ class Maintenance:
             msg = f"the database {self.name} is at revision {found}, and this crmsync checks {schema.HEAD}"
             raise StorageError(f"{msg}: run `crmsync db upgrade`" if found in known() else f"{msg}: upgrade crmsync")
         return await self._database.manage(_check)
+
+    async def isolate(self, role: str | None = None) -> None:
+        """Let PostgreSQL keep tenants apart by itself, and let ``role`` work so. See `crmsync.storage.sql.isolation`.
+
+        :raises ConfigurationError: it is not PostgreSQL, or the role's name is none.
+        :raises StorageError: there is no such role, the user may not do this, or the database failed.
+        """
+        await self._database.write(partial(isolation.isolate, role=role))
+
+    async def undo_isolation(self) -> None:
+        """Let whoever may read the tables see all of them again.
+
+        :raises ConfigurationError: it is not PostgreSQL.
+        :raises StorageError: the user may not do this, or the database failed.
+        """
+        await self._database.write(isolation.undo_isolation)
 
 
 def _check(engine: Engine) -> list[Finding]:

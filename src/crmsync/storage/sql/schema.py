@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from crmsync.errors import ConfigurationError, StorageError
+from crmsync.storage.sql.isolation import isolate, isolated_tables
 from crmsync.storage.sql.layout import VERSION_TABLE, has_tables, layout_of
 from crmsync.storage.sql.migrations.online import LOCK_WAIT
 
@@ -171,6 +172,10 @@ def _upgrade(connection: Connection, name: str, target: str) -> None:
     if _order(current) < _order(target):
         with _ALEMBIC:
             command.upgrade(configuration(connection), target)
+        if target == HEAD and connection.dialect.name == "postgresql" and isolated_tables(connection):
+            # A table that is new keeps tenants apart as the others do.
+            isolate(connection)
+            connection.commit()
 
 
 def _downgrade(connection: Connection, name: str, target: str) -> None:
