@@ -19,7 +19,7 @@ from crmsync.cli.config import ConfigFile, IntegrationSection, VaultSection, loa
 from crmsync.cli.exits import ExitCode
 from crmsync.mapping import MappingCode
 from crmsync.mapping.codes import MEANINGS, reference_rows
-from crmsync.models.mappings import FieldMapping, MatchKeys, ObjectMapping, OnLoss
+from crmsync.models.mappings import ComputedField, FieldMapping, MatchKeys, ObjectMapping, OnLoss
 from crmsync.models.runs import RunOptions
 from crmsync.protocols.conversion import LossKind
 from crmsync.providers.salesforce import error_codes
@@ -189,6 +189,7 @@ def configuration(section: str) -> set[str]:
         ("An object mapping", ObjectMapping),
         ("Matching", MatchKeys),
         ("A field mapping", FieldMapping),
+        ("A computed field", ComputedField),
     ],
 )
 def test_all_configuration_keys_are_described(section: str, model: type[BaseModel]) -> None:

@@ -37,7 +37,7 @@ _SEEN: Final = 0x04
 FORMATS: Final = frozenset(_FORMAT | flags for flags in (0, _HELD, _SEEN, _HELD | _SEEN))
 """What an encoded shadow may begin with. Those without `_SEEN` were all there was at first."""
 
-_NO_READING: Final = bytes(8)
+NO_READING: Final = bytes(8)
 _SIZE: Final = 6
 _READING: Final = slice(1, 9)
 HEAD: Final = 11
@@ -113,7 +113,7 @@ class Shadow:
     the side showed the record as ``reading`` has it, so that a different reading is a change of its values.
     """
 
-    reading: bytes = _NO_READING
+    reading: bytes = NO_READING
     fields: Mapping[bytes, FieldDigest] = attrs.field(factory=dict)
     settled: bool = True
     seen: bool = False
@@ -168,7 +168,7 @@ def differs(blob: bytes, reading: bytes) -> bool:
 
 def reading_of(blob: bytes) -> bytes:
     """The reading of an encoded shadow, without decoding the rest; zeros when there is none."""
-    return blob[_READING] if blob else _NO_READING
+    return blob[_READING] if blob else NO_READING
 
 
 def field_tags(names: Iterable[str]) -> dict[str, bytes]:

@@ -147,7 +147,10 @@ class Merger:
     ) -> Merge:
         """The decisions on a pair of records. Empty shadows: a first meeting, which fills blanks."""
         ours, theirs = self.readings.local(local.fields), self.readings.remote(remote.fields)
-        readings = self.readings.hash(ours), self.readings.hash(theirs)
+        readings = (
+            self.readings.of_values(Side.LOCAL, local.fields, ours),
+            self.readings.of_values(Side.REMOTE, remote.fields, theirs),
+        )
         same = stands(local_shadow, readings[0]), stands(remote_shadow, readings[1])
         known = self.layout.read(local_shadow), self.layout.read(remote_shadow)
         rows: Iterable[_Row] = zip(self.fields.values(), ours, theirs, *known, strict=True)

@@ -80,7 +80,7 @@ def operation(
     if existing is None:
         return Operation(op_id, OperationKind.CREATE, record_id, key, fields)
     if fields or key is not None:
-        return Operation(op_id, OperationKind.UPDATE, existing.id, key, fields)
+        return Operation(op_id, OperationKind.UPDATE, existing.id, key, fields, existing.fields)
     return None
 
 

@@ -6,6 +6,7 @@ A record that is read as it was when it was acknowledged, under the mapping of t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import cast
 
@@ -18,7 +19,8 @@ class Readings:
     """Reads both sides' records under one compiled mapping.
 
     The mapping's version is part of what is hashed: under another one the same values may mean something else, and
-    must not look acknowledged.
+    must not look acknowledged. ``sources`` are each side's own fields that the values of the rules come from;
+    ``made`` are the computed ones among the rules' fields, each with its own.
     """
 
     def __init__(self, rule: RecordRule, digester: Digester) -> None:
@@ -27,13 +29,25 @@ class Readings:
         self.local = _getter([one.local for one in rule.rules])
         self.remote = _getter([one.remote for one in rule.rules])
         """Take the values of the mapped fields, in the rules' order; those that are absent as MISSING."""
+        names = {Side.LOCAL: [one.local for one in rule.rules], Side.REMOTE: [one.remote for one in rule.rules]}
+        read = {side: [(name, rule.reads(side, name)) for name in names[side]] for side in Side}
+        self.sources = {side: tuple(dict.fromkeys(chain(*(sources for _, sources in read[side])))) for side in Side}
+        self.made = {side: tuple(pair for pair in read[side] if pair[1] != (pair[0],)) for side in Side}
+        # Of a computed field the fields that it is made of: it is not worked out to see that nothing changed.
+        self._sources = {side: _getter(self.sources[side]) for side in Side if self.made[side]}
 
     def values(self, side: Side, fields: Fields) -> tuple[object, ...]:
         """One side's values of the mapped fields, in the rules' order."""
         return self.local(fields) if side is Side.LOCAL else self.remote(fields)
 
+    def of_values(self, side: Side, fields: Fields, values: tuple[object, ...]) -> bytes:
+        """`of` a record whose values of the mapped fields were taken already."""
+        return self.hash(self._sources[side](fields) if side in self._sources else values)
+
     def of(self, side: Side, fields: Fields) -> bytes:
         """8 bytes for the values of one side's record."""
+        if side in self._sources:
+            return self.hash(self._sources[side](fields))
         return self.hash(self.local(fields) if side is Side.LOCAL else self.remote(fields))
 
 

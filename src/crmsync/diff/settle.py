@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 
 from crmsync.diff.cells import PreparedField, exactly_equal
 from crmsync.diff.decisions import FieldDecision, Merge
-from crmsync.diff.digests import FieldDigest, Shadow, beginning, with_beginning
+from crmsync.diff.digests import NO_READING, FieldDigest, Shadow, beginning, with_beginning
 from crmsync.diff.merge import Merger
 from crmsync.models.records import MISSING, Fields, Record, Side
 
@@ -65,6 +67,7 @@ def settle(
 
 def _carried(merger: Merger, merge: Merge, local: SideResult, remote: SideResult) -> _Carried:
     carried = _Carried(at_rest=not merge.rejected)
+    made = {side: _made(merger, merge, side, local if side is Side.LOCAL else remote) for side in merger.rule.computed}
     for key, decision in {} if merge.rejected else merge.decisions.items():
         field, rule = merger.fields[key], decision.rule
         ours, theirs = decision.local_write, decision.remote_write
@@ -72,20 +75,44 @@ def _carried(merger: Merger, merge: Merge, local: SideResult, remote: SideResult
         if ours is MISSING:
             ours = _held(merge.local, rule.local, local)
         elif local.wrote(rule.local):
-            ours = carried.local_given[rule.local] = _stored(local, rule.local, ours)
+            ours = carried.local_given[rule.local] = _stored(
+                local, rule.local, _after(made, Side.LOCAL, rule.local, ours)
+            )
         else:
             settled = False
         if theirs is MISSING:
             theirs = _held(merge.remote, rule.remote, remote)
         elif remote.wrote(rule.remote):
-            theirs = carried.remote_given[rule.remote] = _stored(remote, rule.remote, theirs)
+            theirs = carried.remote_given[rule.remote] = _stored(
+                remote, rule.remote, _after(made, Side.REMOTE, rule.remote, theirs)
+            )
         else:
             settled = False
         carried.at_rest = carried.at_rest and settled
         if settled and ours is not MISSING and theirs is not MISSING:
             digests = _digests(merger, field, ours, theirs)
             carried.local_digests[field.tag], carried.remote_digests[field.tag] = digests
+    for side, values in made.items():
+        given, result = (carried.local_given, local) if side is Side.LOCAL else (carried.remote_given, remote)
+        given |= {name: _stored(result, name, value) for name, value in values.items()}
     return carried
+
+
+def _made(merger: Merger, merge: Merge, side: Side, result: SideResult) -> Fields:
+    """What our writes made of a side with computed fields: the fields that they changed, and those made of these.
+
+    An inverse may give a value back in other letters: the side will show what its fields make.
+    """
+    rule, record = merger.rule.computed[side], merge.local if side is Side.LOCAL else merge.remote
+    writes = {name: value for name, value in merge.writes(side).items() if result.wrote(name)}
+    held = record.fields if record is not None else None
+    changed = rule.expand(writes, held).fields if writes else {}
+    after = rule.attach({**(held or {}), **changed})
+    return {**{name: after.get(name, value) for name, value in writes.items()}, **changed}
+
+
+def _after(made: Mapping[Side, Fields], side: Side, name: str, value: object) -> object:
+    return made[side].get(name, value) if side in made else value
 
 
 def _filled(
@@ -118,11 +145,14 @@ def _beginning(merger: Merger, side: Side, merge: Merge, carried: _Carried) -> b
     else:
         record, given, reading = merge.remote, carried.remote_given, merge.readings[1]
     if record is None:
-        held: Fields = dict.fromkeys((r.local if side is Side.LOCAL else r.remote for r in merger.rule.rules), None)
+        held: Fields = dict.fromkeys(merger.readings.sources[side], None)
     else:
         held = record.fields
     if given or not reading:
         reading = merger.readings.of(side, {**held, **given})
+    if any(name not in given and not given.keys().isdisjoint(sources) for name, sources in merger.readings.made[side]):
+        # Our write changed what a computed field is made of: its new value has yet to be looked at.
+        reading = NO_READING
     return beginning(reading, settled=carried.at_rest, seen=record is not None and not given)
 
 

@@ -12,6 +12,7 @@ from crmsync.diff import SideResult, merge_new, operation, overwrites, settle, s
 from crmsync.diff.digests import canonical
 from crmsync.engine.conflicts import conflicts_of, verdicts_on
 from crmsync.engine.context import RunContext
+from crmsync.engine.examining import examine
 from crmsync.engine.history import written
 from crmsync.engine.oscillation import history_after, tame
 from crmsync.engine.overwrites import guard_overwrites
@@ -94,6 +95,7 @@ def _decide(ctx: RunContext, work: Work) -> None:
         work.merge = merge_new(ctx.merger, Side.REMOTE, work.remote)
     if work.merge is None:
         return
+    examine(ctx, work)
     for side in Side:
         new_id = work.link.markmail_id if side is Side.LOCAL else None
         key = _key_to_write(ctx, work) if side is Side.REMOTE else None

@@ -13,13 +13,13 @@ import attrs
 
 from crmsync.diff import Digester, Merger, PersonMarks
 from crmsync.engine.budget import RunBudget
+from crmsync.engine.computing import open_side
 from crmsync.engine.conflicts import erase_old_values
 from crmsync.engine.context import WAITING, RunContext
 from crmsync.engine.erasing import erase_person
 from crmsync.engine.estimating import estimate_apply
 from crmsync.engine.history import purge
 from crmsync.engine.lease import RunLease
-from crmsync.engine.metering import MeteredStore
 from crmsync.engine.pairing import create_anew, link_records, unlink_record
 from crmsync.engine.recovery import begin
 from crmsync.engine.retrying import retry_only
@@ -253,8 +253,8 @@ class Runner:
             mapping=self.mapping,
             rule=self.rule,
             merger=Merger(self.rule, Digester(self.digest_key), uncertainty=self._uncertainty()),
-            local=MeteredStore(self.local, tally.sides[Side.LOCAL]),
-            remote=MeteredStore(self.remote, tally.sides[Side.REMOTE]),
+            local=open_side(self.local, tally.sides[Side.LOCAL], self.rule.computed.get(Side.LOCAL)),
+            remote=open_side(self.remote, tally.sides[Side.REMOTE], self.rule.computed.get(Side.REMOTE)),
             repository=self.repository,
             clock=self.clock,
             budget=self.budget,

@@ -144,7 +144,7 @@ def _step(ctx: RunContext, change: RecordChange, link: Link, record: Record | No
         return None
     if created:
         return _Step(change, _tombstone(link, side), record, Operation(op_id, OperationKind.DELETE, record.id))
-    operation = Operation(op_id, OperationKind.UPDATE, record.id, fields=as_left)
+    operation = Operation(op_id, OperationKind.UPDATE, record.id, fields=as_left, held=record.fields)
     return _Step(change, _shifted(ctx, link, side, as_left), record, operation)
 
 

@@ -6,6 +6,8 @@ from crmsync.mapping.comparing import TEXT_FORMS, TextForm
 from crmsync.mapping.compiler import CustomPolicy, compile_mapping
 from crmsync.mapping.drift import schema_drift
 from crmsync.mapping.engine import RecordConversion, RecordConverter, problem_of, to_local, to_remote
+from crmsync.mapping.evaluating import Evaluation, evaluate
+from crmsync.mapping.expressions import ExpressionCode
 from crmsync.mapping.findings import MappingCode
 from crmsync.mapping.ids import id_checksum, normal_id
 from crmsync.mapping.inspection import check_mapping, fixed
@@ -14,6 +16,8 @@ from crmsync.mapping.pairs import Fit, fit_of, meaning_of
 __all__ = [
     "TEXT_FORMS",
     "CustomPolicy",
+    "Evaluation",
+    "ExpressionCode",
     "Fit",
     "MappingCode",
     "RecordConversion",
@@ -21,6 +25,7 @@ __all__ = [
     "TextForm",
     "check_mapping",
     "compile_mapping",
+    "evaluate",
     "fit_of",
     "fixed",
     "id_checksum",

@@ -8,6 +8,7 @@ from typing import Final
 from crmsync.mapping.drafts import Draft
 from crmsync.mapping.findings import Findings, MappingCode, closest, only_name_like
 from crmsync.mapping.pairs import Fit, fit_of
+from crmsync.mapping.virtual import ComputedSchema, targets_of
 from crmsync.models.checks import Fix
 from crmsync.models.mappings import ConflictPolicy, DeletePolicy, Enforcement, ObjectMapping, SyncDirection, two_way
 from crmsync.models.records import Side
@@ -124,13 +125,23 @@ def check_duplicates(drafts: Sequence[Draft], findings: Findings) -> None:
             if flows is Enforcement.OFF:
                 continue
             part = "crm_field" if side is Side.REMOTE else "markmail_field"
-            name = draft.remote.name if side is Side.REMOTE else draft.local.name
-            first = seen.setdefault(name, draft.index)
-            if first != draft.index:
+            field = draft.remote if side is Side.REMOTE else draft.local
+            for name in targets_of(field):
+                first = seen.setdefault(name, draft.index)
+                if first == draft.index or _shared(name, field, drafts[first], side):
+                    continue
                 message = f"{name!r} is already written by fields[{first}]"
                 other = "from_crm" if side is Side.REMOTE else "to_crm"
                 remedy = f'remove one of the two, or set sync_direction = "{other}" on one'
                 findings.fault(draft.path(part), MappingCode.DUPLICATE_TARGET, message, remedy)
+                break
+
+
+def _shared(name: str, field: FieldSchema, other: Draft, side: Side) -> bool:
+    """Whether two computed fields each change a part of a field and leave the rest to the other."""
+    ends = (field, other.remote if side is Side.REMOTE else other.local)
+    parts = all(isinstance(each, ComputedSchema) and name in each.shared for each in ends)
+    return parts and ends[0].name != ends[1].name
 
 
 def check_match(mapping: ObjectMapping, local: ObjectSchema, remote: ObjectSchema, findings: Findings) -> None:
@@ -196,7 +207,7 @@ def check_required(
     if not (mapping.create_in_crm if remote else mapping.create_in_local):
         return
     flowing = (draft for draft in drafts if (draft.to_crm if remote else draft.from_crm) is not Enforcement.OFF)
-    written = {draft.remote.name if remote else draft.local.name for draft in flowing}
+    written = {name for draft in flowing for name in targets_of(draft.remote if remote else draft.local)}
     switch = "create_in_crm" if remote else "create_in_local"
     for field in schema.fields:
         if not field.needed or field.name in written:

@@ -142,6 +142,24 @@ MEANINGS: Final[Mapping[MappingCode, Meaning]] = {
     MappingCode.PERMISSION_LOST: Meaning(
         (_WARNING,), "the connected user may do less with the CRM's field than at the last run", "give it back"
     ),
+    MappingCode.COMPUTED_NAME: Meaning(
+        (_ERROR,), "a computed field has the name of another field of its side", "choose another name"
+    ),
+    MappingCode.COMPUTED_CYCLE: Meaning(
+        (_ERROR,), "a computed field is made of itself", "take it out of its expression"
+    ),
+    MappingCode.COMPUTED_TYPE: Meaning(
+        (_ERROR,), "an expression gives another type than the field holds", "wrap it in `text(...)`, `number(...)`, ..."
+    ),
+    MappingCode.COMPUTED_KEY: Meaning(
+        (_ERROR,), "records are to be found by a computed field", "name a field that the side itself has"
+    ),
+    MappingCode.COMPUTED_UNUSED: Meaning((_WARNING,), "no field mapping uses the computed field", "map or remove it"),
+    MappingCode.NO_INVERSE: Meaning(
+        (_ERROR,),
+        "a computed field is to be written, and nothing says how its value is taken apart",
+        "give it an inverse, or sync it one way",
+    ),
     MappingCode.NOW_REQUIRED: Meaning(
         (_WARNING,), "the CRM needs one more field to create a record", "map it; until then creates are rejected"
     ),

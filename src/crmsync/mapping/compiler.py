@@ -22,6 +22,7 @@ from crmsync.mapping.normal import Likeness, normaliser_of, set_reader
 from crmsync.mapping.options import options_of
 from crmsync.mapping.setting_checks import check_settings
 from crmsync.mapping.version import mapping_version
+from crmsync.mapping.virtual import Virtual, add_computed, inputs_of
 from crmsync.models.mappings import ConflictPolicy, Enforcement, FieldMapping, MatchKeys, ObjectMapping
 from crmsync.models.problems import Problem
 from crmsync.models.records import Side
@@ -57,7 +58,9 @@ def compile_mapping(
     date-time or time field counts the digits after its seconds. Faults that are ``tolerated`` become warnings: the
     rules are good all the same, and single values will be rejected for them.
 
-    :raises MappingError: with every fault there is, each with its path, a stable code (`MappingCode`) and a remedy.
+    :raises MappingError: with every fault there is, each with its path, a stable code (`MappingCode`, and
+        `ExpressionCode` of computed fields) and a remedy.
+    :raises MissingExtraError: it has computed fields, and the packages that read expressions are not installed.
     """
     seen = examine(mapping, local, remote, custom=custom, normalisers=normalisers)
     drafts, findings = seen.drafts, seen.findings
@@ -67,12 +70,16 @@ def compile_mapping(
     return RecordRule(
         rules=tuple(sorted(seen.rules, key=lambda rule: (rule.local, rule.remote))),
         version=mapping_version(
-            mapping, ((each.mapping, each.local, each.remote) for each in drafts), {**custom, **normalisers}
+            mapping,
+            ((each.mapping, each.local, each.remote) for each in drafts),
+            {**custom, **normalisers},
+            seen.virtual.inputs(),
         ),
         match=mapping.match,
         local_fields=_read(drafts, Side.LOCAL, mapping.match),
         remote_fields=_read(drafts, Side.REMOTE, mapping.match),
         warnings=(*findings.warnings, *findings.faults),
+        computed=seen.virtual.sides,
     )
 
 
@@ -83,6 +90,7 @@ class Examination:
     drafts: Sequence[Draft]
     rules: Sequence[FieldRule]
     findings: Findings
+    virtual: Virtual
 
 
 def examine(
@@ -96,6 +104,8 @@ def examine(
     """Check a mapping against both sides, as far as it can be checked."""
     findings = Findings()
     forms = {**TEXT_FORMS, **normalisers}
+    virtual = add_computed(mapping, local, remote, findings)
+    local, remote = virtual.local, virtual.remote
     drafts = [draft(index, field, mapping, (local, remote), findings) for index, field in enumerate(mapping.fields)]
     for each in drafts:
         checks.check_field(each, custom, findings)
@@ -109,7 +119,7 @@ def examine(
     _check_custom(drafts, custom, findings)
     rules = [_rule(each, custom, forms) for each in drafts]
     _check_defaults(drafts, rules, findings)
-    return Examination(drafts, rules, findings)
+    return Examination(drafts, rules, findings, virtual)
 
 
 def by_field(problem: Problem) -> tuple[int, str]:
@@ -203,7 +213,10 @@ def _read(drafts: Iterable[Draft], side: Side, match: MatchKeys) -> tuple[str, .
     """The fields to ask a side for: those that flow, as far as it shows them, and those that records match by."""
     ends = ((each, each.local if side is Side.LOCAL else each.remote) for each in drafts)
     flowing = {
-        field.name for each, field in ends if field.readable and (each.to_crm, each.from_crm) != (Enforcement.OFF,) * 2
+        name
+        for each, field in ends
+        if field.readable and (each.to_crm, each.from_crm) != (Enforcement.OFF,) * 2
+        for name in inputs_of(field)
     }
     keys = (match.local_email, match.local_remote_id) if side is Side.LOCAL else (match.remote_email,)
     return tuple(sorted(flowing | {key for key in keys if key}))

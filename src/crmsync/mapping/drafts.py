@@ -9,6 +9,7 @@ import attrs
 from crmsync.mapping.findings import Findings, MappingCode, closest, only_name_like
 from crmsync.mapping.manner import Manner
 from crmsync.mapping.pairs import meaning_of
+from crmsync.mapping.virtual import ComputedSchema
 from crmsync.mapping.zones import find_zone
 from crmsync.models.checks import Fix
 from crmsync.models.mappings import ConflictPolicy, Enforcement, FieldMapping, ObjectMapping, SyncDirection
@@ -143,6 +144,13 @@ class _Flow:
                 remedy = "give the connected user permission to read and edit the field, or unmap it"
                 side = self.side.other if _hidden(source) else self.side
                 findings.warn(self._end(side), MappingCode.UNREADABLE, message, remedy)
+            return Enforcement.OFF
+        if isinstance(target, ComputedSchema) and target.obstacle:
+            message = f"{target.name!r} is computed and cannot be written: {target.obstacle}"
+            only = SyncDirection.FROM_CRM if self.side is Side.REMOTE else SyncDirection.TO_CRM
+            remedy = f'give it an inverse, or set sync_direction = "{only}"'
+            one_way = self._fix(sync_direction=only.value)
+            findings.fault(self._end(self.side), MappingCode.NO_INVERSE, message, remedy, one_way)
             return Enforcement.OFF
         if not target.createable and not target.updateable:
             message = f"{target.name!r} cannot be written"

@@ -37,9 +37,11 @@ class RecordConverter:
     ``convert`` is the same as calling the converter, as a plain function: a little faster in a loop.
     """
 
-    __slots__ = ("_steps", "convert")
+    __slots__ = ("_converted", "_source", "_steps", "_target", "convert")
 
     def __init__(self, rule: RecordRule, side: Side, *, every_field: bool = False) -> None:
+        self._source = rule.computed.get(side.other)
+        self._target = rule.computed.get(side)
         self._steps: list[tuple[str, str, Converter, Pipe]] = []
         for each in rule.rules:
             remote = side is Side.REMOTE
@@ -49,11 +51,33 @@ class RecordConverter:
             source, target = (each.local, each.remote) if remote else (each.remote, each.local)
             converter = each.to_remote if remote else each.to_local
             self._steps.append((source, target, converter, _pipe_of(converter)))
-        self.convert: Callable[[Fields], RecordConversion] = self._generated() if self._steps else self.step_by_step
+        self._converted: Callable[[Fields], RecordConversion] = self._generated() if self._steps else self.step_by_step
+        computed = self._source is not None or self._target is not None
+        self.convert: Callable[[Fields], RecordConversion] = self._with_computed if computed else self._converted
 
-    def __call__(self, fields: Fields) -> RecordConversion:
-        """Convert one record. Total: no exception for any value."""
-        return self.convert(fields)
+    def __call__(self, fields: Fields, held: Fields | None = None) -> RecordConversion:
+        """Convert one record. Total: no exception for any value.
+
+        What is computed on the target's side comes out as the fields that it is made of; ``held`` is what the target
+        holds already, None if it is to be created.
+        """
+        return self.convert(fields) if held is None else self._with_computed(fields, held)
+
+    def _with_computed(self, fields: Fields, held: Fields | None = None) -> RecordConversion:
+        """The conversion with computed fields worked out before it, and taken apart after it."""
+        failures: dict[str, str] = {}
+        if self._source is not None:
+            fields, failures = self._source.worked_out(fields)
+        values, losses, problems = self._converted(fields)
+        # By what they would be converted to.
+        refused = {target: failures[source] for source, target, _, _ in self._steps if source in failures}
+        if self._target is not None:
+            expansion = self._target.expand(values, held)
+            values = dict(expansion.fields)
+            refused |= expansion.refused
+        found = [(name, _refused(name, message)) for name, message in refused.items()]
+        reported = _reported(values, found)
+        return RecordConversion(values, (*losses, *reported.losses), (*problems, *reported.problems))
 
     def step_by_step(self, fields: Fields) -> RecordConversion:
         """The same, field by field: for records that lack fields, and for what the generated code leaves alone."""
@@ -109,6 +133,10 @@ def problem_of(path: str, conversion: Conversion) -> Problem:
     telling = [loss for loss in conversion.losses if loss.kind is not LossKind.PRECISION] or conversion.losses
     loss = telling[0]
     return Problem(path, str(loss.kind), loss.message, REMEDIES[loss.kind])
+
+
+def _refused(name: str, message: str) -> Conversion:
+    return Conversion(None, (Loss(LossKind.INVALID, name, message),), rejected=True)
 
 
 def _cases_of(converter: Converter) -> tuple[Case, ...]:

@@ -61,6 +61,12 @@ class MappingCode(enum.StrEnum):
     UNKNOWN_ZONE = "unknown_zone"
     UNIT_UNFIT = "unit_unfit"
     SETTING_UNUSED = "setting_unused"
+    COMPUTED_NAME = "computed_name"
+    COMPUTED_CYCLE = "computed_cycle"
+    COMPUTED_TYPE = "computed_type"
+    COMPUTED_KEY = "computed_key"
+    COMPUTED_UNUSED = "computed_unused"
+    NO_INVERSE = "no_inverse"
 
 
 @attrs.define(slots=True)

@@ -11,6 +11,7 @@ from crmsync.mapping.comparing import TextForm
 from crmsync.mapping.compiler import CustomPolicy, by_field, examine
 from crmsync.mapping.drafts import Draft
 from crmsync.mapping.findings import MappingCode
+from crmsync.mapping.virtual import inputs_of
 from crmsync.models.checks import (
     Coverage,
     CoveredField,
@@ -103,9 +104,9 @@ def _coverage(side: Side, schema: ObjectSchema, drafts: Sequence[Draft], mapping
     keys = {match.local_email, match.local_remote_id} if side is Side.LOCAL else {match.remote_email}
     flowing: dict[str, bool] = {}
     for draft in drafts:
-        name = (draft.local if side is Side.LOCAL else draft.remote).name
         flows = (draft.to_crm, draft.from_crm) != (Enforcement.OFF, Enforcement.OFF)
-        flowing[name] = flowing.get(name, False) or flows
+        for name in inputs_of(draft.local if side is Side.LOCAL else draft.remote):
+            flowing[name] = flowing.get(name, False) or flows
 
     def use(name: str) -> FieldUse:
         if name in flowing:
@@ -131,4 +132,5 @@ def _unlisted(side: Side, schema: ObjectSchema, drafts: Sequence[Draft]) -> Iter
     """Fields that an open side takes without listing them."""
     if schema.open:
         ends = {end.name: end for draft in drafts for end in [draft.local if side is Side.LOCAL else draft.remote]}
-        yield from (end for name, end in ends.items() if schema.field(name) is None)
+        listed = (name for end in ends.values() for name in inputs_of(end) if schema.field(name) is None)
+        yield from (ends.get(name) or FieldSchema(name=name) for name in dict.fromkeys(listed))

@@ -14,6 +14,9 @@ from crmsync.models.schema import FieldSchema
 _CODECS: Final = 2
 """Raised by whoever changes what a conversion or a normal form yields, so that older shadows are looked at again."""
 
+_LANGUAGE: Final = 1
+"""Likewise, for what an expression yields."""
+
 _ASIDE: Final = {
     "delete_guard_count",
     "delete_guard_share",
@@ -45,13 +48,19 @@ def mapping_version(
     mapping: ObjectMapping,
     fields: Iterable[tuple[FieldMapping, FieldSchema, FieldSchema]],
     functions: Mapping[str, Callable[..., object]],
+    inputs: Iterable[FieldSchema] = (),
 ) -> str:
     """32 hexadecimal digits. The order of field mappings and of options does not matter.
 
     ``fields`` are the field mappings, each with its local and remote schema. The user's functions count by their names:
-    one that changes its mind keeps the version.
+    one that changes its mind keeps the version. ``inputs`` are the fields that computed ones are made of.
     """
     parts = mapping.model_dump(mode="python", exclude=_ASIDE)
+    if parts.pop("computed"):
+        # In their order: that is the one in which writes of them are carried out.
+        parts["computed"] = [each.model_dump(mode="json") for each in mapping.computed]
+        parts["inputs"] = sorted(_canonical(_schema(each)) for each in inputs)
+        parts["language"] = _LANGUAGE
     # A default may be anything at all; its type and text stand for it.
     parts["fields"] = sorted(_canonical({**field, "default": _tagged(field["default"])}) for field in parts["fields"])
     parts["schemas"] = sorted(

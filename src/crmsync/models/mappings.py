@@ -158,6 +158,22 @@ class FieldMapping(PublicModel):
         return OnBlank.KEEP if self.never_clear and self.on_blank is OnBlank.CLEAR else self.on_blank
 
 
+class ComputedField(PublicModel):
+    """A field that one side does not have: its value is worked out of that side's own fields by an expression.
+
+    Field mappings refer to it by ``name`` like to any other field of ``side``. ``field_type`` None takes the type of
+    the expression. ``inverse`` says what a write of it changes: for each real field an expression over ``value`` (and
+    the side's current fields). Empty: the inverse that is known for the expression, if there is one; without any, the
+    field can only be read.
+    """
+
+    side: Side
+    name: str = Field(min_length=1, max_length=255)
+    expression: str = Field(min_length=1, max_length=4000)
+    field_type: FieldType | None = None
+    inverse: dict[str, str] = Field(default_factory=dict)
+
+
 class MatchKeys(PublicModel):
     """How records that are not linked yet find each other: by external key, stored remote id, then exact e-mail.
 
@@ -187,6 +203,7 @@ class ObjectMapping(PublicModel):
 
     local_object: str = SUBSCRIBERS
     fields: tuple[FieldMapping, ...]
+    computed: tuple[ComputedField, ...] = ()
     match: MatchKeys = MatchKeys()
     policy: ConflictPolicy = ConflictPolicy.NEWEST_WINS
     create_in_crm: bool = True

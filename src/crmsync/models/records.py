@@ -97,7 +97,8 @@ class Operation:
 
     ``op_id`` is unique within the run. ``id`` is the record's id on the side that is written: required for update and
     delete; for a create on a side that accepts ids it is the id to use. ``key`` is the external key to store with the
-    record: a create with a key finds its own earlier attempt instead of making a second record.
+    record: a create with a key finds its own earlier attempt instead of making a second record. ``held`` are the
+    record's fields as they were when the write was decided, where they were read: a computed field changes only a part.
     """
 
     op_id: str
@@ -105,6 +106,7 @@ class Operation:
     id: str | None
     key: str | None = None
     fields: Fields = attrs.field(factory=dict, repr=False)
+    held: Fields = attrs.field(factory=dict, repr=False, eq=False)
 
 
 class OutcomeStatus(enum.StrEnum):

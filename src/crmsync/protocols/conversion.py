@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
-from typing import Final, TypeAlias
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, Protocol, TypeAlias
 
 import attrs
 
 from crmsync.models.immutable import frozen_value
 from crmsync.models.mappings import ConflictPolicy, Enforcement, MatchKeys, OnBlank, OnLoss
 from crmsync.models.problems import Problem
-from crmsync.models.records import MISSING, Side
+from crmsync.models.records import MISSING, Fields, Side
 
 
 class LossKind(enum.StrEnum):
@@ -128,12 +129,51 @@ class FieldRule:
 
 
 @attrs.frozen(slots=True)
+class Expansion:
+    """Writes in a side's own fields.
+
+    ``refused`` are the computed fields that cannot be written, each with the reason; ``origins`` says which computed
+    field each of ``fields`` stems from, where one does.
+    """
+
+    fields: Fields = attrs.field(repr=False)
+    refused: Mapping[str, str] = attrs.field(factory=dict)
+    origins: Mapping[str, str] = attrs.field(factory=dict)
+
+
+class ComputedRule(Protocol):
+    """The computed fields of one side."""
+
+    @property
+    def inputs(self) -> Mapping[str, tuple[str, ...]]:
+        """For each computed field the side's own fields that its value depends on, and no others."""
+        ...
+
+    def attach(self, fields: Fields) -> Fields:
+        """A record's fields with the computed ones, which are worked out when they are asked for. Total."""
+        ...
+
+    def failures(self, fields: Fields) -> Mapping[str, str]:
+        """Why which computed fields have no value (they are MISSING then). Never holds the record's values."""
+        ...
+
+    def worked_out(self, fields: Fields) -> tuple[dict[str, object], dict[str, str]]:
+        """`attach` and `failures` in one, with nothing left to be worked out later."""
+        ...
+
+    def expand(self, writes: Fields, held: Fields | None) -> Expansion:
+        """Writes in the side's own fields. ``held`` is what the record holds, None if it is to be created."""
+        ...
+
+
+@attrs.frozen(slots=True)
 class RecordRule:
     """A compiled object mapping: its rules, and how unlinked records find each other.
 
     ``version`` is a digest of everything that influences a conversion or a decision: equal versions, equal behaviour.
     ``warnings`` are problems that do not hinder a sync (an unreadable field, say). ``suspended`` are CRM fields that
-    are mapped and not synced, because the CRM's administrator changed something about them.
+    are mapped and not synced, because the CRM's administrator changed something about them. ``local_fields`` and
+    ``remote_fields`` are what to ask the sides for; ``computed`` are the fields that are made of these.
     """
 
     rules: tuple[FieldRule, ...]
@@ -143,3 +183,9 @@ class RecordRule:
     remote_fields: tuple[str, ...]
     warnings: tuple[Problem, ...] = ()
     suspended: tuple[str, ...] = ()
+    computed: Mapping[Side, ComputedRule] = MappingProxyType({})
+
+    def reads(self, side: Side, name: str) -> tuple[str, ...]:
+        """The side's own fields that a field's value depends on: itself, unless it is computed."""
+        rule = self.computed.get(side)
+        return rule.inputs.get(name, (name,)) if rule else (name,)

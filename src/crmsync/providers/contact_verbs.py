@@ -333,7 +333,14 @@ class _Desk:
 
 def _make_desk(store: RecordStore, mapping: ObjectMapping, remote: ObjectSchema, named: set[str]) -> _Desk:
     """Compile the mapping with what the CRM offers; ``named`` are custom fields that an open object need not list."""
-    listed = [each for each in mapping.fields if remote.open or remote.field(each.crm_field) is not None]
+    # The verbs' local side is a contact, not the records that expressions are written for.
+    computed = {each.name for each in mapping.computed}
+    listed = [
+        each
+        for each in mapping.fields
+        if computed.isdisjoint((each.markmail_field, each.crm_field))
+        and (remote.open or remote.field(each.crm_field) is not None)
+    ]
     taken = {each.crm_field for each in listed}
     others = {f.name: f.type for f in remote.fields if f.type is not FieldType.ID and (_writable(f) or f.custom)}
     if remote.open:
@@ -350,6 +357,7 @@ def _make_desk(store: RecordStore, mapping: ObjectMapping, remote: ObjectSchema,
     fitted = mapping.model_copy(
         update={
             "fields": tuple(_directed(remote, each) for each in (*listed, *extra)),
+            "computed": (),
             "match": MatchKeys(local_email="email", remote_email=email),
             "create_in_local": False,
         }

@@ -1,0 +1,158 @@
+"""Computed fields through whole syncs: they flow like any other field, and nothing is guessed or echoed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from crmsync.models.mappings import ComputedField, FieldMapping, ObjectMapping, SyncDirection, two_way
+from crmsync.models.records import Side
+from crmsync.models.runs import RunStatus
+from crmsync.testing.world import World, world
+
+pytestmark = pytest.mark.anyio
+
+EMAIL = two_way("email", "Email", field_type="email")
+NAME = ComputedField(
+    side=Side.LOCAL,
+    name="full",
+    expression='concat_with(" ", first, last)',
+    inverse={"first": 'before(value, " ")', "last": 'after(value, " ")'},
+)
+PLAN = ComputedField(
+    side=Side.LOCAL, name="tier", expression='lookup(plan, {"g": "Gold", "f": "Free"})', field_type="text"
+)
+SHOUT = ComputedField(side=Side.LOCAL, name="shout", expression="upper(city)")
+GREETING = ComputedField(side=Side.REMOTE, name="greeting", expression='"Dear " & Name')
+MAPPING = ObjectMapping(
+    computed=(NAME, PLAN, SHOUT, GREETING),
+    fields=(
+        EMAIL,
+        two_way("full", "Name"),
+        two_way("tier", "Tier"),
+        two_way("shout", "City"),
+        FieldMapping(markmail_field="greeting", crm_field="greeting", sync_direction=SyncDirection.FROM_CRM),
+    ),
+)
+ADA = {"email": "ada@example.org", "first": "Ada", "last": "Lovelace", "plan": "g", "city": "London", "greeting": None}
+
+
+def rows(w: World) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    [ours], [theirs] = w.local.snapshot().values(), w.remote.snapshot().values()
+    return ours, theirs
+
+
+async def settled(w: World) -> None:
+    """Sync until nothing is written, which is soon."""
+    for _ in range(3):
+        report = await w.sync()
+        if not report.written:
+            return
+    pytest.fail("it does not settle")
+
+
+@pytest.mark.parametrize("stored", [True, False], ids=["says what it stored", "does not say"])
+async def test_values_flow_both_ways_and_come_to_rest(*, stored: bool) -> None:
+    options = {"returns_stored": stored}
+    async with world(MAPPING, local=options, remote=options) as w:
+        w.local.add(ADA)
+        await settled(w)
+        ours, theirs = rows(w)
+        assert theirs == {"Email": "ada@example.org", "Name": "Ada Lovelace", "Tier": "Gold", "City": "LONDON"}
+        assert ours["greeting"] == "Dear Ada Lovelace"
+        w.clock.tick()
+        [crm_id] = w.remote.snapshot()
+        w.remote.edit(crm_id, Name="Augusta King", Tier="Free", City="Ockham")
+        await settled(w)
+        ours, theirs = rows(w)
+        assert (ours["first"], ours["last"], ours["plan"], ours["city"]) == ("Augusta", "King", "f", "Ockham")
+        assert ours["greeting"] == "Dear Augusta King"
+        assert theirs["City"] == "Ockham"
+
+
+async def test_a_value_that_cannot_be_written_back_is_a_reject_and_the_rest_goes_on() -> None:
+    async with world(MAPPING) as w:
+        w.local.add(ADA)
+        await settled(w)
+        [crm_id] = w.remote.snapshot()
+        w.remote.edit(crm_id, Tier="Silver", City="Ockham")
+        report = await w.sync()
+        assert report.status is RunStatus.PARTIAL
+        [problem] = report.problems
+        assert (problem.field, problem.code) == ("tier", "not_invertible")
+        assert "not in the table" in problem.message
+        assert "Silver" not in problem.message
+        ours, _ = rows(w)
+        assert (ours["plan"], ours["city"]) == ("g", "Ockham")
+        w.remote.edit(crm_id, Tier="Free")
+        assert (await w.sync()).status is RunStatus.SUCCESS
+        assert rows(w)[0]["plan"] == "f"
+
+
+async def test_a_value_that_cannot_be_computed_is_a_reject_until_it_is_mended() -> None:
+    async with world(MAPPING) as w:
+        added = w.local.add({**ADA, "plan": "?"})
+        report = await w.sync()
+        [problem] = report.problems
+        assert (problem.field, problem.code, problem.remedy) == (
+            "tier",
+            "not_computed",
+            "correct what it is made of: plan",
+        )
+        assert rows(w)[1]["Name"] == "Ada Lovelace"
+        assert (await w.sync()).problem_count == 1
+        w.local.edit(added, plan="g")
+        assert (await w.sync()).status is RunStatus.SUCCESS
+        assert rows(w)[1]["Tier"] == "Gold"
+
+
+async def test_an_edit_of_an_input_flows_and_one_of_another_field_does_not() -> None:
+    async with world(MAPPING) as w:
+        added = w.local.add(ADA)
+        await settled(w)
+        w.clock.tick()
+        w.local.edit(added, unmapped="x")
+        assert not (await w.sync()).written
+        w.local.edit(added, last="King")
+        await settled(w)
+        assert rows(w)[1]["Name"] == "Ada King"
+        # What changes an input and not the value is no change.
+        w.local.edit(added, city="LONDON")
+        assert not (await w.sync()).written
+
+
+async def test_a_plan_shows_what_a_sync_would_reject() -> None:
+    async with world(MAPPING) as w:
+        w.local.add({**ADA, "plan": "?"})
+        plan = await w.plan()
+        assert [(each.field, each.code) for each in plan.report.problems] == [("tier", "not_computed")]
+        await w.apply(plan)
+        assert rows(w)[1]["Name"] == "Ada Lovelace"
+
+
+async def test_edits_of_two_parts_on_two_sides_survive() -> None:
+    async with world(MAPPING) as w:
+        added = w.local.add(ADA)
+        await settled(w)
+        w.clock.tick()
+        [crm_id] = w.remote.snapshot()
+        w.local.edit(added, city="Paris")
+        w.remote.edit(crm_id, Name="Augusta King")
+        await settled(w)
+        ours, theirs = rows(w)
+        assert (ours["first"], ours["last"]) == ("Augusta", "King")
+        assert theirs["City"] == "PARIS"
+
+
+async def test_what_a_run_wrote_into_a_computed_field_can_be_taken_back() -> None:
+    async with world(MAPPING.model_copy(update={"history_days": 30})) as w:
+        w.local.add(ADA)
+        await settled(w)
+        [crm_id] = w.remote.snapshot()
+        w.remote.edit(crm_id, Name="Augusta King")
+        report = await w.sync()
+        assert rows(w)[0]["first"] == "Augusta"
+        await (await w.runner()).undo(report.run_id)
+        ours, _ = rows(w)
+        assert (ours["first"], ours["last"]) == ("Ada", "Lovelace")
