@@ -83,6 +83,7 @@ class ErasurePromises(RepositorySubject):
         assert await repository.erase_person(await lease_of(repository), ids, (), now=NOW) == {Kept.LINKS: 2}
         assert [found.markmail_id for found in await repository.scan_links(OURS, CONTACT)] == ["m3"]
         assert await repository.links_by_remote(OURS, CONTACT, ["c1", "c2"]) == {}
+        assert sum((await repository.count_links(OURS, CONTACT)).values()) == 1
 
     async def test_marks_are_known_until_they_are_forgotten(self, repository: SyncRepository) -> None:
         assert await repository.count_erased(OURS) == 0

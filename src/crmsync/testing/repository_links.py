@@ -150,6 +150,34 @@ class LinkPromises(RepositorySubject):
         }
         assert sum((await repository.count_links(OURS, LEAD)).values()) == 0
 
+    async def test_counts_follow_what_becomes_of_links(self, repository: SyncRepository) -> None:
+        await store_links(repository, [link(number) for number in range(4)])
+        await store_links(repository, [link(number, (OURS, LEAD)) for number in range(2)])
+        lease = await lease_of(repository)
+        changed = [link(1, status=LinkStatus.REJECTED), link(2, crm_id="c9"), link(7, status=LinkStatus.REJECTED)]
+        for page, counts in (
+            (Acknowledgement(links=tuple(changed)), {LinkStatus.SYNCED: 3, LinkStatus.REJECTED: 2}),
+            (Acknowledgement(cursors=Cursors("a", "b")), {LinkStatus.SYNCED: 3, LinkStatus.REJECTED: 2}),
+            (
+                Acknowledgement(links=(link(1), link(0)), removed_links=("m0", "m3", "m9")),
+                {LinkStatus.SYNCED: 3, LinkStatus.REJECTED: 1},
+            ),
+            (Acknowledgement(removed_links=("m0", "m1", "m2", "m7")), {}),
+            (Acknowledgement(links=(link(5),)), {LinkStatus.SYNCED: 1}),
+        ):
+            await repository.acknowledge(lease, page)
+            found = await repository.count_links(OURS, CONTACT)
+            assert {status: count for status, count in found.items() if count} == counts
+        assert sum((await repository.count_links(OURS, LEAD)).values()) == 2
+
+    async def test_a_refused_acknowledgement_counts_nothing(self, repository: SyncRepository) -> None:
+        await store_links(repository, [link(1)])
+        with pytest.raises(StorageError):
+            await repository.acknowledge(
+                await lease_of(repository), Acknowledgement(links=(link(2), link(3, crm_id="c1")))
+            )
+        assert sum((await repository.count_links(OURS, CONTACT)).values()) == 1
+
     async def test_removed_links_are_gone_and_unknown_ones_do_not_matter(self, repository: SyncRepository) -> None:
         await store_links(repository, [link(1), link(2)])
         await repository.acknowledge(await lease_of(repository), Acknowledgement(removed_links=("m1", "m9")))

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DatabaseError, DBAPIError
 
-from crmsync.storage.sql import changes, rows, stops, tables
+from crmsync.storage.sql import changes, counts, rows, stops, tables
 from crmsync.storage.sql.calls import usage_of
 from crmsync.storage.sql.isolation import isolated_tables, owned_tables
 from crmsync.storage.sql.layout import layout_of
@@ -57,6 +57,8 @@ def check(connection: Connection) -> list[Finding]:
         found += _missing(connection)
     if not any(finding.code in {"corrupt", "missing"} for finding in found):
         found += (finding for table in tables.metadata.sorted_tables for finding in _damaged(connection, table))
+    if not found:
+        found += _miscounted(connection)
     return found
 
 
@@ -131,6 +133,18 @@ def _damaged(connection: Connection, table: sa.Table) -> Iterator[Finding]:
                 if not _readable(connection, table, _is(table, row)):
                     yield Finding("damaged", f"the row {described(table, row)} cannot be read; {REMEDY}")
         after = page[-1]
+
+
+def _miscounted(connection: Connection) -> Iterator[Finding]:
+    """Objects whose kept counts are not those of their links, because somebody changed links by hand."""
+    columns = tables.counts.c
+    kept = sa.select(columns.integration_id, columns.entity_type).distinct()
+    for integration_id, entity_type in connection.execute(kept).all():
+        if not counts.agree(connection, integration_id, entity_type):
+            whose = f"{entity_type!r} of {integration_id!r}"
+            name = layout_of(connection).name(tables.counts.name)
+            message = f"the links of {whose} are counted wrongly; delete its rows of {name} to have them counted anew"
+            yield Finding("miscounted", message)
 
 
 REMEDY: Final = "restore a backup, or delete the row, which forgets what it held"

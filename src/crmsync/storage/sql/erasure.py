@@ -13,6 +13,7 @@ from crmsync.models.erasure import Kept, PersonIds
 from crmsync.models.state import Lease, LinkStatus
 from crmsync.storage import admission
 from crmsync.storage.forgetting import all_ids, names_any, without_details
+from crmsync.storage.sql.counts import recount
 from crmsync.storage.sql.database import Database
 from crmsync.storage.sql.leases import check_fence
 from crmsync.storage.sql.statements import IDS_PER_STATEMENT, insert_into, of_object, parts
@@ -37,6 +38,8 @@ class SqlErasure:
         def work(connection: Connection) -> Mapping[Kept, int]:
             check_fence(connection, lease)
             counts = {kind: _drop(connection, table, lease, ids) for kind, table in _ROWS.items()}
+            if counts[Kept.LINKS]:
+                recount(connection, lease)
             both = all_ids(ids)
             _clean_candidates(connection, lease, both)
             counts[Kept.LOGS] = _clean_logs(connection, lease, both)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from crmsync.models.state import Acknowledgement, Conflict, Cursors, Lease, Link
 from crmsync.storage.sql import rows
 from crmsync.storage.sql.changes import add_changes
 from crmsync.storage.sql.conflicts import resolve_conflicts, store_conflicts
+from crmsync.storage.sql.counts import count_among, keep_counts
 from crmsync.storage.sql.leases import check_fence
 from crmsync.storage.sql.statements import of_object, parts, store
 from crmsync.storage.sql.tables import cursors, journal, links
@@ -32,8 +34,10 @@ def acknowledge(
     :raises LeaseLostError: the lease was taken by another.
     """
     check_fence(connection, lease)
+    before = count_among(connection, lease, (*page.removed_links, *(link.markmail_id for link in stored[0])))
     _remove(connection, links, lease, links.c.markmail_id, page.removed_links)
     _store_links(connection, lease, [rows.link_row(link) for link in stored[0]])
+    keep_counts(connection, lease, before, Counter(link.status.value for link in stored[0]))
     store_conflicts(connection, stored[1])
     resolve_conflicts(connection, lease.integration_id, page.resolved_conflicts, lease.owner, now)
     _remove(connection, journal, lease, journal.c.op_id, page.done)

@@ -25,7 +25,7 @@ from crmsync.models.state import (
     SyncLog,
 )
 from crmsync.storage import admission
-from crmsync.storage.sql import calls, leases, lookups, pages, rows, tables
+from crmsync.storage.sql import calls, counts, leases, lookups, pages, rows, tables
 from crmsync.storage.sql.changes import SqlChangeHistory
 from crmsync.storage.sql.conflicts import SqlConflicts
 from crmsync.storage.sql.database import Database, open_database
@@ -126,13 +126,7 @@ class SqlRepository(SqlConflicts, SqlStops, SqlChangeHistory, SqlSealedTexts, Sq
         )
 
     async def count_links(self, integration_id: str, entity_type: str) -> Mapping[LinkStatus, int]:
-        status = tables.links.c.sync_status
-        query = (
-            sa.select(status, sa.func.count())
-            .where(of_object(tables.links, integration_id, entity_type))
-            .group_by(status)
-        )
-        return dict(await self._select(query, _status_count))
+        return await self._database.read(lambda connection: counts.counted(connection, integration_id, entity_type))
 
     async def get_cursors(self, integration_id: str, entity_type: str) -> Cursors:
         columns = tables.cursors.c
@@ -250,10 +244,6 @@ class SqlRepository(SqlConflicts, SqlStops, SqlChangeHistory, SqlSealedTexts, Sq
 
 def _fetch(connection: Connection, queries: Sequence[sa.Executable], build: Callable[[AnyRow], T]) -> list[T]:
     return [build(row) for query in queries for row in connection.execute(query)]
-
-
-def _status_count(row: AnyRow) -> tuple[LinkStatus, int]:
-    return LinkStatus(row[0]), row[1]
 
 
 def _only(found: Sequence[T], otherwise: str) -> T:

@@ -114,6 +114,17 @@ cursors = sa.Table(
 )
 """How far each side was read, and who may go on. ``lease_owner`` NULL: nobody holds it. The fence never falls."""
 
+counts = sa.Table(
+    "crm_sync_counts",
+    metadata,
+    _integration_id(),
+    sa.Column("entity_type", Id(), nullable=False),
+    sa.Column("sync_status", sa.String(16), nullable=False),
+    sa.Column("links", sa.BigInteger, nullable=False),
+    sa.PrimaryKeyConstraint("integration_id", "entity_type", "sync_status", name="pk_crm_sync_counts"),
+)
+"""How many links have each status. None of an object: nobody counted them yet."""
+
 journal = sa.Table(
     "crm_sync_journal",
     metadata,

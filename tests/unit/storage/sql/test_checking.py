@@ -9,10 +9,12 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from crmsync.errors import StorageError
+from crmsync.models.state import LinkStatus
 from crmsync.storage.sql import open_repository, schema
 from crmsync.storage.sql.database import Database, open_database
 from crmsync.storage.sql.maintenance import Maintenance
-from crmsync.testing.repository_subject import OURS, THEIRS, integration, link, store_links
+from crmsync.storage.sql.repository import SqlRepository
+from crmsync.testing.repository_subject import CONTACT, OURS, THEIRS, integration, link, store_links
 
 pytestmark = pytest.mark.anyio
 
@@ -63,6 +65,21 @@ async def test_rows_that_cannot_be_read_are_named_by_their_keys(database: Databa
     )
     assert all("of crm_sync_status with id " in finding.message for finding in findings[1:])
     assert "SECRET" not in str(findings)
+
+
+async def test_links_that_somebody_deleted_by_hand_are_counted_anew_when_their_counts_are_deleted(
+    database: Database,
+) -> None:
+    await execute(database, "DELETE FROM crm_sync_status WHERE markmail_id = 'm17'")
+    [finding] = await Maintenance(database).check()
+    assert (finding.code, "delete its rows of crm_sync_counts" in finding.message) == ("miscounted", True)
+    await execute(database, "DELETE FROM crm_sync_counts WHERE integration_id = 'ours' AND entity_type = 'Contact'")
+    assert await codes(database) == []
+    repository = SqlRepository(database)
+    assert await repository.count_links(OURS, CONTACT) == {LinkStatus.SYNCED: 2499}
+    await store_links(repository, [link(9000)])
+    assert await codes(database) == []
+    assert await repository.count_links(OURS, CONTACT) == {LinkStatus.SYNCED: 2500}
 
 
 async def test_what_is_missing_from_the_schema_is_named(database: Database) -> None:

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from crmsync.errors import ConfigurationError, StorageError
-from crmsync.storage.sql import open_repository, schema
+from crmsync.models.state import LinkStatus
+from crmsync.storage.sql import open_repository, schema, tables
 from crmsync.storage.sql.database import Database, open_database
 from crmsync.storage.sql.layout import VERSION_TABLE, layout_of
 from crmsync.testing.repository_subject import integration, link, store_links
@@ -68,6 +69,19 @@ async def test_a_database_that_went_back_works_after_it_comes_forward_again(new_
         [kept] = await repository.scan_links("ours", "Contact")
         assert (kept.markmail_id, kept.crm_id) == ("m1", "c1")
         await store_links(repository, [link(1, flips=b"x" * 24), link(2)])
+
+
+async def test_links_from_before_they_were_counted_are_counted_by_the_upgrade(new_url: str) -> None:
+    async with open_repository(new_url) as repository, open_database(new_url) as database:
+        await repository.save_integration(integration())
+        await store_links(repository, [link(1), link(2), link(3, status=LinkStatus.REJECTED)])
+        await back_to(database, "0011")
+        await to(database, schema.HEAD)
+        held = await database.read(
+            lambda connection: connection.execute(sa.select(tables.counts.c.links)).scalars().all()
+        )
+        assert sorted(held) == [1, 2]
+        assert await repository.count_links("ours", "Contact") == {LinkStatus.SYNCED: 2, LinkStatus.REJECTED: 1}
 
 
 async def test_revisions_that_there_are_not_are_refused(new_url: str) -> None:
