@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from crmsync.engine.budget import DayBudget, RunBudget
 from crmsync.engine.clock import SystemClock
+from crmsync.engine.conflicts import jsonable
 from crmsync.engine.jobs import RunJobs
 from crmsync.engine.lease import RunLease
 from crmsync.engine.runner import Runner
 
-__all__ = ["DayBudget", "RunBudget", "RunJobs", "RunLease", "Runner", "SystemClock"]
+__all__ = ["DayBudget", "RunBudget", "RunJobs", "RunLease", "Runner", "SystemClock", "jsonable"]

@@ -9,7 +9,7 @@ from crmsync.engine.context import RunContext, id_of
 from crmsync.engine.recovery import begin
 from crmsync.engine.writing import write
 from crmsync.errors import RecordError
-from crmsync.models.erasure import ObjectErasure, Person, PersonIds, RecordErasure
+from crmsync.models.erasure import FoundPerson, ObjectErasure, Person, PersonIds, RecordErasure
 from crmsync.models.records import Operation, OperationKind, Record, Side
 
 
@@ -31,24 +31,22 @@ async def erase_person(ctx: RunContext, person: Person, sides: Collection[Side])
     then, with the ids reported.
     """
     await begin(ctx)
-    ids, records = await find_person(ctx, person)
-    erased = [outcome for side in Side if side in sides for outcome in await _deleted(ctx, side, ids.of(side))]
-    emails = {found for side in Side for record in records[side] if (found := ctx.email(side, record))}
-    emails |= _spellings(person.email)
-    marks = ctx.marks.records(ctx.entity_type, ids) | {ctx.marks.email(address) for address in emails}
+    found = await find_person(ctx, person)
+    erased = [outcome for side in Side if side in sides for outcome in await _deleted(ctx, side, found.ids.of(side))]
+    marks = ctx.marks.records(ctx.entity_type, found.ids) | {ctx.marks.email(email) for email in found.emails}
     now = ctx.clock.now()
-    rows = await ctx.repository.erase_person(ctx.lease.current, ids, marks, now=now)
+    rows = await ctx.repository.erase_person(ctx.lease.current, found.ids, marks, now=now)
     return ObjectErasure(ctx.entity_type, rows, tuple(erased), len(marks), now)
 
 
-async def find_person(ctx: RunContext, person: Person) -> tuple[PersonIds, dict[Side, list[Record]]]:
-    """The ids of a person's records on both sides, and the records that are still there.
+async def find_person(ctx: RunContext, person: Person) -> FoundPerson:
+    """A person's records on both sides.
 
-    They are those with the e-mail or the ids given, those with their other e-mails, and what either is linked to.
+    They are those with the e-mails or the ids given, those with their other e-mails, and what either is linked to.
     """
     ids = {Side.LOCAL: set(person.markmail_ids), Side.REMOTE: set(person.crm_ids)}
     records: dict[Side, dict[str, Record]] = {Side.LOCAL: {}, Side.REMOTE: {}}
-    emails, asked = _spellings(person.email), set[str]()
+    emails, asked = set[str]().union(*map(_spellings, person.emails)), set[str]()
     # One e-mail leads to a record, that to its counterpart, that to another e-mail: until nothing new is found.
     while True:
         before = (len(ids[Side.LOCAL]), len(ids[Side.REMOTE]), len(emails))
@@ -65,7 +63,27 @@ async def find_person(ctx: RunContext, person: Person) -> tuple[PersonIds, dict[
         if before == (len(ids[Side.LOCAL]), len(ids[Side.REMOTE]), len(emails)):
             break
     found = PersonIds(frozenset(ids[Side.LOCAL]), frozenset(ids[Side.REMOTE]))
-    return found, {side: list(records[side].values()) for side in Side}
+    known = {side: tuple(records[side].values()) for side in Side}
+    return FoundPerson(found, known, frozenset(email.casefold() for email in emails))
+
+
+async def find_related(ctx: RunContext, person: PersonIds, people: Collection[str]) -> Person:
+    """The records of another object that refer to a person: a membership, an activity.
+
+    ``people`` are the CRM's objects of people. A field refers to them if the CRM says so.
+    """
+    schema = await ctx.remote.describe()
+    ids: dict[Side, set[str]] = {Side.LOCAL: set(), Side.REMOTE: set()}
+    for rule in ctx.rule.rules:
+        field = schema.field(rule.remote)
+        if field is None or not set(field.reference_to) & set(people):
+            continue
+        # The local field may hold the CRM's id of the person, or its own.
+        wanted = {Side.LOCAL: person.markmail_ids | person.crm_ids, Side.REMOTE: person.crm_ids}
+        for side, name in ((Side.LOCAL, rule.local), (Side.REMOTE, rule.remote)):
+            found = await ctx.store(side).find(name, sorted(wanted[side]), fields=(name,)) if wanted[side] else ()
+            ids[side] |= {record.id for record in found}
+    return Person(markmail_ids=frozenset(ids[Side.LOCAL]), crm_ids=frozenset(ids[Side.REMOTE]))
 
 
 async def _look_up(ctx: RunContext, side: Side, ids: Collection[str], emails: Collection[str]) -> list[Record]:

@@ -16,7 +16,7 @@ from crmsync.engine.budget import RunBudget
 from crmsync.engine.computing import open_side
 from crmsync.engine.conflicts import erase_old_values
 from crmsync.engine.context import WAITING, RunContext
-from crmsync.engine.erasing import erase_person
+from crmsync.engine.erasing import erase_person, find_person, find_related
 from crmsync.engine.estimating import estimate_apply
 from crmsync.engine.history import purge
 from crmsync.engine.lease import RunLease
@@ -29,7 +29,7 @@ from crmsync.engine.tally import RunTally
 from crmsync.engine.undoing import undo
 from crmsync.engine.verification import Findings, Verification
 from crmsync.errors import CRMError, SafetyStopError, StaleRecordError, StorageError
-from crmsync.models.erasure import ObjectErasure, Person
+from crmsync.models.erasure import FoundPerson, ObjectErasure, Person, PersonIds
 from crmsync.models.events import RunFinished, RunStarted
 from crmsync.models.mappings import ObjectMapping
 from crmsync.models.plans import Plan, UndoPreview
@@ -189,6 +189,18 @@ class Runner:
             erasure = await erase_person(ctx, person, sides)
             await self._finished(ctx)
             return erasure
+
+    async def find_person(self, person: Person) -> FoundPerson:
+        """A person's records on both sides, as they are now.
+
+        :raises ProviderError: a side failed as a whole.
+        """
+        return await find_person(self._context(uuid.uuid4().hex, dry_run=True), person)
+
+    async def find_related(self, person: PersonIds, people: Collection[str]) -> FoundPerson:
+        """The records of this object that refer to a person, who is a record of one of the objects ``people``."""
+        ctx = self._context(uuid.uuid4().hex, dry_run=True)
+        return await find_person(ctx, await find_related(ctx, person, people))
 
     async def verify(self, options: VerifyOptions) -> VerifyReport:
         """Compare both sides without believing cursors or shadows. Unless it repairs, other runs may work meanwhile.

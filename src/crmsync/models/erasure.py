@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import attrs
 
-from crmsync.models.records import OutcomeStatus, Side
+from crmsync.models.records import OutcomeStatus, Record, Side
 
 
 @attrs.frozen(slots=True)
 class Person:
-    """Whom a request is about: every record with this e-mail or one of these ids, and what is linked to them."""
+    """Whom a request is about: every record with one of these e-mails or ids, and what is linked to them."""
 
-    email: str | None = attrs.field(default=None, repr=False)
-    markmail_ids: tuple[str, ...] = ()
-    crm_ids: tuple[str, ...] = ()
+    emails: frozenset[str] = attrs.field(default=frozenset(), repr=False)
+    markmail_ids: frozenset[str] = frozenset()
+    crm_ids: frozenset[str] = frozenset()
 
 
 @attrs.frozen(slots=True)
@@ -33,6 +33,15 @@ class PersonIds:
 
     def __bool__(self) -> bool:
         return bool(self.markmail_ids or self.crm_ids)
+
+
+@attrs.frozen(slots=True)
+class FoundPerson:
+    """What a person has in one object: ids on both sides, the records that are there, and their e-mails."""
+
+    ids: PersonIds
+    records: Mapping[Side, Sequence[Record]] = attrs.field(factory=dict, repr=False)
+    emails: frozenset[str] = attrs.field(default=frozenset(), repr=False)
 
 
 class Kept(enum.StrEnum):

@@ -15,13 +15,23 @@ from crmsync.service.integrations import IntegrationVerbs
 from crmsync.service.keys import KeyVerbs
 from crmsync.service.links import LinkVerbs
 from crmsync.service.mappings import MappingVerbs
+from crmsync.service.privacy import PrivacyVerbs
 from crmsync.service.rejects import RejectVerbs
 from crmsync.service.runs import RunVerbs
 from crmsync.service.stops import StopVerbs
 
 
 class CRMSync(
-    IntegrationVerbs, RunVerbs, StopVerbs, InboxVerbs, RejectVerbs, LinkVerbs, MappingVerbs, HistoryVerbs, KeyVerbs
+    IntegrationVerbs,
+    RunVerbs,
+    StopVerbs,
+    InboxVerbs,
+    RejectVerbs,
+    LinkVerbs,
+    MappingVerbs,
+    HistoryVerbs,
+    KeyVerbs,
+    PrivacyVerbs,
 ):
     """Connect CRMs, map fields, plan and run syncs, look at what happened.
 

@@ -128,11 +128,12 @@ class Opening:
         options: RunOptions | None,
         *,
         writes: bool = True,
+        even_paused: bool = False,
         mapping: ObjectMapping | None = None,
     ) -> AsyncIterator[Runner]:
         options = options or RunOptions()
         integration = await self.repository.get_integration(integration_id)
-        if writes and not integration.sync_enabled:
+        if writes and not even_paused and not integration.sync_enabled:
             msg = f"sync is paused for integration {integration_id!r}; resume it first"
             raise ConfigurationError(msg)
         if mapping is not None:

@@ -40,7 +40,7 @@ async def test_a_person_goes_from_both_sides_and_everything_kept_with_them() -> 
         w.local.edit(ann, name="Anna")
         w.remote.edit(w.remote.keys()[ann], Name="Anne")
         await w.sync()
-        erasure = await erase(w, Person(email="ANN@example.org "))
+        erasure = await erase(w, Person(emails=frozenset({"ANN@example.org "})))
         assert erasure.complete
         assert {(one.side, one.status) for one in erasure.records} == {(side, OutcomeStatus.DELETED) for side in BOTH}
         assert erasure.rows[Kept.LINKS] == erasure.rows[Kept.CONFLICTS] == erasure.rows[Kept.CHANGES] == 1
@@ -59,7 +59,7 @@ async def test_a_person_who_comes_in_again_is_left_alone(side: Side) -> None:
     async with world(MAPPING) as w:
         ann = w.local.add(email="ann@example.org", name="Ann")
         await w.sync()
-        await erase(w, Person(markmail_ids=(ann,)))
+        await erase(w, Person(markmail_ids=frozenset({ann})))
         if side is Side.LOCAL:
             w.local.add(email="Ann@Example.org", name="Ann")
         else:
@@ -77,7 +77,7 @@ async def test_records_that_are_left_on_the_sides_are_no_longer_synced() -> None
         ann = w.local.add(email="ann@example.org", name="Ann")
         await w.sync()
         remote = w.remote.keys()[ann]
-        assert (await erase(w, Person(crm_ids=(remote,)), ())).records == ()
+        assert (await erase(w, Person(crm_ids=frozenset({remote})), ())).records == ()
         w.local.edit(ann, name="Anna")
         w.remote.edit(remote, Email="other@example.org")
         report = await w.sync()
@@ -94,7 +94,7 @@ async def test_all_records_that_lead_to_one_another_are_one_person() -> None:
         await w.sync()
         w.remote.edit(w.remote.keys()[ann], Email="anne@example.org")
         other = w.remote.add(Email="anne@example.org", Name="Anne")
-        erasure = await erase(w, Person(email="ann@example.org"))
+        erasure = await erase(w, Person(emails=frozenset({"ann@example.org"})))
         assert {one.id for one in erasure.records if one.side is Side.REMOTE} >= {other}
         assert len(erasure.records) == 3
         assert (w.local.snapshot(), w.remote.snapshot()) == ({}, {})
@@ -107,7 +107,7 @@ async def test_a_record_that_its_side_keeps_is_reported() -> None:
     async with world(MAPPING, remote={"reject": reject}) as w:
         ann = w.local.add(email="ann@example.org", name="Ann")
         await w.sync()
-        erasure = await erase(w, Person(markmail_ids=(ann,)))
+        erasure = await erase(w, Person(markmail_ids=frozenset({ann})))
         assert not erasure.complete
         assert [(one.side, one.code) for one in erasure.records if one.status is OutcomeStatus.FAILED] == [
             (Side.REMOTE, "locked")
@@ -120,7 +120,7 @@ async def test_a_person_whose_marks_are_dropped_comes_in_again() -> None:
     async with world(MAPPING) as w:
         ann = w.local.add(email="ann@example.org", name="Ann")
         await w.sync()
-        await erase(w, Person(markmail_ids=(ann,)))
+        await erase(w, Person(markmail_ids=frozenset({ann})))
         w.local.add(email="ann@example.org", name="Ann")
         await w.sync()
         marks = (await w.runner())._context("x", dry_run=True).marks
