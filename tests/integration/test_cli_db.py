@@ -68,3 +68,32 @@ def test_postgresql_keeps_tenants_apart_if_asked(sh: Shell, postgres_url: str) -
     assert "not keep tenants apart any more" in sh.run("db", "isolate", "--undo").out
     assert sh.run("db", "isolate", "--undo", "--role", "x").code == 2
     assert sh.run("db", "downgrade", "base", "--yes").code == 0
+
+
+def test_a_backup_is_made_looked_at_and_restored(sh: Shell) -> None:
+    assert sh.run("sync").code == 0
+    made = sh.run("db", "backup", "monday.backup", "--format", "json")
+    assert (made.code, made.json["rows"]["crm_sync_status"]) == (0, 4)
+    again = sh.run("db", "backup", "monday.backup")
+    assert (again.code, "exists already: name a new file" in again.err) == (1, True)
+    whole = sh.run("db", "restore", "monday.backup", "--check")
+    assert (whole.code, "monday.backup is whole" in whole.out) == (0, True)
+    full = sh.run("db", "restore", "monday.backup")
+    assert (full.code, "is not empty" in full.err) == (1, True)
+    (sh.directory / "crmsync.db").unlink()
+    restored = sh.run("db", "restore", "monday.backup")
+    assert (restored.code, "crmsync resume" in restored.out) == (0, True)
+    assert (sh.directory / "crmsync.db").stat().st_mode & 0o777 == 0o600
+    paused = sh.run("sync")
+    assert (paused.code, "resume it first" in paused.err) == (2, True)
+    assert sh.run("plan", "--format", "json").json["plans"][0]["writes"] == 0
+    assert sh.run("resume").code == 0
+    assert sh.run("sync", "--format", "json").json["runs"][0]["written"] == 0
+    running = sh.run("db", "restore", "monday.backup", "--replace", "--running")
+    assert running.code == 0
+    assert sh.run("sync").code == 0
+    (sh.directory / "crmsync.key").unlink()
+    sh.run("keys", "add")
+    other = sh.run("db", "restore", "monday.backup", "--replace", "--format", "json")
+    assert other.code != 0
+    assert "key" in other.json["error"]["message"]

@@ -162,13 +162,21 @@ async def open_session(config: Config, observers: Sequence[Observer] = ()) -> As
     :raises StorageError: the bookkeeping cannot be opened.
     """
     registry = Registry()
-    source = key_source(config.vault_keys, registry)
-    vault = await anyio.to_thread.run_sync(partial(Vault, source, environment=config.content.vault.environment))
+    vault = await open_vault(config, registry)
     async with (
         CRMSync.open(config.storage, vault=vault, registry=registry, observers=observers) as crm,
         AsyncExitStack() as stack,
     ):
         yield Session(config, crm, registry, LocalSides(config, registry, stack))
+
+
+async def open_vault(config: Config, registry: Registry) -> Vault:
+    """The vault that a configuration describes.
+
+    :raises ConfigurationError: its key cannot be had.
+    """
+    source = key_source(config.vault_keys, registry)
+    return await anyio.to_thread.run_sync(partial(Vault, source, environment=config.content.vault.environment))
 
 
 def new_key() -> str:

@@ -1,4 +1,4 @@
-"""``crmsync db upgrade``, ``downgrade``, ``check``, ``isolate`` and ``sql``."""
+"""``crmsync db upgrade``, ``downgrade``, ``check``, ``backup``, ``restore``, ``isolate``, ``sql``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from crmsync.cli.config import load_config
 from crmsync.cli.exits import ExitCode, UsageProblemError
 from crmsync.cli.options import DEFAULT_CONFIG, ConfigOption, FormatOption, Selection
 from crmsync.cli.output import Format, Output, plain
+from crmsync.cli.session import open_vault
+from crmsync.cli.tables import table
+from crmsync.models.backups import BackupSummary, RestoreOptions
+from crmsync.registry import Registry
+from crmsync.service import backups
 
 app = typer.Typer(help="Look after the bookkeeping's database.", no_args_is_help=True)
 
@@ -49,6 +54,30 @@ def downgrade(
 def check(*, config: ConfigOption = DEFAULT_CONFIG, format_: FormatOption = Format.HUMAN) -> int:
     """Look for damage in the database, its schema and its rows. Exit code 1 if anything is wrong."""
     return anyio.run(_check, Selection(config), Output(format_))
+
+
+Place = Annotated[str, typer.Argument(help="A file, or s3://bucket/key.", metavar="PLACE")]
+
+
+@app.command()
+def backup(place: Place, *, config: ConfigOption = DEFAULT_CONFIG, format_: FormatOption = Format.HUMAN) -> int:
+    """Write the whole bookkeeping to a new file or object, under the vault's key. Syncs may go on meanwhile."""
+    return anyio.run(_backup, Selection(config), place, Output(format_))
+
+
+@app.command()
+def restore(
+    place: Place,
+    *,
+    replace: Annotated[bool, typer.Option("--replace", help="What the bookkeeping holds now may go.")] = False,
+    running: Annotated[bool, typer.Option("--running", help="Leave syncs as they were; do not pause them.")] = False,
+    look: Annotated[bool, typer.Option("--check", help="Only see whether the backup is whole.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    format_: FormatOption = Format.HUMAN,
+) -> int:
+    """Put a backup into an empty bookkeeping, and pause its syncs: look at `crmsync plan`, then `crmsync resume`."""
+    options = RestoreOptions(replace=replace, pause=not running)
+    return anyio.run(_restore, Selection(config), place, None if look else options, Output(format_))
 
 
 @app.command()
@@ -128,3 +157,42 @@ async def _check(selection: Selection, output: Output) -> int:
     found = [{"code": one.code, "message": one.message} for one in findings]
     output.result({"revision": revision, "findings": found}, *(shown or [Text(f"{plain(name)}: nothing is wrong")]))
     return ExitCode.FAILURE if findings else ExitCode.SUCCESS
+
+
+async def _backup(selection: Selection, place: str, output: Output) -> int:
+    from crmsync.storage.sql import maintenance  # noqa: PLC0415
+
+    config = load_config(selection.path)
+    vault = await open_vault(config, Registry())
+    async with maintenance.open_maintenance(config.storage) as database:
+        summary = await backups.back_up(database, vault, place)
+    _show(output, place, summary, f"{place} holds the bookkeeping of {summary.made_at:%Y-%m-%d %H:%M:%S} UTC")
+    return ExitCode.SUCCESS
+
+
+async def _restore(selection: Selection, place: str, options: RestoreOptions | None, output: Output) -> int:
+    from crmsync.storage.sql import maintenance  # noqa: PLC0415
+
+    config = load_config(selection.path)
+    vault = await open_vault(config, Registry())
+    async with maintenance.open_maintenance(config.storage) as database:
+        if options is None:
+            summary = await backups.inspect_backup(database, vault, place)
+            said = f"{place} is whole: the bookkeeping of"
+        else:
+            summary = await backups.restore(database, vault, place, options)
+            paused = "; look at `crmsync plan`, then let syncs run by `crmsync resume`" if options.pause else ""
+            said = f"{database.name} is restored{paused}. It is that of"
+    _show(output, place, summary, f"{said} {summary.made_at:%Y-%m-%d %H:%M:%S} UTC")
+    return ExitCode.SUCCESS
+
+
+def _show(output: Output, place: str, summary: BackupSummary, said: str) -> None:
+    payload = {
+        "place": place,
+        "revision": summary.revision,
+        "made_at": summary.made_at.isoformat(timespec="seconds"),
+        "rows": summary.rows,
+    }
+    counts = [(name, count) for name, count in summary.rows.items() if count]
+    output.result(payload, Text(plain(said)), *([table("table", "rows", rows=counts)] if counts else []))

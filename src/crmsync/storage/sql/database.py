@@ -45,7 +45,8 @@ still, and what it locked would keep everybody out."""
 PREPARE_AFTER = 5
 """Executions after which psycopg prepares a statement on the server; its own default."""
 
-_WRITES = "crmsync_writes"
+WRITES = "crmsync_writes"
+"""The execution option of a connection that says whether its transaction writes."""
 
 
 @attrs.frozen(slots=True)
@@ -80,7 +81,7 @@ class Database:
         """
         return await anyio.to_thread.run_sync(partial(self._attempt, work, writes=True), limiter=self.writers)
 
-    async def manage(self, work: Callable[[Engine], T]) -> T:
+    async def manage(self, work: Callable[[Engine], T], *, writes: bool = True) -> T:
         """Run work that opens and ends its own transactions, as migrations do.
 
         :raises StorageError: the database failed.
@@ -90,11 +91,11 @@ class Database:
             with translated(self.url):
                 return work(self.engine)
 
-        return await anyio.to_thread.run_sync(managed, limiter=self.writers)
+        return await anyio.to_thread.run_sync(managed, limiter=self.writers if writes else self.readers)
 
     def _attempt(self, work: Callable[[Connection], T], *, writes: bool) -> T:
         with translated(self.url), self.engine.connect() as connection:
-            connection.execution_options(**{_WRITES: writes})
+            connection.execution_options(**{WRITES: writes})
             with connection.begin():
                 return work(connection)
 
@@ -216,7 +217,7 @@ def _switched_to_wal(cursor: DBAPICursor, *, last_try: bool) -> bool:
 
 def _begin_sqlite(connection: Connection) -> None:
     # A transaction that reads first and writes later fails at once, without waiting, when another wrote meanwhile.
-    writes = connection.get_execution_options().get(_WRITES, True)
+    writes = connection.get_execution_options().get(WRITES, True)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
@@ -249,7 +250,7 @@ def _begin_postgres(connection: Connection) -> None:
     # with each of them (55 ms instead of 3 for 500 ids and 10,000 links not yet analysed). Inserts gain by preparing.
     driver = connection.connection.driver_connection
     assert driver is not None
-    driver.prepare_threshold = PREPARE_AFTER if connection.get_execution_options().get(_WRITES, True) else None
+    driver.prepare_threshold = PREPARE_AFTER if connection.get_execution_options().get(WRITES, True) else None
 
 
 def _engine(url: URL, layout: Layout, **options: Any) -> Engine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -10,7 +10,8 @@ import attrs
 from sqlalchemy.engine import Engine
 
 from crmsync.errors import StorageError
-from crmsync.storage.sql import isolation, schema
+from crmsync.models.backups import BackupSummary, RestoreOptions
+from crmsync.storage.sql import isolation, schema, snapshot
 from crmsync.storage.sql.checking import Finding, check
 from crmsync.storage.sql.database import Database, open_database
 
@@ -59,6 +60,18 @@ class Maintenance:
             msg = f"the database {self.name} is at revision {found}, and this crmsync checks {schema.HEAD}"
             raise StorageError(f"{msg}: run `crmsync db upgrade`" if found in known() else f"{msg}: upgrade crmsync")
         return await self._database.manage(_check)
+
+    async def dump(self, consume: Callable[[Iterator[bytes]], object]) -> BackupSummary:
+        """See `BackupSource`."""
+        return await self._database.manage(partial(snapshot.dump, name=self.name, consume=consume), writes=False)
+
+    def verify(self, lines: Iterator[bytes]) -> BackupSummary:
+        """See `BackupSource`."""
+        return snapshot.verify(lines)
+
+    async def load(self, lines: Callable[[], Iterator[bytes]], options: RestoreOptions) -> BackupSummary:
+        """See `BackupSource`. The rows come in one transaction; every lease that was ever given out is void."""
+        return await self._database.manage(partial(snapshot.load, name=self.name, lines=lines, options=options))
 
     async def isolate(self, role: str | None = None) -> None:
         """Let PostgreSQL keep tenants apart by itself, and let ``role`` work so. See `crmsync.storage.sql.isolation`.
