@@ -251,7 +251,7 @@ class ListsLogsOldestFirst(MemoryRepository):
 
 class KeepsBothTemplates(MemoryRepository):
     async def save_template(self, template: MappingTemplate) -> None:
-        self._templates = {**self._templates, template.id: template}
+        self._templates = {**self._templates, (template.provider, f"{template.name} {template.id}"): template}
 
 
 class DeletesOnlyTheIntegration(MemoryRepository):

@@ -21,6 +21,7 @@ from crmsync.mapping import MappingCode
 from crmsync.mapping.codes import MEANINGS, reference_rows
 from crmsync.models.mappings import ComputedField, FieldMapping, MatchKeys, ObjectMapping, OnLoss
 from crmsync.models.runs import RunOptions
+from crmsync.models.templates import mapping_schema
 from crmsync.protocols.conversion import LossKind
 from crmsync.providers.salesforce import error_codes
 from crmsync.providers.salesforce.credentials import SalesforceCredentials
@@ -223,3 +224,9 @@ def test_the_page_on_checks_of_a_mapping_is_made_of_the_code() -> None:
     listed = [line for line in page.splitlines() if line.startswith("| `")]
     assert listed == list(reference_rows())
     assert set(MEANINGS) == set(MappingCode)
+
+
+def test_the_published_schema_of_mapping_documents_is_that_of_the_code() -> None:
+    """If not: ``crmsync mapping schema > docs/reference/mapping.schema.json``."""
+    published = json.loads((REFERENCE / "mapping.schema.json").read_text(encoding="utf-8"))
+    assert published == mapping_schema()

@@ -11,6 +11,7 @@ from typing import Any, cast
 import tomlkit
 
 from crmsync.cli.exits import UsageProblemError
+from crmsync.models.mappings import FieldMapping, ObjectMapping
 
 
 def rewrite_integration(
@@ -34,6 +35,59 @@ def rewrite_integration(
         return False
     _replace(path, after)
     return True
+
+
+def rewrite_objects(
+    path: Path, integration_id: str, mappings: Mapping[str, ObjectMapping], *, replace: bool = False
+) -> tuple[str, ...]:
+    """Write object mappings of an integration; those that the file has stay unless ``replace``. Returns those written.
+
+    :raises UsageProblemError: the file cannot be written.
+    """
+    document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    written: list[str] = []
+    for section in cast("list[MutableMapping[str, Any]]", document["integrations"]):
+        if section["id"] != integration_id:
+            continue
+        objects = _table(section, "objects")
+        for name, mapping in mappings.items():
+            if name not in objects or replace:
+                objects[name] = _object(mapping)
+                written.append(name)
+    if written:
+        _replace(path, tomlkit.dumps(document))
+    return tuple(written)
+
+
+def _object(mapping: ObjectMapping) -> tomlkit.items.Table:
+    """An object mapping as the file has it, without what has its default."""
+    given = mapping.model_dump(mode="json", exclude_defaults=True, exclude={"fields"})
+    table = tomlkit.item({name: value for name, value in given.items() if not isinstance(value, Mapping)})
+    for name, value in given.items():
+        if isinstance(value, Mapping):
+            table[name] = value
+    table["fields"] = _fields(mapping)
+    return cast("tomlkit.items.Table", table)
+
+
+def _fields(mapping: ObjectMapping) -> tomlkit.items.Item:
+    names = {field.markmail_field for field in mapping.fields}
+    if len(names) < len(mapping.fields):  # one local field stands in several field mappings
+        listed = [field.model_dump(mode="json", exclude_defaults=True) for field in mapping.fields]
+        return cast("tomlkit.items.Item", tomlkit.item(listed))
+    fields = tomlkit.table()
+    for field in mapping.fields:
+        fields[field.markmail_field] = _field(field)
+    return fields
+
+
+def _field(field: FieldMapping) -> str | tomlkit.items.InlineTable:
+    given = field.model_dump(mode="json", exclude_defaults=True, exclude={"markmail_field", "crm_field"})
+    if not given:
+        return field.crm_field
+    table = tomlkit.inline_table()
+    table.update({"crm_field": field.crm_field, **given})
+    return table
 
 
 def _table(section: MutableMapping[str, Any], name: str) -> MutableMapping[str, Any]:

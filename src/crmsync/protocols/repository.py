@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
-from crmsync.models.integrations import Integration, MappingTemplate
+from crmsync.models.integrations import Integration
 from crmsync.models.state import (
     Acknowledgement,
     Allowance,
@@ -25,10 +25,13 @@ from crmsync.protocols.erasure import ErasureRepository
 from crmsync.protocols.history import ChangeHistory
 from crmsync.protocols.sealed import SealedTexts
 from crmsync.protocols.stops import StopRepository
+from crmsync.protocols.templates import TemplateRepository
 
 
 @runtime_checkable
-class SyncRepository(ConflictRepository, StopRepository, ChangeHistory, SealedTexts, ErasureRepository, Protocol):
+class SyncRepository(
+    ConflictRepository, StopRepository, ChangeHistory, SealedTexts, ErasureRepository, TemplateRepository, Protocol
+):
     """Where the bookkeeping lives. Every method is scoped to one integration, but those on integrations, sealed texts
     and templates.
 
@@ -187,14 +190,6 @@ class SyncRepository(ConflictRepository, StopRepository, ChangeHistory, SealedTe
 
     async def get_call_usage(self, integration_id: str, day: date) -> CallUsage:
         """What was taken of a day; nothing, if nothing was reserved."""
-        ...
-
-    async def save_template(self, template: MappingTemplate) -> None:
-        """Insert or replace by (provider, name)."""
-        ...
-
-    async def list_templates(self, provider: str | None = None) -> list[MappingTemplate]:
-        """Templates by provider and name."""
         ...
 
 

@@ -14,11 +14,11 @@ from crmsync.service.inbox import InboxVerbs
 from crmsync.service.integrations import IntegrationVerbs
 from crmsync.service.keys import KeyVerbs
 from crmsync.service.links import LinkVerbs
-from crmsync.service.mappings import MappingVerbs
 from crmsync.service.privacy import PrivacyVerbs
 from crmsync.service.rejects import RejectVerbs
 from crmsync.service.runs import RunVerbs
 from crmsync.service.stops import StopVerbs
+from crmsync.service.templates import TemplateVerbs
 
 
 class CRMSync(
@@ -28,7 +28,7 @@ class CRMSync(
     InboxVerbs,
     RejectVerbs,
     LinkVerbs,
-    MappingVerbs,
+    TemplateVerbs,
     HistoryVerbs,
     KeyVerbs,
     PrivacyVerbs,

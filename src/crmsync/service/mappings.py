@@ -50,6 +50,18 @@ class MappingVerbs(Opening):
             await self._keep(integration, sides)
         return found.model_copy(update={"drift": drift, "findings": (*found.findings, *drift)})
 
+    async def accept_mapping(
+        self, integration_id: str, object_name: str, mapping: ObjectMapping, local: RecordStore
+    ) -> None:
+        """Make sure that a sync would accept a mapping.
+
+        :raises MappingError: with every fault at once. :raises ProviderError: a side failed as a whole.
+        """
+        check = await self.check_mapping(integration_id, object_name, local, mapping=mapping)
+        found = check.of(Severity.ERROR)
+        if found:
+            raise MappingError([MappingProblem(one.path, one.code, one.message, one.remedy, one.fix) for one in found])
+
     async def compiled_mapping(self, integration_id: str, object_name: str, local: RecordStore) -> RecordRule:
         """An object's mapping as a run would work with it now.
 
@@ -114,7 +126,7 @@ class MappingVerbs(Opening):
         :raises MappingError: with every fault of the mapping at once; nothing is changed.
         """
         if local is not None and mapping is not None:
-            refuse_faults(await self.check_mapping(integration_id, object_name, local, mapping=mapping))
+            await self.accept_mapping(integration_id, object_name, mapping, local)
 
         def changed(found: Integration) -> Integration:
             if mapping is not None:
@@ -128,13 +140,3 @@ class MappingVerbs(Opening):
             return tried.model_copy(update={"updated_at": self._clock.now()})
 
         return await self.repository.change_integration(integration_id, changed)
-
-
-def refuse_faults(check: MappingCheck) -> None:
-    """Raise what a check found, if a sync would not accept the mapping.
-
-    :raises MappingError: with every fault at once.
-    """
-    if not check.ok:
-        found = check.of(Severity.ERROR)
-        raise MappingError([MappingProblem(one.path, one.code, one.message, one.remedy, one.fix) for one in found])

@@ -89,6 +89,11 @@ def settled_integration(integration: Integration) -> Integration:
     )
 
 
+def no_template(provider: str, name: str) -> str:
+    """What a `NotFoundError` says of a template that is not there."""
+    return f"there is no template {name!r} for {provider}"
+
+
 def settled_template(template: MappingTemplate) -> MappingTemplate:
     """A copy that shares nothing with the caller's, in UTC."""
     return template.model_copy(deep=True, update={"created_at": as_utc(template.created_at)})

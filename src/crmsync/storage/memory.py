@@ -27,12 +27,13 @@ from crmsync.storage.memory_conflicts import MemoryConflicts, replace_conflicts,
 from crmsync.storage.memory_erasure import MemoryErasure
 from crmsync.storage.memory_sealed import MemorySealedTexts
 from crmsync.storage.memory_stops import MemoryStops, StopState
+from crmsync.storage.memory_templates import MemoryTemplates
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from datetime import date
 
-    from crmsync.models.integrations import Integration, MappingTemplate
+    from crmsync.models.integrations import Integration
     from crmsync.models.state import Acknowledgement, Allowance
 
 _SCHEME = "memory://"
@@ -72,7 +73,9 @@ class _IntegrationState:
     erased: dict[bytes, datetime] = attrs.field(factory=dict)
 
 
-class MemoryRepository(MemoryConflicts, MemoryStops, MemoryChangeHistory, MemorySealedTexts, MemoryErasure):
+class MemoryRepository(
+    MemoryConflicts, MemoryStops, MemoryChangeHistory, MemorySealedTexts, MemoryErasure, MemoryTemplates
+):
     """A `SyncRepository` in memory.
 
     No method gives way to another task while it works, so each is atomic. Use it from one event loop.
@@ -80,9 +83,9 @@ class MemoryRepository(MemoryConflicts, MemoryStops, MemoryChangeHistory, Memory
     """
 
     def __init__(self, *, now: Callable[[], datetime] = _utc_now) -> None:
+        super().__init__()
         self._now = now
         self._integrations: dict[str, _IntegrationState] = {}
-        self._templates: dict[str, MappingTemplate] = {}
 
     async def save_integration(self, integration: Integration) -> None:
         """See `SyncRepository`."""
@@ -248,19 +251,6 @@ class MemoryRepository(MemoryConflicts, MemoryStops, MemoryChangeHistory, Memory
         """See `SyncRepository`."""
         known = self._integrations.get(integration_id)
         return known.calls.get(day, CallUsage(integration_id, day)) if known else CallUsage(integration_id, day)
-
-    async def save_template(self, template: MappingTemplate) -> None:
-        """See `SyncRepository`."""
-        settled = admission.settled_template(template)
-        key = (template.provider, template.name)
-        kept = {known.id: known for known in self._templates.values() if (known.provider, known.name) != key}
-        self._templates = {**kept, template.id: settled}
-
-    async def list_templates(self, provider: str | None = None) -> list[MappingTemplate]:
-        """See `SyncRepository`."""
-        found = [known for known in self._templates.values() if provider in (None, known.provider)]
-        found.sort(key=lambda template: (template.provider, template.name))
-        return [template.model_copy(deep=True) for template in found]
 
     def _stored(self) -> dict[str, Integration]:
         return {key: state.integration for key, state in self._integrations.items()}

@@ -38,7 +38,6 @@ from crmsync.testing.repository_stops import StopPromises
 from crmsync.testing.repository_subject import (
     ABROAD,
     CONTACT,
-    LEAD,
     NOW,
     OURS,
     TEXTS,
@@ -53,6 +52,7 @@ from crmsync.testing.repository_subject import (
     link,
     log,
 )
+from crmsync.testing.repository_templates import TemplatePromises
 
 __all__ = ["RepositoryContract"]
 
@@ -166,43 +166,6 @@ class IntegrationPromises(RepositorySubject):
         assert await _contents(repository, (OURS, CONTACT)) == _FILLED
 
 
-class TemplatePromises(RepositorySubject):
-    """Templates are kept by provider and name."""
-
-    async def test_a_template_is_read_back_as_it_was_saved(self, repository: SyncRepository) -> None:
-        template = MappingTemplate(
-            id="t1",
-            provider="salesforce",
-            name="O'Brien's é",
-            description=TEXTS[6],
-            mappings={CONTACT: _mapping(), LEAD: ObjectMapping(fields=())},
-            is_default=True,
-            created_at=NOW.astimezone(ABROAD),
-        )
-        await repository.save_template(template)
-        [found] = await repository.list_templates()
-        assert found == template
-        assert_utc(found.created_at)
-
-    async def test_a_template_replaces_the_one_of_its_provider_and_name(self, repository: SyncRepository) -> None:
-        """Also the one with its id: a template may be renamed."""
-        await repository.save_template(_template("t1", "salesforce", "standard"))
-        await repository.save_template(_template("t2", "hubspot", "standard"))
-        replaced = _template("t3", "salesforce", "standard")
-        await repository.save_template(replaced)
-        assert [found.id for found in await repository.list_templates()] == ["t2", "t3"]
-        await repository.save_template(_template("t3", "salesforce", "renamed"))
-        assert [found.name for found in await repository.list_templates("salesforce")] == ["renamed"]
-
-    async def test_templates_are_listed_by_provider_and_name(self, repository: SyncRepository) -> None:
-        names = [("b", "a"), ("a", "b"), ("a", "é"), ("B", "z"), ("a", "Z")]
-        for number, (provider, name) in enumerate(names):
-            await repository.save_template(_template(f"t{number}", provider, name))
-        listed = [(found.provider, found.name) for found in await repository.list_templates()]
-        assert listed == sorted(names)
-        assert [found.name for found in await repository.list_templates("a")] == ["Z", "b", "é"]
-
-
 @pytest.mark.anyio
 class RepositoryContract(
     IntegrationPromises,
@@ -263,7 +226,3 @@ def _mapping() -> ObjectMapping:
         match=MatchKeys(local_email="", remote_email="E"),
         delete_guard_share=0.25,
     )
-
-
-def _template(template_id: str, provider: str, name: str) -> MappingTemplate:
-    return MappingTemplate(id=template_id, provider=provider, name=name, mappings={}, created_at=NOW)

@@ -51,6 +51,8 @@ _PERSON: Final = PersonIds(frozenset({"m3"}), frozenset({"c3"}))
 Case: TypeAlias = Callable[[SyncRepository, Lease], Awaitable[object]]
 
 UNSCOPED: Final[Mapping[str, str]] = {
+    "delete_template": "templates belong to nobody",
+    "get_template": "templates belong to nobody",
     "save_template": "templates belong to nobody",
     "list_templates": "templates belong to nobody",
     "scan_sealed": "the rotation of keys goes through all integrations",

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from crmsync.cli.config_edit import rewrite_integration
+from crmsync.cli.config_edit import rewrite_integration, rewrite_objects
+from crmsync.cli.object_mappings import parse_object
+from crmsync.models.mappings import MatchKeys, ObjectMapping, two_way
 
 TEXT = """\
 # head
@@ -69,3 +71,28 @@ def test_nothing_is_written_where_nothing_changes(path: Path) -> None:
     before = path.stat().st_mtime_ns
     assert not rewrite_integration(path, "acme", settings={"timeout": 30}, credentials={"access_token": "env:SF_TOKEN"})
     assert path.stat().st_mtime_ns == before
+
+
+def test_an_object_mapping_is_written_beside_what_is_there(path: Path) -> None:
+    mapping = ObjectMapping(
+        fields=(two_way("email", "Email"), two_way("last name", "LastName", required=True, value_map={"a": "b"})),
+        match=MatchKeys(local_email=""),
+        history_days=30,
+    )
+    assert rewrite_objects(path, "acme", {"Contact": mapping, "Lead": mapping}) == ("Lead",)
+    content = tomllib.loads(path.read_text(encoding="utf-8"))
+    objects = content["integrations"][1]["objects"]
+    assert objects["Contact"] == {"fields": {"email": "Email"}}
+    assert parse_object(objects["Lead"], "").mapping == mapping
+    assert "# My Domain" in path.read_text(encoding="utf-8")
+    assert rewrite_objects(path, "acme", {"Contact": mapping}, replace=True) == ("Contact",)
+    replaced = tomllib.loads(path.read_text(encoding="utf-8"))["integrations"][1]["objects"]
+    assert parse_object(replaced["Contact"], "").mapping == parse_object(replaced["Lead"], "").mapping == mapping
+
+
+def test_a_local_field_that_is_mapped_twice_is_written_twice(path: Path) -> None:
+    there = two_way("name", "FirstName", sync_direction="to_crm")
+    mapping = ObjectMapping(fields=(there, two_way("name", "Name", sync_direction="from_crm")))
+    rewrite_objects(path, "other", {"Contact": mapping})
+    written = tomllib.loads(path.read_text(encoding="utf-8"))["integrations"][0]["objects"]["Contact"]
+    assert parse_object(written, "").mapping == mapping

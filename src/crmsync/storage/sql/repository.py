@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from crmsync.errors import ConfigurationError, NotFoundError
-from crmsync.models.integrations import Integration, MappingTemplate
+from crmsync.models.integrations import Integration
 from crmsync.models.state import (
     Acknowledgement,
     Allowance,
@@ -34,6 +34,7 @@ from crmsync.storage.sql.schema import upgrade
 from crmsync.storage.sql.sealed import SqlSealedTexts
 from crmsync.storage.sql.statements import AnyRow, of_object, store
 from crmsync.storage.sql.stops import SqlStops
+from crmsync.storage.sql.templates import SqlTemplates
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class SqlRepository(SqlConflicts, SqlStops, SqlChangeHistory, SqlSealedTexts, SqlErasure):
+class SqlRepository(SqlConflicts, SqlStops, SqlChangeHistory, SqlSealedTexts, SqlErasure, SqlTemplates):
     """A `SyncRepository` in SQLite or PostgreSQL.
 
     ``database`` holds the current schema. ``now`` is the clock for the times that the storage itself sets.
@@ -211,23 +212,6 @@ class SqlRepository(SqlConflicts, SqlStops, SqlChangeHistory, SqlSealedTexts, Sq
 
     async def get_call_usage(self, integration_id: str, day: date) -> CallUsage:
         return await self._database.read(lambda connection: calls.find(connection, integration_id, day))
-
-    async def save_template(self, template: MappingTemplate) -> None:
-        table = tables.templates
-        row = rows.template_row(admission.settled_template(template))
-        same_name = sa.and_(table.c.provider == template.provider, table.c.name == template.name)
-
-        def work(connection: Connection) -> None:
-            connection.execute(sa.delete(table).where(sa.or_(same_name, table.c.id == template.id)))
-            connection.execute(sa.insert(table), row)
-
-        await self._database.write(work)
-
-    async def list_templates(self, provider: str | None = None) -> list[MappingTemplate]:
-        columns = tables.templates.c
-        query = sa.select(tables.templates).order_by(columns.provider, columns.name)
-        query = query if provider is None else query.where(columns.provider == provider)
-        return await self._select(query, rows.template_of)
 
     async def _links(
         self, integration_id: str, entity_type: str, column: sa.Column[Any], ids: Sequence[str]
