@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import pytest
 import sqlalchemy as sa
 
-from crmsync.models.records import Fields
+from crmsync.errors import ConfigurationError
+from crmsync.models.records import Fields, Operation, OperationKind
 from crmsync.storage.sql.records import open_records
 from crmsync.testing.records import RecordStoreContract, Subject
 
@@ -130,3 +131,61 @@ class TestPostgresTable(TableContract):
     @pytest.fixture
     def url(self, postgres_url: str) -> str:
         return postgres_url
+
+
+@pytest.fixture
+async def meetings(tmp_path: Path) -> AsyncIterator[tuple[sa.Engine, sa.Table, str]]:
+    """A table whose times have no zone, with a JSON column."""
+    url = f"sqlite:///{tmp_path / 'meetings.db'}"
+    metadata = sa.MetaData()
+    columns = (
+        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("at", sa.DateTime),
+        sa.Column("where", sa.JSON),
+    )
+    table = sa.Table("meetings", metadata, *columns)
+    engine = sa.create_engine(url)
+    metadata.create_all(engine)
+    yield engine, table, url
+    engine.dispose()
+
+
+async def test_times_without_a_zone_are_read_and_written_in_the_tables_zone(
+    meetings: tuple[sa.Engine, sa.Table, str],
+) -> None:
+    engine, table, url = meetings
+    clocks = {"summer": datetime(2024, 6, 1, 9), "twice": datetime(2024, 10, 27, 2, 30)}  # noqa: DTZ001 (what such columns hold)
+    with engine.begin() as connection:
+        connection.execute(sa.insert(table), [{"id": name, "at": at} for name, at in clocks.items()])
+    async with open_records(url=url, table="meetings", zone="Europe/Berlin") as store:
+        found = await store.get(list(clocks), fields=["at"])
+        assert found["summer"].fields["at"] == datetime(2024, 6, 1, 7, tzinfo=UTC)
+        assert found["twice"].fields["at"] == clocks["twice"]  # without a zone: nobody knows which of the two it was
+        moment = datetime(2024, 1, 1, 8, tzinfo=UTC)
+        [outcome] = await store.write([Operation("1", OperationKind.UPDATE, "summer", fields={"at": moment})])
+        assert outcome.ok
+    with engine.begin() as connection:
+        held = connection.execute(sa.select(table.c.at).where(table.c.id == "summer")).scalar_one()
+    assert held == datetime(2024, 1, 1, 9)  # noqa: DTZ001
+
+
+async def test_a_json_column_holds_json_and_no_text_of_it(meetings: tuple[sa.Engine, sa.Table, str]) -> None:
+    engine, table, url = meetings
+    values = {"text": '{"city": "Berlin"}', "object": {"city": "Berlin"}, "scalar": '"Berlin"', "blank": None}
+    async with open_records(url=url, table="meetings") as store:
+        writes = [Operation(name, OperationKind.CREATE, name, fields={"where": each}) for name, each in values.items()]
+        assert all(outcome.ok for outcome in await store.write(writes))
+        found = await store.get(list(values), fields=["where"])
+    with engine.begin() as connection:
+        held = {row.id: row.where for row in connection.execute(sa.select(table.c.id, table.c["where"]))}
+        nulls = connection.execute(sa.select(table.c.id).where(table.c["where"].is_(sa.null()))).scalars().all()
+    assert held == {"text": {"city": "Berlin"}, "object": {"city": "Berlin"}, "scalar": "Berlin", "blank": None}
+    assert list(nulls) == ["blank"]
+    assert found["text"].fields == {"where": {"city": "Berlin"}}
+    assert found["scalar"].fields == {"where": '"Berlin"'}
+
+
+async def test_a_zone_that_there_is_not_is_refused(meetings: tuple[sa.Engine, sa.Table, str]) -> None:
+    with pytest.raises(ConfigurationError, match="Europe/Atlantis"):
+        async with open_records(url=meetings[2], table="meetings", zone="Europe/Atlantis"):
+            pass

@@ -145,8 +145,8 @@ def _rule(draft: Draft, custom: Mapping[str, CustomPolicy], forms: Mapping[str, 
         policy=draft.policy,
         tie=mapping.tie,
         set_valued=draft.kind.set_valued,
-        to_remote=converter_of(there, mapping.on_loss, sensitive=mapping.sensitive),
-        to_local=converter_of(back, mapping.on_loss, sensitive=mapping.sensitive),
+        to_remote=converter_of(there, mapping.on_loss, sensitive=draft.sensitive),
+        to_local=converter_of(back, mapping.on_loss, sensitive=draft.sensitive),
         normal_local=comparing(_normaliser(draft, Side.LOCAL, named=False), asked),
         normal_remote=comparing(
             _normaliser(draft, Side.REMOTE, named=bool(mapping.value_map or mapping.crm_value_map)), asked
@@ -164,7 +164,7 @@ def _rule(draft: Draft, custom: Mapping[str, CustomPolicy], forms: Mapping[str, 
         room_local=_room(draft.local),
         room_remote=_room(draft.remote),
         on_blank=mapping.blank,
-        sensitive=mapping.sensitive,
+        sensitive=draft.sensitive,
     )
 
 

@@ -39,6 +39,11 @@ class Draft:
         """Whether values flow both ways."""
         return self.to_crm is not Enforcement.OFF and self.from_crm is not Enforcement.OFF
 
+    @property
+    def sensitive(self) -> bool:
+        """Whether values are kept nowhere: the mapping says so, or a side encrypts them."""
+        return self.mapping.sensitive or FieldType.ENCRYPTED in (self.kind, self.local.type, self.remote.type)
+
     def manner(self, side: Side) -> Manner:
         """How the values of one side's field are meant: what its side says of it, else what the mapping says."""
         field, mapping = (self.local, self.mapping) if side is Side.LOCAL else (self.remote, self.mapping)

@@ -62,6 +62,8 @@ def normaliser_of(kind: FieldType, field: FieldSchema, likeness: Likeness) -> No
         return _set_normaliser(likeness.manner.separator, fold=likeness.case_fold)
     if kind is FieldType.PHONE and likeness.region:
         return _text_normaliser(_normal_number(likeness.region))
+    if kind is FieldType.JSON:
+        return _json_normal
     if kind in _TEXTS:
         form = _TEXTS[kind]
         return _text_normaliser(_folded(form) if likeness.case_fold and kind in _FOLDED else form)
@@ -110,6 +112,17 @@ def _normal_reference(text: str) -> str:
     return normal_id(normal_text(text))
 
 
+def _json_normal(value: object) -> object:
+    if value is None or value is MISSING:
+        return value
+    try:
+        # An object or a list is the JSON that it would be written as.
+        text = text_of(value) if isinstance(value, str) else json_text(value)
+    except Exception:  # noqa: BLE001 (total: a foreign object may raise anything when it is looked at)
+        text = _as_text(value)
+    return _normal_json(text) or None
+
+
 def _normal_json(text: str) -> str:
     try:
         parsed = json.loads(text)
@@ -127,7 +140,6 @@ _TEXTS: Final[Mapping[FieldType, Callable[[str], str]]] = {
     FieldType.PHONE: _normal_phone,
     FieldType.ID: _normal_reference,
     FieldType.REFERENCE: _normal_reference,
-    FieldType.JSON: _normal_json,
 }
 _FOLDED: Final = frozenset({FieldType.TEXT, FieldType.PICKLIST})
 

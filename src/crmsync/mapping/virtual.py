@@ -53,7 +53,7 @@ def inputs_of(field: FieldSchema) -> tuple[str, ...]:
 
 def targets_of(field: FieldSchema) -> tuple[str, ...]:
     """The side's own fields that a write of a field changes."""
-    return field.targets if isinstance(field, ComputedSchema) else (field.name,)
+    return field.targets if isinstance(field, ComputedSchema) else field.reach
 
 
 @attrs.frozen(slots=True)

@@ -102,6 +102,11 @@ class FieldSchema(PublicModel):
     parts: dict[str, FieldSchema] = Field(default_factory=dict)
 
     @property
+    def reach(self) -> tuple[str, ...]:
+        """The fields that are written where this one is: itself, and those that hold its parts."""
+        return (self.name, *(part.name for part in self.parts.values()))
+
+    @property
     def needed(self) -> bool:
         """Whether no record can be created without it. Ids and external keys are left out: the engine gives them."""
         return self.required and self.createable and self.type is not FieldType.ID and not self.external_id

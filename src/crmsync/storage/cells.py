@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Final
 
 from crmsync.errors import ConfigurationError, ConversionError
+from crmsync.mapping.durations import duration_text
+from crmsync.mapping.parsing import json_text
 from crmsync.models.schema import FieldType
 
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,4000}")
@@ -59,6 +61,10 @@ def format_value(value: object, field: str, separator: str) -> str:
         return value or ""
     if isinstance(value, tuple):
         return _joined(value, field, separator)
+    if isinstance(value, dict):
+        return json_text(value)
+    if isinstance(value, timedelta):
+        return duration_text(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime) and value.tzinfo is None:

@@ -36,7 +36,7 @@ from crmsync.models.records import (
 from crmsync.models.schema import FieldType, ObjectSchema
 from crmsync.testing.change_feed import EPOCH, ChangeFeed, FeedPosition, RecordVersion
 
-_SCALARS = frozenset({str, bool, int, float, Decimal, date, time, type(None)})
+_SCALARS = frozenset({str, bool, int, float, Decimal, date, time, timedelta, type(None)})
 
 
 class TellsTime(Protocol):
@@ -452,4 +452,6 @@ def _storable(value: object) -> bool:
         return all(isinstance(element, str) for element in value)
     if isinstance(value, datetime):
         return value.tzinfo is not None
+    if isinstance(value, dict):
+        return all(isinstance(name, str) and _storable(part) for name, part in value.items())
     return type(value) in _SCALARS or isinstance(value, str)

@@ -6,7 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from crmsync.models.schema import FieldSchema, FieldType
+from crmsync.errors import MappingError
+from crmsync.mapping import compile_mapping
+from crmsync.models.mappings import FieldMapping, MatchKeys, ObjectMapping, two_way
+from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema
 from crmsync.protocols.conversion import LossKind
 from tests.unit.mapping.conftest import CompileOne
 
@@ -126,3 +129,30 @@ def test_a_place_is_rounded_to_what_the_field_keeps(rule_of: CompileOne) -> None
     assert conversion.value == {"latitude": Decimal("52.52"), "longitude": Decimal("13.41")}
     assert conversion.losses[0].kind is LossKind.ROUNDED
     assert rule_of(T.TEXT, field).to_local({"latitude": Decimal(0), "longitude": Decimal("-0")}).value == "0,0"
+
+
+LAST_NAME = FieldSchema(name="LastName", length=80, required=True, nillable=False)
+CONTACT = ObjectSchema(
+    name="Contact",
+    fields=(
+        LAST_NAME,
+        FieldSchema(name="Name", type=T.NAME, parts={"last_name": LAST_NAME}),
+        FieldSchema(name="Title"),
+    ),
+)
+
+
+def problems_of(*fields: FieldMapping) -> list[tuple[str, str]]:
+    mapping = ObjectMapping(fields=fields, match=MatchKeys(local_email="", remote_email=""))
+    try:
+        compile_mapping(mapping, ObjectSchema(name="subscribers", open=True), CONTACT)
+    except MappingError as error:
+        return [(problem.path, problem.code) for problem in error.problems]
+    return []
+
+
+def test_a_compound_writes_the_fields_that_hold_its_parts() -> None:
+    assert problems_of(two_way("full_name", "Name")) == []
+    assert problems_of(two_way("title", "Title")) == [("fields", "required_not_covered")]
+    both = problems_of(two_way("full_name", "Name"), two_way("last_name", "LastName"))
+    assert both == [("fields[1].crm_field", "duplicate_target")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
@@ -11,7 +11,9 @@ import attrs
 
 from crmsync.errors import UnexpectedResponseError
 from crmsync.models.records import MISSING, Record
+from crmsync.models.schema import FieldType
 from crmsync.providers.salesforce import soql
+from crmsync.providers.salesforce.compounds import assembled
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.schema import SObject
 from crmsync.providers.salesforce.values import Reader, json_reader, parse_datetime, text_reader
@@ -52,11 +54,30 @@ class RowReader:
         :raises UnexpectedResponseError: a row is not what was asked for.
         """
         known = self.sobject.fields
-        wanted = [(name, *_path(name), json_reader(known[name].type)) for name in fields if name in known]
+        columns = self.sobject.readable(fields)
+        wanted = [(name, *_path(name), json_reader(known[name].type)) for name in columns]
         tells_deleted = "IsDeleted" not in fields
-        return [self._record(row, wanted, tells_deleted=tells_deleted) for row in rows]
+        assemble = self._assembler(fields)
+        return [self._record(row, wanted, assemble, tells_deleted=tells_deleted) for row in rows]
 
-    def _record(self, row: Any, wanted: Sequence[_Column], *, tells_deleted: bool) -> Record:
+    def _assembler(self, fields: Iterable[str]) -> _Assemble | None:
+        """What makes compounds of the values of their parts, and takes masks out, if any of these fields needs it."""
+        known = [self.sobject.fields[name] for name in fields if name in self.sobject.fields]
+        compounds = [field for field in known if field.parts]
+        if not compounds and all(field.type is not FieldType.ENCRYPTED for field in known):
+            return None
+        parts = {part.name for field in compounds for part in field.parts.values()} - set(fields)
+
+        def assemble(values: dict[str, object]) -> dict[str, object]:
+            made = {field.name: assembled(field, values) for field in compounds}
+            held = {**values, **made}
+            return {name: value for name, value in held.items() if value is not MISSING and name not in parts}
+
+        return assemble
+
+    def _record(
+        self, row: Any, wanted: Sequence[_Column], assemble: _Assemble | None, *, tells_deleted: bool
+    ) -> Record:
         try:
             record_id = full_id(row["Id"])
             if record_id is None:
@@ -69,7 +90,8 @@ class RowReader:
             return self._gone(record_id, row, modified)
         if self.sobject.follows_conversion and row.get(CONVERTED) is True:
             return self._gone(record_id, row, modified)
-        return self._living(record_id, _values(row, wanted), row, modified)
+        values = _values(row, wanted)
+        return self._living(record_id, assemble(values) if assemble else values, row, modified)
 
     def csv_records(self, header: Sequence[str], rows: Iterable[Sequence[str]], fields: Sequence[str]) -> list[Record]:
         """Rows of a query job's CSV as records with these fields; the header has all their `columns`.
@@ -80,7 +102,8 @@ class RowReader:
         """
         places = {name: place for place, name in enumerate(header)}
         known = self.sobject.fields
-        wanted = [(name, places[name], text_reader(known[name].type)) for name in fields if name in known]
+        wanted = [(name, places[name], text_reader(known[name].type)) for name in self.sobject.readable(fields)]
+        assemble = self._assembler(fields)
         own = [(name, places[name]) for name in ("LastModifiedById", self.key_field) if name in places]
         id_place, stamp_place = places.get("Id", -1), places.get("SystemModstamp")
         records = []
@@ -95,7 +118,7 @@ class RowReader:
             if record_id is None:
                 raise UnexpectedResponseError("a record of Salesforce's CSV has no id")
             meta = {name: row[place] or None for name, place in own}
-            records.append(self._living(record_id, values, meta, modified))
+            records.append(self._living(record_id, assemble(values) if assemble else values, meta, modified))
         return records
 
     def _living(
@@ -141,6 +164,7 @@ _user = lru_cache(maxsize=1024)(full_id)
 """Few users change many records."""
 
 
+_Assemble: TypeAlias = Callable[[dict[str, object]], dict[str, object]]
 _Column: TypeAlias = tuple[str, str, str, Reader]
 """A field's name, its relationship (or itself), the parent's field (or nothing), and what reads its values."""
 

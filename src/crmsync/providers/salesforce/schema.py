@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any, Final
 
 import attrs
 
 from crmsync.errors import UnexpectedResponseError
 from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema
+from crmsync.providers.salesforce.compounds import columns_of, with_parts
 
 FIELD_TYPES: Final[Mapping[str, FieldType]] = {
     "id": FieldType.ID,
     "string": FieldType.TEXT,
     "textarea": FieldType.TEXT,
-    "encryptedstring": FieldType.TEXT,
+    "encryptedstring": FieldType.ENCRYPTED,
     "email": FieldType.EMAIL,
     "phone": FieldType.PHONE,
     "url": FieldType.URL,
@@ -31,9 +33,10 @@ FIELD_TYPES: Final[Mapping[str, FieldType]] = {
     "combobox": FieldType.PICKLIST,
     "multipicklist": FieldType.MULTI_PICKLIST,
     "reference": FieldType.REFERENCE,
+    "address": FieldType.ADDRESS,
+    "location": FieldType.GEOLOCATION,
 }
-"""Describe types that hold one value ("Field Types", Object Reference). The others - address, location, base64,
-anyType, complexvalue - cannot be written through REST: their parts are fields of their own."""
+"""Describe types ("Field Types", Object Reference). The others - base64, anyType, complexvalue - are not synced."""
 
 
 OPT_OUT: Final = "HasOptedOutOfEmail"
@@ -100,8 +103,9 @@ class SObject:
         return attrs.evolve(self, schema=schema, fields=by_name)
 
     def readable(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Those of the names that can be asked for, once each, in order."""
-        return tuple(dict.fromkeys(name for name in names if name in self.fields))
+        """What to ask for to know these fields, once each, in order; those that cannot be asked for are left out."""
+        known = (columns_of(self.fields, name) for name in names if name in self.fields)
+        return tuple(dict.fromkeys(chain.from_iterable(known)))
 
     def external_key(self, field: str) -> bool:
         """Whether the field can be the key of an upsert for this user."""
@@ -125,7 +129,8 @@ def read_describe(body: object) -> SObject:
     """
     try:
         assert isinstance(body, Mapping)
-        fields = tuple(_field(entry) for entry in body["fields"] if entry["type"] in FIELD_TYPES)
+        described = [entry for entry in body["fields"] if entry["type"] in FIELD_TYPES]
+        fields = with_parts(map(_field, described), described)
         hidden = tuple(f for f in STANDARD.get(body["name"], ()) if f.name not in {field.name for field in fields})
         schema = ObjectSchema(name=body["name"], label=body.get("label") or "", fields=(*fields, *hidden))
         ignoring_case = frozenset(

@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 from crmsync.errors import ConversionError
+from crmsync.mapping.masks import is_masked
+from crmsync.models.records import MISSING
 from crmsync.models.schema import FieldSchema, FieldType
 
 _NUMBERS = (FieldType.DECIMAL, FieldType.CURRENCY, FieldType.PERCENT)
@@ -38,6 +40,7 @@ Reader = Callable[[Any], object]
 def json_reader(kind: FieldType) -> Reader:
     """What reads a type's values, but for null, from parsed JSON (with numbers as int or `Decimal`).
 
+    Of an encrypted field that is masked for this user it reads `MISSING`.
     It raises a TypeError, ValueError or ArithmeticError for what is no such value.
     """
     match kind:
@@ -55,6 +58,8 @@ def json_reader(kind: FieldType) -> Reader:
             return _boolean
         case FieldType.MULTI_PICKLIST:
             return _parts
+        case FieldType.ENCRYPTED:
+            return _shown
         case _:
             return _string
 
@@ -78,6 +83,12 @@ def _string(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError("not a text")
     return value
+
+
+def _shown(value: object) -> object:
+    """The value of an encrypted field, if this user may see it; a mask is as good as not being shown the field."""
+    text = _string(value)
+    return MISSING if is_masked(text) else text
 
 
 def text_reader(kind: FieldType) -> Reader:

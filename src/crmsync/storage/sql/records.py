@@ -10,12 +10,16 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 
 import attrs
 
 from crmsync.errors import ConfigurationError, CursorExpiredError, MissingExtraError, RejectedError
+from crmsync.mapping.durations import duration_text
+from crmsync.mapping.losses import Note
+from crmsync.mapping.parsing import json_text
+from crmsync.mapping.zones import find_zone, moment_of
 from crmsync.models.records import (
     MISSING,
     ChangePage,
@@ -51,6 +55,7 @@ class TableLayout:
     types: Mapping[str, FieldType] = attrs.field(factory=dict)
     separator: str = ";"
     look_back: timedelta = timedelta(seconds=10)
+    zone: tzinfo | None = None
 
     @property
     def special(self) -> frozenset[str]:
@@ -267,21 +272,48 @@ class SqlRecordStore:
             return tuple(part.strip() for part in cell.split(self._layout.separator) if part.strip())
         if kind is FieldType.BOOLEAN and isinstance(cell, int):
             return bool(cell)
-        return _aware(cell) if isinstance(cell, datetime) else cell
+        if isinstance(cell, str) and isinstance(self._table.c[name].type, sa.JSON):
+            return json.dumps(cell, ensure_ascii=False)
+        return self._moment(name, cell) if isinstance(cell, datetime) else cell
+
+    def _moment(self, name: str, cell: datetime) -> datetime:
+        """A time out of a column. What a clock of the zone skipped or showed twice is handed over without a zone."""
+        if cell.tzinfo is not None or self._layout.zone is None or name in self._layout.special:
+            return _aware(cell)
+        doubts: list[Note] = []
+        moment = moment_of(cell, self._layout.zone, doubts)
+        return cell if doubts else moment
 
     def _cell(self, name: str, value: object) -> Any:
         if isinstance(value, (tuple, list, set, frozenset)):
             return self._layout.separator.join(map(str, value)) or None
         if isinstance(value, datetime):
             return self._native(value, name)
+        if isinstance(self._table.c[name].type, sa.JSON):
+            return _unspelt(value)
+        if isinstance(value, dict):
+            return json_text(value)
+        if isinstance(value, timedelta) and not isinstance(self._table.c[name].type, sa.Interval):
+            return duration_text(value)
         return value
 
     def _native(self, moment: datetime, name: str | None = None) -> datetime:
-        """A time as its column holds it: UTC without a zone where the column has none."""
+        """A time as its column holds it: in the table's zone and without it where the column has none."""
         column = self._table.c[name or self._layout.updated_at or self._layout.key]
         if getattr(column.type, "timezone", False) and self._database.name != "sqlite":
             return moment
-        return moment.astimezone(UTC).replace(tzinfo=None)
+        zone = None if column.name in self._layout.special else self._layout.zone
+        return moment.astimezone(zone or UTC).replace(tzinfo=None)
+
+
+def _unspelt(value: object) -> object:
+    """The value that a JSON column takes for JSON that travels as text. A blank is SQL's null, and not JSON's."""
+    if not isinstance(value, str):
+        return sa.null() if value is None else value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def _aware(moment: datetime) -> datetime:
@@ -331,6 +363,7 @@ _KINDS: Final[tuple[tuple[type[Any], FieldType], ...]] = (
     (sa.Integer, FieldType.INTEGER),
     (sa.Numeric, FieldType.DECIMAL),
     (sa.JSON, FieldType.JSON),
+    (sa.Interval, FieldType.DURATION),
 )
 
 
@@ -346,19 +379,25 @@ async def open_records(
     separator: str = ";",
     name: str | None = None,
     look_back_seconds: float = 10,
+    zone: str = "",
 ) -> AsyncIterator[SqlRecordStore]:
     """Open a table as a record store.
 
     ``updated_at`` names the column with the time of each row's last change, which the application keeps (UTC where the
     column has no zone) and which an index makes fast; the store sets it when it writes. ``deleted_at`` names a column
     that is set instead of deleting rows. ``types`` are `FieldType` names by column, for what the database cannot tell
-    (``tags``, ``email``). ``look_back_seconds`` covers transactions that commit after a later one.
+    (``tags``, ``email``). ``look_back_seconds`` covers transactions that commit after a later one. ``zone``
+    (``Europe/Berlin``) is where times in columns without a zone were read off a clock, UTC if empty; ``updated_at``
+    and ``deleted_at`` are UTC all the same.
 
     :raises ConfigurationError: there is no such table or column, or a setting is unusable.
     :raises StorageError: the database cannot be opened.
     """
     kinds = _types(types or {})
-    layout = TableLayout(key, updated_at, deleted_at, kinds, separator, timedelta(seconds=look_back_seconds))
+    placed = find_zone(zone) if zone else None
+    if zone and placed is None:
+        raise ConfigurationError(f"zone: there is no time zone {zone!r}; name one such as Europe/Berlin")
+    layout = TableLayout(key, updated_at, deleted_at, kinds, separator, timedelta(seconds=look_back_seconds), placed)
     async with open_database(url) as database:
         reflected = await database.read(lambda connection: _reflected(connection, table))
         named = (key, updated_at, deleted_at, *kinds)

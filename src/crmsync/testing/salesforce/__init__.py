@@ -105,7 +105,7 @@ try:
         named_trigger,
         required_when,
     )
-    from crmsync.testing.salesforce.schema import FieldDef, PicklistValue, custom_field
+    from crmsync.testing.salesforce.schema import FieldDef, PicklistValue, custom_field, location_fields
     from crmsync.testing.salesforce.seeding import API_USER_ID, API_USERNAME, OTHER_USER_ID
     from crmsync.testing.salesforce.server import EmulatorServer, RunningEmulator, running_emulator, serve
     from crmsync.testing.salesforce.state import dump_state, load_file, load_state, save_file
@@ -157,6 +157,7 @@ __all__ = [
     "every_nth",
     "load_file",
     "load_state",
+    "location_fields",
     "make_id",
     "matches",
     "named_trigger",

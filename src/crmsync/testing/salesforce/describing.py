@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from crmsync.testing.salesforce.schema import ID_TYPES
+from crmsync.testing.salesforce.schema import COMPOUND_TYPES, ID_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from crmsync.testing.salesforce.schema import FieldDef, ObjectDef
 
-_UNGROUPED: Final = frozenset({"double", "currency", "percent", "address", "datetime", "multipicklist"})
-_UNAGGREGATED: Final = frozenset({"boolean", "address"})
+_UNGROUPED: Final = frozenset({"double", "currency", "percent", "address", "location", "datetime", "multipicklist"})
+_UNAGGREGATED: Final = frozenset({"boolean", "address", "location"})
 _BYTES_A_CHARACTER: Final = 3
 
 
@@ -51,8 +51,8 @@ def describe_field(field: FieldDef) -> dict[str, Any]:
         "inlineHelpText": None,
         "label": field.label,
         "length": field.length,
-        "mask": None,
-        "maskType": None,
+        "mask": "asterisk" if field.type == "encryptedstring" else None,
+        "maskType": "all" if field.type == "encryptedstring" else None,
         "name": field.name,
         "nameField": field.name == "Name",
         "namePointing": field.is_polymorphic,
@@ -61,7 +61,7 @@ def describe_field(field: FieldDef) -> dict[str, Any]:
         "picklistValues": _picklist(field),
         "polymorphicForeignKey": field.is_polymorphic,
         "precision": _precision(field),
-        "queryByDistance": field.type == "address",
+        "queryByDistance": field.type in COMPOUND_TYPES,
         "referenceTargetField": None,
         "referenceTo": list(field.references),
         "relationshipName": field.relationship,

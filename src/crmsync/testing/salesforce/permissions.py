@@ -26,12 +26,15 @@ class Profile:
 
     :param hidden: fields that the user does not see, such as ``"Contact.HasOptedOutOfEmail"``.
     :param read_only: fields that the user sees and cannot write.
+    :param view_encrypted: whether the user sees encrypted fields in clear. Without that they are asterisks ("Classic
+        Encryption for Custom Fields", Security Guide).
     :param objects: what the user may do with records of an object, by its name: some of the letters of ``"crud"``,
         create, read, update, delete. Without read, the object is not there.
     """
 
     hidden: frozenset[str] = field(factory=frozenset, converter=_names)
     read_only: frozenset[str] = field(factory=frozenset, converter=_names)
+    view_encrypted: bool = True
     objects: Mapping[str, str] = field(factory=dict)
 
     def seen(self, definition: ObjectDef) -> ObjectDef | None:
@@ -53,6 +56,8 @@ class Profile:
         )
 
     def _field(self, definition: ObjectDef, entry: FieldDef) -> FieldDef:
+        if entry.type == "encryptedstring" and not self.view_encrypted:
+            entry = evolve(entry, masked=True)
         if f"{definition.name}.{entry.name}".lower() not in self.read_only:
             return entry
         return evolve(entry, createable=False, updateable=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from crmsync.testing.salesforce.values import address
+from crmsync.testing.salesforce.values import address, location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,6 +18,10 @@ def getter(definition: ObjectDef, field: FieldDef) -> Callable[[Row], Any]:
     name = field.name
     if field.type == "address":
         return lambda row: address(definition, name, row)
+    if field.type == "location":
+        return lambda row: location(definition, name, row)
+    if field.masked:
+        return lambda row: row.get(name) and "*" * len(row[name])
     return lambda row: row.get(name)
 
 

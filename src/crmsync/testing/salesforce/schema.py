@@ -38,9 +38,14 @@ _SOAP_TYPES: Final = {
     "percent": "xsd:double",
     "int": "xsd:int",
     "address": "urn:address",
+    "location": "urn:location",
 }
 NUMBER_TYPES: Final = frozenset({"double", "currency", "percent", "int"})
-TEXT_TYPES: Final = frozenset({"string", "textarea", "email", "phone", "url", "picklist", "multipicklist", "combobox"})
+TEXT_TYPES: Final = frozenset(
+    {"string", "textarea", "email", "phone", "url", "picklist", "multipicklist", "combobox", "encryptedstring"}
+)
+#: Computed from fields that are their parts.
+COMPOUND_TYPES: Final = frozenset({"address", "location"})
 ID_TYPES: Final = frozenset({"id", "reference"})
 OBJECT_FILES: Final = (
     "Account",
@@ -97,6 +102,7 @@ class FieldDef:
     permissionable: bool = False
     extra_type: str | None = None
     search_prefilterable: bool = False
+    masked: bool = False
 
     @property
     def is_long_text(self) -> bool:
@@ -123,12 +129,12 @@ class FieldDef:
     @property
     def is_filterable(self) -> bool:
         """Whether WHERE may name the field."""
-        return self.filterable and not self.is_long_text
+        return self.filterable and not self.is_long_text and self.type != "encryptedstring"
 
     @property
     def is_sortable(self) -> bool:
         """Whether ORDER BY may name the field."""
-        return self.is_filterable and self.type not in ("address", "multipicklist")
+        return self.is_filterable and self.type not in ("address", "location", "multipicklist")
 
     @cached_property
     def allowed_values(self) -> frozenset[str]:
@@ -197,8 +203,8 @@ class ObjectDef:
 
     @cached_property
     def parts(self) -> dict[str, tuple[FieldDef, ...]]:
-        """The writable parts of each compound address field."""
-        compounds = [entry.name for entry in self.fields.values() if entry.type == "address"]
+        """The writable parts of each address and each place."""
+        compounds = [entry.name for entry in self.fields.values() if entry.type in COMPOUND_TYPES]
         return {name: tuple(entry for entry in self.fields.values() if entry.part_of == name) for name in compounds}
 
     def with_fields(self, extra: Iterable[FieldDef]) -> ObjectDef:
@@ -284,6 +290,16 @@ def custom_field(name: str, label: str, kind: str = "string", **attributes: Any)
     elif kind == "boolean":
         defaults |= {"nillable": False, "defaulted_on_create": True, "default": False}
     return FieldDef(name=name, label=label, type=kind, **(defaults | attributes))
+
+
+def location_fields(name: str, label: str, *, scale: int = 15) -> tuple[FieldDef, FieldDef, FieldDef]:
+    """Return a custom geolocation field (its name ends in ``__c``) and the two fields that are its parts."""
+    bare = name.removesuffix("__c")
+    parts = [
+        custom_field(f"{bare}__{part}__s", f"{label} ({part})", "double", scale=scale, part_of=name)
+        for part in ("Latitude", "Longitude")
+    ]
+    return custom_field(name, label, "location", createable=False, updateable=False), parts[0], parts[1]
 
 
 MAILING_OBJECTS: Final = ("Contact", "Lead")

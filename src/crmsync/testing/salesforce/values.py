@@ -222,6 +222,12 @@ def person_name(record: Mapping[str, Any]) -> str:
     return " ".join(part for part in parts if part)
 
 
+def location(definition: ObjectDef, compound: str, record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the place that a record's geolocation field holds, ``None`` where no part has a value."""
+    latitude, longitude = (record.get(entry.name) for entry in definition.parts[compound])
+    return None if latitude is None and longitude is None else {"latitude": latitude, "longitude": longitude}
+
+
 def address(definition: ObjectDef, compound: str, record: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the compound address of a record, ``None`` where no part has a value."""
     prefix = compound.removesuffix("Address")

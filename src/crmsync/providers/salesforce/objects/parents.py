@@ -59,9 +59,13 @@ async def _parent_field(relationship: Relationship, field: str, describe: Descri
     if relationship.polymorphic:
         return _NAME.get(field)
     try:
-        return (await describe(relationship.targets[0])).fields.get(field)
+        found = (await describe(relationship.targets[0])).fields.get(field)
     except SchemaChangedError:
         return None
+    if found is None or not found.parts:
+        return found
+    # A parent's name is read as Salesforce puts it together; other compounds have no such text.
+    return found.model_copy(update={"type": FieldType.TEXT, "parts": {}}) if found.name == "Name" else None
 
 
 def _as_child(field: FieldSchema, name: str, relation: str) -> FieldSchema:

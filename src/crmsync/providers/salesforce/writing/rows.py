@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import attrs
 
 from crmsync.errors import CRMError, DuplicateError, RejectedError
-from crmsync.models.records import MISSING, Operation, OperationKind, Outcome, OutcomeStatus
+from crmsync.models.records import MISSING, Fields, Operation, OperationKind, Outcome, OutcomeStatus
+from crmsync.providers.salesforce.compounds import taken_apart
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.schema import SObject
 from crmsync.providers.salesforce.values import write_value
@@ -118,7 +119,7 @@ def _row(position: int, operation: Operation, sobject: SObject, key_field: str |
         target = record_id or ""
         return Row(position, operation.op_id, Verb.DELETE, target, "", operation.id, {"Id": record_id})
     values: dict[str, object] = {"Id": record_id} if record_id else {}
-    for name, value in operation.fields.items():
+    for name, value in _columns(sobject, operation.fields, creates=creates):
         if value is not MISSING and name != key_field:
             values[name] = _value(sobject, name, value, creates=creates)
     if key_field and operation.key is not None:
@@ -132,6 +133,16 @@ def _row(position: int, operation: Operation, sobject: SObject, key_field: str |
     else:
         verb, target = Verb.INSERT, f"new {position}"
     return Row(position, operation.op_id, verb, target, parent, operation.id, values)
+
+
+def _columns(sobject: SObject, fields: Fields, *, creates: bool) -> Iterator[tuple[str, object]]:
+    """What is written, compounds by their parts."""
+    for name, value in fields.items():
+        field = sobject.fields.get(name)
+        if field is not None and field.parts and value is not MISSING:
+            yield from taken_apart(field, value, creates=creates)
+        else:
+            yield name, value
 
 
 def _value(sobject: SObject, name: str, value: object, *, creates: bool) -> object:

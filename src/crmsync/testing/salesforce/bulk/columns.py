@@ -18,7 +18,7 @@ from attrs import frozen
 from crmsync.testing.salesforce.bulk.csv_text import UnreadableCsvError
 from crmsync.testing.salesforce.errors import RowError
 from crmsync.testing.salesforce.ids import canonical_id
-from crmsync.testing.salesforce.schema import ID_TYPES, NUMBER_TYPES
+from crmsync.testing.salesforce.schema import COMPOUND_TYPES, ID_TYPES, NUMBER_TYPES
 from crmsync.testing.salesforce.times import parse_date, parse_datetime
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _column(place: int, cell: str, definition: ObjectDef, tables: Mapping[str, T
     if "." in cell:
         return _parent_column(place, cell, definition, tables)
     field = definition.find(cell)
-    if field is None or field.type == "address":
+    if field is None or field.type in COMPOUND_TYPES:
         raise _unknown(cell)
     return Column(place, field.name, _converter(field), field.name == cell)
 

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from crmsync.testing.salesforce.bulk import jobs
 from crmsync.testing.salesforce.bulk.refusals import refusal
+from crmsync.testing.salesforce.schema import COMPOUND_TYPES
 from crmsync.testing.salesforce.soql import syntax
 from crmsync.testing.salesforce.soql.evaluation import run
 from crmsync.testing.salesforce.soql.parsing import parse
@@ -101,7 +102,7 @@ def text_columns(resolver: Resolver) -> list[TextColumn]:
         assert isinstance(item, (syntax.Path, syntax.Aliased))
         path = item if isinstance(item, syntax.Path) else item.path
         field, read = resolver.resolve(path)
-        if field.type in ("address", "location"):
+        if field.type in COMPOUND_TYPES:
             raise refusal("API_ERROR", _COMPOUND)
         *parents, _ = resolver.names(path)
         name = ".".join([*_relationships(resolver, path, parents), field.name])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from attrs import frozen
 
 from crmsync.testing.salesforce.errors import CallError
-from crmsync.testing.salesforce.schema import NUMBER_TYPES, FieldDef
+from crmsync.testing.salesforce.schema import COMPOUND_TYPES, NUMBER_TYPES, FieldDef
 from crmsync.testing.salesforce.soql import syntax
 from crmsync.testing.salesforce.soql.filters import folds_case
 from crmsync.testing.salesforce.soql.selection import sorted_by
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 Read: TypeAlias = Callable[["Row"], Any]
 
-_UNGROUPED: Final = frozenset({"double", "currency", "percent", "address", "datetime", "multipicklist"})
-_UNORDERED: Final = frozenset({"boolean", "address", "id", "reference", "multipicklist"})
+_UNGROUPED: Final = frozenset({"double", "currency", "percent", "address", "location", "datetime", "multipicklist"})
+_UNORDERED: Final = frozenset({"boolean", "address", "location", "id", "reference", "multipicklist"})
 
 
 @frozen
@@ -85,7 +85,7 @@ def aggregate(resolver: Resolver, item: syntax.Aggregate) -> Callable[[Sequence[
         raise CallError(400, "MALFORMED_QUERY", f"unexpected token: '{item.function}'")
     numeric = item.function in ("SUM", "AVG")
     unfit = field.type not in NUMBER_TYPES if numeric else item.function in ("MIN", "MAX") and field.type in _UNORDERED
-    if unfit or field.type == "address" or field.is_long_text:
+    if unfit or field.type in COMPOUND_TYPES or field.is_long_text:
         message = f"field {field.name} does not support aggregate operator {item.function}"
         raise CallError(400, "MALFORMED_QUERY", resolver.error_at(item.path, message))
     key = _key(field, read)
