@@ -17,8 +17,10 @@ from pydantic import BaseModel
 from crmsync.cli.app import app
 from crmsync.cli.config import ConfigFile, IntegrationSection, VaultSection, load_config
 from crmsync.cli.exits import ExitCode
-from crmsync.mapping import MappingCode
+from crmsync.mapping import ExpressionCode, MappingCode
 from crmsync.mapping.codes import MEANINGS, reference_rows
+from crmsync.mapping.expressions.reference import GROUPS
+from crmsync.mapping.expressions.reference import reference_rows as function_rows
 from crmsync.models.mappings import ComputedField, FieldMapping, MatchKeys, ObjectMapping, OnLoss
 from crmsync.models.runs import RunOptions
 from crmsync.models.templates import mapping_schema
@@ -206,6 +208,19 @@ def test_all_kinds_of_loss_and_all_answers_to_one_are_described() -> None:
     lost, answers = [rows(part) for part in re.split(r"\n\n(?=\| `on_loss`)", dict(sections("types.md"))["Losses"])]
     assert {name for row in lost for name in codes(row[0])} == set(LossKind)
     assert {name for row in answers for name in codes(row[0])} == set(OnLoss)
+
+
+@pytest.mark.parametrize("group", list(GROUPS))
+def test_the_tables_of_functions_are_made_of_the_code_and_each_has_an_example(group: str) -> None:
+    section = dict(sections("expressions.md"))[group]
+    assert [line for line in section.splitlines() if line.startswith("| `")] == list(function_rows(group))
+    examples = "".join(section.split("```python\n")[1:])
+    assert [each.name for each in GROUPS[group] if f"{each.name}(" not in examples] == []
+
+
+def test_the_codes_of_expressions_are_described() -> None:
+    listed = {code for row in rows(dict(sections("expressions.md"))["Codes of faults"]) for code in codes(row[0])}
+    assert listed == set(ExpressionCode)
 
 
 def test_all_options_of_a_csv_file_are_described() -> None:

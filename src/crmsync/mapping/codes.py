@@ -154,6 +154,11 @@ MEANINGS: Final[Mapping[MappingCode, Meaning]] = {
     MappingCode.COMPUTED_KEY: Meaning(
         (_ERROR,), "records are to be found by a computed field", "name a field that the side itself has"
     ),
+    MappingCode.COMPUTED_INPUT: Meaning(
+        (_WARNING,),
+        "an expression uses a field that its side does not list, though it may take it",
+        "correct the name; without that field the computed one has no value",
+    ),
     MappingCode.COMPUTED_UNUSED: Meaning((_WARNING,), "no field mapping uses the computed field", "map or remove it"),
     MappingCode.NO_INVERSE: Meaning(
         (_ERROR,),

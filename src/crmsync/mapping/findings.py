@@ -65,6 +65,7 @@ class MappingCode(enum.StrEnum):
     COMPUTED_CYCLE = "computed_cycle"
     COMPUTED_TYPE = "computed_type"
     COMPUTED_KEY = "computed_key"
+    COMPUTED_INPUT = "computed_input"
     COMPUTED_UNUSED = "computed_unused"
     NO_INVERSE = "no_inverse"
 

@@ -207,6 +207,7 @@ class _Computing:
         except FaultyError as error:
             self._fault(place, "expression", each.expression, error)
             return None, blind
+        self._warn_unlisted(place, compiled)
         kind = each.field_type or field_type_of(compiled.type)
         if compiled.type not in (value_type_of(kind), ValueType.NULL):
             message = f"the expression gives a {compiled.type}, and a {kind} field holds a {value_type_of(kind)}"
@@ -216,6 +217,13 @@ class _Computing:
         inverse, obstacle = self._inverse(place, each, kind, compiled)
         column = ComputedColumn(each.name, compiled, {name: one.run for name, one in inverse.items()})
         return column, self._described(each, kind, compiled, inverse, obstacle)
+
+    def _warn_unlisted(self, place: int, compiled: Compiled) -> None:
+        listed = {field.name for field in self.schema.fields}
+        for name in sorted(compiled.names - listed) if listed else ():
+            message = f"{self.schema.name} does not list a field {name!r}"
+            path = f"computed[{place}].expression"
+            self.findings.warn(path, MappingCode.COMPUTED_INPUT, message, closest(name, sorted(listed)))
 
     def _stand_in(self, name: str) -> FieldType:
         """The type of another computed field that an expression refers to."""

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from crmsync.cli import payloads, tables
-from crmsync.cli.commands import mapping_check, mapping_templates
+from crmsync.cli.commands import mapping_check, mapping_evaluate, mapping_templates
 from crmsync.cli.config import load_config
 from crmsync.cli.exits import UsageProblemError, exit_code_of_runs
 from crmsync.cli.interruption import run_interruptible
@@ -36,6 +36,7 @@ app = typer.Typer(
     help="Look at a mapping, and at what a changed one would do, before it does it.", no_args_is_help=True
 )
 app.command()(mapping_check.check)
+app.command()(mapping_evaluate.evaluate)
 app.command()(mapping_templates.schema)
 app.add_typer(mapping_templates.app, name="template")
 

@@ -14,14 +14,12 @@ class ExpressionCode(enum.StrEnum):
     TOO_LONG = "too_long"
     TOO_LARGE = "too_large"
     UNKNOWN_NAME = "unknown_name"
-    UNREADABLE_NAME = "unreadable_name"
     UNKNOWN_FUNCTION = "unknown_function"
     ARGUMENT_COUNT = "argument_count"
     ARGUMENT_TYPE = "argument_type"
     NOT_CONSTANT = "not_constant"
     BAD_CONSTANT = "bad_constant"
     TABLE = "table"
-    RESULT_TYPE = "result_type"
 
 
 @attrs.frozen(slots=True)
