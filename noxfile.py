@@ -47,6 +47,8 @@ CORE = [
     "--ignore=tests/unit/mapping/expressions",
     "--ignore=tests/unit/mapping/test_computed.py",
     "--ignore=tests/unit/mapping/test_phones.py",
+    "--ignore=tests/unit/mapping/suggestions/test_labelled.py",
+    "--ignore=tests/unit/mapping/suggestions/test_spelling.py",
     "-k",
     "not sqlite and not postgresql",
 ]

@@ -2,7 +2,7 @@
 
 Listing imports nothing; a plug-in is loaded when it is first asked for. Our own come through the same door as a third
 party's. Groups: ``crmsync.providers``, ``crmsync.storage`` (by URL scheme), ``crmsync.records`` (by ``type``),
-``crmsync.keys`` (by what a reference to a key begins with).
+``crmsync.keys`` (by what a reference to a key begins with), ``crmsync.suggestions`` (scorers of suggested mappings).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ PROVIDERS = "crmsync.providers"
 STORAGE = "crmsync.storage"
 RECORDS = "crmsync.records"
 KEYS = "crmsync.keys"
+SUGGESTIONS = "crmsync.suggestions"
 
 
 class Registry:

@@ -60,6 +60,7 @@ from crmsync.models.results import ConnectionReport, Disconnection, SyncAction
 from crmsync.models.runs import ObjectStatus, SideReport
 from crmsync.models.schema import ObjectSchema
 from crmsync.models.state import CallUsage, Conflict, ConflictStatus, SyncLog
+from crmsync.models.suggestions import MappingSuggestion
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.provider import ProviderContext, ProviderFactory
 
@@ -141,6 +142,9 @@ async def facade(local: RecordStore, repository: SyncRepository, vault: Vault) -
         assert_type(await crm.test_connection("acme"), ConnectionReport)
         assert_type(await crm.fields("acme", "Contact"), ObjectSchema)
         assert_type(await crm.compiled_mapping("acme", "Contact", local), RecordRule)
+        suggested = await crm.suggest_mapping("acme", "Contact", local, samples=100)
+        assert_type(suggested, MappingSuggestion)
+        assert_type([one.mapping() for one in suggested.fields], list[FieldMapping])
         check = await crm.check_mapping("acme", "Contact", local, mapping=mappings())
         assert_type(check, MappingCheck)
         assert_type(check.of(Severity.ERROR), tuple[MappingFinding, ...])

@@ -22,6 +22,7 @@ PARTS = [
     ("import crmsync.testing.salesforce", "lark", "emulator"),
     ("import crmsync.testing.salesforce", "jwt", "emulator"),
     ("import crmsync.testing.salesforce", "defusedxml", "emulator"),
+    ("from crmsync.mapping.suggestions import spelling_ratio; spelling_ratio()", "rapidfuzz", "suggest"),
     ("from crmsync.mapping.phones import known_regions; known_regions()", "phonenumbers", "phone"),
 ]
 
@@ -68,6 +69,7 @@ def test_the_core_needs_no_extra() -> None:
         "obstore",
         "lark",
         "phonenumbers",
+        "rapidfuzz",
         "psycopg",
         "re2",
         "rich",

@@ -18,6 +18,7 @@ from crmsync.service.privacy import PrivacyVerbs
 from crmsync.service.rejects import RejectVerbs
 from crmsync.service.runs import RunVerbs
 from crmsync.service.stops import StopVerbs
+from crmsync.service.suggestions import SuggestionVerbs
 from crmsync.service.templates import TemplateVerbs
 
 
@@ -32,6 +33,7 @@ class CRMSync(
     HistoryVerbs,
     KeyVerbs,
     PrivacyVerbs,
+    SuggestionVerbs,
 ):
     """Connect CRMs, map fields, plan and run syncs, look at what happened.
 

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from crmsync.cli import payloads, tables
-from crmsync.cli.commands import mapping_check, mapping_evaluate, mapping_templates
+from crmsync.cli.commands import mapping_check, mapping_evaluate, mapping_suggest, mapping_templates
 from crmsync.cli.config import load_config
 from crmsync.cli.exits import UsageProblemError, exit_code_of_runs
 from crmsync.cli.interruption import run_interruptible
@@ -39,6 +39,7 @@ app.command()(mapping_check.check)
 app.command()(mapping_evaluate.evaluate)
 app.command()(mapping_templates.schema)
 app.add_typer(mapping_templates.app, name="template")
+app.command()(mapping_suggest.suggest)
 
 
 @app.command()

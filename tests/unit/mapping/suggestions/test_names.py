@@ -1,0 +1,109 @@
+"""What the names of fields say, in several languages and spellings."""
+
+from __future__ import annotations
+
+import pytest
+
+from crmsync.mapping.suggestions.names import common_words, compare, likeliest, read, settled, told_by_options, words_of
+from crmsync.mapping.suggestions.spelling import plain_ratio
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("FirstName", ("first", "name")),
+        ("MailingPostalCode", ("mailing", "postal", "code")),
+        ("Loyalty_Tier__c", ("loyalty", "tier")),
+        ("ns__Loyalty_Tier__c", ("loyalty", "tier")),
+        ("SFDCCreatedDate", ("sfdc", "created", "date")),
+        ("address1_line2", ("address", "1", "line", "2")),
+        ("E-Mail-Adresse", ("e", "mail", "adresse")),
+        ("Größe", ("grosse",)),
+        ("Imię", ("imie",)),
+        ("Prénom", ("prenom",)),
+        ("", ()),
+        ("???", ()),
+    ],
+)
+def test_a_name_is_taken_apart_at_its_humps_digits_and_signs(name: str, words: tuple[str, ...]) -> None:
+    assert words_of(name) == words
+
+
+@pytest.mark.parametrize(
+    "name, meaning",
+    [
+        ("fname", "first name"),
+        ("Vorname", "first name"),
+        ("apellidos", "last name"),
+        ("Achternaam", "last name"),
+        ("nazwisko", "last name"),
+        ("Bedrijfsnaam", "company"),
+        ("Stanowisko", "job title"),
+        ("numberofemployees", "number of employees"),
+        ("address1_stateorprovince", "state"),
+        ("Codice di avviamento postale", "postal code"),
+        ("HasOptedOutOfEmail", "e-mail opt-out"),
+        ("Adresse de messagerie", "e-mail address"),
+        ("Telefone celular", "mobile phone"),
+        ("Data urodzenia", "birthday"),
+        ("Notiz", "notes"),
+        ("shoe size", ""),
+    ],
+)
+def test_what_a_name_means_is_known_in_eight_languages(name: str, meaning: str) -> None:
+    assert likeliest(read(words_of(name))) == meaning
+
+
+def alike(one: str, other: str) -> float:
+    return compare(read(words_of(one)), read(words_of(other)), plain_ratio).score
+
+
+@pytest.mark.parametrize(
+    "name, near, far",
+    [
+        ("City", "MailingCity", "OtherCity"),
+        ("Business Phone", "Phone", "Home Phone"),
+        ("Phone", "telephone1", "telephone2"),
+        ("E-mail 2 Address", "emailaddress2", "emailaddress1"),
+        ("Mobile", "MobilePhone", "Phone"),
+        ("Company", "Account Name", "Company Main Phone"),
+        ("address2_city", "Address 2: City", "address1_city"),
+        ("Fax", "Business Fax", "Phone"),
+        ("loyaltyTier", "Loyalty_Tier__c", "Loyalty_Points__c"),
+        ("last_nmae", "LastName", "FirstName"),
+    ],
+)
+def test_a_field_is_liker_to_its_counterpart_than_to_its_neighbour(name: str, near: str, far: str) -> None:
+    assert alike(name, near) > alike(name, far)
+
+
+def test_an_address_is_told_from_its_parts_and_from_another_one() -> None:
+    assert alike("postal_address_locality", "MailingCity") > 0.85
+    assert alike("Street/road name of Postal address", "MailingStreet") > 0.85
+    assert alike("Billing City", "Shipping City") < 0.5
+
+
+def test_an_ambiguous_name_is_settled_by_the_fields_beside_it() -> None:
+    assert likeliest(settled(read(["nome"]), {"last name": 1})) == "first name"
+    assert likeliest(settled(read(["name"]), {"first name": 1})) == "last name"
+    assert likeliest(settled(read(["nombre"]), {})) == "full name"
+    assert likeliest(settled(read(["title"]), {"job title": 2})) == "salutation"
+    assert likeliest(settled(read(["title"]), {"job title": 1})) == "job title"
+
+
+def test_words_that_most_fields_share_say_nothing() -> None:
+    names = [["customer", "email"], ["customer", "city"], ["customer", "shoe", "size"], ["customer", "since"], ["id"]]
+    assert common_words(names) == {"customer"}
+    assert common_words(names[:3]) == frozenset()
+
+
+def test_options_tell_what_a_picklist_means() -> None:
+    reading = told_by_options(["subscribed", "unsubscribed", "cleaned"])
+    assert reading is not None
+    assert likeliest(reading) == "subscription status"
+    assert told_by_options(["New", "Open"]) is None
+
+
+def test_a_name_of_any_length_is_read_in_time() -> None:
+    assert read(words_of("Name" * 100_000)).plain
+    assert alike("ÿ" * 10_000, "_" * 10_000) == 0
