@@ -23,6 +23,7 @@ from crmsync.cli.commands import (
     links,
     looking,
     mappings,
+    privacy,
     rejects,
     runs,
     stops,
@@ -67,6 +68,7 @@ app.add_typer(databases.app, name="db")
 app.command()(history.history)
 app.command()(history.undo)
 app.add_typer(keys.app, name="keys")
+app.add_typer(privacy.app, name="privacy")
 app.command()(links.pause)
 app.command()(links.resume)
 app.command()(looking.logs)

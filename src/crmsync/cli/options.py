@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,3 +40,11 @@ class Selection:
 def run_options(defaults: RunOptions, given: Mapping[str, Any]) -> RunOptions:
     """The file's ``[run]`` with what the command line says; None says nothing."""
     return defaults.model_copy(update={name: value for name, value in given.items() if value is not None})
+
+
+def login() -> str:
+    """Who sits at the keyboard, as far as the system knows; else empty."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""

@@ -14,12 +14,11 @@ from crmsync.engine.context import RunContext
 from crmsync.engine.work import Work
 from crmsync.models.history import MASK
 from crmsync.models.records import MISSING, Side
-from crmsync.models.state import Conflict, ConflictSelection, ConflictStatus, Link, LinkStatus
+from crmsync.models.state import Conflict, ConflictStatus, Link, LinkStatus
 from crmsync.protocols.conversion import FieldRule
 
 _WAITING = (ConflictStatus.OPEN, ConflictStatus.DECIDED)
 _PER_RECORD = 100
-_ERASED_PER_RUN = 10_000
 
 
 async def attach_conflicts(ctx: RunContext, works: Sequence[Work]) -> None:
@@ -151,17 +150,6 @@ def _settled(ctx: RunContext, met: Conflict, winner: Side | None, now: dt.dateti
     if ctx.mapping.keep_values_days:
         return settled
     return attrs.evolve(settled, local_value=None, remote_value=None, given_value=None, erased_at=now)
-
-
-async def erase_old_values(ctx: RunContext) -> None:
-    """Erase the values of conflicts that were settled long enough ago; what is too much for one run is left to more."""
-    now = ctx.clock.now()
-    long_settled = ConflictSelection(
-        ctx.entity_type,
-        settled_until=now - dt.timedelta(days=ctx.mapping.keep_values_days),
-        limit=_ERASED_PER_RUN,
-    )
-    await ctx.repository.erase_conflict_values(ctx.integration_id, long_settled, now=now)
 
 
 def jsonable(value: object) -> object:

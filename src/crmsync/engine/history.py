@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
 
 from crmsync.diff.decisions import Merge
 from crmsync.engine.context import RunContext
@@ -76,9 +75,3 @@ def _causes(side: Side, merge: Merge | None) -> Causes:
     decisions = merge.decisions.values()
     named = ((d.rule.local if side is Side.LOCAL else d.rule.remote, d.conflict) for d in decisions)
     return {name: f"conflict:{conflict.policy}" if conflict else usual for name, conflict in named}
-
-
-async def purge(ctx: RunContext) -> None:
-    """Forget what is older than the mapping keeps it."""
-    kept = timedelta(days=ctx.mapping.history_days)
-    await ctx.repository.purge_changes(ctx.integration_id, ctx.entity_type, written_before=ctx.clock.now() - kept)

@@ -14,14 +14,13 @@ import attrs
 from crmsync.diff import Digester, Merger, PersonMarks
 from crmsync.engine.budget import RunBudget
 from crmsync.engine.computing import open_side
-from crmsync.engine.conflicts import erase_old_values
 from crmsync.engine.context import WAITING, RunContext
 from crmsync.engine.erasing import erase_person, find_person, find_related
 from crmsync.engine.estimating import estimate_apply
-from crmsync.engine.history import purge
 from crmsync.engine.lease import RunLease
 from crmsync.engine.pairing import create_anew, link_records, unlink_record
 from crmsync.engine.recovery import begin
+from crmsync.engine.retention import purge
 from crmsync.engine.retrying import retry_only
 from crmsync.engine.run import apply, pages_of, run
 from crmsync.engine.stops import carry_out_approved, find_stop, note_stop
@@ -297,8 +296,7 @@ class Runner:
         report = self._report(ctx, status, counts, linked=linked)
         await self._log(ctx, report)
         if not ctx.dry_run:
-            await erase_old_values(ctx)
-            await purge(ctx)
+            await purge(self.repository, self.integration_id, self.entity_type, self.mapping, self.clock.now())
         return report
 
     async def _failed(self, ctx: RunContext, error: CRMError) -> None:

@@ -24,6 +24,7 @@ _ASIDE: Final = {
     "overwrite_guard_share",
     "history_days",
     "keep_values_days",
+    "logs_days",
     "oscillation_turns",
 }
 """They say how much may be done and what is noted, not what is done: a changed one does not make a run start over."""

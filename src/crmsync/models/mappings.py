@@ -198,7 +198,7 @@ class ObjectMapping(PublicModel):
 
     ``keep_values_days`` is how long both values of a settled conflict are kept; 0: they are not stored at all.
     ``history_days`` is how long it is kept what runs wrote, values before and after, for timelines and `CRMSync.undo`;
-    0 keeps nothing. Each run erases what is older.
+    0 keeps nothing. ``logs_days`` is how long runs stay in the log. Each run erases what is older.
     """
 
     local_object: str = SUBSCRIBERS
@@ -218,6 +218,7 @@ class ObjectMapping(PublicModel):
     overwrite_guard_share: float = Field(default=0.25, ge=0, le=1)
     keep_values_days: int = Field(default=90, ge=0)
     history_days: int = Field(default=0, ge=0)
+    logs_days: int = Field(default=365, ge=1)
     oscillation_turns: int = Field(default=3, ge=2)
 
 

@@ -167,6 +167,10 @@ class SyncRepository(
         """Runs, newest first."""
         ...
 
+    async def purge_logs(self, integration_id: str, entity_type: str, *, started_before: datetime) -> int:
+        """Forget the runs that began before a moment; how many there were."""
+        ...
+
     async def reserve_calls(
         self, integration_id: str, day: date, wanted: int, *, needed: int, limit: int | None
     ) -> int:

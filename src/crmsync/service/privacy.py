@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import attrs
 
 from crmsync.diff import PersonMarks
-from crmsync.engine import jsonable
+from crmsync.engine import AT_ONCE, jsonable, purge
 from crmsync.errors import ConfigurationError
-from crmsync.models.erasure import FoundPerson, ObjectErasure, Person, PersonIds
+from crmsync.models.erasure import FoundPerson, Kept, ObjectErasure, Person, PersonIds
 from crmsync.models.history import RecordChange
 from crmsync.models.integrations import Integration
 from crmsync.models.mappings import SUBSCRIBERS, ObjectMapping
@@ -102,6 +103,21 @@ class PrivacyVerbs(Opening):
             wanted |= {marks.record(name, Side.LOCAL, each) for each in person.markmail_ids}
             wanted |= {marks.record(name, Side.REMOTE, each) for each in person.crm_ids}
         return await self.repository.forget_erased(integration_id, wanted)
+
+    async def purge(self, integration_id: str) -> dict[str, int]:
+        """Forget what is older than the mappings keep it; how many rows of each kind. Every run does so by itself.
+
+        :raises NotFoundError: there is no such integration.
+        """
+        integration = await self.repository.get_integration(integration_id)
+        counts = Counter[str]()
+        for name, mapping in integration.field_mappings.items():
+            while True:
+                purged = await purge(self.repository, integration_id, name, mapping, self._clock.now())
+                counts.update({kind.value: count for kind, count in purged.items()})
+                if purged[Kept.CONFLICTS] < AT_ONCE:
+                    break
+        return dict(counts)
 
     async def data_map(self, integration_id: str) -> list[FieldPlaces]:
         """Where the values of each mapped field can be, and how long.

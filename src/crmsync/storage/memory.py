@@ -227,6 +227,15 @@ class MemoryRepository(
         logs.sort(key=lambda log: (log.started_at, log.id), reverse=True)
         return [attrs.evolve(log, error_details=admission.json_copy(log.error_details)) for log in logs[:limit]]
 
+    async def purge_logs(self, integration_id: str, entity_type: str, *, started_before: datetime) -> int:
+        """See `SyncRepository`."""
+        known = self._integrations.get(integration_id)
+        logs = known.logs if known else {}
+        old = [log.id for log in logs.values() if log.entity_type == entity_type and log.started_at < started_before]
+        for log_id in old:
+            del logs[log_id]
+        return len(old)
+
     async def reserve_calls(
         self, integration_id: str, day: date, wanted: int, *, needed: int, limit: int | None
     ) -> int:

@@ -315,6 +315,15 @@ class LogPromises(RepositorySubject):
         [second] = await repository.list_logs(OURS)
         assert second == log(1, success_count=9, created_at=first.created_at)
 
+    async def test_runs_that_began_before_a_moment_are_forgotten(self, repository: SyncRepository) -> None:
+        for scope in ((OURS, CONTACT), *NEIGHBOURS):
+            for number in (1, 2, 3):
+                await repository.add_log(log(number, scope, id=f"{scope[1]}-{number}"))
+        begun = NOW + timedelta(seconds=2)
+        assert await repository.purge_logs(OURS, CONTACT, started_before=begun) == 1
+        assert [found.id for found in await repository.list_logs(OURS, CONTACT)] == ["Contact-3", "Contact-2"]
+        assert len(await repository.list_logs(OURS, LEAD)) == len(await repository.list_logs(THEIRS)) == 3
+
     async def test_logs_are_chosen_by_object_and_kept_apart(self, repository: SyncRepository) -> None:
         for scope in ((OURS, CONTACT), *NEIGHBOURS):
             number = 1 if scope != (OURS, LEAD) else 2

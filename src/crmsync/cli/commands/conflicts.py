@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import getpass
 import re
 from collections import Counter
 from typing import Annotated, Final
@@ -23,6 +22,7 @@ from crmsync.cli.options import (
     IntegrationOption,
     ObjectOption,
     Selection,
+    login,
 )
 from crmsync.cli.output import Format, Output
 from crmsync.cli.session import Session, open_session
@@ -118,7 +118,7 @@ def resolve(
     selection, output, who = (
         Selection(config, integration, object_name),
         Output(format_),
-        _login() if by is None else by,
+        login() if by is None else by,
     )
     if conflict_id is not None:
         if dry_run or field or policy or older_than or values is not ValuePattern.ANY:
@@ -238,14 +238,6 @@ async def _erase(
                 )
     output.result({"erased": erased}, Text(f"the values of {erased} conflict(s) were erased"))
     return ExitCode.SUCCESS
-
-
-def _login() -> str:
-    """Who sits at the keyboard, as far as the system knows."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""
 
 
 async def _find(session: Session, integration: str | None, given: str) -> Conflict:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Annotated, Final
 
 import anyio
@@ -21,6 +20,7 @@ from crmsync.cli.options import (
     IntegrationOption,
     ObjectOption,
     Selection,
+    login,
 )
 from crmsync.cli.output import Format, Output
 from crmsync.cli.session import Session, Target, open_session
@@ -71,7 +71,7 @@ def approve(
     format_: FormatOption = Format.HUMAN,
 ) -> int:
     """Let the next sync carry out exactly this plan, past the guards."""
-    return anyio.run(_approve, Selection(config, integration, object_name), digest, by or _login(), Output(format_))
+    return anyio.run(_approve, Selection(config, integration, object_name), digest, by or _approver(), Output(format_))
 
 
 @app.command()
@@ -152,8 +152,8 @@ async def _only(session: Session, selection: Selection) -> Target:
     return found[0]
 
 
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        raise UsageProblemError("your login name is unknown; say who approves it with --by NAME") from None
+def _approver() -> str:
+    name = login()
+    if not name:
+        raise UsageProblemError("your login name is unknown; say who approves it with --by NAME")
+    return name

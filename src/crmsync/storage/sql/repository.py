@@ -198,6 +198,11 @@ class SqlRepository(SqlConflicts, SqlStops, SqlChangeHistory, SqlSealedTexts, Sq
         newest_first = query.order_by(columns.started_at.desc(), columns.id.desc()).limit(limit)
         return await self._select(newest_first, rows.log_of)
 
+    async def purge_logs(self, integration_id: str, entity_type: str, *, started_before: datetime) -> int:
+        older = tables.logs.c.started_at < admission.as_utc(started_before)
+        statement = sa.delete(tables.logs).where(of_object(tables.logs, integration_id, entity_type), older)
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
+
     async def reserve_calls(
         self, integration_id: str, day: date, wanted: int, *, needed: int, limit: int | None
     ) -> int:
