@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import anyio
 import attrs
 import pytest
 
 from crmsync.errors import ConcurrentUpdateError, LeaseLostError, StorageError
+from crmsync.models.audit import AuditNote
 from crmsync.models.integrations import Integration, MappingTemplate
 from crmsync.models.records import Side
 from crmsync.models.state import (
@@ -29,7 +30,9 @@ from crmsync.models.state import (
     SyncLog,
 )
 from crmsync.models.stops import Stop, StoppedPlan, StoppedRecord
+from crmsync.protocols.audit import Tell
 from crmsync.protocols.repository import SyncRepository
+from crmsync.protocols.sealed import SealedChange
 from crmsync.storage.memory import MemoryRepository
 from crmsync.testing.repository import RepositoryContract
 from crmsync.testing.repository_subject import integration
@@ -422,6 +425,49 @@ class SortsJobs(MemoryRepository):
 
 Promise = Callable[[RepositoryContract, SyncRepository], Awaitable[None]]
 
+
+class ReplacesBlindly(MemoryRepository):
+    async def replace_sealed(self, changes: Sequence[SealedChange]) -> set[str]:
+        present = {one.integration_id: one.text for one in await self.scan_sealed()}
+        known = [change for change in changes if change.integration_id in present]
+        return await super().replace_sealed([attrs.evolve(one, before=present[one.integration_id]) for one in known])
+
+
+class TouchesWhatItRewraps(MemoryRepository):
+    async def replace_sealed(self, changes: Sequence[SealedChange]) -> set[str]:
+        replaced = await super().replace_sealed(changes)
+        for one in replaced:
+            await self.change_integration(one, lambda found: found.model_copy(update={"sync_enabled": False}))
+        return replaced
+
+
+class BeginsChainsAnew(MemoryRepository):
+    async def append_audit(self, note: AuditNote) -> None:
+        kept = {event.integration_id: self._chains.pop(event.integration_id, []) for event in note.events}
+        await super().append_audit(note)
+        for name, before in kept.items():
+            self._chains[name] = [*before, *self._chains[name]]
+
+
+class ForgetsTheLogWithTheIntegration(MemoryRepository):
+    async def delete_integration(self, integration_id: str) -> None:
+        await super().delete_integration(integration_id)
+        self._chains.pop(integration_id, None)
+
+
+class TellsNobody(MemoryRepository):
+    def audited(self, tell: Tell) -> Self:
+        return self
+
+
+class TellsBeforeItIsDone(MemoryRepository):
+    def audited(self, tell: Tell) -> Self:
+        note = tell(None)
+        if note is not None:
+            self._append(note)
+        return self
+
+
 BROKEN: list[tuple[type[MemoryRepository], Promise]] = [
     (IgnoresTheFence, RepositoryContract.test_what_a_lost_lease_acknowledges_is_refused_whole),
     (IgnoresTheFence, RepositoryContract.test_a_released_lease_is_free_at_once_and_serves_no_more),
@@ -480,6 +526,12 @@ BROKEN: list[tuple[type[MemoryRepository], Promise]] = [
     ),
     (KeepsTheApproval, RepositoryContract.test_a_new_plan_replaces_the_old_one_and_voids_its_approval),
     (ApprovesWhateverWaits, RepositoryContract.test_only_the_very_plan_can_be_approved),
+    (ReplacesBlindly, RepositoryContract.test_a_text_that_was_written_meanwhile_or_is_gone_is_left_alone),
+    (TouchesWhatItRewraps, RepositoryContract.test_a_text_is_replaced_and_nothing_else_changes),
+    (BeginsChainsAnew, RepositoryContract.test_a_chain_goes_on_from_its_head_and_is_read_in_pages),
+    (ForgetsTheLogWithTheIntegration, RepositoryContract.test_the_log_outlives_its_integration),
+    (TellsNobody, RepositoryContract.test_each_change_is_written_down_with_what_came_of_it),
+    (TellsBeforeItIsDone, RepositoryContract.test_what_did_not_happen_is_not_written_down),
     (SortsJobs, RepositoryContract.test_jobs_are_listed_as_they_were_added_in_order),
     (FailsOnMany, RepositoryContract.test_thousands_of_links_are_stored_and_looked_up_at_once),
 ]

@@ -20,6 +20,7 @@ from crmsync.models.state import (
     RemoteJob,
     SyncLog,
 )
+from crmsync.protocols.audit import AuditRepository
 from crmsync.protocols.conflicts import ConflictRepository
 from crmsync.protocols.erasure import ErasureRepository
 from crmsync.protocols.history import ChangeHistory
@@ -30,7 +31,14 @@ from crmsync.protocols.templates import TemplateRepository
 
 @runtime_checkable
 class SyncRepository(
-    ConflictRepository, StopRepository, ChangeHistory, SealedTexts, ErasureRepository, TemplateRepository, Protocol
+    ConflictRepository,
+    StopRepository,
+    ChangeHistory,
+    SealedTexts,
+    ErasureRepository,
+    TemplateRepository,
+    AuditRepository,
+    Protocol,
 ):
     """Where the bookkeeping lives. Every method is scoped to one integration, but those on integrations, sealed texts
     and templates.

@@ -22,6 +22,7 @@ from crmsync.models.state import (
     SyncLog,
 )
 from crmsync.storage import admission
+from crmsync.storage.memory_audit import MemoryAudit
 from crmsync.storage.memory_changes import ChangeList, MemoryChangeHistory
 from crmsync.storage.memory_conflicts import MemoryConflicts, replace_conflicts, resolve_conflicts
 from crmsync.storage.memory_erasure import MemoryErasure
@@ -74,7 +75,7 @@ class _IntegrationState:
 
 
 class MemoryRepository(
-    MemoryConflicts, MemoryStops, MemoryChangeHistory, MemorySealedTexts, MemoryErasure, MemoryTemplates
+    MemoryConflicts, MemoryStops, MemoryChangeHistory, MemorySealedTexts, MemoryErasure, MemoryTemplates, MemoryAudit
 ):
     """A `SyncRepository` in memory.
 

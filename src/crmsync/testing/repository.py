@@ -25,6 +25,7 @@ from crmsync.models.integrations import Integration, MappingTemplate
 from crmsync.models.mappings import MatchKeys, ObjectMapping, always_use_crm, two_way
 from crmsync.models.state import Acknowledgement, Cursors
 from crmsync.protocols.repository import SyncRepository
+from crmsync.testing.repository_audit import AuditPromises
 from crmsync.testing.repository_calls import CallPromises
 from crmsync.testing.repository_conflicts import DETAILS, ConflictPromises, JournalPromises, LogPromises
 from crmsync.testing.repository_erasure import ErasurePromises
@@ -180,6 +181,7 @@ class RepositoryContract(
     StopPromises,
     HistoryPromises,
     SealedPromises,
+    AuditPromises,
     ErasurePromises,
     IsolationPromises,
 ):

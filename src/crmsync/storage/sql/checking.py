@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DatabaseError, DBAPIError
 
-from crmsync.storage.sql import changes, counts, rows, stops, tables
+from crmsync.storage.sql import audit, changes, counts, rows, stops, tables
 from crmsync.storage.sql.calls import usage_of
 from crmsync.storage.sql.isolation import isolated_tables, owned_tables
 from crmsync.storage.sql.layout import layout_of
@@ -36,6 +36,7 @@ _READERS: Final[Mapping[str, Callable[[AnyRow], object]]] = {
     "crm_stops": stops.stop_of,
     "crm_stopped_records": stops.records_of,
     "crm_api_calls": usage_of,
+    "crm_audit_log": audit.entry_of,
 }
 """How the repository reads a row; those of other tables are read column by column."""
 

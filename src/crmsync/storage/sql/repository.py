@@ -26,6 +26,7 @@ from crmsync.models.state import (
 )
 from crmsync.storage import admission
 from crmsync.storage.sql import calls, counts, leases, lookups, pages, rows, tables
+from crmsync.storage.sql.audit import SqlAudit
 from crmsync.storage.sql.changes import SqlChangeHistory
 from crmsync.storage.sql.conflicts import SqlConflicts
 from crmsync.storage.sql.database import Database, open_database
@@ -43,7 +44,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class SqlRepository(SqlConflicts, SqlStops, SqlChangeHistory, SqlSealedTexts, SqlErasure, SqlTemplates):
+class SqlRepository(SqlConflicts, SqlStops, SqlChangeHistory, SqlSealedTexts, SqlErasure, SqlTemplates, SqlAudit):
     """A `SyncRepository` in SQLite or PostgreSQL.
 
     ``database`` holds the current schema. ``now`` is the clock for the times that the storage itself sets.
@@ -90,8 +91,12 @@ class SqlRepository(SqlConflicts, SqlStops, SqlChangeHistory, SqlSealedTexts, Sq
     async def delete_integration(self, integration_id: str) -> None:
         table = tables.integrations
         statement = sa.delete(table).where(table.c.id == integration_id)
-        if not await self._database.write(lambda connection: connection.execute(statement).rowcount):
-            raise NotFoundError(f"there is no integration {integration_id!r}")
+
+        def work(connection: Connection) -> None:
+            if not connection.execute(statement).rowcount:
+                raise NotFoundError(f"there is no integration {integration_id!r}")
+
+        await self._database.write(work)
 
     async def acquire_lease(
         self, integration_id: str, entity_type: str, owner: str, *, now: datetime, ttl: timedelta

@@ -24,7 +24,7 @@ from crmsync.storage.sql.migrations.online import LOCK_WAIT
 
 _VERSIONS = sa.Table(VERSION_TABLE, sa.MetaData(), sa.Column("version_num", sa.String))
 
-HEAD = "0012"
+HEAD = "0013"
 """The revision that this crmsync works with."""
 
 BASE: Final = "base"

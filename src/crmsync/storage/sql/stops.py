@@ -88,10 +88,14 @@ class SqlStops:
             .values(approved_by=by, approved_at=admission.as_utc(now))
             .returning(stops)
         )
-        found = await self._database.write(lambda connection: [stop_of(row) for row in connection.execute(statement)])
-        if not found:
-            raise NotFoundError(admission.no_stop(integration_id, entity_type, digest))
-        return found[0]
+
+        def work(connection: Connection) -> Stop:
+            found = connection.execute(statement).one_or_none()
+            if found is None:
+                raise NotFoundError(admission.no_stop(integration_id, entity_type, digest))
+            return stop_of(found)
+
+        return await self._database.write(work)
 
     async def remove_stop(self, integration_id: str, entity_type: str) -> None:
         def work(connection: Connection) -> None:

@@ -262,3 +262,40 @@ calls = sa.Table(
     sa.PrimaryKeyConstraint("integration_id", "day", name="pk_crm_api_calls"),
 )
 """API calls by day of UTC. ``taken`` includes those that a running process holds and has not made yet."""
+
+audit_log = sa.Table(
+    "crm_audit_log",
+    metadata,
+    # No foreign key: what was done with an integration is still known when it is gone.
+    sa.Column("integration_id", Id(), nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("origin", sa.Text, nullable=False),
+    sa.Column("action", sa.String(64), nullable=False),
+    sa.Column("entity_type", Id(), nullable=False),
+    sa.Column("result", sa.String(16), nullable=False),
+    sa.Column("details", Json(), nullable=False),
+    sa.Column("key_id", sa.Integer, nullable=False),
+    sa.Column("mac", sa.String(64), nullable=False),
+    sa.PrimaryKeyConstraint("integration_id", "sequence", name="pk_crm_audit_log"),
+)
+"""Triggers refuse to change or delete a row."""
+
+audit_heads = sa.Table(
+    "crm_audit_heads",
+    metadata,
+    sa.Column("integration_id", Id(), nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("mac", sa.String(64), nullable=False),
+    sa.PrimaryKeyConstraint("integration_id", name="pk_crm_audit_heads"),
+)
+"""The last entry of each chain: whoever adds one locks the row."""
+
+audit_keys = sa.Table(
+    "crm_audit_keys",
+    metadata,
+    sa.Column("key_id", sa.Integer, autoincrement=False, nullable=False),
+    sa.Column("sealed", sa.Text, nullable=False),
+    sa.PrimaryKeyConstraint("key_id", name="pk_crm_audit_keys"),
+)
