@@ -55,6 +55,7 @@ class AuditPromises(RepositorySubject):
             await repository.append_audit(note(event(chain, action=f"a{number}")))
         pages, after = list[list[str]](), 0
         while page := await repository.audit_entries(chain, after=after, limit=2):
+            assert page[0].sequence > after
             pages.append([entry.event.action for entry in page])
             after = page[-1].sequence
         assert pages == [["a0", "a1"], ["a2", "a3"], ["a4"]]
