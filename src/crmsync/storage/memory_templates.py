@@ -11,6 +11,7 @@ class MemoryTemplates:
     """The part of `MemoryRepository` that is a `TemplateRepository`."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._templates: dict[tuple[str, str], MappingTemplate] = {}
 
     async def save_template(self, template: MappingTemplate) -> None:

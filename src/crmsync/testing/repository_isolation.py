@@ -26,6 +26,7 @@ from crmsync.models.state import (
     RemoteJob,
 )
 from crmsync.protocols.repository import SyncRepository
+from crmsync.testing.repository_audit import event, note
 from crmsync.testing.repository_stops import DIGEST, plan, record, stop
 from crmsync.testing.repository_subject import (
     CONTACT,
@@ -57,6 +58,10 @@ UNSCOPED: Final[Mapping[str, str]] = {
     "list_templates": "templates belong to nobody",
     "scan_sealed": "the rotation of keys goes through all integrations",
     "replace_sealed": "the rotation of keys goes through all integrations",
+    "audit_heads": "who verifies the audit log looks at every chain",
+    "audit_keys": "one key signs all chains",
+    "add_audit_key": "one key signs all chains",
+    "replace_audit_key": "one key signs all chains",
 }
 """The methods that no integration owns, and why."""
 
@@ -106,6 +111,9 @@ CASES: Final[Mapping[str, Case]] = {
     "stopped_records": lambda r, _: r.stopped_records(OURS, CONTACT, 0),
     "approve_stop": lambda r, _: r.approve_stop(OURS, CONTACT, DIGEST, by="Ann", now=NOW),
     "remove_stop": lambda r, _: r.remove_stop(OURS, CONTACT),
+    "append_audit": lambda r, _: r.append_audit(note(event(OURS))),
+    "audit_entries": lambda r, _: r.audit_entries(OURS),
+    "audited": lambda r, _: r.audited(lambda _: note(event(OURS))).remove_stop(OURS, CONTACT),
     "list_changes": lambda r, _: r.list_changes(OURS, CONTACT),
     "purge_changes": lambda r, _: r.purge_changes(OURS, CONTACT, written_before=NOW + timedelta(days=9)),
     "erase_person": lambda r, lease: r.erase_person(lease, _PERSON, [b"mark", b"more"], now=NOW),
@@ -186,6 +194,7 @@ async def fill(repository: SyncRepository, name: str, text: str) -> Lease:
     )
     await repository.acknowledge(lease, page)
     await repository.erase_person(lease, PersonIds(frozenset({"gone"})), [b"mark", text.encode()], now=NOW)
+    await repository.append_audit(note(event(name, details={"text": text})))
     await repository.add_log(log(1, scope, error_details={"text": text}))
     await repository.reserve_calls(name, DAY, 10, needed=1, limit=None)
     await repository.note_stop(stop(scope, message=text))
@@ -204,6 +213,7 @@ async def contents(repository: SyncRepository, name: str) -> Mapping[str, object
         "jobs": await repository.list_remote_jobs(*scope),
         "conflicts": await repository.list_conflicts(name),
         "logs": await repository.list_logs(name),
+        "audit log": await repository.audit_entries(name),
         "calls": await repository.get_call_usage(name, DAY),
         "stops": await repository.list_stops(name),
         "stopped records": await repository.stopped_records(*scope, 0),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, Self, TypeVar, cast
+from typing import Any, Protocol, Self, TypeAlias, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -16,6 +16,7 @@ from crmsync.storage.sql.statements import AnyRow, insert_into
 from crmsync.storage.sql.tables import audit_heads, audit_keys, audit_log
 
 T = TypeVar("T")
+_Work: TypeAlias = Callable[[Connection], object]
 
 
 class _Worker(Protocol):
@@ -23,7 +24,7 @@ class _Worker(Protocol):
 
     async def read(self, work: Callable[[Connection], T]) -> T: ...
 
-    async def write(self, work: Callable[[Connection], T]) -> T: ...
+    async def write(self, work: Callable[[Connection], T], *, then: _Work | None = None) -> T: ...
 
 
 class _AuditedDatabase:
@@ -36,7 +37,7 @@ class _AuditedDatabase:
     async def read(self, work: Callable[[Connection], T]) -> T:
         return await self._database.read(work)
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[Connection], T], *, then: _Work | None = None) -> T:
         def told(connection: Connection) -> T:
             result = work(connection)
             note = self._tell(result)
@@ -45,7 +46,7 @@ class _AuditedDatabase:
                 append(connection, note)
             return result
 
-        return await self._database.write(told)
+        return await self._database.write(told, then=then)
 
 
 class SqlAudit:

@@ -74,12 +74,15 @@ class Database:
         """
         return await anyio.to_thread.run_sync(partial(self._attempt, work, writes=False), limiter=self.readers)
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[Connection], T], *, then: Callable[[Connection], object] | None = None) -> T:
         """Run work in a transaction that writes: committed when it returns, undone when it raises.
+
+        ``then`` is run in it last, after what `audited` has to write down.
 
         :raises StorageError: the database failed; nothing of the work is stored.
         """
-        return await anyio.to_thread.run_sync(partial(self._attempt, work, writes=True), limiter=self.writers)
+        whole = work if then is None else _in_order(work, then)
+        return await anyio.to_thread.run_sync(partial(self._attempt, whole, writes=True), limiter=self.writers)
 
     async def manage(self, work: Callable[[Engine], T], *, writes: bool = True) -> T:
         """Run work that opens and ends its own transactions, as migrations do.
@@ -98,6 +101,15 @@ class Database:
             connection.execution_options(**{WRITES: writes})
             with connection.begin():
                 return work(connection)
+
+
+def _in_order(work: Callable[[Connection], T], then: Callable[[Connection], object]) -> Callable[[Connection], T]:
+    def both(connection: Connection) -> T:
+        result = work(connection)
+        then(connection)
+        return result
+
+    return both
 
 
 @asynccontextmanager

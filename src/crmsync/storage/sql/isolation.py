@@ -21,7 +21,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from crmsync.errors import ConfigurationError
 from crmsync.storage.sql.layout import VERSION_TABLE, layout_of
 from crmsync.storage.sql.migrations.online import LOCK_WAIT
-from crmsync.storage.sql.tables import metadata
+from crmsync.storage.sql.tables import audit_keys, audit_log, metadata
 
 POLICY: Final = "crmsync_isolation"
 
@@ -130,10 +130,12 @@ def _grant(connection: Connection, role: str) -> None:
     connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {_quoted(connection, str(schema))} TO {to}")
     for table in _owned():
         name = qualified(connection, table.name)
-        connection.exec_driver_sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO {to}")
+        rights = "SELECT, INSERT" if table is audit_log else "SELECT, INSERT, UPDATE, DELETE"
+        connection.exec_driver_sql(f"GRANT {rights} ON {name} TO {to}")
         if isinstance(table.columns.get("id"), sa.Column) and isinstance(table.columns["id"].type, sa.BigInteger):
             sequence = connection.scalar(sa.select(sa.func.pg_get_serial_sequence(name, "id")))
             connection.exec_driver_sql(f"GRANT USAGE ON SEQUENCE {sequence} TO {to}")
+    connection.exec_driver_sql(f"GRANT SELECT, INSERT ON {qualified(connection, audit_keys.name)} TO {to}")
     for plain in ("crm_field_mapping_templates", VERSION_TABLE):
         connection.exec_driver_sql(f"GRANT SELECT ON {qualified(connection, plain)} TO {to}")
 

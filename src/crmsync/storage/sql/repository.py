@@ -90,13 +90,15 @@ class SqlRepository(SqlConflicts, SqlStops, SqlChangeHistory, SqlSealedTexts, Sq
 
     async def delete_integration(self, integration_id: str) -> None:
         table = tables.integrations
-        statement = sa.delete(table).where(table.c.id == integration_id)
+        lock = sa.select(table.c.id).where(table.c.id == integration_id).with_for_update()
+        delete = sa.delete(table).where(table.c.id == integration_id)
 
         def work(connection: Connection) -> None:
-            if not connection.execute(statement).rowcount:
+            if connection.scalar(lock) is None:
                 raise NotFoundError(f"there is no integration {integration_id!r}")
 
-        await self._database.write(work)
+        # A tenant may write down what it did to its own integrations alone, and so while it still has this one.
+        await self._database.write(work, then=lambda connection: connection.execute(delete))
 
     async def acquire_lease(
         self, integration_id: str, entity_type: str, owner: str, *, now: datetime, ttl: timedelta

@@ -101,7 +101,7 @@ async def test_plain_sql_of_a_tenant_changes_only_its_own_rows(place: Place) -> 
 def change_everything(connection: Connection) -> None:
     connection.exec_driver_sql(f"UPDATE {PREFIX}crm_sync_status SET crm_id = NULL")
     connection.exec_driver_sql(f"UPDATE {PREFIX}crm_integrations SET credentials = ''")
-    for table in sorted(isolation.owned_tables(), reverse=True):
+    for table in sorted(isolation.owned_tables() - {"crm_audit_log"}, reverse=True):
         connection.exec_driver_sql(f"DELETE FROM {PREFIX}{table}")
 
 
@@ -113,6 +113,8 @@ FORBIDDEN = (
     f"DROP POLICY {isolation.POLICY} ON {PREFIX}crm_integrations",
     f"ALTER TABLE {PREFIX}crm_integrations DISABLE ROW LEVEL SECURITY",
     f"TRUNCATE {PREFIX}crm_sync_status",
+    f"DELETE FROM {PREFIX}crm_audit_log",
+    f"UPDATE {PREFIX}crm_audit_log SET actor = ''",
 )
 
 
