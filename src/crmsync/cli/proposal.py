@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
 
-from crmsync.models.mappings import FieldMapping, ObjectMapping
+from crmsync.errors import MissingExtraError
+from crmsync.mapping.suggestions import PROPOSED, Ratio, plain_ratio, spelling_ratio
+from crmsync.mapping.suggestions import propose as suggest
+from crmsync.models.mappings import ObjectMapping
+from crmsync.models.schema import FieldSchema, ObjectSchema
 
-_LEAST: Final = 0.84
-
-#: What people call the fields of a person, by how our default mappings call them.
-_OTHER_NAMES: Final = {
-    "email": ("emailaddress", "mail", "primaryemail", "workemail", "courriel"),
-    "firstname": ("givenname", "forename", "first", "vorname", "prenom", "nombre"),
-    "lastname": ("surname", "familyname", "last", "nachname", "nom", "apellido", "apellidos"),
-    "phone": ("telephone", "phonenumber", "tel", "telefon", "workphone", "businessphone"),
-    "company": ("companyname", "organisation", "organization", "employer", "firma", "accountname"),
-    "tags": ("labels", "segments", "groups", "lists"),
-    "optedout": ("emailoptout", "optout", "unsubscribed", "hasoptedoutofemail", "donotemail", "optedoutofemail"),
-}
+_SURE: Final = 0.8
+"""The score from which on a column is written into the file without being asked for."""
 
 #: Further fields of Salesforce's Contact and Lead, as comments for the reader to switch on.
-_FURTHER: Final = {
-    "MailingStreet": ("address", "street", "streetaddress", "address1", "strasse"),
-    "MailingCity": ("city", "town", "ort", "ville"),
-    "MailingState": ("state", "province", "region"),
-    "MailingPostalCode": ("postalcode", "zip", "zipcode", "postcode", "plz"),
-    "MailingCountry": ("country", "land", "pays"),
-    "MobilePhone": ("mobile", "cell", "cellphone", "handy"),
-    "Fax": ("faxnumber",),
-    "Title": ("jobtitle", "position"),
-    "Department": (),
-    "Birthdate": ("birthday", "dateofbirth", "dob"),
-    "Description": ("notes", "comment", "comments"),
-}
+_FURTHER: Final = ObjectSchema(
+    name="further",
+    fields=tuple(
+        FieldSchema(name=name, label=label)
+        for name, label in {
+            "MailingStreet": "Mailing Street",
+            "MailingCity": "Mailing City",
+            "MailingState": "Mailing State/Province",
+            "MailingPostalCode": "Mailing Zip/Postal Code",
+            "MailingCountry": "Mailing Country",
+            "MobilePhone": "Mobile Phone",
+            "HomePhone": "Home Phone",
+            "Fax": "Business Fax",
+            "Title": "Job Title",
+            "Salutation": "Salutation",
+            "Department": "Department",
+            "Birthdate": "Birthdate",
+            "LeadSource": "Lead Source",
+            "Description": "Contact Description",
+        }.items()
+    ),
+)
 
 
 @attrs.frozen
@@ -53,43 +54,37 @@ class Proposal:
 
 def propose(columns: Sequence[str], default: ObjectMapping, *, key: str) -> Proposal:
     """Fit a default mapping to these columns, best names first; each column and field is used once."""
-    scored = sorted(
-        (
-            (_similarity(column, field), -place, column)
-            for place, field in enumerate(default.fields)
-            for column in columns
-        ),
-        reverse=True,
+    ratio = _ratio()
+    crm = ObjectSchema(
+        name="default",
+        fields=tuple(FieldSchema(name=field.crm_field, label=field.markmail_field) for field in default.fields),
     )
-    chosen: dict[int, str] = {}
-    for score, place, column in scored:
-        if score >= _LEAST and -place not in chosen and column not in chosen.values():
-            chosen[-place] = column
+    found = suggest(_columns(columns), crm, ratio, least=_SURE)
+    chosen = {one.crm_field: one.local_field for one in found.fields}
     fields = tuple(
-        default.fields[place].model_copy(update={"markmail_field": column}) for place, column in sorted(chosen.items())
+        field.model_copy(update={"markmail_field": chosen[field.crm_field]})
+        for field in default.fields
+        if field.crm_field in chosen
     )
     local_email = next((one.markmail_field for one in fields if one.crm_field == default.match.remote_email), "")
     match = default.match.model_copy(update={"local_email": local_email})
     used = {key, *chosen.values()}
     mapping = default.model_copy(update={"fields": fields, "match": match})
-    return Proposal(mapping, {column: _further(column) for column in columns if column not in used})
+    return Proposal(mapping, {column: _further(column, ratio) for column in columns if column not in used})
 
 
-def _further(column: str) -> str:
-    name = _normal(column)
-    return next((field for field, others in _FURTHER.items() if name in (field.lower(), *others)), "")
+def _columns(names: Iterable[str]) -> ObjectSchema:
+    return ObjectSchema(name="columns", fields=tuple(FieldSchema(name=name) for name in names))
 
 
-def _similarity(column: str, field: FieldMapping) -> float:
-    name = _normal(column)
-    known = {_normal(field.markmail_field), _normal(field.crm_field)}
-    if name in known:
-        return 1.0
-    if any(name in others for canonical, others in _OTHER_NAMES.items() if known & {canonical, *others}):
-        return 0.95
-    return max(difflib.SequenceMatcher(None, name, one).ratio() for one in known)
+def _further(column: str, ratio: Ratio) -> str:
+    found = suggest(_columns([column]), _FURTHER, ratio, least=PROPOSED)
+    return next((one.crm_field for one in found.fields), "")
 
 
-def _normal(name: str) -> str:
-    bare = re.sub(r"(?i)__c$|^markmail_?", "", name)
-    return re.sub(r"[^a-z0-9]", "", bare.lower())
+def _ratio() -> Ratio:
+    try:
+        return spelling_ratio()
+    except MissingExtraError:
+        # For the columns of one file the standard library is quick enough.
+        return plain_ratio

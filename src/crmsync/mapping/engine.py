@@ -75,6 +75,8 @@ class RecordConverter:
             expansion = self._target.expand(values, held)
             values = dict(expansion.fields)
             refused |= expansion.refused
+        if not refused:
+            return RecordConversion(values, losses, problems)
         found = [(name, _refused(name, message)) for name, message in refused.items()]
         reported = _reported(values, found)
         return RecordConversion(values, (*losses, *reported.losses), (*problems, *reported.problems))

@@ -35,6 +35,7 @@ _NAMES: Final = ((0.0, -7.0), (0.3, -6.0), (0.5, -3.5), (0.6, -1.6), (0.7, -0.2)
 #: A name that says nothing speaks less against a pair than two names that say different things.
 _UNKNOWN: Final = -4.0
 _OPINION: Final = 9.0
+_SAME_WORDS: Final = 0.3
 _HALF: Final = 0.5
 _SUITS: Final = {"e-mail addresses": 2.5, "web addresses": 2.0}
 
@@ -60,7 +61,7 @@ def weigh(local: Field, remote: Field, ratio: Ratio, opinions: Sequence[tuple[st
     """How likely two fields correspond. ``opinions`` are those of further scorers, by name."""
     likeness = max(
         (compare(one, other, ratio) for one in local.readings for other in remote.readings),
-        key=lambda found: found.score,
+        key=lambda found: (found.score, found.same),
         default=Likeness(0.0),
     )
     parts = [
@@ -78,6 +79,7 @@ def _by_name(local: FieldSchema, remote: FieldSchema, likeness: Likeness) -> tup
     weight = _between(likeness.score)
     if likeness.unknown:
         weight = max(weight, _UNKNOWN + likeness.score)
+    weight += _SAME_WORDS if likeness.same else 0.0
     shown = f"{local.label or local.name!r} and {remote.label or remote.name!r}"
     if likeness.meaning:
         sure = "both mean" if likeness.score >= 0.85 else "may both mean"  # noqa: PLR2004

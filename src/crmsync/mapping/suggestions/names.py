@@ -80,11 +80,13 @@ class Likeness:
     """How alike two names are, from 0 to 1, and what they both mean.
 
     ``unknown``: at least one of them means nothing that is known, so that only the spelling could be compared.
+    ``same``: they consist of the very same words.
     """
 
     score: float
     meaning: str = ""
     unknown: bool = False
+    same: bool = False
 
 
 def words_of(name: str) -> tuple[str, ...]:
@@ -128,11 +130,15 @@ def read(words: Sequence[str]) -> Reading:
 def compare(one: Reading, other: Reading, ratio: Ratio) -> Likeness:
     """How alike two names are by what they mean, or else by how they are spelt."""
     if not one.heads or not other.heads:
-        return Likeness(_spelt_alike(one, other, ratio), unknown=True)
+        return Likeness(_spelt_alike(one, other, ratio), unknown=True, same=one.plain == other.plain)
     matched, meaning = _matched_heads(one.heads, other.heads)
     same, union = _matched_rest(one.rest, other.rest, ratio)
     total = max(len(one.heads), len(other.heads)) + _REST * union
-    return Likeness((matched + _REST * same) / total * _told_apart(one, other), meaning)
+    score = (matched + _REST * same) / total * _told_apart(one, other)
+    if union > same and (spelt := _spelt(one, other, ratio)) >= _ALIKE:
+        # A slip of the pen makes a known word an unknown one.
+        return max(Likeness(score, meaning), Likeness(0.95 * spelt), key=lambda found: found.score)
+    return Likeness(score, meaning, same=one.plain == other.plain)
 
 
 def told_by_options(options: Iterable[str]) -> Reading | None:
@@ -186,8 +192,12 @@ def settled(reading: Reading, meanings: Mapping[str, int]) -> Reading:
     return attrs.evolve(reading, heads=(MappingProxyType(head),))
 
 
+def _spelt(one: Reading, other: Reading, ratio: Ratio) -> float:
+    return ratio(one.plain.replace(" ", ""), other.plain.replace(" ", "")) if one.plain and other.plain else 0.0
+
+
 def _spelt_alike(one: Reading, other: Reading, ratio: Ratio) -> float:
-    spelt = ratio(one.plain.replace(" ", ""), other.plain.replace(" ", "")) if one.plain and other.plain else 0.0
+    spelt = _spelt(one, other, ratio)
     if one.heads or other.heads:
         return 0.9 * spelt if spelt >= _ALIKE else 0.45 * spelt
     same, union = _matched_rest(one.rest, other.rest, ratio)
