@@ -50,3 +50,40 @@ def test_values_that_a_changed_mapping_would_overwrite_are_counted_as_such(sh: S
 def test_before_the_first_sync_there_is_nothing_to_compare(sh: Shell) -> None:
     refused = sh.run("mapping", "preview")
     assert (refused.code, "never synced" in refused.err) == (2, True)
+
+
+def test_one_record_is_shown_through_the_files_mapping_by_id_by_address_and_from_a_file(sh: Shell) -> None:
+    shown = sh.run("mapping", "preview", "--record", "3", "--format", "json")
+    assert shown.code == 0, shown.err
+    preview = shown.json["preview"]
+    assert (preview["markmail_id"], preview["crm_id"], preview["round_trip"]) == ("3", None, True)
+    assert {each["target"]: each["converted"] for each in preview["to_crm"]}["LastName"] == "O'Brien"
+    assert sh.run("sync").code == 0
+    by_email = sh.run("mapping", "preview", "--email", "o'brien@example.org")
+    assert (by_email.code, "O'Brien" in by_email.out) == (0, True)
+    (sh.directory / "new.json").write_text('{"email": "not an address", "last_name": "New"}', encoding="utf-8")
+    given = sh.run("mapping", "preview", "--file", "new.json")
+    assert (given.code, "not an e-mail address" in given.out) == (3, True), given.out
+    assert sh.run("mapping", "preview", "--record", "99").code == 1
+    assert len(sh.contacts()) == 4
+
+
+def test_two_files_are_compared_by_what_they_make_of_the_records(sh: Shell) -> None:
+    assert sh.run("sync").code == 0
+    before = (sh.directory / "crmsync.toml").read_text(encoding="utf-8")
+    (sh.directory / "old.toml").write_text(before, encoding="utf-8")
+    changed = FIELDS.replace(
+        'company = "MarkMail_Company__c"', 'company = { crm_field = "MarkMail_Company__c", to_crm = "off" }'
+    )
+    (sh.directory / "new.toml").write_text(
+        before.replace(FIELDS, changed + 'first_name_2 = "Title"\n'), encoding="utf-8"
+    )
+    done = sh.run("mapping", "diff", "old.toml", "new.toml", "--sample", "3", "--format", "json")
+    assert done.code == 0, done.err
+    assert done.json["compared"] == {"local": 3, "remote": 3}
+    assert done.json["fields"] == [{"side": "remote", "field": "MarkMail_Company__c", "records": 2}]
+    human = sh.run("mapping", "diff", "old.toml", "new.toml")
+    assert (human.code, "Embraer" in human.out) == (0, True)
+    assert sh.run("mapping", "template", "export", "Contact", "--to", "default.json").code == 0
+    assert sh.run("mapping", "diff", "old.toml", "default.json").code == 0
+    assert sh.run("mapping", "diff", "old.toml", "absent.toml").code == 2

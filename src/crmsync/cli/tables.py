@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Container, Iterable, Mapping, Sequence
+import json
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from rich import box
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from crmsync.cli.output import plain
 from crmsync.models.inbox import Reject, RejectReason
-from crmsync.models.plans import Plan, PlannedRecord
+from crmsync.models.plans import MappingChange, Plan, PlannedRecord
 from crmsync.models.records import Side
 from crmsync.models.results import ConnectionReport
 from crmsync.models.runs import ObjectStatus, RecordProblem, RunReport, RunStatus
@@ -24,6 +25,7 @@ SIDE_NAMES: Final = {Side.LOCAL: "local", Side.REMOTE: "CRM"}
 PROBLEMS_SHOWN: Final = 20
 SHORT_ID: Final = 10
 _WIDEST_VALUE: Final = 60
+_WIDEST_SETTING: Final = 60
 _STATUS_STYLES: Final = {
     RunStatus.SUCCESS: "bold green",
     RunStatus.PARTIAL: "bold yellow",
@@ -161,6 +163,20 @@ def shown_value(value: object) -> str:
         return "(blank)"
     text = plain("; ".join(map(str, value)) if isinstance(value, (tuple, list)) else value)
     return text if len(text) <= _WIDEST_VALUE else f"{text[: _WIDEST_VALUE - 1]}…"
+
+
+def mapping_change_views(changes: Sequence[MappingChange]) -> Iterator[Table]:
+    """What differs between two mappings; nothing if they are the same."""
+    if changes:
+        rows = [
+            (one.field or "(the object)", one.setting, _setting(one.before), _setting(one.after)) for one in changes
+        ]
+        yield table("mapping", "setting", "before", "after", rows=rows)
+
+
+def _setting(part: object) -> str:
+    text = "" if part is None else json.dumps(part, ensure_ascii=False)
+    return text if len(text) <= _WIDEST_SETTING else f"{text[: _WIDEST_SETTING - 1]}…"
 
 
 def status_views(statuses: Sequence[tuple[str, ObjectStatus]]) -> list[RenderableType]:

@@ -14,6 +14,7 @@ from crmsync.service.inbox import InboxVerbs
 from crmsync.service.integrations import IntegrationVerbs
 from crmsync.service.keys import KeyVerbs
 from crmsync.service.links import LinkVerbs
+from crmsync.service.previews import PreviewVerbs
 from crmsync.service.privacy import PrivacyVerbs
 from crmsync.service.rejects import RejectVerbs
 from crmsync.service.runs import RunVerbs
@@ -34,6 +35,7 @@ class CRMSync(
     KeyVerbs,
     PrivacyVerbs,
     SuggestionVerbs,
+    PreviewVerbs,
 ):
     """Connect CRMs, map fields, plan and run syncs, look at what happened.
 

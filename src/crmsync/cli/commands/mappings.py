@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from pathlib import Path
+from typing import Annotated, Any
 
+import anyio
 import attrs
 import typer
 from rich.console import RenderableType
 from rich.text import Text
 
 from crmsync.cli import payloads, tables
-from crmsync.cli.commands import mapping_check, mapping_evaluate, mapping_suggest, mapping_templates
+from crmsync.cli.commands import mapping_check, mapping_evaluate, mapping_records, mapping_suggest, mapping_templates
 from crmsync.cli.config import load_config
 from crmsync.cli.exits import UsageProblemError, exit_code_of_runs
 from crmsync.cli.interruption import run_interruptible
@@ -30,13 +31,12 @@ from crmsync.cli.session import open_session
 from crmsync.models.plans import FieldEffect, MappingPreview
 from crmsync.models.records import Side
 
-_WIDEST: Final = 60
-
 app = typer.Typer(
     help="Look at a mapping, and at what a changed one would do, before it does it.", no_args_is_help=True
 )
 app.command()(mapping_check.check)
 app.command()(mapping_evaluate.evaluate)
+app.command()(mapping_records.diff)
 app.command()(mapping_templates.schema)
 app.add_typer(mapping_templates.app, name="template")
 app.command()(mapping_suggest.suggest)
@@ -45,13 +45,28 @@ app.command()(mapping_suggest.suggest)
 @app.command()
 def preview(
     *,
+    record: Annotated[
+        str | None, typer.Option("--record", help="One record, by either side's id.", metavar="ID")
+    ] = None,
+    email: Annotated[str | None, typer.Option("--email", help="One record, by its address.", metavar="ADDRESS")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="A record that a .json file holds.", metavar="FILE")
+    ] = None,
+    side: Annotated[Side, typer.Option("--side", help="Whose fields the file holds.")] = Side.LOCAL,
     config: ConfigOption = DEFAULT_CONFIG,
     integration: IntegrationOption = None,
     object_name: ObjectOption = None,
     format_: FormatOption = Format.HUMAN,
 ) -> int:
-    """Compare the file's mappings with those of the last sync, and show what the next one would write, by field."""
-    return run_interruptible(_preview, Selection(config, integration, object_name), Output(format_))
+    """Compare the file's mappings with those of the last sync, and show what the next one would write, by field.
+
+    With a record, show instead what the file's mapping makes of it, both ways, and why.
+    """
+    selection, output = Selection(config, integration, object_name), Output(format_)
+    choice = mapping_records.RecordChoice(record, email, file, side)
+    if choice.given:
+        return anyio.run(mapping_records.preview_one, selection, choice, output)
+    return run_interruptible(_preview, selection, output)
 
 
 async def _preview(selection: Selection, output: Output) -> int:
@@ -85,10 +100,7 @@ async def _preview(selection: Selection, output: Output) -> int:
 
 def _views(made: MappingPreview) -> Iterator[RenderableType]:
     if made.changes:
-        rows = [
-            (one.field or "(the object)", one.setting, _shown(one.before), _shown(one.after)) for one in made.changes
-        ]
-        yield tables.table("mapping", "setting", "before", "after", rows=rows)
+        yield from tables.mapping_change_views(made.changes)
     else:
         yield Text("the mapping is the one of the last sync")
     if effects := made.plan.effects():
@@ -99,11 +111,6 @@ def _views(made: MappingPreview) -> Iterator[RenderableType]:
 def _effects(effects: Sequence[FieldEffect]) -> list[tuple[object, ...]]:
     names = {Side.LOCAL: "local", Side.REMOTE: "CRM"}
     return [(names[one.side], one.field, one.writes, one.creates, one.overwrites) for one in effects]
-
-
-def _shown(part: Any) -> str:
-    text = "" if part is None else json.dumps(part, ensure_ascii=False)
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
 
 
 def _payload(integration_id: str, object_name: str, made: MappingPreview) -> dict[str, Any]:
