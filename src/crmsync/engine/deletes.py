@@ -9,10 +9,9 @@ import attrs
 
 from crmsync.diff import DeleteAction, decide_delete, delete_limit
 from crmsync.engine.batch import Gate, fingerprint, stale_link
-from crmsync.engine.conflicts import attach_conflicts, waiting_ids
+from crmsync.engine.conflicts import waiting_ids
 from crmsync.engine.context import LIVE, RunContext, id_of, shadow_of
 from crmsync.engine.history import noted
-from crmsync.engine.intake import Intake
 from crmsync.engine.keyindex import KeySet
 from crmsync.engine.work import Work
 from crmsync.engine.writing import write
@@ -259,79 +258,3 @@ def _plan(ctx: RunContext, farewell: _Farewell) -> None:
     if op is not None:
         status = OutcomeStatus.DELETED if op.kind is OperationKind.DELETE else OutcomeStatus.UPDATED
         ctx.tally.sides[farewell.survivor_side].count_outcome(Outcome(op.op_id, status))
-
-
-@attrs.define(slots=True)
-class MergeTrail:
-    """Who was merged into whom during a pass. The survivor may itself be merged, on this page or a later one."""
-
-    into: dict[str, str] = attrs.field(factory=dict)
-    waiting: dict[str, Record] = attrs.field(factory=dict)
-
-    def add(self, merged: Sequence[Record]) -> None:
-        """Note the losers of a page."""
-        for record in merged:
-            if record.merged_into:
-                self.into[record.id] = record.merged_into
-                self.waiting[record.id] = record
-
-    def followed(self) -> set[str]:
-        """The losers whose links went where they belong."""
-        return self.into.keys() - self.waiting.keys()
-
-    def survivor(self, record_id: str) -> str:
-        """The end of the trail as far as it is known."""
-        seen = {record_id}
-        while (following := self.into.get(record_id)) and following not in seen:
-            seen.add(following)
-            record_id = following
-        return record_id
-
-
-async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: MergeTrail) -> Intake:
-    """Records that a merge in the CRM folded into another: their links follow to the surviving record.
-
-    Where the survivor is linked already, the loser's link is separated: its local record is then a duplicate that a
-    person should look at. Losers whose survivor is not there (yet) stay on the trail. A person who was deleted locally
-    meanwhile stays deleted under the new id.
-    """
-    trail.add(merged)
-    links = await ctx.links(Side.REMOTE, list(trail.waiting))
-    survivors = {loser: trail.survivor(loser) for loser in trail.waiting}
-    targets = list(dict.fromkeys(survivors.values()))
-    taken = await ctx.links(Side.REMOTE, targets)
-    remotes = await ctx.remote.get(targets, fields=ctx.fields(Side.REMOTE))
-    locals_ = await ctx.local.get([link.markmail_id for link in links.values()], fields=ctx.fields(Side.LOCAL))
-    intake, separated, superseded, parted = Intake(), list[Link](), list[str](), list[Link]()
-    for loser, survivor in survivors.items():
-        remote, link = remotes.get(survivor), links.get(loser)
-        if remote is None and link is not None:
-            continue
-        del trail.waiting[loser]
-        if link is None or remote is None or link.status not in LIVE or not link.local_shadow:
-            continue
-        placeholder = taken.get(survivor)
-        if (placeholder is not None and placeholder.local_shadow) or survivor in intake.remote_ids():
-            problem = Problem(
-                "", "merged", "its record was merged into one that is linked already", "merge the local ones"
-            )
-            ctx.tally.add_problem(link, problem)
-            separated.append(attrs.evolve(link, status=LinkStatus.UNLINKED, remote_shadow=b"", problems=(problem,)))
-            parted.append(link)
-            continue
-        shadow = ctx.merger.still_true(Side.REMOTE, remote, link.remote_shadow)
-        moved = attrs.evolve(link, crm_id=survivor, remote_shadow=shadow)
-        local = locals_.get(link.markmail_id)
-        if local is None:
-            intake.gone.append((moved, Side.LOCAL))
-        else:
-            intake.works.append(Work(moved, local, remote, fresh=True))
-        if placeholder is not None:
-            superseded.append(placeholder.markmail_id)
-    if separated or superseded:
-        resolved = await waiting_ids(ctx, parted)
-        await ctx.acknowledge(
-            Acknowledgement(links=tuple(separated), removed_links=tuple(superseded), resolved_conflicts=resolved)
-        )
-    await attach_conflicts(ctx, intake.works)
-    return intake

@@ -96,14 +96,17 @@ def _writes(ctx: RunContext, store: SupportsCallEstimates, operations: int) -> C
 
 
 def _farewells(ctx: RunContext, store: SupportsCallEstimates, planned: Sequence[PlannedRecord]) -> CallEstimate:
-    """Pairs of which one side is gone: the survivors are looked at once more, then deleted or archived."""
+    """Pairs of which one side is gone: merged into others, or the survivor is looked at once more, then deleted."""
     linked = [record for record in planned if record.linked]
     if not linked:
         return CallEstimate()
     writes = [write for record in linked for write in record.writes if write.side is Side.REMOTE]
     deletes = sum(write.kind is OperationKind.DELETE for write in writes)
     archives = len(writes) - deletes if ctx.mapping.delete_in_crm is DeletePolicy.ARCHIVE else 0
+    # Whoever is gone is looked for among the merged, and its survivor too; found ones are then read.
+    look = _told(store, StoreUse(StoreVerb.FIND, len(linked), ctx.fields(Side.REMOTE), "Id"))
     survivors = _told(store, StoreUse(StoreVerb.GET, len(linked), ctx.fields(Side.REMOTE)))
+    survivors = CallEstimate(2 * look.most + 2 * survivors.most, survivors.likely)
     likely = survivors.likely if deletes else 0
     written = _writes(ctx, store, deletes)
     return CallEstimate(survivors.most + written.most + _writes(ctx, store, archives).most, likely + written.likely)

@@ -9,6 +9,7 @@ from crmsync.engine.conflicts import attach_conflicts
 from crmsync.engine.context import RunContext, id_of, shadow_of
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
 from crmsync.engine.matching import Matcher
+from crmsync.engine.merging import follow_absent
 from crmsync.engine.recovery import begin
 from crmsync.engine.work import Work
 from crmsync.models.records import Record, Side
@@ -66,6 +67,7 @@ async def retry(ctx: RunContext, matcher: Matcher, links: Sequence[Link]) -> Non
     for born in (Side.REMOTE, Side.LOCAL):
         await carry(ctx, await _lone(ctx, matcher, born, records[born]), born, queue)
     matcher.forget()
+    await follow_absent(ctx, queue)
     if queue:
         await carry_out_deletes(ctx, queue)
 

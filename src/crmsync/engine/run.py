@@ -8,17 +8,11 @@ import attrs
 
 from crmsync.engine.batch import carry_out
 from crmsync.engine.context import RunContext
-from crmsync.engine.deletes import (
-    DeleteQueue,
-    MergeTrail,
-    carry_out_deletes,
-    queue_absent,
-    queue_deleted,
-    repoint_merged,
-)
-from crmsync.engine.intake import Intake, take_in
+from crmsync.engine.deletes import DeleteQueue, carry_out_deletes, queue_absent, queue_deleted
+from crmsync.engine.intake import take_in
 from crmsync.engine.keyindex import KeySet
 from crmsync.engine.matching import Matcher
+from crmsync.engine.merging import MergeTrail, follow_absent, follow_merged
 from crmsync.engine.reading import read_pass
 from crmsync.engine.recovery import begin
 from crmsync.engine.retrying import BATCH, carry, pairs_of, retry_unfinished
@@ -75,7 +69,8 @@ class _SidePass:
             await queue_deleted(ctx, side, list(self._trail.waiting.values()), self._queue)
         if self._complete and ctx.had_links:
             await queue_absent(ctx, side, self._seen, self._queue)
-            await self._follow_absent()
+            if side is Side.REMOTE:
+                await follow_absent(ctx, self._queue, self._trail)
         if self._queue:
             await carry_out_deletes(ctx, self._queue)
         reached = ctx.advanced(side, self._cursor)
@@ -97,7 +92,7 @@ class _SidePass:
         if side is Side.REMOTE and ctx.had_links:
             links = await ctx.links(side, [record.id for record in live])
             merged += await ctx.remote.merged_into([record.id for record in live if record.id not in links])
-        moved = await repoint_merged(ctx, merged, self._trail) if merged else Intake()
+        moved = await follow_merged(ctx, merged, self._trail, self._queue)
         survivors = moved.remote_ids()
         intake = await take_in(ctx, self._matcher, side, [r for r in live if r.id not in survivors])
         intake.extend(moved)
@@ -113,20 +108,6 @@ class _SidePass:
             cursors = None
         result = await carry_out(ctx, intake.works, side=side, cursors=cursors)
         self._written = result.written
-        for link, missing in result.gone:
-            self._queue.add(link, missing)
-
-    async def _follow_absent(self) -> None:
-        """Of the records that are absent, those that were merged into others are not deleted: their links follow."""
-        if self._side is Side.LOCAL or not self._queue:
-            return
-        ctx = self._ctx
-        merged = await ctx.remote.merged_away(self._queue.remote_ids())
-        moved = await repoint_merged(ctx, merged, self._trail) if merged else Intake()
-        self._queue.forget(self._trail.followed())
-        for link, missing in moved.gone:
-            self._queue.add(link, missing)
-        result = await carry_out(ctx, moved.works, side=Side.REMOTE)
         for link, missing in result.gone:
             self._queue.add(link, missing)
 
@@ -167,6 +148,7 @@ async def apply(ctx: RunContext, page_of: PlanPages, cursors: Cursors) -> None:
         lone = [record for record in batch if record.markmail_id not in linked]
         await carry(ctx, await _met(ctx, matcher, Side.REMOTE, lone), Side.REMOTE, queue, gate)
         await carry(ctx, await _met(ctx, matcher, Side.LOCAL, lone), Side.LOCAL, queue, gate)
+    await follow_absent(ctx, queue, gate=gate)
     if queue:
         await carry_out_deletes(ctx, queue, gate=gate)
     await ctx.acknowledge(Acknowledgement(cursors=cursors))

@@ -52,7 +52,8 @@ class Record:
     aware UTC in the side's precision. ``version`` changes whenever the record does, if the side has such a thing.
     ``modified_by`` names who made the last change, in the side's own words, None when unknown; ``modified_by_self`` is
     True when it was made with our own credential, None when unknown.
-    ``merged_into`` names the surviving record when a merge deleted this one.
+    ``merged_into`` names the surviving record when a merge deleted this one. The ``fields`` of such a record may hold
+    an opt-out that it had at the end, which the survivor need not have.
     """
 
     id: str

@@ -435,9 +435,11 @@ class MemoryRecordStore:
 
     def _record(self, row: RecordVersion, fields: Sequence[str]) -> Record:
         values = row.fields
+        # What was merged into another says what it held, as a source may that keeps its tombstones.
+        shown: Iterable[str] = values if row.merged_into else () if row.deleted else fields
         return Record(
             id=row.id,
-            fields={} if row.deleted else {name: values.get(name) for name in fields if name not in self._hidden},
+            fields={name: values.get(name) for name in shown if name not in self._hidden},
             key=row.key,
             modified_at=row.modified_at,
             version=str(row.number),

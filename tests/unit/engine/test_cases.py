@@ -593,6 +593,77 @@ async def test_an_edit_made_here_while_the_record_was_merged_there_reaches_the_s
         assert report.remote.conflicts == 0
 
 
+async def test_a_plan_re_points_the_link_of_a_merged_record() -> None:
+    async with world(mapped(NAME, delete_in_local=DeletePolicy.PROPAGATE)) as w:
+        local, remote = await linked(w)
+        survivor = w.remote.add(Email="ann@work.example.org", Name="Ann W.")
+        w.remote.remove(remote, merged_into=survivor)
+        await w.apply(await w.plan())
+        link = (await w.repository.links_by_local("acme", "Contact", [local]))[local]
+        assert (link.crm_id, link.status) == (survivor, LinkStatus.SYNCED)
+        assert value(w, Side.LOCAL, local, "name") == "Ann W."
+        assert (await w.sync()).written == 0
+
+
+async def test_a_reject_whose_record_was_merged_meanwhile_follows_and_is_no_delete() -> None:
+    async with world(mapped(NAME, delete_in_local=DeletePolicy.PROPAGATE)) as w:
+        local, remote = await linked(w)
+        [link] = (await w.repository.links_by_local("acme", "Contact", [local])).values()
+        await w.sync()
+        survivor = w.remote.add(Email="ann@work.example.org", Name="Ann")
+        w.remote.remove(remote, merged_into=survivor)
+        plan = await w.plan()
+        w.local.edit(local, name="Changed since")
+        assert [p.code for p in (await w.apply(plan)).problems] == ["stale"]
+        await w.sync()
+        assert value(w, Side.REMOTE, survivor, "Name") == "Changed since"
+        assert set(w.local.snapshot()) == {local}
+        assert link.crm_id == remote
+
+
+@pytest.mark.parametrize("page", [None, 1])
+async def test_an_opt_out_that_only_the_loser_of_a_merge_has_reaches_both_sides(page: int | None) -> None:
+    """No run has seen it, and the survivor does not have it."""
+    async with world(mapped(NAME, OPT_OUT)) as w:
+        local, remote = await linked(w)
+        w.remote.edit(remote, OptedOut=True)
+        survivor = w.remote.add(Email="ann@example.org", Name="Ann W.", OptedOut=False)
+        w.remote.remove(remote, merged_into=survivor)
+        await w.sync(page_size=page)
+        assert value(w, Side.LOCAL, local, "opted_out") is True
+        assert value(w, Side.REMOTE, survivor, "OptedOut") is True
+        assert (await w.repository.links_by_local("acme", "Contact", [local]))[local].crm_id == survivor
+        assert (await w.sync(page_size=page)).written == 0
+        w.local.edit(local, opted_out=False)
+        await w.sync(page_size=page)
+        assert value(w, Side.REMOTE, survivor, "OptedOut") is False, "a later opt-in holds, although the loser is read"
+
+
+async def test_an_opt_out_of_a_loser_comes_over_where_its_survivor_is_another_persons() -> None:
+    async with world(mapped(NAME, OPT_OUT)) as w:
+        local, remote = await linked(w)
+        other = w.local.add(email="bob@example.org", name="Bob", opted_out=False)
+        await w.sync()
+        survivor = (await w.repository.links_by_local("acme", "Contact", [other]))[other].crm_id or ""
+        w.remote.edit(remote, OptedOut=True)
+        w.remote.remove(remote, merged_into=survivor)
+        await w.sync()
+        assert value(w, Side.LOCAL, local, "opted_out") is True
+        assert value(w, Side.REMOTE, survivor, "OptedOut") is False
+
+
+async def test_a_plan_holds_the_opt_out_of_a_loser_and_the_run_after_it_gives_it_to_the_survivor() -> None:
+    async with world(mapped(NAME, OPT_OUT)) as w:
+        local, remote = await linked(w)
+        w.remote.edit(remote, OptedOut=True)
+        survivor = w.remote.add(Email="ann@example.org", Name="Ann", OptedOut=False)
+        w.remote.remove(remote, merged_into=survivor)
+        await w.apply(await w.plan())
+        await w.sync()
+        assert value(w, Side.LOCAL, local, "opted_out") is True
+        assert value(w, Side.REMOTE, survivor, "OptedOut") is True
+
+
 @pytest.mark.parametrize("chain", [1, 2])
 async def test_a_read_from_the_start_follows_merges_and_takes_none_for_a_delete(chain: int) -> None:
     """A pass over everything shows no tombstones, and the survivor is linked or not."""

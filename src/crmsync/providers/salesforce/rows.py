@@ -15,7 +15,7 @@ from crmsync.models.schema import FieldType
 from crmsync.providers.salesforce import soql
 from crmsync.providers.salesforce.compounds import assembled
 from crmsync.providers.salesforce.ids import full_id
-from crmsync.providers.salesforce.schema import SObject
+from crmsync.providers.salesforce.schema import OPT_OUT, SObject
 from crmsync.providers.salesforce.values import Reader, json_reader, parse_datetime, text_reader
 
 MASTER: Final = "MasterRecordId"
@@ -46,6 +46,8 @@ class RowReader:
             extra.append(self.key_field)
         if deleted:
             extra += ["IsDeleted", MASTER]
+        if deleted or self.sobject.follows_conversion:
+            extra.append(OPT_OUT)
         return self.sobject.readable((*extra, *fields))
 
     def records(self, rows: Iterable[Any], fields: Sequence[str]) -> list[Record]:
@@ -135,9 +137,15 @@ class RowReader:
         )
 
     def _gone(self, record_id: str, row: Mapping[str, Any], modified: Any) -> Record:
+        """A tombstone. Of what was folded into another record it tells an opt-out, which may have stayed behind.
+
+        Into an existing contact, a lead's conversion writes only what is blank ("convertLead()", SOAP API Developer
+        Guide), and a flag never is.
+        """
         survivor, editor = row.get(MASTER) or row.get(CONVERTED_INTO), _editor(row)
         return Record(
             id=record_id,
+            fields={OPT_OUT: True} if survivor and row.get(OPT_OUT) is True else {},
             key=self._key(row),
             modified_at=modified,
             modified_by=editor,

@@ -1,0 +1,125 @@
+"""Merges in the CRM, and conversions: the links of what was folded into another record follow to that one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from crmsync.engine.batch import Gate, carry_out
+from crmsync.engine.conflicts import attach_conflicts, waiting_ids
+from crmsync.engine.context import LIVE, RunContext
+from crmsync.engine.deletes import DeleteQueue
+from crmsync.engine.intake import Intake
+from crmsync.engine.last_words import last_words
+from crmsync.engine.work import Work
+from crmsync.models.problems import Problem
+from crmsync.models.records import Record, Side
+from crmsync.models.state import Acknowledgement, Link, LinkStatus
+
+
+@attrs.define(slots=True)
+class MergeTrail:
+    """Who was merged into whom during a pass. The survivor may itself be merged, on this page or a later one."""
+
+    into: dict[str, str] = attrs.field(factory=dict)
+    waiting: dict[str, Record] = attrs.field(factory=dict)
+
+    def add(self, merged: Sequence[Record]) -> None:
+        """Note the losers of a page."""
+        for record in merged:
+            if record.merged_into:
+                self.into[record.id] = record.merged_into
+                self.waiting[record.id] = record
+
+    def followed(self) -> set[str]:
+        """The losers whose links went where they belong."""
+        return self.into.keys() - self.waiting.keys()
+
+    def survivor(self, record_id: str) -> str:
+        """The end of the trail as far as it is known."""
+        seen = {record_id}
+        while (following := self.into.get(record_id)) and following not in seen:
+            seen.add(following)
+            record_id = following
+        return record_id
+
+
+async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: MergeTrail) -> Intake:
+    """Records that a merge in the CRM folded into another: their links follow to the surviving record.
+
+    Where the survivor is linked already, the loser's link is separated: its local record is then a duplicate that a
+    person should look at. Losers whose survivor is not there (yet) stay on the trail. A person who was deleted locally
+    meanwhile stays deleted under the new id.
+    """
+    trail.add(merged)
+    links = await ctx.links(Side.REMOTE, list(trail.waiting))
+    survivors = {loser: trail.survivor(loser) for loser in trail.waiting}
+    targets = list(dict.fromkeys(survivors.values()))
+    taken = await ctx.links(Side.REMOTE, targets)
+    remotes = await ctx.remote.get(targets, fields=ctx.fields(Side.REMOTE))
+    locals_ = await ctx.local.get([link.markmail_id for link in links.values()], fields=ctx.fields(Side.LOCAL))
+    intake, separated, superseded, parted = Intake(), list[Link](), list[str](), list[Link]()
+    for loser, survivor in survivors.items():
+        remote, link = remotes.get(survivor), links.get(loser)
+        if remote is None and link is not None:
+            continue
+        del trail.waiting[loser]
+        if link is None or remote is None or link.status not in LIVE or not link.local_shadow:
+            continue
+        placeholder = taken.get(survivor)
+        if (placeholder is not None and placeholder.local_shadow) or survivor in intake.remote_ids():
+            problem = Problem(
+                "", "merged", "its record was merged into one that is linked already", "merge the local ones"
+            )
+            ctx.tally.add_problem(link, problem)
+            separated.append(attrs.evolve(link, status=LinkStatus.UNLINKED, remote_shadow=b"", problems=(problem,)))
+            parted.append(link)
+            continue
+        shadow = ctx.merger.still_true(Side.REMOTE, remote, link.remote_shadow)
+        moved = attrs.evolve(link, crm_id=survivor, remote_shadow=shadow)
+        local = locals_.get(link.markmail_id)
+        if local is None:
+            intake.gone.append((moved, Side.LOCAL))
+        else:
+            intake.works.append(Work(moved, local, remote, fresh=True))
+        if placeholder is not None:
+            superseded.append(placeholder.markmail_id)
+    if separated or superseded:
+        resolved = await waiting_ids(ctx, parted)
+        await ctx.acknowledge(
+            Acknowledgement(links=tuple(separated), removed_links=tuple(superseded), resolved_conflicts=resolved)
+        )
+    await attach_conflicts(ctx, intake.works)
+    return intake
+
+
+async def follow_merged(
+    ctx: RunContext, merged: Sequence[Record], trail: MergeTrail, queue: DeleteQueue, gate: Gate | None = None
+) -> Intake:
+    """As `repoint_merged`, after what the losers said last was carried over (see `last_words`)."""
+    if not merged:
+        return Intake()
+    words = await last_words(ctx, merged)
+    if words:
+        result = await carry_out(ctx, words, side=Side.REMOTE, gate=gate)
+        for link, missing in result.gone:
+            queue.add(link, missing)
+    return await repoint_merged(ctx, merged, trail)
+
+
+async def follow_absent(
+    ctx: RunContext, queue: DeleteQueue, trail: MergeTrail | None = None, gate: Gate | None = None
+) -> None:
+    """Take those out of the queue whose record is not deleted but merged into another one, and carry them on there."""
+    absent = queue.remote_ids()
+    if not absent:
+        return
+    trail = MergeTrail() if trail is None else trail
+    moved = await follow_merged(ctx, await ctx.remote.merged_away(absent), trail, queue, gate)
+    queue.forget(trail.followed())
+    for link, missing in moved.gone:
+        queue.add(link, missing)
+    result = await carry_out(ctx, moved.works, side=Side.REMOTE, gate=gate)
+    for link, missing in result.gone:
+        queue.add(link, missing)
