@@ -112,6 +112,28 @@ async def test_calls_grow_with_pages_and_not_with_events(emulator: RunningEmulat
     assert counted(emulator) == {"sent": 50, "opened": 950}
 
 
+@pytest.mark.parametrize("activity", ["task", "email_message", "campaign_member"])
+async def test_a_plan_says_in_advance_how_many_calls_events_take_at_most(
+    emulator: RunningEmulator, activity: str
+) -> None:
+    add_people(emulator)
+    for number in range(PEOPLE, PEOPLE + 10):
+        emulator.org.create("Lead", {"LastName": "L", "Company": "C", "Email": f"p{number}@example.com"})
+    campaign = emulator.org.create("Campaign", {"Name": "Spring"})
+    local = MemoryRecordStore("activities")
+    for number in range(PEOPLE + 10):
+        for minute, kind in enumerate(("sent", "opened", "unsubscribed", "bounced")):
+            add_event(local, kind, number, minute, crm_campaign_id=campaign)
+    async with connected(emulator, activity=activity) as app:
+        plan = await app.plan("main", OBJECT, local)
+        before = emulator.org.api_calls
+        _, created, updated, rejected = told(await app.apply(plan, local))
+        assert (created + updated, rejected) == (4 * (PEOPLE + 10), 0)
+        assert plan.calls is not None
+        assert plan.calls.likely <= plan.calls.most
+        assert 0 < emulator.org.api_calls - before <= plan.calls.most
+
+
 async def test_what_was_written_and_not_acknowledged_counts_once(emulator: RunningEmulator) -> None:
     add_people(emulator)
     local, repository = thousand_events(), ForgetfulRepository()

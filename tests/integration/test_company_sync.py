@@ -19,7 +19,14 @@ from crmsync.models.schema import FieldType
 from crmsync.security.vault import Vault
 from crmsync.service import CRMSync
 from crmsync.testing.memory_records import MemoryRecordStore
-from crmsync.testing.salesforce import DEFAULT_TOKEN, Profile, RunningEmulator, SalesforceOrg, running_emulator
+from crmsync.testing.salesforce import (
+    DEFAULT_TOKEN,
+    Profile,
+    RunningEmulator,
+    SalesforceOrg,
+    custom_field,
+    running_emulator,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -63,6 +70,26 @@ def employers(org: SalesforceOrg) -> dict[str, str | None]:
 
 def companies(local: MemoryRecordStore) -> dict[object, object]:
     return {row["last_name"]: row.get("company") for row in local.snapshot().values()}
+
+
+@pytest.mark.parametrize(
+    "accounts, key, number, each", [("create", False, 40, 1), ("create", True, 450, 3), ("link", False, 40, 2)]
+)
+async def test_a_plan_says_in_advance_how_many_calls_companies_take_at_most(
+    accounts: str, key: bool, number: int, each: int
+) -> None:
+    fields = [custom_field("Key__c", "Key", length=64, external_id=True, unique=True)] if key else []
+    local = people(*(f"Wörks & Sons {n // each}" for n in range(number)))
+    with running_emulator(custom_fields={"Account": fields}) as emulator:
+        settings = {"accounts": accounts, "account_key_field": "Key__c"} if key else {"accounts": accounts}
+        async with connected(emulator, **settings) as app:
+            plan = await app.plan("main", "Contact", local)
+            before = emulator.org.api_calls
+            await app.apply(plan, local)
+            assert plan.calls is not None
+            assert 0 < emulator.org.api_calls - before <= plan.calls.most
+            made = number // each if accounts == "create" else 0
+            assert len(emulator.org.records("Account")) == made
 
 
 async def test_companies_make_accounts_and_accounts_make_companies(emulator: RunningEmulator) -> None:

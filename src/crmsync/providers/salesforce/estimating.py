@@ -8,10 +8,12 @@ from typing import Final
 from crmsync.models.calls import CallEstimate, StoreUse, StoreVerb
 from crmsync.providers.salesforce import soql
 from crmsync.providers.salesforce.bulk.polling import most_polls
+from crmsync.providers.salesforce.objects.options import AccountMode, ActivityMode
 from crmsync.providers.salesforce.retrieving import MAX_RETRIEVE
 from crmsync.providers.salesforce.schema import SObject
 from crmsync.providers.salesforce.settings import ChannelName, SalesforceSettings
 from crmsync.providers.salesforce.writing.choice import COLLECTION_ROWS, JOB_CALLS, Choice, may_be_bulk
+from crmsync.providers.salesforce.writing.writer import MODERATE
 
 _VERBS: Final = 2
 """Creates and updates go in different calls."""
@@ -23,6 +25,12 @@ _USUAL_LENGTH: Final = 32
 _ID_LENGTH: Final = 18
 _QUOTES: Final = 9
 """Two quotes and a comma, encoded."""
+_EMAIL_LENGTH: Final = 80
+"""Characters of a field of the type Email ("Field Types", Object Reference); longer addresses are not looked for."""
+_KEY_LENGTH: Final = 64
+_DESCRIBES: Final = 5
+"""Contact, Lead, Task, CampaignMember, Account."""
+_FEW_DESCRIBES: Final = 2
 
 
 def estimate(
@@ -41,6 +49,63 @@ def estimate(
             return _finding(use, sobject, use.field)
         case StoreVerb.FIND_BY_KEY:
             return _finding(use, sobject, key_field) if key_field else CallEstimate()
+
+
+def company_calls(items: int, account: SObject, key_field: str | None, settings: SalesforceSettings) -> CallEstimate:
+    """What it takes besides to write so many names of companies.
+
+    At the most all of them are new, one more look is needed after a graph whose answer was lost, and one at the end
+    for those whose account is gone meanwhile. Graphs are only sent where they are no more than collections of the
+    accounts and of the contacts.
+    """
+    if not items:
+        return CallEstimate()
+    columns = ("Id", "Name", key_field or "", "IsPersonAccount")
+    name = account.fields.get("Name")
+    look = _querying(items, _longest(name.length if name else None), _USUAL_LENGTH + _QUOTES, columns)
+    if key_field:
+        look += _querying(items, _USUAL_LENGTH + _QUOTES, _USUAL_LENGTH + _QUOTES, columns)
+    if settings.accounts is not AccountMode.CREATE:
+        return CallEstimate(2 * look.most, look.likely)
+    calls = math.ceil(items / COLLECTION_ROWS)
+    return CallEstimate(3 * look.most + 3 * calls, look.likely + calls)
+
+
+def activity_calls(events: int, settings: SalesforceSettings) -> CallEstimate:
+    """What it takes to log so many events: the people looked up and, where an event tells of one, changed; then the
+    tasks, messages or members looked up and written.
+    """
+    if not events:
+        return CallEstimate()
+    people = _querying(events, _longest(_EMAIL_LENGTH), _USUAL_LENGTH + _QUOTES, ())
+    keys = _querying(events, _longest(_KEY_LENGTH), _KEY_LENGTH + _QUOTES, ())
+    ids = _querying(events, _ID_LENGTH + _QUOTES, _ID_LENGTH + _QUOTES, ())
+    saving = _saving(events, settings)
+    rows = math.ceil(events / COLLECTION_ROWS)
+    match settings.activity:
+        case ActivityMode.CAMPAIGN_MEMBER:
+            telling = CallEstimate(3 * ids.most, 2 * ids.likely)
+        case ActivityMode.EMAIL_MESSAGE:
+            telling = CallEstimate(3 * keys.most + rows, 2 * keys.likely + rows)
+        case _:
+            telling = keys
+    # Contacts and leads: their describes, those of what is written and of accounts, the look, the change.
+    most = _DESCRIBES + 2 * people.most + 2 * saving.most + telling.most + saving.most
+    return CallEstimate(most, _FEW_DESCRIBES + people.likely + telling.likely + saving.likely)
+
+
+def _saving(items: int, settings: SalesforceSettings) -> CallEstimate:
+    """Writes of whatever object, in the smallest batches that a store asks for, each read back."""
+    most = CallEstimate()
+    for start in range(0, items, MODERATE):
+        use = StoreUse(StoreVerb.WRITE, min(MODERATE, items - start))
+        most += _writing(use, _COLLECTIONS, settings) + _retrieving(use, ())
+    return most
+
+
+def _longest(length: int | None) -> int:
+    """The room that a text of so many characters takes at the most in a URI."""
+    return (length or 255) * _LONGEST_CHARACTER + _QUOTES
 
 
 def _writing(use: StoreUse, choice: Choice, settings: SalesforceSettings) -> CallEstimate:
@@ -62,8 +127,8 @@ def _retrieving(use: StoreUse, fields: tuple[str, ...]) -> CallEstimate:
 
 def _finding(use: StoreUse, sobject: SObject, field: str | None) -> CallEstimate:
     known = sobject.fields.get(field or "")
-    longest = (known.length if known else None) or 255
-    return _querying(use.items, longest * _LONGEST_CHARACTER + _QUOTES, _USUAL_LENGTH + _QUOTES, use.fields)
+    longest = _longest(known.length if known else None)
+    return _querying(use.items, longest, _USUAL_LENGTH + _QUOTES, use.fields)
 
 
 def _querying(values: int, longest: int, usual: int, fields: tuple[str, ...]) -> CallEstimate:
@@ -75,5 +140,6 @@ def _querying(values: int, longest: int, usual: int, fields: tuple[str, ...]) ->
     )
 
 
+_COLLECTIONS: Final = Choice(ChannelName.COLLECTIONS, "the usual way")
 _AROUND: Final = 400
 """The rest of a query: its words, the columns that every reader adds, the object's name."""

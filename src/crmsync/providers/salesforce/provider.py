@@ -145,10 +145,11 @@ class SalesforceProvider(ContactVerbs):
         contacts, lead = await self._records("Contact"), await self._sobject("Lead")
         leads_sobject = attrs.evolve(lead, follows_conversion=True)
         leads = self._store(leads_sobject)
-        schema, rule = person_schema(await contacts.describe(), lead.schema), settings.contact_when
+        company = None if settings.accounts is AccountMode.LEAVE else COMPANY
+        schema, rule = person_schema(await contacts.describe(), lead.schema, company), settings.contact_when
         if rule is not None and schema.field(rule.field) is None:
             raise ConfigurationError(f"contact_when.field: contacts and leads do not both have a field {rule.field!r}")
-        return PeopleStore(contacts, leads, schema, Births(settings.lead_company, rule))
+        return PeopleStore(contacts, leads, schema, Births(settings.lead_company, rule, company))
 
     async def _sobject(self, object_name: str) -> SObject:
         sobject = await self._describe(object_name)

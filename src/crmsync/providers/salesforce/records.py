@@ -20,7 +20,7 @@ from crmsync.providers.salesforce.bulk.following import settle
 from crmsync.providers.salesforce.changes import ChangeReader
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.cursor import Cursor
-from crmsync.providers.salesforce.estimating import estimate
+from crmsync.providers.salesforce.estimating import company_calls, estimate
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.loading.by_job import JobLoad
 from crmsync.providers.salesforce.loading.first_load import FirstLoad
@@ -64,6 +64,7 @@ class SalesforceRecordStore:
         bulk = BulkChannel(client, sobject.schema.name, self._key_field)
         self._rows = Writer(client, sobject, self._key_field, collections, bulk)
         self._writer: Writer | AccountWriter = self._rows
+        self._accounts = accounts
         if accounts is not None:
             self._writer = AccountWriter(self._rows, client, sobject, self._key_field, accounts)
 
@@ -145,14 +146,15 @@ class SalesforceRecordStore:
         outcomes = await self._writer.write(operations)
         return await self._with_stored(operations, outcomes) if self._client.settings.read_back else outcomes
 
-    def estimate(self, use: StoreUse) -> CallEstimate | None:
+    def estimate(self, use: StoreUse) -> CallEstimate:
         """See `SupportsCallEstimates`. Not counted: more batches of a query whose rows are wide, or whose values are in
-        thousands of records; more than 100 MB in a job. Names of accounts are written in too many ways to be counted.
+        thousands of records; more than 100 MB in a job; thousands of accounts of one name.
         """
-        if use.verb is StoreVerb.WRITE and self._writer is not self._rows and COMPANY in use.fields:
-            return None
         choice = self._rows.choice(use.items)
-        return estimate(use, self._sobject, self._key_field, choice, self._client.settings)
+        told = estimate(use, self._sobject, self._key_field, choice, self._client.settings)
+        if use.verb is StoreVerb.WRITE and self._accounts is not None and COMPANY in use.fields:
+            told += company_calls(use.items, self._accounts.sobject, self._accounts.key_field, self._client.settings)
+        return told
 
     async def settle_jobs(self) -> None:
         await settle(self._client)

@@ -1,4 +1,4 @@
-"""The fields of people: those that contacts and leads share, and a lead's company."""
+"""The fields of people: those that contacts and leads share, and the company."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from crmsync.providers.salesforce.people.births import COMPANY
 from crmsync.providers.salesforce.people.options import PERSON
 
 
-def person_schema(contact: ObjectSchema, lead: ObjectSchema) -> ObjectSchema:
-    """What both objects have by the same name and type, as far as both allow it."""
+def person_schema(contact: ObjectSchema, lead: ObjectSchema, contact_company: str | None = None) -> ObjectSchema:
+    """What both objects have by the same name and type, as far as both allow it.
+
+    The company is a lead's own field; of contacts it is ``contact_company``, if they have one that may be written.
+    """
     theirs = {field.name: field for field in lead.fields}
     shared = [
         _shared(field, other)
@@ -16,7 +19,10 @@ def person_schema(contact: ObjectSchema, lead: ObjectSchema) -> ObjectSchema:
         if (other := theirs.get(field.name)) is not None and other.type is field.type
     ]
     company = theirs.get(COMPANY)
+    account = contact.field(contact_company) if contact_company else None
     if company is not None:
+        length = _least(company.length, account.length if account else None)
+        company = company.model_copy(update={"length": length})
         # Never missing: where a person has none, the store puts what stands for it.
         shared.append(company.model_copy(update={"required": False, "nillable": True}))
     return ObjectSchema(name=PERSON, label="Contact or Lead", fields=tuple(shared))

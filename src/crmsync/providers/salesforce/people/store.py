@@ -69,7 +69,8 @@ class PeopleStore:
             turn = Turn.LEADS if page.has_more else Turn.CONTACTS
             at = attrs.evolve(at, leads=page.cursor, turn=turn, scanned=page.complete_scan)
             return ChangePage(self._read(page.records), at.encode(), has_more=True)
-        page = await self._contacts.changes(at.contacts, fields=fields, limit=limit)
+        page = await self._contacts.changes(at.contacts, fields=self._asked(fields), limit=limit)
+        page = attrs.evolve(page, records=self._read(page.records))
         if page.has_more:
             return attrs.evolve(page, cursor=attrs.evolve(at, contacts=page.cursor).encode(), total=None)
         following = PeopleCursor(at.leads, page.cursor)
@@ -78,8 +79,8 @@ class PeopleStore:
 
     async def get(self, ids: Sequence[str], *, fields: Sequence[str]) -> Mapping[str, Record]:
         found: dict[str, Record] = {}
-        for store in (self._contacts, self._leads):
-            records = await store.get([each for each in ids if self._store_of(each) is store], fields=fields)
+        for store, asked in ((self._contacts, self._asked(fields)), (self._leads, fields)):
+            records = await store.get([each for each in ids if self._store_of(each) is store], fields=asked)
             found |= {asked: self._births.read(record) for asked, record in records.items()}
         return found
 
@@ -88,14 +89,17 @@ class PeopleStore:
         if described is None or not described.readable:
             raise SchemaChangedError(f"{self.name} has no field {field!r}, or hides it")
         leads = self._read(await self._leads.find(field, values, fields=fields))
-        return [*(() if field == COMPANY else await self._contacts.find(field, values, fields=fields)), *leads]
+        theirs = self._births.of_contact(field)
+        if theirs == COMPANY:
+            return leads
+        return [*self._read(await self._contacts.find(theirs, values, fields=self._asked(fields))), *leads]
 
     def foremost(self, records: Sequence[Record]) -> Sequence[Record]:
         """See `SupportsPrecedence`: the contacts, if there are any."""
         return [record for record in records if self._store_of(record.id) is self._contacts] or records
 
     async def find_by_key(self, keys: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
-        contacts = await self._contacts.find_by_key(keys, fields=fields)
+        contacts = self._read(await self._contacts.find_by_key(keys, fields=self._asked(fields)))
         held = {record.key for record in contacts}
         leads = await self._leads.keyed([key for key in keys if key not in held], fields)
         converted = [record for record in leads if record.deleted]
@@ -109,8 +113,8 @@ class PeopleStore:
     async def _heirs(self, converted: Sequence[Record], fields: Sequence[str]) -> dict[str, Record]:
         """The contacts that leads became, by the lead's id; a contact that is gone is left out."""
         heirs = {lead.id: lead.merged_into for lead in converted if lead.merged_into}
-        contacts = await self._contacts.get(list(heirs.values()), fields=fields)
-        return {lead: contacts[contact] for lead, contact in heirs.items() if contact in contacts}
+        contacts = await self._contacts.get(list(heirs.values()), fields=self._asked(fields))
+        return {lead: self._births.read(contacts[heir]) for lead, heir in heirs.items() if heir in contacts}
 
     async def merged_into(self, survivors: Sequence[str]) -> Sequence[Record]:
         """See `SupportsMerges`: merged contacts, leads that became one of them, and leads merged into these."""
@@ -128,7 +132,7 @@ class PeopleStore:
         contacts = [each for each in (*ids, *heirs) if self._store_of(each) is self._contacts]
         return [*leads, *await self._contacts.merged_away(contacts)]
 
-    def estimate(self, use: StoreUse) -> CallEstimate | None:
+    def estimate(self, use: StoreUse) -> CallEstimate:
         """See `SupportsCallEstimates`: as if every item were of both objects, at the most."""
         if use.verb is StoreVerb.WRITE:
             looks = (StoreVerb.FIND_BY_KEY, StoreVerb.GET) if self.limits.external_key else ()
@@ -136,15 +140,12 @@ class PeopleStore:
         heirs = (StoreVerb.GET,) if use.verb is StoreVerb.FIND_BY_KEY else ()
         return self._estimate(use, use.verb, *heirs)
 
-    def _estimate(self, use: StoreUse, *verbs: StoreVerb) -> CallEstimate | None:
+    def _estimate(self, use: StoreUse, *verbs: StoreVerb) -> CallEstimate:
         """What each of these takes on both objects; what is likely is that of the first, on leads."""
-        told = [
-            store.estimate(attrs.evolve(use, verb=verb)) for verb in verbs for store in (self._leads, self._contacts)
-        ]
-        known = [each for each in told if each is not None]
-        if len(known) < len(told):
-            return None
-        return CallEstimate(sum(each.most for each in known), known[0].likely)
+        theirs = attrs.evolve(use, fields=tuple(self._asked(use.fields)), field=self._births.of_contact(use.field))
+        uses = ((self._leads, use), (self._contacts, theirs))
+        told = [store.estimate(attrs.evolve(each, verb=verb)) for verb in verbs for store, each in uses]
+        return CallEstimate(sum(each.most for each in told), told[0].likely)
 
     async def settle_jobs(self) -> None:
         await self._contacts.settle_jobs()
@@ -200,8 +201,8 @@ class PeopleStore:
             store = self._contacts if births.is_contact(operation.fields) else self._leads
         if store is self._leads and operation.kind is not OperationKind.DELETE:
             operation = attrs.evolve(operation, fields=births.as_lead(operation.fields, creates=creates))
-        elif creates:
-            operation = attrs.evolve(operation, fields=births.as_contact(operation.fields))
+        elif store is self._contacts:
+            operation = attrs.evolve(operation, fields=births.as_contact(operation.fields, creates=creates))
         return store, operation
 
     async def _sent(self, parts: Mapping[SalesforceRecordStore, Mapping[int, Operation]]) -> dict[int, Outcome]:
@@ -218,7 +219,7 @@ class PeopleStore:
             except CRMError as error:
                 errors.append(error)
                 answers = [Outcome(op.op_id, OutcomeStatus.FAILED, op.id, error) for op in part.values()]
-            outcomes.update(zip(part, map(self._answered, answers), strict=True))
+            outcomes.update(zip(part, map(self._births.answered, answers), strict=True))
 
         async with anyio.create_task_group() as group:
             for store, part in parts.items():
@@ -229,8 +230,9 @@ class PeopleStore:
             raise errors[0]
         return outcomes
 
-    def _answered(self, outcome: Outcome) -> Outcome:
-        return attrs.evolve(outcome, stored=self._births.read(outcome.stored)) if outcome.stored else outcome
+    def _asked(self, fields: Sequence[str]) -> Sequence[str]:
+        """Fields of people as contacts call them."""
+        return [self._births.of_contact(name) for name in fields]
 
     def _store_of(self, record_id: str) -> SalesforceRecordStore | None:
         return self._by_prefix.get(record_id[:3])

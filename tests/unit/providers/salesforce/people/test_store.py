@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from crmsync.engine import RunBudget
-from crmsync.errors import BudgetExceededError, ConfigurationError, SchemaChangedError, UnavailableError
+from crmsync.errors import BudgetExceededError, ConfigurationError, RecordError, SchemaChangedError, UnavailableError
 from crmsync.models.calls import StoreUse, StoreVerb
 from crmsync.models.records import Operation, OperationKind, Outcome, OutcomeStatus, Record
 from crmsync.protocols.provider import ProviderContext
@@ -230,20 +230,23 @@ async def test_a_spent_budget_stops_the_write() -> None:
             await store.write(operations)
 
 
+@pytest.mark.parametrize("accounts", ["leave", "create"])
 @pytest.mark.parametrize("keys", [True, False])
-async def test_no_use_takes_more_calls_than_was_said(keys: bool) -> None:
+async def test_no_use_takes_more_calls_than_was_said(keys: bool, accounts: str) -> None:
     org = SalesforceOrg(external_id_field=keys)
-    async with connected(org, contact_when=CUSTOMERS) as line:
+    async with connected(org, contact_when=CUSTOMERS, accounts=accounts) as line:
         store, number = await line.people(), 30
         names = ["Customer" if each % 2 else "Other" for each in range(number)]
-        creates = [create(f"k{each}" if keys else None, LastName=name) for each, name in enumerate(names)]
+        creates = [
+            create(f"k{each}" if keys else None, LastName=name, Company=f"Works {each}")
+            for each, name in enumerate(names)
+        ]
         await store.get([line.contact()], fields=FIELDS)
 
         async def took(verb: StoreVerb, work: Awaitable[object], field: str = "") -> None:
             told = store.estimate(StoreUse(verb, number, FIELDS, field))
             before = line.budget.used
             await work
-            assert told is not None
             assert 0 < line.budget.used - before <= told.most
 
         await took(StoreVerb.WRITE, store.write(creates))
@@ -273,6 +276,17 @@ async def test_a_company_is_looked_for_among_leads() -> None:
         assert [record.id for record in await store.find("Company", ["Acme"], fields=())] == [lead]
         with pytest.raises(SchemaChangedError):
             await store.find("Birthdate", ["x"], fields=())
+
+
+async def test_with_accounts_a_company_is_looked_for_among_both() -> None:
+    async with connected(accounts="link") as line:
+        account = line.org.create("Account", {"Name": "Acme"})
+        contact, lead, store = line.contact(AccountId=account), line.lead(), await line.people()
+        found = await store.find("Company", ["Acme"], fields=FIELDS)
+        assert {record.id: record.fields["Company"] for record in found} == {contact: "Acme", lead: "Acme"}
+        [outcome] = await store.write([Operation("u", UPDATE, contact, fields={"Company": "Nobody"})])
+        assert isinstance(outcome.error, RecordError)
+        assert outcome.error.field == "Company"
 
 
 async def test_a_lead_that_is_converted_into_a_known_contact_tells_of_it() -> None:
