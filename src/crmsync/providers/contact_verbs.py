@@ -342,7 +342,9 @@ def _make_desk(store: RecordStore, mapping: ObjectMapping, remote: ObjectSchema,
         and (remote.open or remote.field(each.crm_field) is not None)
     ]
     taken = {each.crm_field for each in listed}
-    others = {f.name: f.type for f in remote.fields if f.type is not FieldType.ID and (_writable(f) or f.custom)}
+    # A compound is its parts, which are fields of their own.
+    offered = (f for f in remote.fields if f.type is not FieldType.ID and not f.parts)
+    others = {f.name: f.type for f in offered if _writable(f) or f.custom}
     if remote.open:
         mapped = {each.markmail_field for each in listed}
         others = {**dict.fromkeys(sorted(named - mapped), FieldType.TEXT), **others}
