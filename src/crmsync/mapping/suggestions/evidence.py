@@ -22,6 +22,8 @@ _TELLING: Final = frozenset(
     {FieldType.EMAIL, FieldType.PHONE, FieldType.URL, FieldType.DATE, FieldType.BOOLEAN, FieldType.DATETIME}
 )
 _KEYS: Final = frozenset({FieldType.ID, FieldType.REFERENCE})
+#: Fields of several parts, and how much speaks against their being what one plain field holds.
+_COMPOUNDS: Final = {FieldType.ADDRESS: -4.0, FieldType.GEOLOCATION: -4.0, FieldType.NAME: -1.0}
 _TYPE_WORDS: Final = {
     FieldType.EMAIL: "e-mail addresses",
     FieldType.PHONE: "phone numbers",
@@ -104,6 +106,8 @@ def _by_type(local: FieldSchema, remote: FieldSchema) -> tuple[float, str]:
     there, back = fit_of(one, other), fit_of(other, one)
     if there is Fit.REFUSED and back is Fit.REFUSED:
         return -9.0, f"but {one} and {other} cannot stand for each other"
+    if (one in _COMPOUNDS) != (other in _COMPOUNDS):
+        return _COMPOUNDS.get(one, 0.0) + _COMPOUNDS.get(other, 0.0), ""
     if FieldType.TEXT not in (one, other) and (one in _KEYS) != (other in _KEYS):
         return -2.0, ""
     if FieldType.TEXT in (one, other):

@@ -22,6 +22,7 @@ Head: TypeAlias = Mapping[str, float]
 _LETTERS: Final = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "æ": "ae", "œ": "oe", "ß": "ss", "\u0131": "i"})
 _CUSTOM: Final = re.compile(r"(?i)__(?:c|pc|r)$")
 _NAMESPACE: Final = re.compile(r"^[A-Za-z][A-Za-z0-9]*__(?=\w)")
+_OURS: Final = re.compile(r"(?i)^markmail[ _-]?(?=\w)")
 _WORD: Final = re.compile(r"[^\W\d_]+|\d+")
 _HUMP: Final = re.compile(r"(?<=[a-zà-ÿ0-9])(?=[A-ZÀ-Ý])|(?<=[A-Z])(?=[A-Z][a-z])")
 _LONGEST_NAME: Final = 200
@@ -91,7 +92,7 @@ class Likeness:
 
 def words_of(name: str) -> tuple[str, ...]:
     """The words of a field's name: small letters without accents, taken apart at humps, digits and signs."""
-    bare = _NAMESPACE.sub("", _CUSTOM.sub("", name.strip()[:_LONGEST_NAME]))
+    bare = _OURS.sub("", _NAMESPACE.sub("", _CUSTOM.sub("", name.strip()[:_LONGEST_NAME])))
     apart = _HUMP.sub(" ", bare)
     folded = unicodedata.normalize("NFKD", apart.casefold().translate(_LETTERS))
     return tuple(_WORD.findall("".join(char for char in folded if not unicodedata.combining(char))))

@@ -62,7 +62,7 @@ CONCEPTS: Final[Mapping[str, str]] = {
         "nazwa firmy, przedsiebiorstwo, organizacja, parent customer:0.6, account:0.7"
     ),
     "job title": (
-        "job title, jobtitle, title, position, function, job position, occupation, berufsbezeichnung, "
+        "job title, jobtitle, job, title, position, function, job position, occupation, berufsbezeichnung, "
         "stellenbezeichnung, funktion, beruf, fonction, poste, intitule du poste, titre du poste, puesto, cargo, "
         "puesto de trabajo, qualifica, mansione, posizione, ruolo, ruolo lavorativo, functie, functietitel, "
         "functienaam, titulo do cargo, stanowisko, stanowisko w organizacji, titre:0.8, titolo:0.75, titel:0.5, "

@@ -15,6 +15,8 @@ from crmsync.mapping.suggestions.spelling import plain_ratio
         ("MailingPostalCode", ("mailing", "postal", "code")),
         ("Loyalty_Tier__c", ("loyalty", "tier")),
         ("ns__Loyalty_Tier__c", ("loyalty", "tier")),
+        ("MarkMail_Company__c", ("company",)),
+        ("MarkMail", ("mark", "mail")),
         ("SFDCCreatedDate", ("sfdc", "created", "date")),
         ("address1_line2", ("address", "1", "line", "2")),
         ("E-Mail-Adresse", ("e", "mail", "adresse")),

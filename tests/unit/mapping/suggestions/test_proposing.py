@@ -128,6 +128,15 @@ def test_a_further_scorer_tips_the_scales_but_never_outweighs_the_types() -> Non
     assert pairs(propose(local, CONTACT, plain_ratio)) == {}
 
 
+def test_a_plain_field_is_given_to_a_part_of_an_address_rather_than_to_all_of_it() -> None:
+    crm = ObjectSchema(
+        name="Contact",
+        fields=(FieldSchema(name="MailingAddress", type=FieldType.ADDRESS), FieldSchema(name="MailingStreet")),
+    )
+    local = ObjectSchema(name="subscribers", fields=(FieldSchema(name="address"),))
+    assert pairs(propose(local, crm, plain_ratio)) == {"address": "MailingStreet"}
+
+
 @pytest.mark.parametrize("fields", [(), (FieldSchema(name="x"),)])
 def test_nothing_is_suggested_for_an_object_without_fields(fields: tuple[FieldSchema, ...]) -> None:
     empty = ObjectSchema(name="empty")
