@@ -8,8 +8,10 @@ from typing import Final
 
 import attrs
 
-from crmsync.models.mappings import FieldMapping, SyncDirection
+from crmsync.models.mappings import ConflictPolicy, FieldMapping, SyncDirection
 from crmsync.models.schema import FieldType
+
+OPT_OUT: Final = "e-mail opt-out"
 
 _NOTHING: Final[Mapping[str, tuple[object, ...]]] = MappingProxyType({})
 
@@ -39,7 +41,8 @@ class FieldSuggestion:
 
     ``score``, from 0 to 1, is about the share of suggestions of this score that are right. ``reasons`` say why in
     words, without any value of a record. ``direction`` is what the two fields' permissions leave. ``alternatives``
-    are the next likely fields, best first; some may be suggested for another local field.
+    are the next likely fields, best first; some may be suggested for another local field. ``meaning`` is what both
+    mean, in a word or two, where that is known.
     """
 
     local_field: str
@@ -50,10 +53,21 @@ class FieldSuggestion:
     crm_type: FieldType = FieldType.TEXT
     direction: SyncDirection = SyncDirection.BIDIRECTIONAL
     alternatives: tuple[FieldAlternative, ...] = ()
+    meaning: str = ""
 
     def mapping(self) -> FieldMapping:
-        """The field mapping as it would be written into a configuration."""
-        return FieldMapping(markmail_field=self.local_field, crm_field=self.crm_field, sync_direction=self.direction)
+        """The field mapping as it would be written into a configuration.
+
+        An opt-out from e-mail only ever becomes stricter by itself: it gets the policy ``most_restrictive``.
+        """
+        opt_out = self.meaning == OPT_OUT and FieldType.BOOLEAN in (self.local_type, self.crm_type)
+        return FieldMapping(
+            markmail_field=self.local_field,
+            crm_field=self.crm_field,
+            field_type=FieldType.BOOLEAN if opt_out else FieldType.TEXT,
+            policy=ConflictPolicy.MOST_RESTRICTIVE if opt_out else None,
+            sync_direction=self.direction,
+        )
 
 
 @attrs.frozen(slots=True)

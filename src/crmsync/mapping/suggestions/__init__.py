@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crmsync.mapping.suggestions.names import Ratio
+from crmsync.mapping.suggestions.likeness import Ratio
 from crmsync.mapping.suggestions.proposing import PROPOSED, Opinions, propose
 from crmsync.mapping.suggestions.spelling import plain_ratio, spelling_ratio
 

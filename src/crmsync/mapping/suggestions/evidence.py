@@ -14,7 +14,8 @@ from typing import Final
 import attrs
 
 from crmsync.mapping.pairs import Fit, fit_of
-from crmsync.mapping.suggestions.names import Likeness, Ratio, Reading, compare
+from crmsync.mapping.suggestions.likeness import Likeness, Ratio, compare
+from crmsync.mapping.suggestions.names import Reading
 from crmsync.mapping.suggestions.values import Profile, fits, overlap
 from crmsync.models.schema import FieldSchema, FieldType
 
@@ -39,6 +40,7 @@ _UNKNOWN: Final = -4.0
 _OPINION: Final = 9.0
 _SAME_WORDS: Final = 0.3
 _HALF: Final = 0.5
+_SURE: Final = 0.85
 _SUITS: Final = {"e-mail addresses": 2.5, "web addresses": 2.0}
 
 
@@ -53,10 +55,11 @@ class Field:
 
 @attrs.frozen(slots=True)
 class Evidence:
-    """A score from 0 to 1, and why."""
+    """A score from 0 to 1, and why; ``meaning`` is what both names mean, where that is sure."""
 
     score: float
     reasons: tuple[str, ...]
+    meaning: str = ""
 
 
 def weigh(local: Field, remote: Field, ratio: Ratio, opinions: Sequence[tuple[str, float]] = ()) -> Evidence:
@@ -74,7 +77,11 @@ def weigh(local: Field, remote: Field, ratio: Ratio, opinions: Sequence[tuple[st
         *(_by_opinion(name, opinion) for name, opinion in opinions),
     ]
     odds = sum(weight for weight, _ in parts)
-    return Evidence(1 / (1 + math.exp(-max(-30.0, min(30.0, odds)))), tuple(reason for _, reason in parts if reason))
+    return Evidence(
+        score=1 / (1 + math.exp(-max(-30.0, min(30.0, odds)))),
+        reasons=tuple(reason for _, reason in parts if reason),
+        meaning=likeness.meaning if likeness.score >= _SURE else "",
+    )
 
 
 def _by_name(local: FieldSchema, remote: FieldSchema, likeness: Likeness) -> tuple[float, str]:
@@ -84,7 +91,7 @@ def _by_name(local: FieldSchema, remote: FieldSchema, likeness: Likeness) -> tup
     weight += _SAME_WORDS if likeness.same else 0.0
     shown = f"{local.label or local.name!r} and {remote.label or remote.name!r}"
     if likeness.meaning:
-        sure = "both mean" if likeness.score >= 0.85 else "may both mean"  # noqa: PLR2004
+        sure = "both mean" if likeness.score >= _SURE else "may both mean"
         return weight, f"{shown} {sure} {likeness.meaning}"
     return weight, f"{shown} are spelt alike" if likeness.score >= 0.6 else ""  # noqa: PLR2004
 

@@ -1,10 +1,10 @@
-"""What the name of a field says: its words, the things they mean, and what tells it from others of its kind."""
+"""What the name of a field says: its words, what they mean, and what tells it from others of its kind."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -12,9 +12,6 @@ from typing import Final, TypeAlias
 import attrs
 
 from crmsync.mapping.suggestions.words import CONCEPTS, FILLERS, OPTIONS, QUALIFIERS
-
-Ratio: TypeAlias = Callable[[str, str], float]
-"""How alike two texts are, from 0 to 1."""
 
 Head: TypeAlias = Mapping[str, float]
 """What a phrase may mean, each with how surely."""
@@ -28,38 +25,12 @@ _HUMP: Final = re.compile(r"(?<=[a-zà-ÿ0-9])(?=[A-ZÀ-Ý])|(?<=[A-Z])(?=[A-Z][
 _LONGEST_NAME: Final = 200
 _SHORTEST_PART: Final = 2
 _LONGEST_WORD: Final = 40
-_REST: Final = 0.6
-_ALIKE: Final = 0.84
 _ADDRESS: Final = frozenset(
     {"street", "second address line", "third address line", "city", "state", "postal code", "country", "country code"}
 )
 _PARTS: Final = _ADDRESS | {"latitude", "longitude", "post box", "house number", "phone", "fax", "e-mail address"}
 _REACHED: Final = frozenset({"phone", "fax"})
 _CONTAINERS: Final = {"second address line": "second", "third address line": "third", "street": "", "whole address": ""}
-
-_RELATED: Final[Mapping[frozenset[str], float]] = {
-    frozenset(pair): likeness
-    for pair, likeness in {
-        ("phone", "mobile phone"): 0.4,
-        ("street", "whole address"): 0.75,
-        ("full name", "last name"): 0.45,
-        ("full name", "first name"): 0.4,
-        ("country", "country code"): 0.75,
-        ("salutation", "academic title"): 0.5,
-        ("salutation", "gender"): 0.45,
-        ("academic title", "job title"): 0.4,
-        ("company", "account id"): 0.5,
-        ("account number", "record id"): 0.4,
-        ("assistant name", "manager name"): 0.2,
-        ("lead status", "lifecycle stage"): 0.5,
-        ("rating", "lead score"): 0.4,
-        ("subscription status", "e-mail opt-out"): 0.45,
-        ("opt-in time", "creation time"): 0.45,
-        ("newsletter consent", "subscription status"): 0.4,
-        ("annual revenue", "amount spent"): 0.3,
-        ("change time", "last activity"): 0.3,
-    }.items()
-}
 
 
 @attrs.frozen(slots=True)
@@ -74,20 +45,6 @@ class Reading:
     qualifiers: frozenset[str]
     rest: tuple[str, ...]
     plain: str
-
-
-@attrs.frozen(slots=True)
-class Likeness:
-    """How alike two names are, from 0 to 1, and what they both mean.
-
-    ``unknown``: at least one of them means nothing that is known, so that only the spelling could be compared.
-    ``same``: they consist of the very same words.
-    """
-
-    score: float
-    meaning: str = ""
-    unknown: bool = False
-    same: bool = False
 
 
 def words_of(name: str) -> tuple[str, ...]:
@@ -126,20 +83,6 @@ def read(words: Sequence[str]) -> Reading:
             heads.append(head)
     kept, more = _without_containers(heads)
     return Reading(kept, frozenset(qualifiers | more), tuple(rest), " ".join(parts))
-
-
-def compare(one: Reading, other: Reading, ratio: Ratio) -> Likeness:
-    """How alike two names are by what they mean, or else by how they are spelt."""
-    if not one.heads or not other.heads:
-        return Likeness(_spelt_alike(one, other, ratio), unknown=True, same=one.plain == other.plain)
-    matched, meaning = _matched_heads(one.heads, other.heads)
-    same, union = _matched_rest(one.rest, other.rest, ratio)
-    total = max(len(one.heads), len(other.heads)) + _REST * union
-    score = (matched + _REST * same) / total * _told_apart(one, other)
-    if union > same and (spelt := _spelt(one, other, ratio)) >= _ALIKE:
-        # A slip of the pen makes a known word an unknown one.
-        return max(Likeness(score, meaning), Likeness(0.95 * spelt), key=lambda found: found.score)
-    return Likeness(score, meaning, same=one.plain == other.plain)
 
 
 def told_by_options(options: Iterable[str]) -> Reading | None:
@@ -191,62 +134,6 @@ def settled(reading: Reading, meanings: Mapping[str, int]) -> Reading:
             **{concept: 0.6 * weight for concept, weight in head.items() if concept != "full name"},
         }
     return attrs.evolve(reading, heads=(MappingProxyType(head),))
-
-
-def _spelt(one: Reading, other: Reading, ratio: Ratio) -> float:
-    return ratio(one.plain.replace(" ", ""), other.plain.replace(" ", "")) if one.plain and other.plain else 0.0
-
-
-def _spelt_alike(one: Reading, other: Reading, ratio: Ratio) -> float:
-    spelt = _spelt(one, other, ratio)
-    if one.heads or other.heads:
-        return 0.9 * spelt if spelt >= _ALIKE else 0.45 * spelt
-    same, union = _matched_rest(one.rest, other.rest, ratio)
-    shared = 2 * same / (same + union) if union else 0.0
-    return max(spelt if spelt >= _ALIKE else 0.8 * spelt, 0.9 * shared) * _told_apart(one, other)
-
-
-def _matched_heads(ones: Sequence[Head], others: Sequence[Head]) -> tuple[float, str]:
-    matched, meaning, left = 0.0, "", list(others)
-    for one in ones:
-        score, concept, place = max(
-            ((*_alike(one, other), place) for place, other in enumerate(left)), default=(0.0, "", -1)
-        )
-        if score > 0:
-            matched += score
-            meaning = meaning or concept
-            left.pop(place)
-    return matched, meaning
-
-
-def _alike(one: Head, other: Head) -> tuple[float, str]:
-    shared = [(min(weight, other[concept]), concept) for concept, weight in one.items() if concept in other]
-    related = [
-        (_RELATED.get(frozenset((left, right)), 0.0) * weight * other[right], f"{left} or {right}")
-        for left, weight in one.items()
-        for right in other
-    ]
-    return max([*shared, *related])
-
-
-def _matched_rest(ones: Sequence[str], others: Sequence[str], ratio: Ratio) -> tuple[float, float]:
-    left = list(others)
-    same = 0
-    for one in ones:
-        twin = next((other for other in left if other == one or ratio(one, other) > _ALIKE), None)
-        if twin is not None:
-            left.remove(twin)
-            same += 1
-    return same, len(ones) + len(left)
-
-
-def _told_apart(one: Reading, other: Reading) -> float:
-    factor = 1.0
-    for qualifier in one.qualifiers ^ other.qualifiers:
-        factor *= 1 - QUALIFIERS[qualifier][0]
-    if one.qualifiers and other.qualifiers and not one.qualifiers & other.qualifiers:
-        factor *= 0.9
-    return factor
 
 
 def _without_containers(heads: Sequence[Head]) -> tuple[tuple[Head, ...], set[str]]:

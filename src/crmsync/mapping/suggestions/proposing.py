@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from crmsync.mapping.suggestions.evidence import Evidence, Field, weigh
+from crmsync.mapping.suggestions.likeness import Ratio
 from crmsync.mapping.suggestions.names import (
-    Ratio,
     Reading,
     common_words,
     likeliest,
@@ -150,6 +150,7 @@ def _suggestion(
         crm_field=other.name,
         score=round(evidence.score, 3),
         reasons=evidence.reasons,
+        meaning=evidence.meaning,
         local_type=field.type,
         crm_type=other.type,
         direction=_direction(field, other),

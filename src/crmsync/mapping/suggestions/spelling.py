@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import SequenceMatcher
 
 from crmsync.errors import MissingExtraError
-from crmsync.mapping.suggestions.names import Ratio
+from crmsync.mapping.suggestions.likeness import Ratio
 
 _ALL: float = 100.0
 

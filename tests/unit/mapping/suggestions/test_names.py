@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crmsync.mapping.suggestions.names import common_words, compare, likeliest, read, settled, told_by_options, words_of
-from crmsync.mapping.suggestions.spelling import plain_ratio
+from crmsync.mapping.suggestions.names import common_words, likeliest, read, settled, told_by_options, words_of
 
 
 @pytest.mark.parametrize(
@@ -56,35 +55,6 @@ def test_what_a_name_means_is_known_in_eight_languages(name: str, meaning: str) 
     assert likeliest(read(words_of(name))) == meaning
 
 
-def alike(one: str, other: str) -> float:
-    return compare(read(words_of(one)), read(words_of(other)), plain_ratio).score
-
-
-@pytest.mark.parametrize(
-    "name, near, far",
-    [
-        ("City", "MailingCity", "OtherCity"),
-        ("Business Phone", "Phone", "Home Phone"),
-        ("Phone", "telephone1", "telephone2"),
-        ("E-mail 2 Address", "emailaddress2", "emailaddress1"),
-        ("Mobile", "MobilePhone", "Phone"),
-        ("Company", "Account Name", "Company Main Phone"),
-        ("address2_city", "Address 2: City", "address1_city"),
-        ("Fax", "Business Fax", "Phone"),
-        ("loyaltyTier", "Loyalty_Tier__c", "Loyalty_Points__c"),
-        ("last_nmae", "LastName", "FirstName"),
-    ],
-)
-def test_a_field_is_liker_to_its_counterpart_than_to_its_neighbour(name: str, near: str, far: str) -> None:
-    assert alike(name, near) > alike(name, far)
-
-
-def test_an_address_is_told_from_its_parts_and_from_another_one() -> None:
-    assert alike("postal_address_locality", "MailingCity") > 0.85
-    assert alike("Street/road name of Postal address", "MailingStreet") > 0.85
-    assert alike("Billing City", "Shipping City") < 0.5
-
-
 def test_an_ambiguous_name_is_settled_by_the_fields_beside_it() -> None:
     assert likeliest(settled(read(["nome"]), {"last name": 1})) == "first name"
     assert likeliest(settled(read(["name"]), {"first name": 1})) == "last name"
@@ -108,4 +78,3 @@ def test_options_tell_what_a_picklist_means() -> None:
 
 def test_a_name_of_any_length_is_read_in_time() -> None:
     assert read(words_of("Name" * 100_000)).plain
-    assert alike("ÿ" * 10_000, "_" * 10_000) == 0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from crmsync.mapping.suggestions import plain_ratio, propose
-from crmsync.models.mappings import SyncDirection
+from crmsync.models.mappings import ConflictPolicy, SyncDirection
 from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema
 from crmsync.models.suggestions import MappingSuggestion, Samples
 
@@ -79,6 +79,14 @@ def test_a_field_that_cannot_be_written_flows_from_the_crm() -> None:
     [one] = proposed("created_at").fields
     assert (one.crm_field, one.direction) == ("CreatedDate", SyncDirection.FROM_CRM)
     assert one.mapping().sync_direction is SyncDirection.FROM_CRM
+
+
+def test_an_opt_out_is_only_ever_made_stricter_by_itself() -> None:
+    flag = FieldSchema(name="HasOptedOutOfEmail", label="Email Opt Out", type=FieldType.BOOLEAN)
+    local = ObjectSchema(name="subscribers", fields=(FieldSchema(name="abgemeldet"),))
+    [one] = propose(local, ObjectSchema(name="Contact", fields=(flag,)), plain_ratio).fields
+    assert one.meaning == "e-mail opt-out"
+    assert one.mapping().policy is ConflictPolicy.MOST_RESTRICTIVE
 
 
 def test_the_reasons_say_what_both_mean_and_hold_in_words() -> None:
