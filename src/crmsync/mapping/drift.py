@@ -21,9 +21,11 @@ from crmsync.mapping.comparing import TextForm
 from crmsync.mapping.compiler import CustomPolicy, compile_mapping
 from crmsync.mapping.findings import MappingCode, only_name_like
 from crmsync.mapping.pairs import Fit, fit_of
+from crmsync.mapping.virtual import inputs_named
 from crmsync.models.checks import Fix, MappingFinding, SchemaMemory, Severity
 from crmsync.models.mappings import ObjectMapping
 from crmsync.models.problems import Problem
+from crmsync.models.records import Side
 from crmsync.models.schema import FieldSchema, ObjectSchema
 from crmsync.protocols.conversion import RecordRule
 
@@ -263,6 +265,9 @@ def _places(mapping: ObjectMapping) -> Iterator[tuple[str, str, int | None]]:
         ("remote_archive_field", mapping.remote_archive_field),
     ):
         if name and name not in mapped:
+            yield name, path, None
+    for name, path in inputs_named(mapping, Side.REMOTE):
+        if name not in mapped:
             yield name, path, None
 
 

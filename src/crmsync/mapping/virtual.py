@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 import attrs
 
@@ -54,6 +55,20 @@ def inputs_of(field: FieldSchema) -> tuple[str, ...]:
 def targets_of(field: FieldSchema) -> tuple[str, ...]:
     """The side's own fields that a write of a field changes."""
     return field.targets if isinstance(field, ComputedSchema) else field.reach
+
+
+def inputs_named(mapping: ObjectMapping, side: Side) -> Iterator[tuple[str, str]]:
+    """The fields of a side that expressions name, each once and with a place of its own in the mapping."""
+    known = {VALUE, *(each.name for each in mapping.computed if each.side is side)}
+    for place, each in enumerate(mapping.computed):
+        if each.side is not side:
+            continue
+        for source in (each.expression, *each.inverse.values()):
+            with suppress(FaultyError):
+                for name in (one.name for one in names_in(read(source))):
+                    if name not in known:
+                        known.add(name)
+                        yield name, f"computed[{place}].{name}"
 
 
 @attrs.frozen(slots=True)

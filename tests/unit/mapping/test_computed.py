@@ -8,6 +8,7 @@ import pytest
 
 from crmsync.errors import MappingError
 from crmsync.mapping import RecordConverter, compile_mapping
+from crmsync.mapping.drift import compile_in_spite, mapping_digest, remember
 from crmsync.models.mappings import ComputedField, FieldMapping, MatchKeys, ObjectMapping, SyncDirection, two_way
 from crmsync.models.records import Side
 from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema
@@ -216,3 +217,20 @@ def test_an_open_side_has_the_fields_that_an_expression_names(contact: ObjectSch
     )
     rule = compile_mapping(mapping, ObjectSchema(name="rows", open=True), contact)
     assert rule.local_fields == ("First Name", "last")
+
+
+def test_what_the_crm_takes_from_under_an_expression_is_left_out_with_the_reason(contact: ObjectSchema) -> None:
+    mapping = ObjectMapping(
+        computed=(ComputedField(side=Side.REMOTE, name="shout", expression="upper(Source__c) & Name"),),
+        fields=(
+            two_way("last", "LastName"),
+            FieldMapping(markmail_field="first", crm_field="shout", sync_direction=SyncDirection.FROM_CRM),
+        ),
+        match=MatchKeys(local_email="", remote_email=""),
+    )
+    before = remember(mapping, contact, None, key=mapping_digest(mapping), now=dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    less = contact.model_copy(update={"fields": tuple(each for each in contact.fields if each.name != "Source__c")})
+    rule = compile_in_spite(mapping, (LOCAL, less), before, custom={})
+    assert rule.remote_fields == ("LastName",)
+    assert ("computed[0].Source__c", "field_gone") in [(each.path, each.code) for each in rule.warnings]
+    assert rule.suspended == ("Source__c",)

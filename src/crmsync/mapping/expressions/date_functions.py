@@ -21,6 +21,7 @@ from crmsync.models.schema import FieldType
 
 _TOKEN: Final = re.compile(r"yyyy|MM|dd|HH|mm|ss|'(?P<quoted>[^']*)'|(?P<letter>[A-Za-z])|(?P<other>.)", re.DOTALL)
 _WIDTHS: Final = {"yyyy": 4, "MM": 2, "dd": 2, "HH": 2, "mm": 2, "ss": 2}
+_ATTRIBUTES: Final = {"yyyy": "year", "MM": "month", "dd": "day", "HH": "hour", "mm": "minute", "ss": "second"}
 _DATE_PARTS: Final = frozenset({"yyyy", "MM", "dd"})
 _CLOCK_PARTS: Final = frozenset({"HH", "mm", "ss"})
 _LONGEST: Final = 100
@@ -32,30 +33,17 @@ _YEAR: Final = 12
 
 @attrs.frozen(slots=True)
 class DatePattern:
-    """A form of dates: parts such as ``yyyy`` and what stands between them."""
+    """A form of dates: the parts that it names, such as ``yyyy``, how one is written by it, and how it is read."""
 
-    pieces: tuple[tuple[str, str], ...]
+    parts: frozenset[str]
+    form: str
     expression: re.Pattern[str]
-
-    @property
-    def parts(self) -> frozenset[str]:
-        """The parts that it names."""
-        return frozenset(part for part, _ in self.pieces if part)
 
     def write(self, value: dt.date) -> str:
         """A date or instant in this form; a date's time of day is midnight."""
-        moment = (
-            value if isinstance(value, dt.datetime) else dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
-        )
-        numbers = {
-            "yyyy": moment.year,
-            "MM": moment.month,
-            "dd": moment.day,
-            "HH": moment.hour,
-            "mm": moment.minute,
-            "ss": moment.second,
-        }
-        return "".join(f"{numbers[part]:0{_WIDTHS[part]}}" if part else between for part, between in self.pieces)
+        if not isinstance(value, dt.datetime) and self.parts & _CLOCK_PARTS:
+            value = dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
+        return self.form.format(value)
 
     def read(self, value: str) -> dt.datetime | None:
         """The instant that a text in this form says; None if it says none."""
@@ -85,24 +73,28 @@ def date_pattern(value: str) -> DatePattern:
     if len(value) > _LONGEST:
         msg = f"the pattern has more than {_LONGEST} characters"
         raise ValueError(msg)
-    pieces: list[tuple[str, str]] = []
-    expression = ""
+    parts: set[str] = set()
+    form = expression = ""
     for match in _TOKEN.finditer(value):
         if match["letter"]:
             msg = f"{match['letter']!r} stands for nothing; there are {', '.join(_WIDTHS)}, and 'text in single quotes'"
             raise ValueError(msg)
-        part = match[0] if match[0] in _WIDTHS else ""
-        if part in (known for known, _ in pieces if known):
+        part = match[0]
+        if part in parts:
             msg = f"{part} stands there twice"
             raise ValueError(msg)
-        between = "" if part else match["quoted"] if match["quoted"] is not None else match["other"]
-        pieces.append((part, between))
-        expression += f"(?P<{part}>[0-9]{{{_WIDTHS[part]}}})" if part else re.escape(between)
-    pattern = DatePattern(tuple(pieces), re.compile(expression))
-    if not pattern.parts:
+        if part in _WIDTHS:
+            parts.add(part)
+            form += f"{{0.{_ATTRIBUTES[part]}:0{_WIDTHS[part]}}}"
+            expression += f"(?P<{part}>[0-9]{{{_WIDTHS[part]}}})"
+            continue
+        between = match["other"] if match["quoted"] is None else match["quoted"]
+        form += between.replace("{", "{{").replace("}", "}}")
+        expression += re.escape(between)
+    if not parts:
         msg = f"the pattern names no part of a date: {', '.join(_WIDTHS)}"
         raise ValueError(msg)
-    return pattern
+    return DatePattern(frozenset(parts), form, re.compile(expression))
 
 
 def _whole_date(value: str) -> DatePattern:

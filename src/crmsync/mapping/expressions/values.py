@@ -31,6 +31,7 @@ MAX_TEXT: Final = 131_072
 """Characters of the longest text that is read or computed: the most that a field of Salesforce holds."""
 
 MAX_NUMBER_DIGITS: Final = 50
+_PLAIN_INT: Final = 10**18
 
 NUMBERS: Final = Context(
     prec=MAX_NUMBER_DIGITS, Emax=200, Emin=-200, traps=[InvalidOperation, DivisionByZero, Overflow]
@@ -103,6 +104,8 @@ def reader_of(name: str, kind: FieldType, separator: str = ";") -> Run:
     slow = _slow_reader(kind, value_type, separator)
     if value_type is ValueType.TEXT:
         return _text_reader(name, slow)
+    if value_type is ValueType.NUMBER:
+        return _number_reader(name, slow)
     as_it_is = _PASSING.get(value_type)
 
     def run(get: Get) -> object:
@@ -120,6 +123,16 @@ def _text_reader(name: str, slow: Callable[[object], object]) -> Run:
         if value is None or value is MISSING or (type(value) is str and len(value) <= MAX_TEXT):
             return value
         return slow(value)
+
+    return run
+
+
+def _number_reader(name: str, slow: Callable[[object], object]) -> Run:
+    def run(get: Get) -> object:
+        value = get(name, MISSING)
+        if type(value) is int and -_PLAIN_INT < value < _PLAIN_INT:
+            return Decimal(value)
+        return value if value is None or value is MISSING else slow(value)
 
     return run
 
