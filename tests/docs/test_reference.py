@@ -21,7 +21,7 @@ from crmsync.mapping import ExpressionCode, MappingCode
 from crmsync.mapping.codes import MEANINGS, reference_rows
 from crmsync.mapping.expressions.reference import GROUPS
 from crmsync.mapping.expressions.reference import reference_rows as function_rows
-from crmsync.models.mappings import ComputedField, FieldMapping, MatchKeys, ObjectMapping, OnLoss
+from crmsync.models.mappings import ComputedField, FieldMapping, MatchKeys, ObjectMapping, OnLoss, ValidationRule
 from crmsync.models.runs import RunOptions
 from crmsync.models.templates import mapping_schema
 from crmsync.protocols.conversion import LossKind
@@ -193,6 +193,7 @@ def configuration(section: str) -> set[str]:
         ("Matching", MatchKeys),
         ("A field mapping", FieldMapping),
         ("A computed field", ComputedField),
+        ("A validation rule", ValidationRule),
     ],
 )
 def test_all_configuration_keys_are_described(section: str, model: type[BaseModel]) -> None:

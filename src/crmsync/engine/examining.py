@@ -1,8 +1,11 @@
-"""Hold back what was decided and cannot be done: computed fields without a value, or that cannot be taken apart."""
+"""Hold back what was decided and cannot be done.
+
+That is computed fields without a value, or that cannot be taken apart, and what the local side's own rules refuse.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
@@ -13,17 +16,19 @@ from crmsync.engine.context import RunContext
 from crmsync.engine.work import Work
 from crmsync.models.mappings import Enforcement, OnLoss
 from crmsync.models.problems import Problem
-from crmsync.models.records import Side
-from crmsync.protocols.conversion import FieldRule
+from crmsync.models.records import MISSING, Fields, Side
+from crmsync.protocols.conversion import FieldRule, RuleFailure, ValidationChecks
 
 
 def examine(ctx: RunContext, work: Work) -> None:
     """Put a problem in the place of each decision that cannot be carried out; the rest of the record goes on."""
-    if work.merge is not None and ctx.rule.computed:
-        for side in ctx.rule.computed:
-            _hold(work, list(_without_value(ctx, work, side)))
-        for side in ctx.rule.computed:
+    for side in ctx.rule.computed:
+        _hold(work, list(_without_value(ctx, work, side)))
+    for side in ctx.rule.computed:
+        if work.merge is not None:
             _hold(work, list(_not_invertible(ctx, work, work.merge, side)))
+    if ctx.rule.validation is not None:
+        _validate(ctx, work, ctx.rule.validation)
 
 
 def _hold(work: Work, held: list[FieldDecision]) -> None:
@@ -57,6 +62,51 @@ def _not_invertible(ctx: RunContext, work: Work, merge: Merge, side: Side) -> It
             remedy = f"change the value on the other side, or {name}'s expression or inverse"
             problem = Problem(rule.local, "not_invertible", f"{name} cannot be written: {refused[name]}", remedy)
             yield _rejected(rule, problem, creates=record is None)
+
+
+def _validate(ctx: RunContext, work: Work, checks: ValidationChecks) -> None:
+    """Hold what breaks a rule; without it another rule may be broken, so look again until none is."""
+    reported: set[Problem] = set()
+    while work.merge is not None and not work.merge.rejected:
+        writes = work.merge.writes(Side.LOCAL)
+        if work.local is not None and not writes:
+            return
+        fields, made_of = _local_fields(ctx, work, writes)
+        touched = None if work.local is None else {*writes, *made_of}
+        fresh = [each for each in checks.failures(fields, touched) if each.problem not in reported]
+        if not fresh:
+            return
+        reported |= {each.problem for each in fresh}
+        _hold(work, list(_breaking(ctx, work, fresh, made_of)))
+
+
+def _local_fields(ctx: RunContext, work: Work, writes: Fields) -> tuple[Fields, Mapping[str, str]]:
+    """The local record as it would be, and which computed field each of its changed fields is written for."""
+    held = work.local.fields if work.local is not None else None
+    computed = ctx.rule.computed.get(Side.LOCAL)
+    if computed is None:
+        return {**(held or {}), **writes}, {}
+    expansion = computed.expand(writes, held)
+    return computed.attach({**(held or {}), **expansion.fields}), expansion.origins
+
+
+def _breaking(
+    ctx: RunContext, work: Work, failures: Sequence[RuleFailure], made_of: Mapping[str, str]
+) -> Iterator[FieldDecision]:
+    decisions = work.merge.decisions if work.merge is not None else {}
+    for failure in failures:
+        names = {*failure.fields, *(made_of[name] for name in failure.fields if name in made_of)}
+        at_fault = [
+            each.rule for each in decisions.values() if each.local_write is not MISSING and each.rule.local in names
+        ]
+        # A blank that may not be is a fault of no write: it stands with the field, or with the record.
+        at_fault = at_fault or [each for each in ctx.rule.rules if each.local in names] or list(ctx.rule.rules[:1])
+        for rule in at_fault:
+            known = decisions.get(rule_key(rule))
+            # What was found first tells why the field is not written.
+            problem = known.problem if known is not None and known.hold and known.problem else failure.problem
+            held = _rejected(rule, problem, creates=work.local is None)
+            yield attrs.evolve(held, rejects_record=held.rejects_record or failure.rejects_record)
 
 
 def _name(rule: FieldRule, side: Side) -> str:

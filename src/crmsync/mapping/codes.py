@@ -165,6 +165,12 @@ MEANINGS: Final[Mapping[MappingCode, Meaning]] = {
         "a computed field is to be written, and nothing says how its value is taken apart",
         "give it an inverse, or sync it one way",
     ),
+    MappingCode.RULE_UNFIT: Meaning(
+        (_ERROR,), "a validation rule demands nothing, or what its field cannot be asked for", "correct the rule"
+    ),
+    MappingCode.RULE_UNUSED: Meaning(
+        (_WARNING,), "nothing is written to the fields of a validation rule", "map them from the CRM, or remove it"
+    ),
     MappingCode.NOW_REQUIRED: Meaning(
         (_WARNING,), "the CRM needs one more field to create a record", "map it; until then creates are rejected"
     ),

@@ -21,8 +21,9 @@ from crmsync.mapping.fitting import second_unit
 from crmsync.mapping.normal import Likeness, normaliser_of, set_reader
 from crmsync.mapping.options import options_of
 from crmsync.mapping.setting_checks import check_settings
+from crmsync.mapping.validating import LocalRules, add_validation
 from crmsync.mapping.version import mapping_version
-from crmsync.mapping.virtual import Virtual, add_computed, inputs_of
+from crmsync.mapping.virtual import Virtual, add_computed, inputs_of, targets_of
 from crmsync.models.mappings import ConflictPolicy, Enforcement, FieldMapping, MatchKeys, ObjectMapping
 from crmsync.models.problems import Problem
 from crmsync.models.records import Side
@@ -76,10 +77,11 @@ def compile_mapping(
             seen.virtual.inputs(),
         ),
         match=mapping.match,
-        local_fields=_read(drafts, Side.LOCAL, mapping.match),
+        local_fields=_read(drafts, Side.LOCAL, mapping.match, seen.validation.reads if seen.validation else ()),
         remote_fields=_read(drafts, Side.REMOTE, mapping.match),
         warnings=(*findings.warnings, *findings.faults),
         computed=seen.virtual.sides,
+        validation=seen.validation,
     )
 
 
@@ -91,6 +93,7 @@ class Examination:
     rules: Sequence[FieldRule]
     findings: Findings
     virtual: Virtual
+    validation: LocalRules | None
 
 
 def examine(
@@ -119,7 +122,9 @@ def examine(
     _check_custom(drafts, custom, findings)
     rules = [_rule(each, custom, forms) for each in drafts]
     _check_defaults(drafts, rules, findings)
-    return Examination(drafts, rules, findings, virtual)
+    validation = add_validation(mapping, local, findings)
+    _check_validation(mapping, drafts, findings)
+    return Examination(drafts, rules, findings, virtual, validation)
 
 
 def by_field(problem: Problem) -> tuple[int, str]:
@@ -209,8 +214,8 @@ def _namespace(prefix: str) -> Callable[[str], bool]:
     return lambda element: element.startswith(prefix)
 
 
-def _read(drafts: Iterable[Draft], side: Side, match: MatchKeys) -> tuple[str, ...]:
-    """The fields to ask a side for: those that flow, as far as it shows them, and those that records match by."""
+def _read(drafts: Iterable[Draft], side: Side, match: MatchKeys, judged: Iterable[str] = ()) -> tuple[str, ...]:
+    """The fields to ask a side for: those that flow, as far as it shows them, that records match by, and ``judged``."""
     ends = ((each, each.local if side is Side.LOCAL else each.remote) for each in drafts)
     flowing = {
         name
@@ -219,7 +224,17 @@ def _read(drafts: Iterable[Draft], side: Side, match: MatchKeys) -> tuple[str, .
         for name in inputs_of(field)
     }
     keys = (match.local_email, match.local_remote_id) if side is Side.LOCAL else (match.remote_email,)
-    return tuple(sorted(flowing | {key for key in keys if key}))
+    return tuple(sorted(flowing | {key for key in keys if key} | set(judged)))
+
+
+def _check_validation(mapping: ObjectMapping, drafts: Sequence[Draft], findings: Findings) -> None:
+    flowing = (draft.local for draft in drafts if draft.from_crm is not Enforcement.OFF)
+    written = {name for field in flowing for name in (field.name, *targets_of(field))}
+    for place, rule in enumerate(mapping.validation):
+        if rule.field and rule.field not in written and not rule.condition:
+            message = f"nothing is written to {rule.field!r}"
+            remedy = "map it from the CRM, or remove the rule"
+            findings.warn(f"validation[{place}].field", MappingCode.RULE_UNUSED, message, remedy)
 
 
 def _check_custom(drafts: Sequence[Draft], custom: Iterable[str], findings: Findings) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Final, NamedTuple
 
 from crmsync.mapping.codecs import FieldConverter, Pipe
@@ -37,7 +37,7 @@ class RecordConverter:
     ``convert`` is the same as calling the converter, as a plain function: a little faster in a loop.
     """
 
-    __slots__ = ("_converted", "_source", "_steps", "_target", "convert")
+    __slots__ = ("_checks", "_converted", "_source", "_steps", "_target", "convert")
 
     def __init__(self, rule: RecordRule, side: Side, *, every_field: bool = False) -> None:
         self._source = rule.computed.get(side.other)
@@ -52,8 +52,9 @@ class RecordConverter:
             converter = each.to_remote if remote else each.to_local
             self._steps.append((source, target, converter, _pipe_of(converter)))
         self._converted: Callable[[Fields], RecordConversion] = self._generated() if self._steps else self.step_by_step
-        computed = self._source is not None or self._target is not None
-        self.convert: Callable[[Fields], RecordConversion] = self._with_computed if computed else self._converted
+        self._checks = rule.validation if side is Side.LOCAL else None
+        more = self._source is not None or self._target is not None or self._checks is not None
+        self.convert: Callable[[Fields], RecordConversion] = self._with_computed if more else self._converted
 
     def __call__(self, fields: Fields, held: Fields | None = None) -> RecordConversion:
         """Convert one record. Total: no exception for any value.
@@ -64,7 +65,7 @@ class RecordConverter:
         return self.convert(fields) if held is None else self._with_computed(fields, held)
 
     def _with_computed(self, fields: Fields, held: Fields | None = None) -> RecordConversion:
-        """The conversion with computed fields worked out before it, and taken apart after it."""
+        """The conversion with computed fields worked out before it, and taken apart and checked after it."""
         failures: dict[str, str] = {}
         if self._source is not None:
             fields, failures = self._source.worked_out(fields)
@@ -75,11 +76,29 @@ class RecordConverter:
             expansion = self._target.expand(values, held)
             values = dict(expansion.fields)
             refused |= expansion.refused
-        if not refused:
-            return RecordConversion(values, losses, problems)
-        found = [(name, _refused(name, message)) for name, message in refused.items()]
-        reported = _reported(values, found)
-        return RecordConversion(values, (*losses, *reported.losses), (*problems, *reported.problems))
+        if refused:
+            found = [(name, _refused(name, message)) for name, message in refused.items()]
+            reported = _reported(values, found)
+            losses, problems = (*losses, *reported.losses), (*problems, *reported.problems)
+        if self._checks is not None:
+            values, invalid = self._valid(values, held)
+            problems = (*problems, *invalid)
+        return RecordConversion(values, losses, problems)
+
+    def _valid(self, values: dict[str, object], held: Fields | None) -> tuple[dict[str, object], tuple[Problem, ...]]:
+        """What of a record the local side's own rules let pass, and what they refuse."""
+        problems: list[Problem] = []
+        while self._checks is not None:
+            after: Fields = {**(held or {}), **values}
+            after = self._target.attach(after) if self._target is not None else after
+            found = self._checks.failures(after, values if held is not None else None)
+            fresh = [each for each in found if each.problem not in problems]
+            problems += [each.problem for each in fresh]
+            refused = {name for each in fresh for name in each.fields}
+            if not fresh:
+                break
+            values = {} if any(each.rejects_record for each in fresh) else _without(values, refused)
+        return values, tuple(problems)
 
     def step_by_step(self, fields: Fields) -> RecordConversion:
         """The same, field by field: for records that lack fields, and for what the generated code leaves alone."""
@@ -135,6 +154,10 @@ def problem_of(path: str, conversion: Conversion) -> Problem:
     telling = [loss for loss in conversion.losses if loss.kind is not LossKind.PRECISION] or conversion.losses
     loss = telling[0]
     return Problem(path, str(loss.kind), loss.message, REMEDIES[loss.kind])
+
+
+def _without(values: dict[str, object], names: Container[str]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def _refused(name: str, message: str) -> Conversion:

@@ -68,6 +68,8 @@ class MappingCode(enum.StrEnum):
     COMPUTED_INPUT = "computed_input"
     COMPUTED_UNUSED = "computed_unused"
     NO_INVERSE = "no_inverse"
+    RULE_UNFIT = "rule_unfit"
+    RULE_UNUSED = "rule_unused"
 
 
 @attrs.define(slots=True)

@@ -14,7 +14,7 @@ from crmsync.models.history import MASK
 from crmsync.models.mappings import Enforcement, OnBlank
 from crmsync.models.previews import FieldDifference, FieldFate, FieldPreview, RecordDifference, RecordPreview
 from crmsync.models.records import MISSING, Fields, Record, Side
-from crmsync.protocols.conversion import Conversion, FieldRule, Normaliser, RecordRule
+from crmsync.protocols.conversion import Conversion, Expansion, FieldRule, Normaliser, RecordRule
 
 _BLANKS: Final[tuple[object, ...]] = (None, frozenset[object]())
 
@@ -126,13 +126,39 @@ def _steps(rule: RecordRule, fields: Fields, side: Side, held: Fields | None) ->
         fields, failures = source.worked_out(fields)
     shown = target.worked_out(held)[0] if target is not None and held is not None else held
     steps = [_Way(each, side).step(fields, shown, failures) for each in rule.rules]
-    if target is None:
+    if target is not None:
+        refused = target.expand(_writes(steps), held).refused
+        steps = [
+            attrs.evolve(step, fate=FieldFate.REJECTED, why=refused[step.target]) if step.target in refused else step
+            for step in steps
+        ]
+    return _checked(rule, steps, held) if side is Side.LOCAL else steps
+
+
+def _writes(steps: Sequence[_Step]) -> dict[str, object]:
+    return {step.target: step.converted for step in steps if step.fate is FieldFate.WRITTEN}
+
+
+def _checked(rule: RecordRule, steps: list[_Step], held: Fields | None) -> list[_Step]:
+    """The steps with what the local side's own rules refuse; each rule is asked of the whole record, once."""
+    writes = _writes(steps)
+    if rule.validation is None or (held is not None and not writes):
         return steps
-    refused = target.expand({s.target: s.converted for s in steps if s.fate is FieldFate.WRITTEN}, held).refused
-    return [
-        attrs.evolve(step, fate=FieldFate.REJECTED, why=refused[step.target]) if step.target in refused else step
-        for step in steps
-    ]
+    computed = rule.computed.get(Side.LOCAL)
+    expansion = computed.expand(writes, held) if computed is not None else Expansion(writes)
+    after: Fields = {**(held or {}), **expansion.fields}
+    after = computed.attach(after) if computed is not None else after
+    touched = None if held is None else {*writes, *expansion.fields}
+    for failure in rule.validation.failures(after, touched):
+        names = {*failure.fields, *(expansion.origins[name] for name in failure.fields if name in expansion.origins)}
+        why, whole = failure.problem.message, failure.rejects_record
+        steps = [
+            attrs.evolve(step, fate=FieldFate.REJECTED, why=why, whole_record=whole)
+            if step.target in names and step.fate is FieldFate.WRITTEN
+            else step
+            for step in steps
+        ]
+    return steps
 
 
 @attrs.frozen(slots=True)

@@ -62,6 +62,8 @@ def mapping_version(
         parts["computed"] = [each.model_dump(mode="json") for each in mapping.computed]
         parts["inputs"] = sorted(_canonical(_schema(each)) for each in inputs)
         parts["language"] = _LANGUAGE
+    if not parts["validation"]:
+        del parts["validation"]
     # A default may be anything at all; its type and text stand for it.
     parts["fields"] = sorted(_canonical({**field, "default": _tagged(field["default"])}) for field in parts["fields"])
     parts["schemas"] = sorted(

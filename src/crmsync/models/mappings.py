@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
+from decimal import Decimal
 from typing import Any, Final
 
 from pydantic import AliasChoices, Field
@@ -174,6 +176,37 @@ class ComputedField(PublicModel):
     inverse: dict[str, str] = Field(default_factory=dict)
 
 
+class OnInvalid(enum.StrEnum):
+    """What becomes of a write that a validation rule refuses."""
+
+    REJECT_FIELD = "reject_field"
+    """The fields of the rule keep what they hold; the rest of the record goes on."""
+    REJECT_RECORD = "reject_record"
+
+
+class ValidationRule(PublicModel):
+    """What the local side demands of a record before it is written there.
+
+    ``field`` is a local field. ``pattern`` must be found in its text (RE2; of a set in each element), ``allowed`` lists
+    the texts that it may have, lengths count characters (of a set elements), ``minimum`` and ``maximum`` are included
+    (a date for an instant is its midnight in UTC). ``condition`` is an expression over the local fields that must not
+    be false; without ``field`` it is about the fields that it names. A blank, and what is not shown, is for
+    ``required`` alone to refuse. ``message`` takes the place of the reason in reports.
+    """
+
+    field: str = Field(default="", max_length=255)
+    required: bool = False
+    pattern: str = ""
+    minimum: Decimal | dt.date | dt.datetime | None = None
+    maximum: Decimal | dt.date | dt.datetime | None = None
+    allowed: tuple[str, ...] = ()
+    min_length: int | None = Field(default=None, ge=0)
+    max_length: int | None = Field(default=None, ge=0)
+    condition: str = Field(default="", max_length=4000)
+    message: str = Field(default="", max_length=500)
+    on_failure: OnInvalid = OnInvalid.REJECT_FIELD
+
+
 class MatchKeys(PublicModel):
     """How records that are not linked yet find each other: by external key, stored remote id, then exact e-mail.
 
@@ -204,6 +237,7 @@ class ObjectMapping(PublicModel):
     local_object: str = SUBSCRIBERS
     fields: tuple[FieldMapping, ...]
     computed: tuple[ComputedField, ...] = ()
+    validation: tuple[ValidationRule, ...] = ()
     match: MatchKeys = MatchKeys()
     policy: ConflictPolicy = ConflictPolicy.NEWEST_WINS
     create_in_crm: bool = True

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, Protocol, TypeAlias
 
@@ -167,13 +167,31 @@ class ComputedRule(Protocol):
 
 
 @attrs.frozen(slots=True)
+class RuleFailure:
+    """A rule of the local side that a record would break. ``fields`` are those that must not be written for it."""
+
+    fields: tuple[str, ...]
+    problem: Problem
+    rejects_record: bool = False
+
+
+class ValidationChecks(Protocol):
+    """The local side's own rules."""
+
+    def failures(self, fields: Fields, touched: Container[str] | None) -> Iterable[RuleFailure]:
+        """What is wrong with a record as it would be, by the rules on what is ``touched``; None: by all. Total."""
+        ...
+
+
+@attrs.frozen(slots=True)
 class RecordRule:
     """A compiled object mapping: its rules, and how unlinked records find each other.
 
     ``version`` is a digest of everything that influences a conversion or a decision: equal versions, equal behaviour.
     ``warnings`` are problems that do not hinder a sync (an unreadable field, say). ``suspended`` are CRM fields that
     are mapped and not synced, because the CRM's administrator changed something about them. ``local_fields`` and
-    ``remote_fields`` are what to ask the sides for; ``computed`` are the fields that are made of these.
+    ``remote_fields`` are what to ask the sides for; ``computed`` are the fields that are made of these,
+    ``validation`` what the local side demands of what is written there.
     """
 
     rules: tuple[FieldRule, ...]
@@ -184,6 +202,7 @@ class RecordRule:
     warnings: tuple[Problem, ...] = ()
     suspended: tuple[str, ...] = ()
     computed: Mapping[Side, ComputedRule] = MappingProxyType({})
+    validation: ValidationChecks | None = None
 
     def reads(self, side: Side, name: str) -> tuple[str, ...]:
         """The side's own fields that a field's value depends on: itself, unless it is computed."""
