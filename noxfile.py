@@ -41,6 +41,7 @@ CORE = [
     "--ignore=tests/property/test_engine_over_http.py",
     "--ignore=tests/property/test_expressions.py",
     "--ignore=tests/property/test_first_load.py",
+    "--ignore=tests/property/test_fuzz_targets.py",
     "--ignore=tests/property/test_plan_calls.py",
     # Expressions are an extra.
     "--ignore=tests/unit/engine/test_computed.py",
@@ -130,6 +131,26 @@ def soak(session: nox.Session) -> None:
     """Random histories for an hour, or as ``--minutes`` and ``--histories`` say; prints what it played."""
     session.install("-e", ".[all]", *group("test"))
     session.run("python", "-m", "tests.property.engine.soak", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def fuzz(session: nox.Session) -> None:
+    """Coverage-guided fuzzing of conversions and of expressions, a minute each; ``-- -max_total_time=600`` for longer.
+
+    Atheris is built for Linux and macOS on x86 and ARM. What fails is left as a file in the session's directory.
+    """
+    session.install("-e", ".[all]", *group("fuzz"))
+    found = session.create_tmp()
+    for target in ("conversion", "expressions"):
+        session.run(
+            "python",
+            "-m",
+            "tests.fuzz",
+            target,
+            f"-artifact_prefix={found}/",
+            *(session.posargs or ["-max_total_time=60"]),
+            env={"PYTHONPATH": str(ROOT)},
+        )
 
 
 @nox.session(python=OLDEST)

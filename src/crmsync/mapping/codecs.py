@@ -25,6 +25,7 @@ from crmsync.mapping.options import Options
 from crmsync.mapping.parsing import MAX_DIGITS, json_text, parse_text, text_of
 from crmsync.mapping.readers import parser_of
 from crmsync.mapping.shortcuts import Case, cases_of
+from crmsync.mapping.zones import offset_text
 from crmsync.models.mappings import OnLoss
 from crmsync.models.records import MISSING
 from crmsync.models.schema import FieldSchema, FieldType, Unit
@@ -39,6 +40,8 @@ _MISSING: Final = Conversion(MISSING)
 _NONE: Final = Conversion(None)
 _UNREADABLE: Final = Flawed(None, (Note(LossKind.INVALID, "the value cannot be read"),), usable=False)
 _EXACT: Final = Context(prec=4 * MAX_DIGITS)
+_SPELT: Final = frozenset({FieldType.PICKLIST, FieldType.ID, FieldType.REFERENCE})
+"""What is known by its spelling: ``007`` is not ``7``."""
 
 
 @attrs.frozen(slots=True)
@@ -160,7 +163,17 @@ def _caster(kind: FieldType, target: FieldType, manner: Manner) -> Step:
     if kind is FieldType.BOOLEAN and target is FieldType.INTEGER:
         return lambda value, notes: int(value) if isinstance(value, bool) else parse_text(value, notes)
     # A number that `_expression` made is written as it is, whatever it counts.
-    return parser_of(target, attrs.evolve(manner, unit=None))
+    parse = parser_of(target, attrs.evolve(manner, unit=None))
+    if kind not in _SPELT or target in (FieldType.TEXT, *_SPELT):
+        return parse
+
+    def cast(value: object, notes: list[Note]) -> object:
+        made = parse(value, notes)
+        if made is not None and text_of(made) != text_of(value).strip():
+            notes.append(Note(LossKind.PRECISION, f"as {target} it comes back in another spelling"))
+        return made
+
+    return cast
 
 
 def _expression(kind: FieldType, target: FieldType, manner: Manner) -> Step | None:
@@ -181,7 +194,7 @@ def _wording(kind: FieldType, target: FieldType, manner: Manner) -> Pipe | None:
         return lambda value: amount_of(value, unit) if isinstance(value, dt.timedelta) else value
     if kind is FieldType.DATETIME and target is FieldType.TEXT and manner.zone is not None:
         zone = manner.zone
-        return lambda value: value.astimezone(zone).isoformat() if isinstance(value, dt.datetime) else value
+        return lambda value: offset_text(value, zone) if isinstance(value, dt.datetime) else value
     return None
 
 

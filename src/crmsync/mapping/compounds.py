@@ -94,7 +94,7 @@ def read_compound(kind: FieldType, value: object, notes: list[Note]) -> dict[str
 
 def _of_text(kind: FieldType, text: str, notes: list[Note]) -> dict[str, object]:
     if text.startswith("{"):
-        parts = _named(kind, json.loads(text), notes)
+        parts = _named(kind, json.loads(text, parse_float=Decimal), notes)
         if not any(parts.values()):
             notes.append(Note(LossKind.PRECISION, "an object without any part is a blank", tolerated=True))
         return parts
@@ -116,7 +116,7 @@ def _of_words(words: list[str], notes: list[Note]) -> dict[str, object]:
 
 
 def _of_lines(text: str, notes: list[Note]) -> dict[str, object]:
-    lines = [line.strip() for line in text.replace("\r\n", "\n").split("\n")]
+    lines = [line.strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
     if len(lines) == len(_LINES) and all(lines):
         return dict(zip(_LINES, lines, strict=True))
     notes.append(Note(LossKind.INVALID, f"not the {len(_LINES)} lines of an address ({', '.join(_LINES)})"))

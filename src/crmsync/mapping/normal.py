@@ -30,7 +30,7 @@ from crmsync.mapping.phones import e164_of
 from crmsync.mapping.readers import parser_of
 from crmsync.mapping.urls import normal_url
 from crmsync.models.records import MISSING
-from crmsync.models.schema import FieldSchema, FieldType
+from crmsync.models.schema import FieldSchema, FieldType, Unit
 from crmsync.protocols.conversion import LossKind, Normaliser
 
 _IGNORED: Final = frozenset({LossKind.ZONE})
@@ -99,7 +99,9 @@ def _normal_number(region: str) -> Callable[[str], str]:
     number_of = e164_of(region)
 
     def normal(text: str) -> str:
-        return number_of(text) or _normal_phone(text)
+        dialled = _normal_phone(text)
+        # What no number can be read from may still be one once its words are gone.
+        return number_of(text) or number_of(dialled) or dialled
 
     return normal
 
@@ -124,11 +126,12 @@ def _json_normal(value: object) -> object:
 
 
 def _normal_json(text: str) -> str:
+    text = normal_text(text)
     try:
         parsed = json.loads(text)
         return json.dumps(parsed, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
     except (ValueError, RecursionError):
-        return normal_text(text)
+        return text
 
 
 _TEXTS: Final[Mapping[FieldType, Callable[[str], str]]] = {
@@ -191,6 +194,8 @@ def _set_normaliser(separator: str, *, fold: bool) -> Normaliser:
 def _typed_normaliser(kind: FieldType, likeness: Likeness, blank: object) -> Normaliser:
     parse, unit = parser_of(kind, likeness.manner), likeness.unit
     as_it_is = _AS_THEY_ARE.get(kind)
+    # A normal form is in the side's own words: what counts fractions there stays one.
+    shrunk = kind is FieldType.PERCENT and likeness.manner.unit is Unit.FRACTION
 
     def normal(value: object) -> object:
         if value is MISSING or type(value) is as_it_is:
@@ -204,6 +209,8 @@ def _typed_normaliser(kind: FieldType, likeness: Likeness, blank: object) -> Nor
             return _unread(value)
         if not all(note.tolerated or note.kind in _IGNORED for note in notes):
             return _unread(value)
+        if shrunk and isinstance(parsed, Decimal):
+            parsed = parsed.scaleb(-2, _EXACT)
         return blank if parsed is None else _canonical(parsed, unit)
 
     return normal

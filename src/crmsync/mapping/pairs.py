@@ -66,8 +66,11 @@ def meaning_of(declared: FieldType, local: FieldSchema | None, remote: FieldSche
     A mapping that declares another type than text means that one. Text, which is also what a mapping says by saying
     nothing, means the type of the CRM's field, or else of the local one, where they have a more telling type: values
     travel as text from a CSV file into a date field without a word in the mapping. A number that stands for a length of
-    time is one.
+    time is one, and JSON that a compound is kept as is that compound, whatever is declared.
     """
+    compound = next((field.type for field in (remote, local) if field is not None and field.type.compound), None)
+    if declared is FieldType.JSON and compound is not None:
+        return compound
     if declared is not FieldType.TEXT:
         return declared
     if local is not None and local.type is FieldType.DURATION and remote is not None and remote.type in _AMOUNTS:

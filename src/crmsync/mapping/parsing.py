@@ -175,6 +175,9 @@ def parse_duration(value: object, notes: list[Note], manner: Manner) -> dt.timed
     """A length of time; a number counts units, seconds if nothing says which. A text that is a number needs a unit."""
     if isinstance(value, dt.timedelta):
         return dt.timedelta(value.days, value.seconds, value.microseconds)
+    if isinstance(value, dt.time) and value.tzinfo is None:
+        # A database without a type for it keeps a length of time as a time of day.
+        return dt.timedelta(0, value.hour * 3600 + value.minute * 60 + value.second, value.microsecond)
     unit = manner.unit
     if isinstance(value, str):
         text = text_of(value).strip()

@@ -35,6 +35,13 @@ def moment_of(clock: dt.datetime, zone: dt.tzinfo | None, notes: list[Note]) -> 
     return moment
 
 
+def offset_text(moment: dt.datetime, zone: dt.tzinfo) -> str:
+    """A moment by the clocks of a zone, with their offset; in UTC where that has seconds, as it had before railways."""
+    placed = moment.astimezone(zone)
+    offset = placed.utcoffset() or dt.timedelta(0)
+    return placed.isoformat() if not offset.seconds % 60 else moment.astimezone(dt.UTC).isoformat()
+
+
 def start_of(day: dt.date, zone: dt.tzinfo | None) -> dt.datetime:
     """The first moment of a day, in UTC: its midnight, or where clocks are put forward over that, what comes after."""
     midnight = dt.datetime(day.year, day.month, day.day, tzinfo=zone or dt.UTC)
