@@ -85,7 +85,7 @@ def measured(name: str, command: Sequence[str], emulator: EmulatorProcess, **env
     env = {**os.environ, "URL": emulator.url, "TOKEN": emulator.access_token, **environment}
     began = time.perf_counter()
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        mark = _Mark(process.pid)
+        mark = PeakOf(process.pid)
         out, err = process.communicate()
     seconds = time.perf_counter() - began
     if process.returncode:
@@ -103,7 +103,7 @@ def _said(out: str) -> tuple[int, float | None]:
     return int(last["done"]), last.get("seconds")
 
 
-class _Mark:
+class PeakOf:
     """The most memory that a process has held, read from the kernel while it lives ("proc_pid_status(5)", VmHWM)."""
 
     def __init__(self, pid: int) -> None:
@@ -229,7 +229,7 @@ def two_way(count: int) -> Figures:
         with subprocess.Popen(
             sync, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
-            mark = _Mark(process.pid)
+            mark = PeakOf(process.pid)
             out, err = process.communicate()
         seconds = time.perf_counter() - began
         if process.returncode:

@@ -77,6 +77,11 @@ MUTANTS = (
     _mutant(
         "shadow-moved-before-acknowledgement",
         "a failed row is never sent again, because its fingerprint was stored before delivery (Multiwoven 923)",
+        (
+            "diff/settle.py",
+            "        carried.at_rest = carried.at_rest and settled\n",
+            "        settled = not decision.hold\n        carried.at_rest = carried.at_rest and settled\n",
+        ),
         ("diff/settle.py", "return not (decision.hold or failed_local or failed_remote)", "return not decision.hold"),
     ),
     _mutant(
@@ -127,22 +132,29 @@ MUTANTS = (
         "both sides are compared with what we sent, not with what each stored (Grouparoo; one base for both sides)",
         (
             "diff/settle.py",
-            "merger.field_digest(rule, Side.REMOTE, values[1], as_set=as_set),",
-            "merger.field_digest(rule, Side.REMOTE, rule.to_remote(values[0]).value, as_set=as_set),",
+            "digest if field.alike and exactly_equal(ours, theirs) else field.remote_digest(theirs)\n",
+            "field.remote_digest(field.rule.to_remote(ours).value)\n",
         ),
     ),
     _mutant(
         "missing-is-cleared",
         "a field that the side did not return is taken for a blank, and wiped (Mautic 11251)",
         (
-            "diff/merge.py",
-            "our, their = ours_of(rule.local, MISSING), theirs_of(rule.remote, MISSING)",
-            "our, their = ours_of(rule.local), theirs_of(rule.remote)",
+            "diff/readings.py",
+            "return tuple(fields.get(name, MISSING) for name in names)",
+            "return tuple(fields.get(name) for name in names)",
         ),
+    ),
+    _mutant(
+        "new-field-not-filled",
+        "a field newly added to the mapping is filled only where it is edited (common: history is never back-filled)",
         (
             "diff/merge.py",
-            "ours, theirs = local.fields[rule.local], remote.fields[rule.remote]",
-            "ours, theirs = local.fields.get(rule.local), remote.fields.get(rule.remote)",
+            "            else:\n                decision = self._met(",
+            (
+                '            elif local_shadow[9:11] > b"\\0\\0":\n                continue\n'
+                "            else:\n                decision = self._met("
+            ),
         ),
     ),
     _mutant(

@@ -1,0 +1,185 @@
+"""How well reading, planning and writing overlap when each call takes 120 ms.
+
+    python benchmarks/overlap.py [--people 10000] [--latency 0.12] [--concurrent 5] [--real]
+
+Both sides are made up; the CRM answers each call after 120 ms, a few calls at a time, and so does the local side, which
+then stands for another CRM, or else at once, as the application's own database does. A look-up of more ids than a call
+takes is several calls. Without ``--real`` the clock is trio's that jumps: time passes only while everything waits
+for a call, so that what is printed is the network's share alone, on any machine; with it the wall's, computing and all.
+
+The network's own minimum for the calls that were made: the passes of the two sides come one after the other; in a pass,
+the pages of a cursor follow each other, everything about a page comes after it, and what is written of it after what is
+looked up for it. So a pass takes at least as long as its pages, one look-up and one write; and at least as long as all
+its calls to one side, as many at a time as that side allows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import anyio
+import attrs
+import trio.testing
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.scale import MadeUp
+from crmsync.engine import RunBudget, Runner, SystemClock
+from crmsync.mapping import compile_mapping
+from crmsync.models.integrations import Integration
+from crmsync.models.mappings import ObjectMapping, two_way
+from crmsync.models.records import ChangePage, Operation, Outcome, Record, Side
+from crmsync.models.runs import RunOptions, RunReport
+from crmsync.models.schema import FieldType
+from crmsync.storage.memory import MemoryRepository
+
+WIDTH = 20
+CALL = 200
+
+
+@attrs.define
+class Network:
+    """Who called whom for what, in which pass."""
+
+    latency: Mapping[Side, float]
+    concurrent: int
+    passing: Side = Side.REMOTE
+    calls: Counter[tuple[Side, Side, str]] = attrs.field(factory=Counter)
+
+    def minimum(self) -> float:
+        """See the module's docstring. In seconds."""
+        return sum(self._of_pass(side) for side in Side)
+
+    def _of_pass(self, passing: Side) -> float:
+        mine = {(side, kind): n for (of, side, kind), n in self.calls.items() if of is passing}
+        look = self.latency[passing.other] if (passing.other, "look") in mine else 0
+        write = max((self.latency[side] for side in Side if (side, "write") in mine), default=0)
+        chain = mine.get((passing, "page"), 0) * self.latency[passing] + look + write
+        calls = {side: sum(n for (of, _), n in mine.items() if of is side) for side in Side}
+        return max(chain, *(math.ceil(calls[side] / self.concurrent) * self.latency[side] for side in Side))
+
+
+@attrs.define
+class Distant(MadeUp):
+    """The same people behind a network."""
+
+    network: Network = attrs.field(kw_only=True)
+    _free: anyio.CapacityLimiter = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        self.limits = attrs.evolve(self.limits, write_batch=CALL, concurrent_writes=self.network.concurrent)
+        self._free = anyio.CapacityLimiter(self.network.concurrent)
+
+    async def changes(self, cursor: str | None, *, fields: Sequence[str], limit: int | None = None) -> ChangePage:
+        self.network.passing = self.side
+        ask = super().changes
+        await self._call("page")
+        return await ask(cursor, fields=fields, limit=limit)
+
+    async def get(self, ids: Sequence[str], *, fields: Sequence[str]) -> Mapping[str, Record]:
+        ask = super().get
+        await self._look(len(ids))
+        return await ask(ids, fields=fields)
+
+    async def find(self, field: str, values: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
+        await self._look(len(values))
+        return ()
+
+    async def find_by_key(self, keys: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
+        await self._look(len(keys))
+        return ()
+
+    async def write(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
+        await self._call("write")
+        return [self._written(operation) for operation in operations]
+
+    async def _look(self, values: int) -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(0, values, CALL):
+                group.start_soon(self._call, "look")
+
+    async def _call(self, kind: str) -> None:
+        self.network.calls[self.network.passing, self.side, kind] += 1
+        async with self._free:
+            await anyio.sleep(self.network.latency[self.side])
+
+
+async def sync(repository: MemoryRepository, network: Network, people: int, *, edited: bool, there: bool) -> RunReport:
+    """One run of so many people, of whom every second one is edited on either side."""
+    sides = {
+        side: Distant(side, people, WIDTH, there=there or side is Side.LOCAL, share=2, network=network) for side in Side
+    }
+    if edited:
+        sides[Side.LOCAL].changed_from, sides[Side.REMOTE].changed_from = 0, 1
+    fields = (
+        two_way("email", "Email", field_type=FieldType.EMAIL),
+        *(two_way(f"f{n}", f"F{n}") for n in range(1, WIDTH)),
+    )
+    mapping = ObjectMapping(fields=fields, overwrite_guard_share=1.0)
+    runner = Runner(
+        integration_id="bench",
+        entity_type="Contact",
+        mapping=mapping,
+        rule=compile_mapping(mapping, *[await sides[side].describe() for side in Side]),
+        local=sides[Side.LOCAL],
+        remote=sides[Side.REMOTE],
+        repository=repository,
+        clock=SystemClock(),
+        budget=RunBudget(),
+        digest_key=b"k" * 32,
+        options=RunOptions(),
+    )
+    return await runner.sync()
+
+
+async def measure(options: argparse.Namespace) -> None:
+    for local in (0.0, options.latency):
+        print(f"the local side answers after {local * 1000:.0f} ms", flush=True)
+        repository = MemoryRepository()
+        await repository.save_integration(Integration(id="bench", provider="made-up"))
+        await runs(repository, {Side.LOCAL: local, Side.REMOTE: options.latency}, options)
+
+
+async def runs(repository: MemoryRepository, latency: Mapping[Side, float], options: argparse.Namespace) -> None:
+    for name, edited, there in (
+        ("everybody created in the CRM", False, False),
+        ("no change", False, True),
+        ("half edited on each side", True, True),
+    ):
+        network = Network(latency, options.concurrent)
+        began, wall, spent = anyio.current_time(), time.perf_counter(), time.process_time()
+        report = await sync(repository, network, options.people, edited=edited, there=there)
+        waited, wall, spent = anyio.current_time() - began, time.perf_counter() - wall, time.process_time() - spent
+        least = network.minimum()
+        kinds = Counter[str]()
+        for (_, side, kind), n in network.calls.items():
+            kinds[f"{side} {kind}"] += n
+        told = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
+        print(
+            f"  {name:<38} {report.written:7,} written {waited:8.2f} s of waiting, {waited / least:5.2f} of the minimum"
+            f" of {least:.2f} s; {spent:.1f} s of CPU; calls: {told}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--people", type=int, default=10_000)
+    parser.add_argument("--latency", type=float, default=0.12)
+    parser.add_argument("--concurrent", type=int, default=5)
+    parser.add_argument("--real", action="store_true")
+    options = parser.parse_args()
+    print(f"{options.people} people, {options.latency * 1000:.0f} ms a call, {options.concurrent} at a time")
+    clock = None if options.real else trio.testing.MockClock(autojump_threshold=0)
+    trio.run(measure, options, clock=clock)
+
+
+if __name__ == "__main__":
+    main()
