@@ -19,6 +19,7 @@ from crmsync.engine.context import LIVE, WAITING, RunContext, id_of
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
 from crmsync.engine.keyindex import KeySet
 from crmsync.engine.matching import Matcher
+from crmsync.engine.merging import follow_absent
 from crmsync.engine.reading import read_pass
 from crmsync.engine.retrying import BATCH, carry
 from crmsync.engine.work import Work
@@ -103,7 +104,10 @@ class Verification:
             await self._scan(self._nowhere)
         else:
             await self._scan(self._chosen)
-        if self._lost and not self._ctx.dry_run:
+        if self._ctx.dry_run:
+            return
+        await follow_absent(self._ctx, self._lost)
+        if self._lost:
             await carry_out_deletes(self._ctx, self._lost)
 
     async def _remote_page(self, page: ChangePage) -> None:

@@ -278,14 +278,6 @@ def test_it_updates_and_deletes_by_the_first_bulk_api(peer: Peer, org: Any) -> N
     assert found == {**{f"Zoë {number} of old": "Dr" for number in (0, 2, 3)}, "Zoë 4": None}
 
 
-def test_a_refused_row_stops_a_load_by_the_first_bulk_api(peer: Peer, org: Any, home: Path) -> None:
-    (home / "mapping.yml").write_text(MAPPING.format(api="bulk", action=""), encoding="utf-8")
-    org.faults.reject(every_nth(2, "SERVER_UNAVAILABLE", object_name="Contact"))
-    with pytest.raises(PeerError, match="SERVER_UNAVAILABLE"):
-        peer.run("run('load_dataset', mapping='mapping.yml', sql_path='dataset.sql')")
-    assert len(names(org)) == 1
-
-
 def test_a_refused_row_stops_a_load_after_its_batch(peer: Peer, org: Any) -> None:
     org.faults.reject(every_nth(2, "SERVER_UNAVAILABLE", object_name="Contact"))
     with pytest.raises(PeerError, match="SERVER_UNAVAILABLE") as caught:

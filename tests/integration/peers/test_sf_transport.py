@@ -6,6 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import anyio
+from pydantic import SecretStr
+
+from crmsync.engine import RunBudget, SystemClock
+from crmsync.models.records import Operation, OperationKind, Outcome, OutcomeStatus, Record
+from crmsync.protocols.provider import ProviderContext
+from crmsync.providers.salesforce import SalesforceProviderFactory
+from crmsync.testing.salesforce import RunningEmulator
 from tests.integration.peers.sf import sf_command
 from tests.integration.shell import Done, Shell, rows, shell
 
@@ -60,6 +68,42 @@ def run_of(done: Done) -> dict[str, Any]:
     """The one run that a command reports."""
     [run] = done.json["runs"]
     return dict(run)
+
+
+async def _people(emulator: RunningEmulator, met: str) -> tuple[list[Outcome], dict[str, Record]]:
+    """Make a lead and change a contact through ``Person``, then read both; each command takes a second of a core."""
+    settings = {
+        "instance_url": emulator.url,
+        "allow_insecure_loopback": True,
+        "api_version": "62.0",
+        "people": "lead_then_contact",
+        "transport": "sf",
+        "sf": {"command": sf_command()},
+    }
+    credentials = {"access_token": SecretStr(emulator.access_token)}
+    context = ProviderContext(SystemClock(), RunBudget())
+    async with SalesforceProviderFactory().open(settings, credentials, context) as provider:
+        store = await provider.records("Person")
+        ada = {"LastName": "Lovelace", "Email": "ada@example.org", "Company": "Engines"}
+        operations = [
+            Operation("ada", OperationKind.CREATE, None, key="1", fields=ada),
+            Operation("met", OperationKind.UPDATE, met, fields={"Phone": "2"}),
+        ]
+        outcomes = list(await store.write(operations))
+        ids = [outcome.id or "" for outcome in outcomes]
+        return outcomes, dict(await store.get(ids, fields=("LastName", "Phone", "Company")))
+
+
+def test_contacts_and_leads_go_through_the_cli_as_people(emulator: RunningEmulator) -> None:
+    met = emulator.org.create("Contact", {"LastName": "Ng", "Email": "bo@x.org"})
+    outcomes, records = anyio.run(_people, emulator, met)
+    assert [outcome.status for outcome in outcomes] == [OutcomeStatus.CREATED, OutcomeStatus.UPDATED]
+    [lead] = emulator.org.records("Lead")
+    assert (lead["Id"], lead["Company"], lead["MarkMail_Id__c"]) == (outcomes[0].id, "Engines", "1")
+    assert {record.id: record.fields.get("Company", record.fields["Phone"]) for record in records.values()} == {
+        lead["Id"]: "Engines",
+        met: "2",
+    }
 
 
 def test_a_dead_token_ends_the_run_as_a_refused_login(tmp_path: Path) -> None:
