@@ -154,6 +154,14 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST)
+def security(session: nox.Session) -> None:
+    """Known weaknesses: of the code by bandit, of what it depends on by pip-audit (which needs a network)."""
+    session.install(".[all]", *group("security"))
+    session.run("bandit", "--quiet", "--recursive", "--configfile", "pyproject.toml", "src")
+    session.run("pip-audit", "--skip-editable", *session.posargs)
+
+
+@nox.session(python=OLDEST)
 def bench(session: nox.Session) -> None:
     """The benchmarks, one after the other; they print what they measured."""
     session.install("-e", ".[all]", *group("bench"))

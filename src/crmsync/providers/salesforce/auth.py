@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from crmsync.errors import ConfigurationError, UnavailableError
 from crmsync.protocols.provider import CredentialStore
 from crmsync.providers.salesforce import oauth
+from crmsync.providers.salesforce.bodies import read_error
 from crmsync.providers.salesforce.oauth import Access, FormRequest, GrantRefusedError, TokenAnswer
 from crmsync.providers.salesforce.settings import SalesforceSettings
 
@@ -57,20 +58,24 @@ class TokenEndpoint:
 
     async def exchange(self, request: FormRequest) -> TokenAnswer:
         """:raises CRMError: as `oauth.read_answer`; `UnavailableError` also if there was no answer."""
-        response = await self._post(request)
-        return oauth.read_answer(response.status_code, response.content, self.settings)
+        status, body = await self._post(request)
+        return oauth.read_answer(status, body, self.settings)
 
     async def revoke(self, request: FormRequest) -> None:
         """:raises CRMError: as `oauth.read_revocation`; `UnavailableError` also if there was no answer."""
-        response = await self._post(request)
-        oauth.read_revocation(response.status_code, response.content)
+        status, body = await self._post(request)
+        oauth.read_revocation(status, body)
 
-    async def _post(self, request: FormRequest) -> httpx2.Response:
+    async def _post(self, request: FormRequest) -> tuple[int, bytes]:
         headers = {"Accept": "application/json"}
         timeout = min(_TIMEOUT, self.settings.timeout)
         try:
             with anyio.fail_after(timeout):
-                return await self._http.post(request.url, data=dict(request.form), headers=headers, timeout=timeout)
+                async with self._http.stream(
+                    "POST", request.url, data=dict(request.form), headers=headers, timeout=timeout
+                ) as response:
+                    # An answer of that size is none of a sign-in's, and is read as one that says nothing.
+                    return response.status_code, await read_error(response)
         except (httpx2.TimeoutException, TimeoutError):
             raise UnavailableError("Salesforce did not answer the sign-in in time") from None
         except (httpx2.HTTPError, OSError) as error:

@@ -6,7 +6,6 @@ and answers. Descriptions in refusals may quote what was sent, so none is passed
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -24,6 +23,7 @@ from crmsync.errors import (
     UnavailableError,
     UnexpectedResponseError,
 )
+from crmsync.providers.salesforce.bodies import parse
 from crmsync.providers.salesforce.settings import SalesforceSettings
 
 TOKEN_PATH: Final = "/services/oauth2/token"  # noqa: S105 - a path
@@ -242,7 +242,7 @@ def _refusal(status: int, parsed: Mapping[str, Any]) -> CRMError:
 
 def _parsed(body: bytes) -> Mapping[str, Any]:
     try:
-        parsed = json.loads(body)
+        parsed = parse(body)
     except ValueError:
         return {}
     return parsed if isinstance(parsed, dict) else {}
