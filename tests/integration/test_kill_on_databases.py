@@ -7,10 +7,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from crmsync.testing.salesforce import BulkOptions
 from tests.integration.site import Site, ended, errors_of, site, wait_until
 from tests.postgres import OwnServer, new_database, own_server
 
@@ -69,9 +72,16 @@ def server() -> Iterator[OwnServer]:
         yield started
 
 
+@contextmanager
+def impatient(server: OwnServer) -> Iterator[str]:
+    """A new database, which is waited for a second when it is away."""
+    with new_database(server.url) as url:
+        yield sa.make_url(url).update_query_dict({"timeout": "1"}).render_as_string(hide_password=False)
+
+
 @pytest.fixture
 def s(server: OwnServer, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
-    with new_database(server.url) as url, site(tmp_path, url, request, channel="collections") as made:
+    with impatient(server) as url, site(tmp_path, url, request, channel="collections") as made:
         made.enter(HERE)
         made.enter_in_crm(THERE)
         yield made
@@ -127,3 +137,36 @@ def test_a_run_that_is_killed_while_its_server_crashes_is_completed_by_the_next(
     server.start()
     s.org.faults.clear()
     _settled(s)
+
+
+def test_a_job_s_results_are_collected_after_a_long_outage_of_the_database(
+    server: OwnServer, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """The database is away from when the job has its records until the run has ended and the job is done."""
+    with impatient(server) as url, site(tmp_path, url, request, channel="bulk") as s:
+        s.enter(HERE)
+        s.org.bulk.options = BulkOptions(seconds=1.0, seconds_per_record=0.01)
+        process = s.start()
+        wait_until(lambda: "UploadComplete" in _states(s), process)
+        server.stop()
+        try:
+            done = ended(process)
+            assert (done.code, errors_of(done)["code"]) == (1, "storage"), done.out
+            until = time.monotonic() + 20
+            while _states(s) != {"JobComplete"}:
+                assert time.monotonic() < until
+                time.sleep(0.02)
+        finally:
+            server.start()
+        assert [job.operation for job in s.books().jobs] != [], "the job is not forgotten"
+        assert s.synced()["status"] == "success"
+        assert len(s.held()) == len(HERE)
+        assert _states(s) == {"JobComplete"}
+        assert len(s.org.bulk.ingest) == 1, "nobody was sent twice"
+        assert s.books().jobs == []
+        assert s.synced()["written"] == 0
+
+
+def _states(s: Site) -> set[str]:
+    with s.org.lock:
+        return {job.state for job in s.org.bulk.ingest.values()}

@@ -59,8 +59,8 @@ class SyncRepository(
     ) -> Integration:
         """Read, change and save in one step: what another process saves meanwhile is not lost. Returns what was saved.
 
-        ``change`` is quick, does no I/O, keeps the id, and may be called in a worker thread. What it raises leaves the
-        integration as it was.
+        ``change`` is quick, does no I/O, keeps the id, and may be called in a worker thread, and more than once. What
+        it raises leaves the integration as it was.
 
         :raises NotFoundError: there is none.
         """

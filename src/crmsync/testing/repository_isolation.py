@@ -96,6 +96,7 @@ CASES: Final[Mapping[str, Case]] = {
     ),
     "add_log": lambda r, _: r.add_log(log(1, entity_count=99)),
     "list_logs": lambda r, _: r.list_logs(OURS),
+    "purge_logs": lambda r, _: r.purge_logs(OURS, CONTACT, started_before=NOW + timedelta(days=9)),
     "reserve_calls": lambda r, _: r.reserve_calls(OURS, DAY, 5, needed=1, limit=None),
     "return_calls": lambda r, _: r.return_calls(OURS, DAY, 1, allowance=Allowance(1, 2, NOW)),
     "get_call_usage": lambda r, _: r.get_call_usage(OURS, DAY),

@@ -13,6 +13,7 @@ from crmsync.models.history import FieldChange, RecordChange
 from crmsync.models.records import OperationKind, Side
 from crmsync.storage import admission
 from crmsync.storage.sql.database import Database
+from crmsync.storage.sql.reading import fetch
 from crmsync.storage.sql.statements import AnyRow, of_object, parts
 from crmsync.storage.sql.tables import changes
 
@@ -40,11 +41,11 @@ class SqlChangeHistory:
         query = query.order_by(changes.c.id.desc()).limit(limit)
         queries = [query.where(_of_records(part)) for part in parts(record_ids)] if record_ids else [query]
 
-        def fetch(connection: Connection) -> list[RecordChange]:
-            return [change_of(row) for one in queries for row in connection.execute(one)]
+        def work(connection: Connection) -> list[RecordChange]:
+            return [change for one in queries for change in fetch(connection, one, change_of)]
 
         # Each part came in order and within the limit; together they need both again.
-        found = {change.id: change for change in await self._database.read(fetch)}
+        found = {change.id: change for change in await self._database.read(work)}
         return [found[number] for number in sorted(found, reverse=True)[:limit]]
 
     async def purge_changes(self, integration_id: str, entity_type: str, *, written_before: datetime) -> int:

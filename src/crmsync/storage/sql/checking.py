@@ -10,17 +10,15 @@ from typing import Any, Final
 import attrs
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DatabaseError, DBAPIError
+from sqlalchemy.exc import DatabaseError
 
 from crmsync.storage.sql import audit, changes, counts, rows, stops, tables
 from crmsync.storage.sql.calls import usage_of
 from crmsync.storage.sql.isolation import isolated_tables, owned_tables
 from crmsync.storage.sql.layout import layout_of
+from crmsync.storage.sql.reading import DAMAGE, REMEDY, damaged_keys, described
 from crmsync.storage.sql.rows import LINK_COLUMNS
 from crmsync.storage.sql.statements import AnyRow
-
-DAMAGE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What reading a row raises that does not hold what we store (pydantic's and JSON's errors among them)."""
 
 _PAGE: Final = 1000
 
@@ -122,18 +120,20 @@ def _missing(connection: Connection) -> Iterator[Finding]:
 def _damaged(connection: Connection, table: sa.Table) -> Iterator[Finding]:
     """The rows that cannot be read, found page by page in the order of the key."""
     key = tuple(table.primary_key.columns)
-    query = sa.select(*key).order_by(*key).limit(_PAGE)
+    columns: tuple[Any, ...] = LINK_COLUMNS if table is tables.links else (*table.columns,)
+    build = _READERS.get(table.name, tuple)
+    pages = sa.select(*key).order_by(*key).limit(_PAGE)
     after: AnyRow | None = None
-    while True:
-        page = connection.execute(query if after is None else query.where(sa.tuple_(*key) > tuple(after))).all()
-        if not page:
-            return
-        whole = sa.and_(sa.tuple_(*key) >= tuple(page[0]), sa.tuple_(*key) <= tuple(page[-1]))
-        if not _readable(connection, table, whole):
-            for row in page:
-                if not _readable(connection, table, _is(table, row)):
-                    yield Finding("damaged", f"the row {described(table, row)} cannot be read; {REMEDY}")
+    while page := connection.execute(pages if after is None else pages.where(sa.tuple_(*key) > tuple(after))).all():
         after = page[-1]
+        these = sa.and_(sa.tuple_(*key) >= tuple(page[0]), sa.tuple_(*key) <= tuple(after))
+        query = sa.select(*columns).where(these)
+        try:
+            for row in connection.execute(query):
+                build(row)
+        except DAMAGE:
+            for found in damaged_keys(connection, query, build):
+                yield Finding("damaged", f"the row {described(table, found)} cannot be read; {REMEDY}")
 
 
 def _miscounted(connection: Connection) -> Iterator[Finding]:
@@ -146,29 +146,3 @@ def _miscounted(connection: Connection) -> Iterator[Finding]:
             name = layout_of(connection).name(tables.counts.name)
             message = f"the links of {whose} are counted wrongly; delete its rows of {name} to have them counted anew"
             yield Finding("miscounted", message)
-
-
-REMEDY: Final = "restore a backup, or delete the row, which forgets what it held"
-
-
-def described(table: sa.Table, key: AnyRow) -> str:
-    """A row by its key, for people: ids, no values."""
-    named = ", ".join(f"{column.name} {value!r}" for column, value in zip(table.primary_key.columns, key, strict=True))
-    return f"of {table.name} with {named}"
-
-
-def _is(table: sa.Table, key: AnyRow) -> sa.ColumnElement[bool]:
-    return sa.and_(*(column == value for column, value in zip(table.primary_key.columns, key, strict=True)))
-
-
-def _readable(connection: Connection, table: sa.Table, those: sa.ColumnElement[bool]) -> bool:
-    columns: tuple[Any, ...] = LINK_COLUMNS if table is tables.links else (*table.columns,)
-    build = _READERS.get(table.name, tuple)
-    try:
-        for row in connection.execute(sa.select(*columns).where(those)):
-            build(row)
-    except DBAPIError:
-        raise
-    except DAMAGE:
-        return False
-    return True

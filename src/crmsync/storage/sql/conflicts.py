@@ -14,6 +14,7 @@ from crmsync.models.state import Conflict, ConflictSelection, ConflictStatus, De
 from crmsync.storage import admission
 from crmsync.storage.sql import rows
 from crmsync.storage.sql.database import Database
+from crmsync.storage.sql.reading import fetch
 from crmsync.storage.sql.statements import insert_into, parts
 from crmsync.storage.sql.tables import conflicts
 
@@ -82,7 +83,7 @@ class SqlConflicts:
 
     async def _found(self, queries: Sequence[sa.Select[Any]]) -> list[Conflict]:
         return await self._database.read(
-            lambda connection: [rows.conflict_of(row) for query in queries for row in connection.execute(query)]
+            lambda connection: [one for query in queries for one in fetch(connection, query, rows.conflict_of)]
         )
 
 

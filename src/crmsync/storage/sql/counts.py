@@ -17,13 +17,17 @@ from crmsync.storage.sql.statements import insert_into, of_object, parts
 from crmsync.storage.sql.tables import counts, links
 
 _STATUS = links.c.sync_status
+_STATUSES = frozenset(status.value for status in LinkStatus)
 
 
 def counted(connection: Connection, integration_id: str, entity_type: str) -> Mapping[LinkStatus, int]:
     """The links of each status; from the links themselves where no counts are kept."""
     kept = _kept(connection, integration_id, entity_type)
-    found = kept or _scanned(connection, integration_id, entity_type)
-    return {LinkStatus(status): count for status, count in found.items() if count}
+    found = Counter[LinkStatus]()
+    for status, count in (kept or _scanned(connection, integration_id, entity_type)).items():
+        # A damaged link is read as a rejected one (`reading`).
+        found[LinkStatus(status) if status in _STATUSES else LinkStatus.REJECTED] += count
+    return {status: count for status, count in found.items() if count}
 
 
 def agree(connection: Connection, integration_id: str, entity_type: str) -> bool:
@@ -47,7 +51,8 @@ def keep_counts(connection: Connection, lease: Lease, before: Counter[str], afte
     """Links of these statuses became links of those; called once they have been stored."""
     if not (before or after):
         return
-    if not _kept(connection, lease.integration_id, lease.entity_type):
+    if not _kept(connection, lease.integration_id, lease.entity_type) or not before.keys() <= _STATUSES:
+        # Nothing was kept, or it was counted before one of these links was damaged.
         recount(connection, lease)
         return
     changes = {status: after[status] - before[status] for status in before | after}

@@ -23,6 +23,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from crmsync.errors import ConfigurationError, MissingExtraError, StorageError
 from crmsync.storage import admission
+from crmsync.storage.sql.attempts import OUTAGE_SECONDS, WRITES, Attempts
 from crmsync.storage.sql.failures import shown, translated
 from crmsync.storage.sql.isolation import split_tenant
 from crmsync.storage.sql.layout import Layout, split_layout
@@ -42,23 +43,25 @@ STALLED_SECONDS = 30
 """How long PostgreSQL lets a transaction wait for its next statement. Ours do nothing in between: the process stands
 still, and what it locked would keep everybody out."""
 
+STATEMENT_SECONDS = 300
+"""How long PostgreSQL works on a statement, or lets it wait for a lock. Ours take milliseconds, a few take seconds."""
+
 PREPARE_AFTER = 5
 """Executions after which psycopg prepares a statement on the server; its own default."""
-
-WRITES = "crmsync_writes"
-"""The execution option of a connection that says whether its transaction writes."""
 
 
 @attrs.frozen(slots=True)
 class Database:
     """An open database. Work given to it is a plain function of a connection; it runs in a worker thread.
 
-    A cancelled task waits for its transaction to end, so nobody ever sees half of one.
+    What the database undid is done again (`Attempts`), so work must bear to be called more than once. A cancelled task
+    waits for its transaction to end, so nobody ever sees half of one.
     """
 
     url: URL
     engine: Engine = attrs.field(repr=False)
     layout: Layout
+    attempts: Attempts = attrs.field(repr=False)
     readers: anyio.CapacityLimiter = attrs.field(repr=False)
     writers: anyio.CapacityLimiter = attrs.field(repr=False)
 
@@ -97,10 +100,8 @@ class Database:
         return await anyio.to_thread.run_sync(managed, limiter=self.writers if writes else self.readers)
 
     def _attempt(self, work: Callable[[Connection], T], *, writes: bool) -> T:
-        with translated(self.url), self.engine.connect() as connection:
-            connection.execution_options(**{WRITES: writes})
-            with connection.begin():
-                return work(connection)
+        with translated(self.url):
+            return self.attempts.run(work, writes=writes)
 
 
 def _in_order(work: Callable[[Connection], T], then: Callable[[Connection], object]) -> Callable[[Connection], T]:
@@ -117,7 +118,8 @@ async def open_database(url: str) -> AsyncIterator[Database]:
     """Open ``sqlite:///path``, ``sqlite://`` (in memory, gone at the end) or ``postgresql://...``; no schema is made.
 
     An SQLite file that does not exist is created, readable and writable by its owner alone. ``table_prefix`` and
-    ``schema`` in the URL are a `Layout`, ``tenant_user`` and ``tenant_integration`` a `Tenant`.
+    ``schema`` in the URL are a `Layout`, ``tenant_user`` and ``tenant_integration`` a `Tenant`. ``timeout`` is how many
+    seconds to wait: for another process that writes to SQLite, or for a server of PostgreSQL that is away for a moment.
 
     :raises ConfigurationError: the URL is malformed or of another kind of database.
     :raises MissingExtraError: PostgreSQL's driver is not installed.
@@ -125,15 +127,17 @@ async def open_database(url: str) -> AsyncIterator[Database]:
     """
     parsed, layout = split_layout(parse_url(url))
     parsed, tenant = split_tenant(parsed)
+    outage = _seconds(parsed, OUTAGE_SECONDS)
     engine = await anyio.to_thread.run_sync(make_engine, parsed, layout)
     tenant.apply(engine)
+    attempts = Attempts(engine, outage)
     if parsed.get_backend_name() == "sqlite":
         single = anyio.CapacityLimiter(1)
         readers = single if isinstance(engine.pool, StaticPool) else anyio.CapacityLimiter(POOL_SIZE - 1)
-        database = Database(parsed, engine, layout, readers=readers, writers=single)
+        database = Database(parsed, engine, layout, attempts, readers=readers, writers=single)
     else:
         every = anyio.CapacityLimiter(POOL_SIZE)
-        database = Database(parsed, engine, layout, readers=every, writers=every)
+        database = Database(parsed, engine, layout, attempts, readers=every, writers=every)
     try:
         yield database
     finally:
@@ -172,7 +176,7 @@ def _sqlite_engine(url: URL, layout: Layout) -> Engine:
     in_memory = url.database in {None, "", ":memory:"} or url.query.get("mode") == "memory"
     if not in_memory and not str(url.database).startswith("file:"):
         _prepare_file(Path(str(url.database)))
-    patience = _patience(url)
+    patience = _seconds(url, BUSY_SECONDS)
     connect_args: dict[str, Any] = {"check_same_thread": False, "isolation_level": None, "timeout": patience}
     # In memory every connection is a database of its own, so all work shares one.
     pool: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {"poolclass": QueuePool, "pool_size": POOL_SIZE}
@@ -182,9 +186,9 @@ def _sqlite_engine(url: URL, layout: Layout) -> Engine:
     return engine
 
 
-def _patience(url: URL) -> float:
+def _seconds(url: URL, otherwise: float) -> float:
     try:
-        return float(str(url.query.get("timeout", BUSY_SECONDS)))
+        return float(str(url.query.get("timeout", otherwise)))
     except ValueError:
         raise ConfigurationError("the storage URL's timeout is not a number of seconds") from None
 
@@ -240,20 +244,20 @@ def _postgres_engine(url: URL, layout: Layout) -> Engine:
         if (error.name or "").partition(".")[0] != "psycopg":
             raise
         raise MissingExtraError("PostgreSQL storage", "postgres") from error
+    url = url.difference_update_query(["timeout"])
     connect_args = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS}
     engine = _engine(url, layout, connect_args=connect_args, pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=True)
-    event.listen(engine, "connect", lambda connection, _entry: _limit_stalling(connection))
+    event.listen(engine, "connect", lambda connection, _entry: _limit_time(connection))
     event.listen(engine, "begin", _begin_postgres)
     return engine
 
 
-def _limit_stalling(connection: DBAPIConnection) -> None:
+def _limit_time(connection: DBAPIConnection) -> None:
     """Unless the URL or the server's administrator has said how long."""
+    limits = {"idle_in_transaction_session_timeout": STALLED_SECONDS, "statement_timeout": STATEMENT_SECONDS}
     with closing(connection.cursor()) as cursor:
-        name = "idle_in_transaction_session_timeout"
-        cursor.execute(
-            f"SELECT set_config('{name}', '{STALLED_SECONDS}s', false) WHERE current_setting('{name}') = '0'"
-        )
+        for name, seconds in limits.items():
+            cursor.execute(f"SELECT set_config('{name}', '{seconds}s', false) WHERE current_setting('{name}') = '0'")
     connection.commit()
 
 

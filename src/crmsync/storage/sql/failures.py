@@ -36,6 +36,7 @@ _POSTGRES = {
     "42704": "does not know this name: there is no such role",
     "42501": "does not permit that to this user: grant the rights on the schema",
     "53": "has no resources left (disk, memory or connections): free some and try again",
+    "57014": "took too long over a statement: look for what keeps it waiting, or raise statement_timeout",
     "57": "was shut down or stopped the work: try again",
     "08": "lost the connection: try again",
     "22": "refuses a value that does not fit its column",
@@ -72,13 +73,30 @@ def translated(url: URL) -> Iterator[None]:
         raise StorageError(f"the database {shown(url)} cannot be used ({type(error).__name__})") from error
 
 
+def _before(error: DBAPIError) -> DBAPIError | None:
+    """The failure that was being dealt with when this one happened."""
+    earlier = error.__context__
+    while earlier is not None and not isinstance(earlier, DBAPIError):
+        earlier = earlier.__context__
+    return earlier
+
+
+def sqlstate(error: DBAPIError) -> str | None:
+    """PostgreSQL's code for an error; None if it has none."""
+    state = getattr(error.orig, "sqlstate", None)
+    return None if state is None else str(state)
+
+
 def _from_driver(error: DBAPIError, url: URL) -> StorageError:
     name = getattr(error.orig, "sqlite_errorname", None)
+    if name == "SQLITE_ERROR" and (earlier := _before(error)):
+        # A full disk ends SQLite's transaction, and then there is no savepoint to go back to: what came first counts.
+        return _from_driver(earlier, url)
     if name is not None:
         return _from_sqlite(str(name), url)
-    state = getattr(error.orig, "sqlstate", None)
+    state = sqlstate(error)
     if state is not None:
-        return _from_postgres(str(state), url)
+        return _from_postgres(state, url)
     if _is_disconnection(error):
         return StorageError(f"the database {shown(url)} cannot be reached: {_reason(error, url)}")
     name = type(error.orig).__name__

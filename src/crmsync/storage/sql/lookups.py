@@ -10,7 +10,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from crmsync.models.state import Link, LinkStatus
-from crmsync.storage.sql.rows import LINK_COLUMNS, link_of
+from crmsync.storage.sql.reading import fetch_links
+from crmsync.storage.sql.rows import LINK_COLUMNS
 from crmsync.storage.sql.statements import of_object, parts
 from crmsync.storage.sql.tables import links
 
@@ -26,7 +27,7 @@ def by_id(
         queries = [ours.where(column == sa.any_(wanted))]
     else:
         queries = [ours.where(column.in_(part)) for part in parts(ids)]
-    return [link_of(row) for query in queries for row in connection.execute(query)]
+    return [link for query in queries for link in fetch_links(connection, query)]
 
 
 def scan(
@@ -46,5 +47,5 @@ def scan(
     )
     # Asked for several statuses at once, SQLite walks every link in order to find the few.
     queries = [query.where(links.c.sync_status == status.value) for status in dict.fromkeys(statuses)] or [query]
-    found = [link_of(row) for query in queries for row in connection.execute(query)]
+    found = [link for query in queries for link in fetch_links(connection, query)]
     return sorted(found, key=lambda link: link.markmail_id)[:limit] if len(queries) > 1 else found

@@ -31,6 +31,7 @@ from crmsync.storage.sql.changes import SqlChangeHistory
 from crmsync.storage.sql.conflicts import SqlConflicts
 from crmsync.storage.sql.database import Database, open_database
 from crmsync.storage.sql.erasure import SqlErasure
+from crmsync.storage.sql.reading import fetch
 from crmsync.storage.sql.schema import upgrade
 from crmsync.storage.sql.sealed import SqlSealedTexts
 from crmsync.storage.sql.statements import AnyRow, of_object, store
@@ -74,7 +75,7 @@ class SqlRepository(SqlConflicts, SqlStops, SqlChangeHistory, SqlSealedTexts, Sq
         query = sa.select(table).where(table.c.id == integration_id).with_for_update()
 
         def changed(connection: Connection) -> Integration:
-            found = [rows.integration_of(row) for row in connection.execute(query)]
+            found = fetch(connection, query, rows.integration_of)
             present = _only(found, f"there is no integration {integration_id!r}")
             settled = admission.settled_integration(change(present))
             store(connection, table, ("id",), [rows.integration_row(settled)])
@@ -235,11 +236,7 @@ class SqlRepository(SqlConflicts, SqlStops, SqlChangeHistory, SqlSealedTexts, Sq
         )
 
     async def _select(self, query: sa.Select[Any], build: Callable[[AnyRow], T]) -> list[T]:
-        return await self._database.read(lambda connection: _fetch(connection, [query], build))
-
-
-def _fetch(connection: Connection, queries: Sequence[sa.Executable], build: Callable[[AnyRow], T]) -> list[T]:
-    return [build(row) for query in queries for row in connection.execute(query)]
+        return await self._database.read(lambda connection: fetch(connection, query, build))
 
 
 def _only(found: Sequence[T], otherwise: str) -> T:

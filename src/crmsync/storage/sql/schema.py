@@ -140,6 +140,8 @@ def _advisory_lock(connection: Connection) -> Iterator[None]:
             raise StorageError("another process has been upgrading the database for a long time: try again later")
         time.sleep(0.05)
     connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_WAIT}'")
+    # An index on a large table takes as long as it takes.
+    connection.exec_driver_sql("SET statement_timeout = 0")
     if (name := layout_of(connection).schema) is not None:
         # Some of Alembic's statements do not pass through SQLAlchemy's translation of schemas.
         connection.exec_driver_sql(f"SET search_path TO {name}")
@@ -147,11 +149,8 @@ def _advisory_lock(connection: Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        connection.rollback()
-        for setting in ("lock_timeout", "search_path"):
-            connection.exec_driver_sql(f"RESET {setting}")
-        connection.execute(sa.select(sa.func.pg_advisory_unlock(_LOCK)))
-        connection.commit()
+        # The lock and the settings go with the session.
+        connection.invalidate()
 
 
 def _move(engine: Engine, work: Callable[[Connection], None]) -> None:

@@ -26,7 +26,7 @@ from sqlalchemy.engine import Connection, Engine
 from crmsync.errors import StorageError
 from crmsync.models.backups import BackupSummary, RestoreOptions
 from crmsync.storage.sql import schema
-from crmsync.storage.sql.database import WRITES
+from crmsync.storage.sql.attempts import WRITES
 from crmsync.storage.sql.isolation import qualified
 from crmsync.storage.sql.tables import cursors, integrations, metadata, templates
 

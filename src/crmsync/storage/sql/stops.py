@@ -19,6 +19,7 @@ from crmsync.models.state import Cursors
 from crmsync.models.stops import Stop, StoppedPlan, StoppedRecord, StoppedWrite
 from crmsync.storage import admission
 from crmsync.storage.sql.database import Database
+from crmsync.storage.sql.reading import fetch
 from crmsync.storage.sql.statements import AnyRow, insert_into, of_object
 from crmsync.storage.sql.tables import stopped_records, stops
 
@@ -52,7 +53,7 @@ class SqlStops:
         query = sa.select(stops).where(stops.c.integration_id == integration_id).order_by(stops.c.entity_type)
         if entity_type is not None:
             query = query.where(stops.c.entity_type == entity_type)
-        return await self._database.read(lambda connection: [stop_of(row) for row in connection.execute(query)])
+        return await self._database.read(lambda connection: fetch(connection, query, stop_of))
 
     async def save_stopped_plan(
         self, integration_id: str, entity_type: str, plan: StoppedPlan, records: Sequence[StoppedRecord]
@@ -78,7 +79,7 @@ class SqlStops:
             of_object(stopped_records, integration_id, entity_type), stopped_records.c.page == page
         )
         return await self._database.read(
-            lambda connection: [record for row in connection.execute(query) for record in records_of(row)]
+            lambda connection: [record for part in fetch(connection, query, records_of) for record in part]
         )
 
     async def approve_stop(self, integration_id: str, entity_type: str, digest: str, *, by: str, now: datetime) -> Stop:
