@@ -11,9 +11,11 @@ from typing import Final
 import attrs
 
 from crmsync.cli.exits import UsageProblemError
+from crmsync.mapping.suggestions import name_meaning
 
 _DELIMITERS: Final = ",;\t|"
 _ENCODINGS: Final = ("utf-8-sig", "cp1252")
+_IDENTIFYING: Final = frozenset({"record id", "account number"})
 
 
 @attrs.frozen
@@ -81,6 +83,7 @@ def _likelihood(column: str) -> int:
     name = column.lower().replace("-", "_")
     if name in ("id", "uuid", "key"):
         return 0
-    if name.endswith(("id", "uuid", "_key", "number", "_no")):
+    meaning = name_meaning(column)
+    if name.endswith(("id", "uuid", "_key", "number", "_no")) or meaning in _IDENTIFYING:
         return 1
-    return 2 if "mail" in name else 3
+    return 2 if "mail" in name or meaning == "e-mail address" else 3

@@ -24,6 +24,11 @@ def test_columns_rows_and_the_likeliest_key_are_found(tmp_path: Path) -> None:
     assert (found.rows, found.delimiter, found.encoding) == (2, ",", "utf-8")
 
 
+def test_a_customers_number_is_a_likelier_key_than_an_address_in_any_language(tmp_path: Path) -> None:
+    text = "Vorname,Courriel,Kundennummer\nAnn,a@x.example,7\nBob,b@x.example,9\n"
+    assert inspect_csv(written(tmp_path, text)).keys == ("Kundennummer", "Courriel", "Vorname")
+
+
 @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
 def test_other_delimiters_are_recognised(tmp_path: Path, delimiter: str) -> None:
     path = written(tmp_path, f"id{delimiter}name\n1{delimiter}Smith, John\n")

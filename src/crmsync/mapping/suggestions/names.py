@@ -110,6 +110,11 @@ def likeliest(reading: Reading) -> str:
     return max(reading.heads[0], key=lambda concept: reading.heads[0][concept])
 
 
+def name_meaning(name: str) -> str:
+    """What a field of this name most likely means, by its name alone; empty if nothing is known."""
+    return likeliest(read(words_of(name)))
+
+
 def settled(reading: Reading, meanings: Mapping[str, int]) -> Reading:
     """A reading whose ambiguous name is settled by what the object's other fields surely mean.
 
