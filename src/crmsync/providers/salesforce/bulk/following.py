@@ -10,10 +10,13 @@ from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.pace import Pace
 
 
-async def follow(client: SalesforceClient, jobs: Jobs, job: RemoteJob, *, abort_late: bool) -> JobInfo:
+async def follow(
+    client: SalesforceClient, jobs: Jobs, job: RemoteJob, *, abort_late: bool, learn: bool = True
+) -> JobInfo:
     """Wait until a closed job is over, asking seldom.
 
-    A job that takes longer than ``bulk_wait_seconds`` is aborted; what it has done until then stays done.
+    A job that takes longer than ``bulk_wait_seconds`` is aborted; what it has done until then stays done. How long it
+    took is remembered, unless ``learn`` is False: it was at work before.
 
     :raises UnavailableError: with ``abort_late`` False: it takes longer.
     """
@@ -28,10 +31,11 @@ async def follow(client: SalesforceClient, jobs: Jobs, job: RemoteJob, *, abort_
         client.jobs.progressed(job, info.processed)
         waited = (clock.now() - began).total_seconds()
         if info.is_final:
-            # It ended between the last two answers; its own count says when, as far as that fits.
-            seconds = min(max(info.took, unfinished), waited)
-            keep = client.pace.with_query if jobs.kind == QUERY else client.pace.with_job
-            client.keep_pace(keep(seconds, job.records))
+            if learn:
+                # It ended between the last two answers; its own count says when, as far as that fits.
+                seconds = min(max(info.took, unfinished), waited)
+                keep = client.pace.with_query if jobs.kind == QUERY else client.pace.with_job
+                client.keep_pace(keep(seconds, job.records))
             return info
         unfinished = waited
         if waited > client.settings.bulk_wait_seconds:
@@ -65,5 +69,5 @@ async def settle(client: SalesforceClient) -> None:
             # Whoever created it may have closed it just before.
             info = await jobs.info(job.job_id)
         if info is not None and not info.is_final:
-            await follow(client, jobs, job, abort_late=False)
+            await follow(client, jobs, job, abort_late=False, learn=False)
         await client.jobs.remove(job.job_id)

@@ -133,7 +133,8 @@ class JobLoad:
         if not info.is_final:
             now, name = self._client.clock.now(), reader.sobject.schema.name
             job = RemoteJob(place.job_id, name, "query", cursor.expected or 0, now)
-            info = await follow(self._client, self._jobs, job, abort_late=True)
+            made = place.job_id in self._made
+            info = await follow(self._client, self._jobs, job, abort_late=True, learn=made)
         if info.state != JOB_COMPLETE:
             raise LoadLostError(f"the job ended as {info.state}")
         if place.job_id not in self._made and cursor.started is not None:

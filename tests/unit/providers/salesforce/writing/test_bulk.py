@@ -377,6 +377,7 @@ async def test_a_job_at_work_is_waited_for_and_one_that_is_gone_is_forgotten(ope
         assert desk.contacts() == []
         await desk.store.settle_jobs()
         assert len(desk.contacts()) == 10
+        assert "job_scale" not in desk.memory.get("pace", ""), "nobody knows how long it was at work before"
     assert await log.unfinished() == []
 
 
