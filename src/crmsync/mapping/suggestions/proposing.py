@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
@@ -46,14 +47,7 @@ def propose(
     """
     samples = samples or Samples()
     ours, theirs = _fields(local, samples.local), _fields(remote, samples.remote)
-    candidates = _weighed(ours, theirs, ratio, opinions)
-    ranked = {
-        field.schema.name: sorted(
-            ((evidence, other.schema) for evidence, other in candidates[place]),
-            key=lambda found: (-found[0].score, found[1].name),
-        )
-        for place, field in enumerate(ours)
-    }
+    ranked = _ranked(ours, theirs, ratio, opinions)
     taken = _assigned(ranked, least)
     suggestions = [
         _suggestion(field.schema, *taken[field.schema.name], ranked[field.schema.name])
@@ -82,12 +76,7 @@ def _fields(schema: ObjectSchema, samples: Mapping[str, tuple[object, ...]]) -> 
     readings = {name: _readings(names, idle) for name, names in words.items()}
     told = {field.name: told_by_options(field.options) for field in fields}
     readings |= {name: [reading] for name, reading in told.items() if reading is not None}
-    meanings: dict[str, int] = {}
-    for found in readings.values():
-        for concept in {
-            likeliest(reading) for reading in found if reading.heads and max(reading.heads[0].values()) == 1
-        }:
-            meanings[concept] = meanings.get(concept, 0) + 1
+    meanings = _meanings(readings.values())
     return [
         Field(
             field,
@@ -107,19 +96,28 @@ def _readings(names: Iterable[Sequence[str]], idle: frozenset[str]) -> list[Read
     return found
 
 
-def _weighed(
+def _meanings(readings: Iterable[Sequence[Reading]]) -> Mapping[str, int]:
+    """How many of an object's fields surely mean what."""
+    return Counter(
+        concept
+        for found in readings
+        for concept in {likeliest(one) for one in found if one.heads and max(one.heads[0].values()) == 1}
+    )
+
+
+def _ranked(
     ours: Sequence[Field], theirs: Sequence[Field], ratio: Ratio, opinions: Opinions | None
-) -> list[list[tuple[Evidence, Field]]]:
+) -> dict[str, list[tuple[Evidence, FieldSchema]]]:
+    """For each local field those that it may correspond to, best first."""
     asked = opinions([(one.schema, other.schema) for one in ours for other in theirs]) if opinions else None
-    found: list[list[tuple[Evidence, Field]]] = []
-    for place, one in enumerate(ours):
-        row: list[tuple[Evidence, Field]] = []
-        for column, other in enumerate(theirs):
-            heard = asked[place * len(theirs) + column] if asked is not None else ()
-            evidence = weigh(one, other, ratio, heard)
-            if evidence.score >= _WORTH_A_LOOK:
-                row.append((evidence, other))
-        found.append(row)
+    found: dict[str, list[tuple[Evidence, FieldSchema]]] = {}
+    for row, one in enumerate(ours):
+        weighed = [
+            (weigh(one, other, ratio, () if asked is None else asked[row * len(theirs) + column]), other.schema)
+            for column, other in enumerate(theirs)
+        ]
+        likely = (pair for pair in weighed if pair[0].score >= _WORTH_A_LOOK)
+        found[one.schema.name] = sorted(likely, key=lambda pair: (-pair[0].score, pair[1].name))
     return found
 
 
