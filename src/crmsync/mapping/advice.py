@@ -20,6 +20,9 @@ from crmsync.models.schema import FieldSchema, FieldType
 _SIZED: Final = frozenset(
     {FieldType.TEXT, FieldType.EMAIL, FieldType.PHONE, FieldType.URL, FieldType.MULTI_PICKLIST, FieldType.TAGS}
 )
+_ANY_TEXT: Final = frozenset({FieldType.PHONE, FieldType.URL})
+"""Types that take any text as it is."""
+
 _NAMED: Final = 5
 
 
@@ -108,11 +111,14 @@ def _types(way: _Way, findings: Findings) -> bool:
     kind, source, target = way.draft.kind, way.source, way.target
     if Fit.LOSSY not in (fit_of(source.type, kind), fit_of(kind, target.type)):
         return False
+    text = source.type is FieldType.TEXT
+    if text and target.type in _ANY_TEXT:
+        return False
     message = f"not every {source.type} of {source.name!r} can stand as {target.type} in {target.name!r}"
     # A text holds anything: that is why it is read as what the other side means, and no news.
-    report = findings.advise if source.type is FieldType.TEXT else findings.warn
-    report(way.end, MappingCode.LOSSY_TYPES, message, _FATE[way.draft.mapping.on_loss])
-    return source.type is not FieldType.TEXT
+    report = findings.advise if text else findings.warn
+    report(way.end, MappingCode.LOSSY_TYPES, message, "values that cannot are rejected and reported, as on_loss says")
+    return not text
 
 
 def _options(way: _Way, findings: Findings) -> None:

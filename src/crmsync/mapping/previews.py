@@ -19,19 +19,22 @@ from crmsync.protocols.conversion import Conversion, Expansion, FieldRule, Norma
 _BLANKS: Final[tuple[object, ...]] = (None, frozenset[object]())
 
 
-def preview_record(rule: RecordRule, object_name: str, local: Record | None, remote: Record | None) -> RecordPreview:
+def preview_record(
+    rule: RecordRule, object_name: str, local: Record | None, remote: Record | None, *, linked: bool = True
+) -> RecordPreview:
     """A record both ways. Where one side has none, the way back starts from what the other's becomes.
 
-    One of the two is given.
+    One of the two is given. ``linked`` False: two that are given meet for the first time.
     """
     theirs = remote.fields if remote is not None else None
     if local is not None:
-        there = _steps(rule, local.fields, Side.REMOTE, theirs)
-        back = _steps(rule, theirs if theirs is not None else _made(there), Side.LOCAL, local.fields)
+        met = remote is not None and not linked
+        there = _steps(rule, local.fields, Side.REMOTE, theirs, met=met)
+        back = _steps(rule, theirs if theirs is not None else _writes(there), Side.LOCAL, local.fields, met=met)
         first = there
     else:
         back = _steps(rule, theirs or {}, Side.LOCAL, None)
-        there = _steps(rule, _made(back), Side.REMOTE, theirs)
+        there = _steps(rule, _writes(back), Side.REMOTE, theirs)
         first = back
     return RecordPreview(
         object_name,
@@ -113,19 +116,13 @@ class _Step:
         return MASK if self.sensitive else value
 
 
-def _made(steps: Sequence[_Step]) -> dict[str, object]:
-    """The record that is made of these steps."""
-    written = (FieldFate.WRITTEN, FieldFate.SAME)
-    return {step.target: step.converted if step.fate in written else None for step in steps}
-
-
-def _steps(rule: RecordRule, fields: Fields, side: Side, held: Fields | None) -> list[_Step]:
+def _steps(rule: RecordRule, fields: Fields, side: Side, held: Fields | None, *, met: bool = False) -> list[_Step]:
     source, target = rule.computed.get(side.other), rule.computed.get(side)
     failures: Mapping[str, str] = {}
     if source is not None:
         fields, failures = source.worked_out(fields)
     shown = target.worked_out(held)[0] if target is not None and held is not None else held
-    steps = [_Way(each, side).step(fields, shown, failures) for each in rule.rules]
+    steps = [_Way(each, side, met).step(fields, shown, failures) for each in rule.rules]
     if target is not None:
         refused = target.expand(_writes(steps), held).refused
         steps = [
@@ -136,6 +133,7 @@ def _steps(rule: RecordRule, fields: Fields, side: Side, held: Fields | None) ->
 
 
 def _writes(steps: Sequence[_Step]) -> dict[str, object]:
+    """The record that is made of these steps, as far as something is written."""
     return {step.target: step.converted for step in steps if step.fate is FieldFate.WRITTEN}
 
 
@@ -163,10 +161,11 @@ def _checked(rule: RecordRule, steps: list[_Step], held: Fields | None) -> list[
 
 @attrs.frozen(slots=True)
 class _Way:
-    """One rule in one direction; ``side`` is the side written."""
+    """One rule in one direction; ``side`` is the side written. ``met``: two records meet for the first time."""
 
     rule: FieldRule
     side: Side
+    met: bool
 
     def step(self, fields: Fields, held: Fields | None, failures: Mapping[str, str]) -> _Step:
         """What becomes of one record's field."""
@@ -219,6 +218,8 @@ class _Way:
         if not creates and there not in _BLANKS:
             if made in _BLANKS and rule.on_blank is OnBlank.KEEP:
                 return FieldFate.KEPT, "a blank does not clear it"
+            if made in _BLANKS and self.met and enforcement is not Enforcement.MIRROR:
+                return FieldFate.KEPT, "where two records meet for the first time a blank clears nothing"
             if enforcement is Enforcement.FILL_BLANK:
                 return FieldFate.KEPT, "only blanks are filled"
         if not creates and enforcement is Enforcement.CREATE_ONLY:

@@ -98,6 +98,7 @@ class PreviewVerbs(Opening):
         """
         if sum(each is not None for each in (record_id, email, fields)) != 1:
             raise ConfigurationError("name one record: by its id, by its e-mail address, or by its fields")
+        linked = False
         async with self._looking(integration_id, object_name, local, mapping) as look:
             pair: dict[Side, Record | None] = dict.fromkeys(Side)
             if fields is not None:
@@ -106,13 +107,16 @@ class PreviewVerbs(Opening):
                 pair = {each: await look.by_email(each, email) for each in Side}
             elif record_id is not None:
                 pair = await self._pair_of(look, integration_id, object_name, record_id)
+            ours = pair[Side.LOCAL]
+            if ours is not None and pair[Side.REMOTE] is not None:
+                linked = await self._link_of(integration_id, object_name, ours.id) is not None
             for each in Side:
                 record = pair[each]
                 if record is not None and pair[each.other] is None and fields is None:
                     pair[each.other] = await look.partner(each, record)
         if not any(pair.values()):
             raise NotFoundError(f"neither side has such a record of {object_name}")
-        return preview_record(look.rule, object_name, pair[Side.LOCAL], pair[Side.REMOTE])
+        return preview_record(look.rule, object_name, pair[Side.LOCAL], pair[Side.REMOTE], linked=linked)
 
     async def _pair_of(
         self, look: _Look, integration_id: str, object_name: str, record_id: str

@@ -109,6 +109,7 @@ async def test_a_record_that_is_on_one_side_only_goes_there_and_back(site: Site)
     assert "default" in by_name["Title"].why
     back = {each.target: each for each in made.to_local}
     assert (back["last_name"].fate, back["last_name"].value) == (FieldFate.SAME, "New")
+    assert back["source"].fate is FieldFate.NOT_SHOWN
     lacking = await site.preview(fields={"email": "new@example.org"})
     assert fates(lacking.to_crm)["LastName"] is FieldFate.REJECTED
     there = await site.preview(fields={"Email": "n@example.org", "LeadSource": "Web"}, side=Side.REMOTE)
@@ -122,6 +123,9 @@ async def test_a_record_without_a_link_meets_the_one_with_its_address(site: Site
     made = await site.preview(record_id=ours)
     assert (made.crm_id, made.round_trip) == (theirs, False)
     assert {each.target: each.held for each in made.to_crm}["LastName"] == "Byron"
+    site.emulator.org.update("Contact", theirs, {"MailingCity": "London", "Title": "Countess"})
+    met = {each.target: each for each in (await site.preview(record_id=ours)).to_crm}
+    assert (met["MailingCity"].fate, met["Title"].fate) == (FieldFate.KEPT, FieldFate.KEPT)
     assert (await site.preview(record_id=theirs)).markmail_id == ours
 
 

@@ -132,7 +132,7 @@ def _preview_views(made: RecordPreview) -> Iterator[RenderableType]:
 
 def _preview_row(field: FieldPreview) -> tuple[object, ...]:
     fate = Text(str(field.fate).replace("_", " "), style=_STYLES.get(field.fate, "dim"))
-    for line in dict.fromkeys([*([field.why] if field.why else []), *field.losses]):
+    for line in [field.why] if field.why else field.losses:
         fate.append(f"\n{plain(line)}", style="dim")
     value, converted, held = map(tables.shown_value, (field.value, field.converted, field.held))
     return field.source, value, converted, field.target, held, fate
