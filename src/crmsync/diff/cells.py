@@ -11,7 +11,9 @@ import attrs
 from crmsync.diff.decisions import rule_key
 from crmsync.diff.digests import Digester
 from crmsync.diff.echoes import is_lossy_image
+from crmsync.diff.policies import flows_to
 from crmsync.diff.sets import merges_elements
+from crmsync.models.mappings import Enforcement
 from crmsync.models.records import MISSING, Record, Side
 from crmsync.protocols.conversion import Conversion, FieldRule
 
@@ -103,9 +105,13 @@ class Cell:
         return self.image(Side.REMOTE) == self.remote_normal or self.image(Side.LOCAL) == self.local_normal
 
     def is_echo(self, source: Side) -> bool:
-        """Whether the source's new value is our own last write, as its store mangled it."""
+        """Whether the source's new value is our own last write, as its store mangled it.
+
+        What is never written there is none: our write of other fields may have changed what a formula makes of them.
+        """
         record = self.local if source is Side.LOCAL else self.remote
-        return record.modified_by_self is True and self.resembles(source)
+        written = flows_to(self.rule, source) is not Enforcement.OFF
+        return written and record.modified_by_self is True and self.resembles(source)
 
     def resembles(self, target: Side) -> bool:
         """Whether the target's value is what its store could have made of the other's."""

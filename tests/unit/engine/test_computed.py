@@ -156,3 +156,15 @@ async def test_what_a_run_wrote_into_a_computed_field_can_be_taken_back() -> Non
         await (await w.runner()).undo(report.run_id)
         ours, _ = rows(w)
         assert (ours["first"], ours["last"]) == ("Ada", "Lovelace")
+
+
+async def test_a_formula_that_our_own_write_made_shorter_is_no_echo() -> None:
+    async with world(MAPPING) as w:
+        added = w.local.add(ADA)
+        await settled(w)
+        assert rows(w)[0]["greeting"] == "Dear Ada Lovelace"
+        w.clock.tick()
+        w.local.edit(added, last=None)
+        await settled(w)
+        assert rows(w)[1]["Name"] == "Ada"
+        assert rows(w)[0]["greeting"] == "Dear Ada"
