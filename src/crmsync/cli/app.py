@@ -12,6 +12,7 @@ from typing import Final, Protocol, runtime_checkable
 import typer
 
 from crmsync.cli.commands import (
+    audit,
     beginning,
     conflicts,
     connecting,
@@ -68,6 +69,7 @@ app.add_typer(databases.app, name="db")
 app.command()(history.history)
 app.command()(history.undo)
 app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 app.add_typer(privacy.app, name="privacy")
 app.command()(links.pause)
 app.command()(links.resume)

@@ -48,3 +48,11 @@ def login() -> str:
         return getpass.getuser()
     except (OSError, KeyError):
         return ""
+
+
+def login_name() -> str:
+    """Who is at the command line: the login name, or nothing where there is none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""

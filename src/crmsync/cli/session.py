@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
@@ -13,9 +14,10 @@ from pydantic import SecretStr
 from crmsync.cli.config import Config, IntegrationSection, configuration_fault
 from crmsync.cli.exits import UsageProblemError
 from crmsync.cli.local_sides import LocalSides
-from crmsync.cli.options import Selection
+from crmsync.cli.options import Selection, login_name
 from crmsync.cli.references import VAULT, from_environment, key_source
 from crmsync.errors import MappingError, NotFoundError, ProviderError
+from crmsync.models.audit import Actor
 from crmsync.models.checks import Severity
 from crmsync.models.integrations import CallLimits
 from crmsync.models.problems import Problem
@@ -145,9 +147,9 @@ class Session:
     async def _check_stored(self, section: IntegrationSection, names: Sequence[str]) -> None:
         """Make sure that `crmsync connect` put these into the vault earlier."""
         try:
-            held = await self.crm.credentials(section.id)
+            held = await self.crm.credential_names(section.id)
         except NotFoundError:
-            held = {}
+            held = ()
         absent = [name for name in names if name not in held]
         if absent:
             msg = f"{section.id}: the vault has no {', '.join(absent)} yet; run `crmsync connect` to store it"
@@ -164,7 +166,13 @@ async def open_session(config: Config, observers: Sequence[Observer] = ()) -> As
     registry = Registry()
     vault = await open_vault(config, registry)
     async with (
-        CRMSync.open(config.storage, vault=vault, registry=registry, observers=observers) as crm,
+        CRMSync.open(
+            config.storage,
+            vault=vault,
+            registry=registry,
+            observers=observers,
+            actor=Actor(login_name(), f"command line on {socket.gethostname()}"),
+        ) as crm,
         AsyncExitStack() as stack,
     ):
         yield Session(config, crm, registry, LocalSides(config, registry, stack))

@@ -32,7 +32,10 @@ class AuditRepository(Protocol):
         ...
 
     async def audit_heads(self) -> Mapping[str, AuditHead]:
-        """The last entry of each chain, by integration, as it is noted beside the entries."""
+        """The last entry of each chain, by integration, as it is noted beside the entries.
+
+        A chain that has entries and no such note has an empty one: somebody has taken it away.
+        """
         ...
 
     async def audit_keys(self) -> Sequence[StoredAuditKey]:

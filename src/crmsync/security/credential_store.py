@@ -17,6 +17,7 @@ from crmsync.models.integrations import Integration
 from crmsync.models.state import Lease
 from crmsync.protocols.repository import SyncRepository
 from crmsync.protocols.runtime import Clock
+from crmsync.security.audit import AuditWriter
 from crmsync.security.sealing import Secrets, masked, opened, seal, unseal
 from crmsync.security.vault import Vault
 
@@ -34,13 +35,21 @@ class SealedCredentialStore:
     """
 
     def __init__(
-        self, repository: SyncRepository, vault: Vault, clock: Clock, integration_id: str, *, lock: anyio.Lock
+        self,
+        repository: SyncRepository,
+        vault: Vault,
+        clock: Clock,
+        integration_id: str,
+        *,
+        lock: anyio.Lock,
+        audit: AuditWriter,
     ) -> None:
         self._repository = repository
         self._vault = vault
         self._clock = clock
         self._integration_id = integration_id
         self._lock = lock
+        self._audit = audit
 
     async def load(self) -> Mapping[str, SecretStr]:
         """See `CredentialStore`."""
@@ -62,7 +71,8 @@ class SealedCredentialStore:
         if self._vault.remote:
             # The vault remembers the data key for a while: `changed` then asks nobody while it holds the row.
             await self.load()
-        await self._repository.change_integration(self._integration_id, changed)
+        note = (await self._audit.pen()).note("credentials.renewed", self._integration_id, credentials=sorted(changes))
+        await self._repository.audited(lambda _: note).change_integration(self._integration_id, changed)
 
     @asynccontextmanager
     async def exclusive(self) -> AsyncIterator[None]:

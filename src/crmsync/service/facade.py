@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from crmsync.models.audit import Actor
 from crmsync.protocols.observers import Observer
 from crmsync.protocols.runtime import Clock
 from crmsync.registry import STORAGE, Registry
 from crmsync.security.vault import Vault
+from crmsync.service.auditing import AuditVerbs
 from crmsync.service.history import HistoryVerbs
 from crmsync.service.inbox import InboxVerbs
 from crmsync.service.integrations import IntegrationVerbs
@@ -33,6 +35,7 @@ class CRMSync(
     TemplateVerbs,
     HistoryVerbs,
     KeyVerbs,
+    AuditVerbs,
     PrivacyVerbs,
     SuggestionVerbs,
     PreviewVerbs,
@@ -43,6 +46,7 @@ class CRMSync(
     pure functions of field mappings with policy ``custom``, by local field name: (local value, the CRM's value in local
     form) to the value that both sides should hold. ``normalisers`` are those that ``normalise`` names besides
     `crmsync.mapping.TEXT_FORMS`: pure and idempotent, from a text to the form in which it is compared.
+    ``actor`` is who acts, for the audit log, where `crmsync.security.audit.acting` says nobody else.
     """
 
     @classmethod
@@ -57,6 +61,7 @@ class CRMSync(
         observers: Sequence[Observer] = (),
         custom_policies: Mapping[str, Callable[[object, object], object]] | None = None,
         normalisers: Mapping[str, Callable[[str], str]] | None = None,
+        actor: Actor | None = None,
     ) -> AsyncIterator[CRMSync]:
         """Open the bookkeeping at a URL (``sqlite:///crmsync.db``, ``postgresql://...``, ``memory://``), then close it.
 
@@ -75,4 +80,5 @@ class CRMSync(
                 observers=observers,
                 custom_policies=custom_policies,
                 normalisers=normalisers,
+                actor=actor,
             )

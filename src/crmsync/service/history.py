@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from crmsync.errors import CRMError
+from crmsync.models.audit import AuditNote
 from crmsync.models.history import RecordChange
 from crmsync.models.plans import UndoPreview
 from crmsync.models.runs import RunOptions, RunReport
@@ -37,7 +40,13 @@ class HistoryVerbs(Opening):
 
     async def erase_history(self, integration_id: str, object_name: str, record_ids: Sequence[str]) -> int:
         """Forget what was written to records, named by either side's id; how many writes there were."""
-        return await self.repository.erase_changes(integration_id, object_name, record_ids)
+        pen = await self._audit.pen()
+
+        def told(count: int) -> AuditNote | None:
+            # Without the records' ids: of who was erased nothing is to be left.
+            return pen.note("history.erased", integration_id, entity_type=object_name, count=count) if count else None
+
+        return await self.repository.audited(told).erase_changes(integration_id, object_name, record_ids)
 
     async def preview_undo(
         self,
@@ -73,5 +82,13 @@ class HistoryVerbs(Opening):
         :raises NotFoundError: no history of such a run is kept.
         :raises DeleteGuardError: the run created more records than one run may delete; see ``allow_deletes``.
         """
+        about: dict[str, Any] = {"entity_type": object_name, "run_id": run_id}
         async with self._runner(integration_id, object_name, local, options) as runner:
-            return await runner.undo(run_id)
+            await self._audit.write("undo", integration_id, result="begun", **about)
+            try:
+                report = await runner.undo(run_id)
+            except CRMError as error:
+                await self._audit.write("undo", integration_id, result="failed", error=type(error).__name__, **about)
+                raise
+            await self._audit.write("undo", integration_id, **about, written=report.written)
+            return report

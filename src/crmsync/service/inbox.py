@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from crmsync.errors import ConfigurationError, NotFoundError
+from crmsync.models.audit import AuditNote
 from crmsync.models.inbox import ConflictRule, RuleOutcome
 from crmsync.models.records import Side
 from crmsync.models.state import Conflict, ConflictSelection, ConflictStatus, Decision
+from crmsync.security.audit import Pen, together
 from crmsync.service.opening import Opening
 
 _EVERY = 1_000_000
+_NOTED = 500
+"""Decisions that one entry of the audit log names."""
 
 
 class InboxVerbs(Opening):
@@ -49,7 +54,7 @@ class InboxVerbs(Opening):
         if winner is None and value is not None:
             await self._refuse_sensitive(integration_id, conflict_id)
         decision = Decision(winner, value, by)
-        decided = await self.repository.decide_conflicts(integration_id, {conflict_id: decision}, now=self._clock.now())
+        decided = await self._decide(integration_id, {conflict_id: decision}, by)
         if not decided:
             msg = f"there is no conflict {conflict_id!r} in integration {integration_id!r} that waits for a decision"
             raise NotFoundError(msg)
@@ -75,7 +80,16 @@ class InboxVerbs(Opening):
             told: dict[str, Any] = {"status": ConflictStatus.DECIDED, "decided_by": by, "decided_at": now}
             return RuleOutcome(tuple(attrs.evolve(one, winner=winner, **told) for one, winner in met if winner), left)
         decisions = {one.id: Decision(winner, by=by) for one, winner in met if winner}
-        return RuleOutcome(tuple(await self.repository.decide_conflicts(integration_id, decisions, now=now)), left)
+        return RuleOutcome(tuple(await self._decide(integration_id, decisions, by)), left)
+
+    async def _decide(self, integration_id: str, decisions: Mapping[str, Decision], by: str) -> list[Conflict]:
+        pen = await self._audit.pen()
+
+        def told(decided: Sequence[Conflict]) -> AuditNote | None:
+            return together(*(_decision_note(pen, decided[n : n + _NOTED], by) for n in range(0, len(decided), _NOTED)))
+
+        audited = self.repository.audited(told)
+        return await audited.decide_conflicts(integration_id, decisions, now=self._clock.now())
 
     async def erase_conflict_values(
         self,
@@ -101,4 +115,22 @@ class InboxVerbs(Opening):
             markmail_ids=None if record_ids is None else tuple(record_ids),
             settled_until=now if settled else None,
         )
-        return await self.repository.erase_conflict_values(integration_id, selection, now=now)
+        pen = await self._audit.pen()
+
+        def told(count: int) -> AuditNote | None:
+            return pen.note("conflicts.erased", integration_id, count=count, settled=settled) if count else None
+
+        return await self.repository.audited(told).erase_conflict_values(integration_id, selection, now=now)
+
+
+def _decision_note(pen: Pen, decided: Sequence[Conflict], by: str) -> AuditNote:
+    """Which conflicts were decided, in whose favour, of which fields; not which values."""
+    winners = Counter(one.winner.value if one.winner else "a given value" for one in decided)
+    return pen.note(
+        "conflicts.decided",
+        decided[0].integration_id,
+        conflicts=[one.id for one in decided],
+        fields=sorted({f"{one.entity_type}.{one.crm_field}" for one in decided}),
+        winners=dict(winners),
+        by=by or None,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC
 from typing import Any
 
@@ -20,6 +20,7 @@ from crmsync.models.schema import ObjectSchema
 from crmsync.models.state import CallUsage
 from crmsync.protocols.provider import CRMProvider, SupportsRevocation
 from crmsync.security.sealing import Secrets, given, masked, opened, seal, unseal
+from crmsync.service.given import Giving
 from crmsync.service.opening import SCHEMAS, Opening
 
 
@@ -54,9 +55,13 @@ class IntegrationVerbs(Opening):
         taken = {name: one for name, one in offered.items() if mappings is None or name in defaults}
         now = self._clock.now()
 
+        giving = Giving(await self._audit.pen())
+
         def configured(existing: Integration | None) -> Integration:
             held = unseal(self._vault, existing) if existing else Secrets({}, {}, secrets.token_bytes(32))
             sealed = given(held, masked(credentials), keep)
+            giving.before, giving.renewed = existing, sealed is not held
+            giving.credentials = tuple(sorted(sealed.given))
             kept: dict[str, Any] = {}
             if existing and SCHEMAS in existing.settings:
                 kept[SCHEMAS] = existing.settings[SCHEMAS]
@@ -82,10 +87,10 @@ class IntegrationVerbs(Opening):
             )
 
         try:
-            return await self.repository.change_integration(integration_id, configured)
+            return await self.repository.audited(giving.note).change_integration(integration_id, configured)
         except NotFoundError:
             integration = await anyio.to_thread.run_sync(configured, None)
-        await self.repository.save_integration(integration)
+        await self.repository.audited(lambda _: giving.note(integration)).save_integration(integration)
         return integration
 
     async def credentials(self, integration_id: str) -> Mapping[str, SecretStr]:
@@ -93,7 +98,16 @@ class IntegrationVerbs(Opening):
 
         :raises NotFoundError: there is no such integration. :raises ConfigurationError: the vault's key is another one.
         """
-        return (await opened(self._vault, await self.repository.get_integration(integration_id))).credentials
+        held = (await opened(self._vault, await self.repository.get_integration(integration_id))).credentials
+        await self._audit.write("credentials.read", integration_id, credentials=sorted(held))
+        return held
+
+    async def credential_names(self, integration_id: str) -> Collection[str]:
+        """Of what is sealed for an integration the names alone.
+
+        :raises NotFoundError: there is no such integration. :raises VaultError: the vault does not open it.
+        """
+        return (await opened(self._vault, await self.repository.get_integration(integration_id))).credentials.keys()
 
     async def integrations(self, user_id: str | None = None) -> list[Integration]:
         """All integrations, or one user's."""
@@ -104,7 +118,20 @@ class IntegrationVerbs(Opening):
 
         :raises NotFoundError: there is none.
         """
-        await self.repository.delete_integration(integration_id)
+        note = (await self._audit.pen()).note("connection.removed", integration_id)
+        await self.repository.audited(lambda _: note).delete_integration(integration_id)
+
+    async def restore_integration(self, integration_id: str, before: Integration | None) -> None:
+        """Put an integration back to what it was when someone looked at it; with None, it was not there yet.
+
+        For who gave it something new that turns out not to work.
+        """
+        if before is None:
+            with suppress(NotFoundError):
+                await self.remove_integration(integration_id)
+            return
+        note = (await self._audit.pen()).note("connection.restored", integration_id)
+        await self.repository.audited(lambda _: note).save_integration(before)
 
     async def pause(self, integration_id: str) -> Integration:
         """Refuse runs until `resume`; one that is under way goes on. The first run after it takes in all changes.
@@ -122,7 +149,10 @@ class IntegrationVerbs(Opening):
 
     async def _enable(self, integration_id: str, *, enabled: bool) -> Integration:
         changed = {"sync_enabled": enabled, "updated_at": self._clock.now()}
-        return await self.repository.change_integration(integration_id, lambda found: found.model_copy(update=changed))
+        action = "connection.resumed" if enabled else "connection.paused"
+        note = (await self._audit.pen()).note(action, integration_id)
+        audited = self.repository.audited(lambda _: note)
+        return await audited.change_integration(integration_id, lambda found: found.model_copy(update=changed))
 
     async def disconnect(self, integration_id: str, *, forget: bool = False) -> Disconnection:
         """Revoke the credentials at the CRM and forget them here; with ``forget`` the integration with its links too.
@@ -135,15 +165,18 @@ class IntegrationVerbs(Opening):
         """
         integration = await self.repository.get_integration(integration_id)
         revoked, reason = await self._revoked(integration)
+        action = "connection.removed" if forget else "connection.disconnected"
+        note = (await self._audit.pen()).note(action, integration_id, revoked=revoked)
+        audited = self.repository.audited(lambda _: note)
         if forget:
-            await self.repository.delete_integration(integration_id)
+            await audited.delete_integration(integration_id)
         else:
-            await self.repository.change_integration(integration_id, self._without_credentials)
+            await audited.change_integration(integration_id, self._without_credentials)
         return Disconnection(revoked=revoked, reason=reason)
 
     async def _revoked(self, integration: Integration) -> tuple[bool, str]:
         try:
-            async with self._connected(integration, RunBudget()) as provider:
+            async with self._connected(integration, RunBudget(), purpose="revocation") as provider:
                 if not isinstance(provider, SupportsRevocation):
                     return False, f"the provider {integration.provider!r} cannot revoke credentials"
                 revoked = await provider.revoke()
@@ -163,7 +196,10 @@ class IntegrationVerbs(Opening):
         :raises NotFoundError: there is no such integration. :raises ConfigurationError: its settings are unusable.
         """
         integration = await self.repository.get_integration(integration_id)
-        async with self._budget(integration, max_calls) as budget, self._connected(integration, budget) as provider:
+        async with (
+            self._budget(integration, max_calls) as budget,
+            self._connected(integration, budget, purpose="verbs") as provider,
+        ):
             yield provider
 
     async def test_connection(self, integration_id: str) -> ConnectionReport:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import anyio.to_thread
 
 from crmsync.errors import ConfigurationError, NotFoundError, VaultError
+from crmsync.models.audit import BOOKKEEPING
 from crmsync.models.integrations import Integration
 from crmsync.models.keys import KeyCheck, KeyOverview, KeyRetirement, KeyRotation, VaultKey
 from crmsync.protocols.keys import SupportsKeyChanges
 from crmsync.protocols.sealed import SealedChange, SealedText
+from crmsync.security.audit import PURPOSE as AUDIT_PURPOSE
 from crmsync.security.envelope import CURRENT, Envelope
 from crmsync.security.keys.combined import changeable
 from crmsync.security.sealing import PURPOSE
@@ -77,6 +80,7 @@ class KeyVerbs(Opening):
         source = self._changeable_source("generated")
         key_id = await anyio.to_thread.run_sync(source.generate)
         await anyio.to_thread.run_sync(self._vault.reload)
+        await self._audit.write("key.generated", key=key_id)
         return key_id
 
     async def rotate_keys(
@@ -98,6 +102,7 @@ class KeyVerbs(Opening):
         if to is not None:
             await anyio.to_thread.run_sync(self._promote, to)
         await anyio.to_thread.run_sync(self._vault.reload)
+        await self._audit.write("keys.rotated", result="begun", key=self._vault.key_ids[0], renew=renew)
         seen, rewrapped, faults = 0, 0, dict[str, str]()
         page = await self._page()
         while page:
@@ -112,7 +117,23 @@ class KeyVerbs(Opening):
                 progress(seen)
             page = await self._page(page)
         unchanged = seen - rewrapped - len(faults)
-        return KeyRotation(key_id=self._vault.key_ids[0], rewrapped=rewrapped, unchanged=unchanged, faults=faults)
+        await self._rewrap_audit_keys()
+        done = KeyRotation(key_id=self._vault.key_ids[0], rewrapped=rewrapped, unchanged=unchanged, faults=faults)
+        await self._audit.write("keys.rotated", key=done.key_id, rewrapped=rewrapped, faults=len(faults))
+        return done
+
+    async def _rewrap_audit_keys(self) -> None:
+        """Those that this vault opens; the others belong to a vault whose keys are lost, or to another one."""
+        for stored in await self.repository.audit_keys():
+            if self._vault.is_current(stored.sealed):
+                continue
+            rewrap = partial(self._vault.rewrap, stored.sealed, integration_id=BOOKKEEPING, purpose=AUDIT_PURPOSE)
+            try:
+                after = await anyio.to_thread.run_sync(rewrap)
+            except VaultError as error:
+                _fault(error)
+            else:
+                await self.repository.replace_audit_key(stored.id, stored.sealed, after)
 
     async def retire_key(self, key_id: str) -> KeyRetirement:
         """Take a key that no stored secret needs out of the source of keys. Backups sealed under it need it still.
@@ -131,12 +152,19 @@ class KeyVerbs(Opening):
                 f"{found.secrets} secrets need" if found.secrets else f"{overview.damaged} damaged secrets may need"
             )
             raise ConfigurationError(f"{several} {key_id} still: run `crmsync keys rotate` and look at what it says")
+        await self._refuse_audit_key_under(key_id)
         source = changeable(self._vault.source)
         if source is None or key_id not in {key.id for key in await anyio.to_thread.run_sync(source.load)}:
             return KeyRetirement(key_id=key_id, removed=False)
         await anyio.to_thread.run_sync(source.remove, key_id)
         await anyio.to_thread.run_sync(self._vault.reload)
+        await self._audit.write("key.retired", key=key_id)
         return KeyRetirement(key_id=key_id, removed=True)
+
+    async def _refuse_audit_key_under(self, key_id: str) -> None:
+        for stored in await self.repository.audit_keys():
+            if Envelope.parse(stored.sealed).key_id == key_id:
+                raise ConfigurationError(f"the audit log's key {stored.id} is under {key_id} still: rotate first")
 
     async def _rotate_one(self, integration_id: str, renew: bool, faults: dict[str, str]) -> None:
         """One that somebody wrote while its page was worked on: now nobody else can, for a moment."""

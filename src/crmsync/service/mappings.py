@@ -5,6 +5,7 @@ from __future__ import annotations
 from crmsync.errors import ConfigurationError, MappingError
 from crmsync.mapping import check_mapping, schema_drift
 from crmsync.mapping.changes import mapping_changes
+from crmsync.models.audit import AuditNote
 from crmsync.models.checks import MappingCheck, MappingProblem, Severity
 from crmsync.models.integrations import Integration
 from crmsync.models.mappings import ObjectMapping
@@ -12,6 +13,7 @@ from crmsync.models.plans import MappingPreview
 from crmsync.models.runs import RunOptions
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.records import RecordStore
+from crmsync.service.given import changed_fields
 from crmsync.service.opening import SCHEMAS, Opening, trying, unmapped
 
 
@@ -42,7 +44,10 @@ class MappingVerbs(Opening):
         integration = await self.repository.get_integration(integration_id)
         if mapping is not None:
             integration = trying(integration, object_name, mapping)
-        async with self._budget(integration) as budget, self._connected(integration, budget) as provider:
+        async with (
+            self._budget(integration) as budget,
+            self._connected(integration, budget, purpose="check", object_name=object_name) as provider,
+        ):
             sides = await self._described(integration, object_name, local, await provider.records(object_name))
         found = check_mapping(sides.mapping, sides.local, sides.remote, **self._functions_of(sides.mapping))
         drift = schema_drift(sides.mapping, sides.remote, sides.memory)
@@ -68,7 +73,10 @@ class MappingVerbs(Opening):
         :raises MappingError: with every fault at once.
         """
         integration = await self.repository.get_integration(integration_id)
-        async with self._budget(integration) as budget, self._connected(integration, budget) as provider:
+        async with (
+            self._budget(integration) as budget,
+            self._connected(integration, budget, purpose="check", object_name=object_name) as provider,
+        ):
             compiled = await self._compiled(integration, object_name, local, await provider.records(object_name))
             return compiled.rule
 
@@ -84,7 +92,8 @@ class MappingVerbs(Opening):
             schemas = {name: one for name, one in found.settings.get(SCHEMAS, {}).items() if name != object_name}
             return found.model_copy(update={"settings": {**found.settings, SCHEMAS: schemas}})
 
-        await self.repository.change_integration(integration_id, forgetting)
+        note = (await self._audit.pen()).note("schema.accepted", integration_id, entity_type=object_name)
+        await self.repository.audited(lambda _: note).change_integration(integration_id, forgetting)
 
     async def preview_mapping(
         self,
@@ -128,7 +137,10 @@ class MappingVerbs(Opening):
         if local is not None and mapping is not None:
             await self.accept_mapping(integration_id, object_name, mapping, local)
 
+        before = list[Integration]()
+
         def changed(found: Integration) -> Integration:
+            before[:] = [found]
             if mapping is not None:
                 tried = trying(found, object_name, mapping)
             else:
@@ -139,4 +151,12 @@ class MappingVerbs(Opening):
                 raise ConfigurationError(msg)
             return tried.model_copy(update={"updated_at": self._clock.now()})
 
-        return await self.repository.change_integration(integration_id, changed)
+        pen = await self._audit.pen()
+
+        def told(saved: Integration) -> AuditNote | None:
+            fields = changed_fields(before[0], saved, object_name)
+            return (
+                pen.note("mapping.changed", integration_id, entity_type=object_name, fields=fields) if fields else None
+            )
+
+        return await self.repository.audited(told).change_integration(integration_id, changed)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Final, TypedDict
+from typing import Any, Final, TypedDict
 
 import anyio
 import attrs
+from pydantic import SecretStr
 
 from crmsync.engine import DayBudget, RunBudget, RunJobs, RunLease, Runner, SystemClock
-from crmsync.errors import ConfigurationError, StorageError
+from crmsync.errors import ConfigurationError, StorageError, VaultError
 from crmsync.mapping.drift import compile_in_spite, kept_for, mapping_digest, remember, with_lost_fields
+from crmsync.models.audit import Actor
 from crmsync.models.checks import SchemaMemory
 from crmsync.models.integrations import CallLimits, Integration
 from crmsync.models.mappings import ObjectMapping
@@ -24,6 +26,7 @@ from crmsync.protocols.records import RecordStore
 from crmsync.protocols.repository import SyncRepository
 from crmsync.protocols.runtime import Clock
 from crmsync.registry import Registry
+from crmsync.security.audit import AuditWriter
 from crmsync.security.credential_store import SealedCredentialStore
 from crmsync.security.sealing import opened
 from crmsync.security.vault import Vault
@@ -75,6 +78,7 @@ class Opening:
         observers: Sequence[Observer] = (),
         custom_policies: Mapping[str, Callable[[object, object], object]] | None = None,
         normalisers: Mapping[str, Callable[[str], str]] | None = None,
+        actor: Actor | None = None,
     ) -> None:
         self.repository = repository
         self._vault = vault
@@ -84,6 +88,7 @@ class Opening:
         self._custom = dict(custom_policies or {})
         self._normalisers = dict(normalisers or {})
         self._locks: dict[str, anyio.Lock] = {}
+        self._audit = AuditWriter(repository, vault, self._clock, actor or Actor("application"))
 
     @asynccontextmanager
     async def _budget(self, integration: Integration, max_calls: int | None = None) -> AsyncIterator[RunBudget]:
@@ -99,8 +104,15 @@ class Opening:
 
     @asynccontextmanager
     async def _connected(
-        self, integration: Integration, budget: RunBudget, lease: RunLease | None = None
+        self,
+        integration: Integration,
+        budget: RunBudget,
+        lease: RunLease | None = None,
+        *,
+        purpose: str,
+        object_name: str = "",
     ) -> AsyncIterator[CRMProvider]:
+        """The provider, open. ``purpose`` is for the audit log: this is where credentials are used, once a run."""
         factory = self._registry.provider(integration.provider)
         settings = integration.settings.get("provider", {})
         remembered = integration.settings.get("remembered", {})
@@ -109,7 +121,7 @@ class Opening:
         context = ProviderContext(
             self._clock, budget, memory=dict(remembered), credentials=store, jobs=jobs, permit=lease or Unfenced()
         )
-        credentials = (await opened(self._vault, integration)).credentials
+        credentials = await self._used_credentials(integration, purpose, object_name)
         async with factory.open(settings, credentials, context) as provider:
             try:
                 yield provider
@@ -118,6 +130,18 @@ class Opening:
                     # What is not remembered is found out again.
                     with anyio.CancelScope(shield=True), suppress(StorageError):
                         await self._remember(integration.id, context.memory)
+
+    async def _used_credentials(
+        self, integration: Integration, purpose: str, object_name: str
+    ) -> Mapping[str, SecretStr]:
+        about: dict[str, Any] = {"entity_type": object_name, "purpose": purpose}
+        try:
+            held = await opened(self._vault, integration)
+        except VaultError as error:
+            await self._audit.write("credentials.used", integration.id, result="failed", reason=error.reason, **about)
+            raise
+        await self._audit.write("credentials.used", integration.id, credentials=sorted(held.credentials), **about)
+        return held.credentials
 
     @asynccontextmanager
     async def _runner(
@@ -141,7 +165,9 @@ class Opening:
         lease = RunLease(self.repository, integration_id, object_name, self._clock)
         async with (
             self._budget(integration, options.max_calls) as budget,
-            self._connected(integration, budget, lease) as provider,
+            self._connected(
+                integration, budget, lease, purpose="run" if writes else "dry run", object_name=object_name
+            ) as provider,
         ):
             remote = await provider.records(object_name)
             compiled = await self._compiled(integration, object_name, local, remote)
@@ -209,7 +235,9 @@ class Opening:
 
     def _credential_store(self, integration_id: str) -> SealedCredentialStore:
         lock = self._locks.setdefault(integration_id, anyio.Lock())
-        return SealedCredentialStore(self.repository, self._vault, self._clock, integration_id, lock=lock)
+        return SealedCredentialStore(
+            self.repository, self._vault, self._clock, integration_id, lock=lock, audit=self._audit
+        )
 
     async def _remember(self, integration_id: str, memory: Mapping[str, str]) -> None:
         def remembering(integration: Integration) -> Integration:

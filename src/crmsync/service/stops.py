@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from crmsync.errors import NotFoundError, StaleRecordError
+from crmsync.models.audit import AuditNote
 from crmsync.models.runs import RunOptions
 from crmsync.models.stops import Stop, StoppedPlan, StoppedRecord
 from crmsync.protocols.records import RecordStore
@@ -76,7 +77,14 @@ class StopVerbs(Opening):
             msg = f"the stopped plan of {object_name!r} is another one: its digest is {stop.plan.digest}"
             raise StaleRecordError(msg)
         now = self._clock.now()
-        return await self.repository.approve_stop(integration_id, object_name, stop.plan.digest, by=by, now=now)
+        whole = stop.plan.digest
+        pen = await self._audit.pen()
+
+        def told(approved: Stop) -> AuditNote:
+            about = {"entity_type": object_name, "run_id": approved.run_id, "digest": whole, "by": by}
+            return pen.note("stop.approved", integration_id, **about)
+
+        return await self.repository.audited(told).approve_stop(integration_id, object_name, whole, by=by, now=now)
 
     async def drop_stop(self, integration_id: str, object_name: str) -> Stop:
         """Forget a stop with its plan and approval; what it was. Nothing else changes: the next run stops again if
@@ -85,7 +93,9 @@ class StopVerbs(Opening):
         :raises NotFoundError: no run of this object is stopped.
         """
         stop = await self._stop(integration_id, object_name)
-        await self.repository.remove_stop(integration_id, object_name)
+        pen = await self._audit.pen()
+        note = pen.note("stop.dropped", integration_id, entity_type=object_name, run_id=stop.run_id)
+        await self.repository.audited(lambda _: note).remove_stop(integration_id, object_name)
         return stop
 
     async def _stop(self, integration_id: str, object_name: str) -> Stop:

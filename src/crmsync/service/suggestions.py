@@ -50,7 +50,10 @@ class SuggestionVerbs(Opening):
         ratio = spelling_ratio()
         asked = [_scorer(self._registry, name) for name in scorers]
         integration = await self.repository.get_integration(integration_id)
-        async with self._budget(integration) as budget, self._connected(integration, budget) as provider:
+        async with (
+            self._budget(integration) as budget,
+            self._connected(integration, budget, purpose="suggestions", object_name=object_name) as provider,
+        ):
             remote = await provider.records(object_name)
             ours, theirs = await local.describe(), await remote.describe()
             held = Samples(await _values(local, ours, samples), await _values(remote, theirs, samples))

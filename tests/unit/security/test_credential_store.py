@@ -126,7 +126,7 @@ async def test_a_process_that_died_within_gives_way(crm: CRMSync) -> None:
     clock = FakeClock()
     await crm.repository.acquire_lease("acme", LEASE_NAME, "dead", now=clock.now(), ttl=timedelta(seconds=30))
     clock.tick(30)
-    store = SealedCredentialStore(crm.repository, VAULT, clock, "acme", lock=anyio.Lock())
+    store = SealedCredentialStore(crm.repository, VAULT, clock, "acme", lock=anyio.Lock(), audit=crm._audit)
     with anyio.fail_after(5):
         async with store.exclusive():
             pass

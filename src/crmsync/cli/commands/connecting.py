@@ -215,19 +215,15 @@ def _section(config: Config, integration_id: str | None, provider: str) -> Integ
 @asynccontextmanager
 async def _restored_on_failure(session: Session, integration_id: str) -> AsyncIterator[None]:
     """Leave the bookkeeping's integration as it was if what was given does not connect."""
-    repository = session.crm.repository
     try:
-        before = await repository.get_integration(integration_id)
+        before = await session.crm.repository.get_integration(integration_id)
     except NotFoundError:
         before = None
     try:
         yield
     except BaseException:
         with anyio.CancelScope(shield=True):
-            if before is not None:
-                await repository.save_integration(before)
-            elif any(one.id == integration_id for one in await repository.list_integrations()):
-                await repository.delete_integration(integration_id)
+            await session.crm.restore_integration(integration_id, before)
         raise
 
 

@@ -74,9 +74,14 @@ class SqlAudit:
         return await self._database.read(lambda connection: [entry_of(row) for row in connection.execute(query)])
 
     async def audit_heads(self) -> Mapping[str, AuditHead]:
-        query = sa.select(audit_heads).order_by(audit_heads.c.integration_id)
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
-        return {row.integration_id: AuditHead(row.sequence, row.mac) for row in rows}
+        names, noted = sa.select(audit_log.c.integration_id).distinct(), sa.select(audit_heads)
+
+        def work(connection: Connection) -> dict[str, AuditHead]:
+            heads = {row.integration_id: AuditHead(row.sequence, row.mac) for row in connection.execute(noted)}
+            return {name: AuditHead() for name in connection.scalars(names)} | heads
+
+        found = await self._database.read(work)
+        return {name: found[name] for name in sorted(found)}
 
     async def audit_keys(self) -> Sequence[StoredAuditKey]:
         query = sa.select(audit_keys.c.key_id, audit_keys.c.sealed).order_by(audit_keys.c.key_id)
