@@ -193,7 +193,10 @@ class PreviewVerbs(Opening):
         integration = await self.repository.get_integration(integration_id)
         if mapping is not None:
             integration = trying(integration, object_name, mapping)
-        async with self._budget(integration) as budget, self._connected(integration, budget) as provider:
+        async with (
+            self._budget(integration) as budget,
+            self._connected(integration, budget, purpose="preview", object_name=object_name) as provider,
+        ):
             remote = await provider.records(object_name)
             compiled = await self._compiled(integration, object_name, local, remote)
             yield _Look(compiled.rule, {Side.LOCAL: local, Side.REMOTE: remote})

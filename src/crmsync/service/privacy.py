@@ -49,6 +49,7 @@ class PrivacyVerbs(Opening):
         """
         found = await self._found(integration_id, locals_, person)
         objects = [await self._held(integration_id, name, one) for name, one in found.items()]
+        await self._audit.write("person.exported", integration_id, objects=sorted(found))
         return PersonalData(integration_id=integration_id, made_at=self._clock.now(), objects=tuple(objects))
 
     async def erase_person(
@@ -75,13 +76,16 @@ class PrivacyVerbs(Opening):
         :raises ConcurrentUpdateError: a run is at work; call it again when that is over.
         """
         found = await self._found(integration_id, locals_, person)
-        objects = []
+        erasure_id, objects = uuid.uuid4().hex, list[ObjectErasure]()
+        about: dict[str, Any] = {"erasure": erasure_id, "sides": [side.value for side in sides], "by": by or None}
+        # Not who: of an erased person nothing is to be left. The report, which has the ids, has the erasure's id too.
+        await self._audit.write("person.erased", integration_id, result="begun", objects=sorted(found), **about)
         for name, one in reversed(found.items()):
             whole = Person(one.emails, one.ids.markmail_ids, one.ids.crm_ids)
             async with self._runner(integration_id, name, locals_[name], None, even_paused=True) as runner:
                 objects.append(await runner.erase_person(whole, sides))
-        return ErasureReport(
-            erasure_id=uuid.uuid4().hex,
+        report = ErasureReport(
+            erasure_id=erasure_id,
             integration_id=integration_id,
             requested_by=by,
             reason=reason,
@@ -90,6 +94,9 @@ class PrivacyVerbs(Opening):
             marks=sum(one.marks for one in objects),
             complete=all(one.complete for one in objects),
         )
+        result = "done" if report.complete else "failed"
+        await self._audit.write("person.erased", integration_id, result=result, marks=report.marks, **about)
+        return report
 
     async def allow_again(self, integration_id: str, person: Person) -> int:
         """Forget that a person was erased, by their e-mails and ids; how many marks there were. Ids count everywhere.
@@ -102,7 +109,9 @@ class PrivacyVerbs(Opening):
         for name in integration.field_mappings:
             wanted |= {marks.record(name, Side.LOCAL, each) for each in person.markmail_ids}
             wanted |= {marks.record(name, Side.REMOTE, each) for each in person.crm_ids}
-        return await self.repository.forget_erased(integration_id, wanted)
+        forgotten = await self.repository.forget_erased(integration_id, wanted)
+        await self._audit.write("person.allowed_again", integration_id, marks=forgotten)
+        return forgotten
 
     async def purge(self, integration_id: str) -> dict[str, int]:
         """Forget what is older than the mappings keep it; how many rows of each kind. Every run does so by itself.
@@ -117,6 +126,7 @@ class PrivacyVerbs(Opening):
                 counts.update({kind.value: count for kind, count in purged.items()})
                 if purged[Kept.CONFLICTS] < AT_ONCE:
                     break
+        await self._audit.write("purged", integration_id, **counts)
         return dict(counts)
 
     async def data_map(self, integration_id: str) -> list[FieldPlaces]:

@@ -26,9 +26,10 @@ from sqlalchemy.engine import Connection, Engine
 from crmsync.errors import StorageError
 from crmsync.models.backups import BackupSummary, RestoreOptions
 from crmsync.storage.sql import schema
+from crmsync.storage.sql.append_only import lifted
 from crmsync.storage.sql.attempts import WRITES
 from crmsync.storage.sql.isolation import qualified
-from crmsync.storage.sql.tables import cursors, integrations, metadata, templates
+from crmsync.storage.sql.tables import audit_log, cursors, integrations, metadata, templates
 
 FORMAT: Final = 1
 
@@ -187,12 +188,14 @@ def _cut(name: str, columns: object) -> sa.Table:
 
 
 def _is_empty(connection: Connection) -> bool:
-    return all(connection.execute(sa.select(one.c.id).limit(1)).first() is None for one in (integrations, templates))
+    kept = (integrations.c.id, templates.c.id, audit_log.c.sequence)
+    return all(connection.execute(sa.select(column).limit(1)).first() is None for column in kept)
 
 
 def _empty(connection: Connection) -> None:
-    for table in reversed(metadata.sorted_tables):
-        connection.execute(sa.delete(table))
+    with lifted(connection):
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(sa.delete(table))
 
 
 def _settle(connection: Connection, restored: Iterable[sa.Table], options: RestoreOptions) -> None:

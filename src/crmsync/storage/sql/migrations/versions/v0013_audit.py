@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import sqlalchemy as sa
 from alembic import op
 
+from crmsync.storage.sql.append_only import postgresql_triggers, sqlite_triggers
 from crmsync.storage.sql.column_types import Id, Json, UtcDateTime
 from crmsync.storage.sql.layout import layout_of
 
@@ -47,7 +46,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key_id", name="pk_crm_audit_keys"),
     )
     postgresql = op.get_context().dialect.name == "postgresql"
-    for statement in _postgresql_triggers() if postgresql else _sqlite_triggers():
+    for statement in (postgresql_triggers if postgresql else sqlite_triggers)(_named(_LOG)):
         op.execute(sa.text(statement))
 
 
@@ -56,31 +55,7 @@ def downgrade() -> None:
     for table in (_LOG, "crm_audit_heads", "crm_audit_keys"):
         op.drop_table(table)
     if op.get_context().dialect.name == "postgresql":
-        op.execute(sa.text(f"DROP FUNCTION {_function()}()"))
-
-
-def _sqlite_triggers() -> Iterator[str]:
-    table = _named(_LOG)
-    for what in ("UPDATE", "DELETE"):
-        yield (
-            f"CREATE TRIGGER {table}_no_{what.lower()} BEFORE {what} ON {table}"
-            " BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
-        )
-
-
-def _postgresql_triggers() -> Iterator[str]:
-    yield (
-        f"CREATE FUNCTION {_function()}() RETURNS trigger LANGUAGE plpgsql AS"
-        " 'BEGIN RAISE EXCEPTION ''the audit log is append-only''; END'"
-    )
-    yield (
-        f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {_named(_LOG)}"
-        f" FOR EACH STATEMENT EXECUTE FUNCTION {_function()}()"
-    )
-
-
-def _function() -> str:
-    return f"{_named(_LOG)}_append_only"
+        op.execute(sa.text(f"DROP FUNCTION {_named(_LOG)}_append_only()"))
 
 
 def _named(table: str) -> str:
