@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from crmsync.models.runs import RunReport
+from crmsync.models.mappings import MatchKeys, ObjectMapping, two_way
+from crmsync.models.runs import RunReport, RunStatus
+from crmsync.models.schema import FieldType
 from crmsync.security.vault import Vault
 from crmsync.service import CRMSync
 from crmsync.testing.memory_records import MemoryRecordStore
@@ -105,3 +107,36 @@ async def test_statuses_are_read(emulator: RunningEmulator) -> None:
         "Sent": False,
         "Responded": True,
     }
+
+
+async def test_members_name_their_list_and_person_by_our_own_ids(emulator: RunningEmulator) -> None:
+    """The bookkeeping knows which of the CRM's records these are."""
+    org: SalesforceOrg = emulator.org
+    people, lists, members = (MemoryRecordStore(name) for name in ("subscribers", "campaigns", "list_members"))
+    ada = people.add(email="ada@example.org", last_name="Lovelace")
+    news = lists.add(name="News", status="Planned")
+    members.add(list_id=news, subscriber_id=ada, status="Sent")
+    fields = (
+        two_way("list_id", "CampaignId", field_type=FieldType.REFERENCE, references="Campaign", required=True),
+        two_way("subscriber_id", "ContactId", field_type=FieldType.REFERENCE, references="Contact"),
+        two_way("status", "Status"),
+    )
+    mapping = ObjectMapping(
+        local_object="list_members", fields=fields, match=MatchKeys(local_email="", remote_email="")
+    )
+    async with connected(emulator) as app:
+        await app.change_mapping("main", "CampaignMember", mapping)
+        await app.sync("main", "Contact", people)
+        await app.sync("main", "Campaign", lists)
+        assert (await app.sync("main", "CampaignMember", members)).status is RunStatus.SUCCESS
+        [member] = org.records("CampaignMember")
+        [contact], [campaign] = org.records("Contact"), org.records("Campaign")
+        assert (member["ContactId"], member["CampaignId"]) == (contact["Id"], campaign["Id"])
+
+        grace = org.create("Contact", {"LastName": "Hopper"})
+        org.create("CampaignMember", {"ContactId": grace, "CampaignId": campaign["Id"]})
+        await app.sync("main", "Contact", people)
+        await app.sync("main", "CampaignMember", members)
+    [hopper] = (record_id for record_id, row in people.snapshot().items() if row["last_name"] == "Hopper")
+    assert {row["subscriber_id"] for row in members.snapshot().values()} == {ada, hopper}
+    assert {row["list_id"] for row in members.snapshot().values()} == {news}

@@ -20,6 +20,7 @@ from crmsync.engine.estimating import estimate_apply
 from crmsync.engine.lease import RunLease
 from crmsync.engine.pairing import create_anew, link_records, unlink_record
 from crmsync.engine.recovery import begin
+from crmsync.engine.referring import referring
 from crmsync.engine.retention import purge
 from crmsync.engine.retrying import retry_only
 from crmsync.engine.run import apply, pages_of, run
@@ -257,6 +258,8 @@ class Runner:
 
     def _context(self, run_id: str, *, dry_run: bool) -> RunContext:
         tally = RunTally(self.clock.now())
+        local = referring(self.local, Side.LOCAL, self.rule, self.repository, self.integration_id)
+        remote = referring(self.remote, Side.REMOTE, self.rule, self.repository, self.integration_id)
         return RunContext(
             run_id=run_id,
             integration_id=self.integration_id,
@@ -264,8 +267,8 @@ class Runner:
             mapping=self.mapping,
             rule=self.rule,
             merger=Merger(self.rule, Digester(self.digest_key), uncertainty=self._uncertainty()),
-            local=open_side(self.local, tally.sides[Side.LOCAL], self.rule.computed.get(Side.LOCAL)),
-            remote=open_side(self.remote, tally.sides[Side.REMOTE], self.rule.computed.get(Side.REMOTE)),
+            local=open_side(local, tally.sides[Side.LOCAL], self.rule.computed.get(Side.LOCAL)),
+            remote=open_side(remote, tally.sides[Side.REMOTE], self.rule.computed.get(Side.REMOTE)),
             repository=self.repository,
             clock=self.clock,
             budget=self.budget,

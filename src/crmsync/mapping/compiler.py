@@ -170,6 +170,7 @@ def _rule(draft: Draft, custom: Mapping[str, CustomPolicy], forms: Mapping[str, 
         room_remote=_room(draft.remote),
         on_blank=mapping.blank,
         sensitive=draft.sensitive,
+        references=mapping.references if draft.kind in (FieldType.REFERENCE, FieldType.ID) else "",
     )
 
 

@@ -38,6 +38,7 @@ from crmsync.mapping.losses import Note, Refusal, invalid
 from crmsync.mapping.manner import Manner
 from crmsync.mapping.masks import is_masked
 from crmsync.mapping.zones import day_of, moment_of, start_of
+from crmsync.models.records import Unlinked
 from crmsync.models.schema import Unit
 from crmsync.protocols.conversion import LossKind
 
@@ -187,6 +188,13 @@ def parse_duration(value: object, notes: list[Note], manner: Manner) -> dt.timed
             raise invalid("a number, and the field mapping does not say of which unit")
     number = parse_decimal(value, notes)
     return None if number is None else whole_microseconds(number * MICROSECONDS[unit or Unit.SECONDS], notes)
+
+
+def parse_reference(value: object, _notes: list[Note]) -> str:
+    """An id as it is spelt, unless it is one that means nothing on the other side."""
+    if isinstance(value, Unlinked):
+        raise invalid("the record that it leads to is not linked yet; it is tried again in every run")
+    return text_of(value)
 
 
 def parse_encrypted(value: object, _notes: list[Note]) -> str:

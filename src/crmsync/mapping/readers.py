@@ -22,6 +22,7 @@ from crmsync.mapping.parsing import (
     parse_integer,
     parse_json,
     parse_percent,
+    parse_reference,
     parse_text,
     parse_time,
     set_parser,
@@ -38,6 +39,8 @@ _PARSERS: Final[Mapping[FieldType, Parser]] = {
     FieldType.TIME: parse_time,
     FieldType.JSON: parse_json,
     FieldType.ENCRYPTED: parse_encrypted,
+    FieldType.REFERENCE: parse_reference,
+    FieldType.ID: parse_reference,
     **{kind: partial(read_compound, kind) for kind in PARTS},
 }
 _MANNERED: Final[Mapping[FieldType, _Mannered]] = {

@@ -16,6 +16,7 @@ _USED_BY: Final[Mapping[str, frozenset[FieldType]]] = {
     "region": frozenset({FieldType.PHONE}),
     "zone": frozenset({FieldType.DATE, FieldType.DATETIME}),
     "currency": frozenset({FieldType.CURRENCY}),
+    "references": frozenset({FieldType.REFERENCE, FieldType.ID}),
     "case_fold": frozenset({FieldType.TEXT, FieldType.PICKLIST, FieldType.MULTI_PICKLIST, FieldType.TAGS}),
 }
 """The types of value that a setting says something about."""

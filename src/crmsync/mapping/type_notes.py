@@ -107,7 +107,10 @@ TYPE_NOTES: Final[Mapping[FieldType, TypeNote]] = {
         "order, repetitions; case, with `case_fold`",
     ),
     FieldType.REFERENCE: TypeNote(
-        "`str`", "any text", "too long: *truncated*, and never written", "15 and 18 characters of one id"
+        "`str`",
+        "any text; your own id of a record of the object `references`",
+        "too long: *truncated*, and never written; a record that is not linked yet: *invalid*",
+        "15 and 18 characters of one id",
     ),
     FieldType.ID: TypeNote(
         "`str`", "any text", "too long: *truncated*, and never written", "15 and 18 characters of one id"

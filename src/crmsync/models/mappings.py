@@ -114,7 +114,8 @@ class FieldMapping(PublicModel):
     ``zone`` (``Europe/Berlin``) is where times without a zone were read off a clock, and where a moment's date is
     taken; without it such a time is a loss. ``unit`` and ``crm_unit`` say what a number counts that stands for a
     percentage or a duration, on either side. ``currency`` (``EUR``) is the one that amounts are in: a text with another
-    code is refused.
+    code is refused. ``references`` is the CRM's object that a reference leads to, if the local side holds the local
+    id of the record there instead of the CRM's: the two are looked up in the links of that object.
 
     ``restrictive`` is the value that ``most_restrictive`` protects (True for an opt-out flag). ``default`` is written
     when the source is blank at creation, and later as ``on_blank`` says; ``never_clear`` turns an ``on_blank`` of
@@ -148,6 +149,7 @@ class FieldMapping(PublicModel):
     unit: Unit | None = None
     crm_unit: Unit | None = None
     currency: str = Field(default="", pattern=r"^([A-Z]{3})?$")
+    references: str = Field(default="", max_length=255)
     restrictive: bool = True
     never_clear: bool = False
     on_blank: OnBlank = OnBlank.CLEAR

@@ -27,6 +27,16 @@ class Missing(enum.Enum):
 MISSING: Final = Missing.MISSING
 """The side did not return the field (not asked, no permission). Never a change; `None` is "cleared"."""
 
+
+class Unlinked(str):
+    """An id of a side's own that a reference holds, where the record it leads to is linked to none on the other side.
+
+    It is compared like any id, and never converted: the field waits until there is a link.
+    """
+
+    __slots__ = ()
+
+
 Fields: TypeAlias = Mapping[str, object]
 """Field values by name, in the side's own form: str, bool, int, float, Decimal, date, aware datetime, time, timedelta,
 None, a tuple of str for a set-valued field, or a dict of its parts for a compound. An absent key means MISSING."""

@@ -93,7 +93,8 @@ class FieldRule:
     direction, the permissions or the schema forbid writing. ``owns`` says which elements of a set-valued field are ours
     to add and remove. ``custom`` is the pure function of policy `CUSTOM`: (local value, converted remote value) to the
     local value that both should hold. ``on_blank`` is what a blank does to the other side's value.
-    ``sensitive``: values go to the other side and are kept nowhere.
+    ``sensitive``: values go to the other side and are kept nowhere. ``references``: on the local side a value is the
+    local id of a record of this object of the CRM's, and the stores are to hand it over as the CRM's id.
 
     For a set-valued rule, ``elements_local`` and ``elements_remote`` take a side's value apart, each converter also
     takes a tuple of the source side's elements, and the normal form of a value is the frozenset of its elements' normal
@@ -126,6 +127,7 @@ class FieldRule:
     room_remote: int | None = None
     on_blank: OnBlank = OnBlank.CLEAR
     sensitive: bool = False
+    references: str = ""
 
 
 @attrs.frozen(slots=True)
