@@ -99,16 +99,10 @@ def _carried(merger: Merger, merge: Merge, local: SideResult, remote: SideResult
 
 
 def _made(merger: Merger, merge: Merge, side: Side, result: SideResult) -> Fields:
-    """What our writes made of a side with computed fields: the fields that they changed, and those made of these.
-
-    An inverse may give a value back in other letters: the side will show what its fields make.
-    """
-    rule, record = merger.rule.computed[side], merge.local if side is Side.LOCAL else merge.remote
+    """What our writes made of a side with computed fields: the fields that they changed, and those made of these."""
+    record = merge.local if side is Side.LOCAL else merge.remote
     writes = {name: value for name, value in merge.writes(side).items() if result.wrote(name)}
-    held = record.fields if record is not None else None
-    changed = rule.expand(writes, held).fields if writes else {}
-    after = rule.attach({**(held or {}), **changed})
-    return {**{name: after.get(name, value) for name, value in writes.items()}, **changed}
+    return merger.rule.computed[side].after(writes, record.fields if record is not None else None)
 
 
 def _after(made: Mapping[Side, Fields], side: Side, name: str, value: object) -> object:

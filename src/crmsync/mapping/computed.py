@@ -115,6 +115,12 @@ class ComputedSide:
                 return Expansion(fields, refused, origins)
             refused |= found
 
+    def after(self, writes: Fields, held: Fields | None) -> Fields:
+        """What the record will show of these writes."""
+        changed = self.expand(writes, held).fields if writes else {}
+        shown = self.attach({**(held or {}), **changed})
+        return {**{name: shown.get(name, value) for name, value in writes.items()}, **changed}
+
     def _written(
         self, asked: list[str], writes: Fields, plain: dict[str, object], held: Fields | None
     ) -> tuple[dict[str, object], dict[str, str], dict[str, str]]:

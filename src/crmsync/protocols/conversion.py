@@ -167,6 +167,13 @@ class ComputedRule(Protocol):
         """Writes in the side's own fields. ``held`` is what the record holds, None if it is to be created."""
         ...
 
+    def after(self, writes: Fields, held: Fields | None) -> Fields:
+        """What the record will show of these writes: of each, and of every field of its own that they change.
+
+        That may be another value than the one written, where an inverse gives it back in other letters.
+        """
+        ...
+
 
 @attrs.frozen(slots=True)
 class RuleFailure:

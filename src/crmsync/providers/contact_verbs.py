@@ -360,6 +360,7 @@ def _make_desk(store: RecordStore, mapping: ObjectMapping, remote: ObjectSchema,
         update={
             "fields": tuple(_directed(remote, each) for each in (*listed, *extra)),
             "computed": (),
+            "validation": (),
             "match": MatchKeys(local_email="email", remote_email=email),
             "create_in_local": False,
         }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+import attrs
 import pytest
 
 from crmsync.models.mappings import ComputedField, FieldMapping, ObjectMapping, SyncDirection, two_way
-from crmsync.models.records import Side
+from crmsync.models.records import Fields, Side
 from crmsync.models.runs import RunStatus
+from crmsync.protocols.conversion import ComputedRule
 from crmsync.testing.world import World, world
 
 pytestmark = pytest.mark.anyio
@@ -168,3 +171,52 @@ async def test_a_formula_that_our_own_write_made_shorter_is_no_echo() -> None:
         await settled(w)
         assert rows(w)[1]["Name"] == "Ada"
         assert rows(w)[0]["greeting"] == "Dear Ada"
+
+
+class Counting:
+    """The computed fields of a side, counting how often one is worked out."""
+
+    def __init__(self, rule: ComputedRule) -> None:
+        self._rule = rule
+        self.inputs = rule.inputs
+        self.count = 0
+
+    def attach(self, fields: Fields) -> Fields:
+        attached = self._rule.attach(fields)
+        return attached if attached is fields else _Counted(attached, self)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._rule, name)
+
+
+class _Counted(Mapping[str, object]):
+    def __init__(self, fields: Fields, counter: Counting) -> None:
+        self._fields, self._counter = fields, counter
+
+    def __getitem__(self, name: str) -> object:
+        self._counter.count += name in self._counter.inputs
+        return self._fields[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+
+async def test_a_field_is_worked_out_only_when_something_it_is_made_of_changed() -> None:
+    async with world(MAPPING) as w:
+        added = w.local.add(ADA)
+        await settled(w)
+
+        async def counted() -> int:
+            runner = await w.runner(from_scratch=False)
+            counters = {side: Counting(rule) for side, rule in runner.rule.computed.items()}
+            await attrs.evolve(runner, rule=attrs.evolve(runner.rule, computed=counters)).sync()
+            w.clock.tick()
+            return sum(counter.count for counter in counters.values())
+
+        w.local.edit(added, unmapped="x")
+        assert await counted() == 0
+        w.local.edit(added, city="Paris")
+        assert await counted() > 0

@@ -9,8 +9,16 @@ import pytest
 
 from crmsync.errors import ConversionError, CRMError, MappingError, RejectedError, SchemaChangedError, UnavailableError
 from crmsync.models.contacts import CRMContact
-from crmsync.models.mappings import Enforcement, FieldMapping, ObjectMapping, SyncDirection, two_way
-from crmsync.models.records import Operation, Outcome, StoreLimits
+from crmsync.models.mappings import (
+    ComputedField,
+    Enforcement,
+    FieldMapping,
+    ObjectMapping,
+    SyncDirection,
+    ValidationRule,
+    two_way,
+)
+from crmsync.models.records import Operation, Outcome, Side, StoreLimits
 from crmsync.models.results import CRMSyncResult, SyncAction
 from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema
 from crmsync.protocols.records import RecordStore
@@ -271,3 +279,29 @@ async def test_mapped_custom_fields_create_records_only_if_they_cover_what_is_re
     with pytest.raises(MappingError) as caught:
         await verbs.map_custom_fields([two_way("a", "Nope"), note, two_way("b", "Nada")], "Person")
     assert [problem.path for problem in caught.value.problems] == ["fields[0].crm_field", "fields[2].crm_field"]
+
+
+class Computing(Verbs):
+    """Its mapping has parts that are written for the application's records, and not for contacts."""
+
+    def contact_mapping(self) -> ObjectMapping:
+        return ObjectMapping(
+            fields=(*self._fields, two_way("first_name", "initial"), two_way("shout", "Note")),
+            computed=(
+                ComputedField(side=Side.REMOTE, name="initial", expression="left(First, 1)"),
+                ComputedField(side=Side.LOCAL, name="shout", expression="upper(plan)"),
+            ),
+            validation=(ValidationRule(field="plan", required=True),),
+        )
+
+
+async def test_the_verbs_leave_computed_fields_and_rules_of_the_local_side_out() -> None:
+    store = RecordingStore()
+    verbs = Computing(store)
+    created = await verbs.sync_contact(CRMContact(email="ada@example.org", first_name="Ada", last_name="Lovelace"))
+    assert created.action is SyncAction.CREATED
+    [record] = store.snapshot().values()
+    assert (record["First"], record["Last"]) == ("Ada", "Lovelace")
+    found = await verbs.get_contact("ada@example.org")
+    assert found is not None
+    assert found.first_name == "Ada"
