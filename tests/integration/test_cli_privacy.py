@@ -54,6 +54,13 @@ def test_a_person_is_exported_shown_erased_kept_out_and_allowed_again(sh: Shell)
     (report,) = done.json["erasures"]
     assert (report["complete"], report["reason"], report["requested_by"]) == (True, "ticket 7", "dpo")
     assert LUIS not in done.out
+    kept = Path(sh.directory, "erasure.json")
+    kept.write_text(done.out, encoding="utf-8")
+    assert "as it was written" in sh.run("privacy", "verify", "erasure.json").out
+    kept.write_text(done.out.replace("ticket 7", "ticket 8"), encoding="utf-8")
+    assert sh.run("privacy", "verify", "erasure.json").code == 1
+    kept.write_text("[]", encoding="utf-8")
+    assert sh.run("privacy", "verify", "erasure.json").code == 2
     assert LUIS not in people(sh)
     assert LUIS not in {one["Email"] for one in sh.contacts()}
 

@@ -106,6 +106,19 @@ async def test_an_erasure_can_leave_the_sides_and_needs_all_local_ones(emulator:
         assert link.markmail_id
 
 
+async def test_the_audit_log_says_whose_consent_was_changed_by_a_mark_alone(emulator: RunningEmulator) -> None:
+    async with synced(emulator) as (app, sides):
+        ann = next(row["Id"] for row in emulator.org.records("Contact") if row["Email"] == "ann@example.org")
+        emulator.org.update("Contact", ann, {"HasOptedOutOfEmail": True})
+        await app.sync("main", "Contact", sides["Contact"])
+        (entry,) = await app.audit_log("main", action="consents.changed")
+        (change,) = entry.event.details["changes"]
+        assert (change["side"], change["to"]) == ("local", "opted out")
+        (link,) = [one for one in await app.links("main", "Contact") if one.crm_id == ann]
+        assert link.markmail_id not in str(entry.event.details)
+        assert (await app.verify_audit()).ok
+
+
 async def test_it_is_told_where_each_field_s_values_can_be(emulator: RunningEmulator) -> None:
     async with synced(emulator) as (app, _):
         places = {(one.entity_type, one.crm_field): one for one in await app.data_map("main")}

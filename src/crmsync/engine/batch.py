@@ -11,6 +11,7 @@ import attrs
 from crmsync.diff import SideResult, merge_new, operation, overwrites, settle, sync_hash
 from crmsync.diff.digests import canonical
 from crmsync.engine.conflicts import conflicts_of, verdicts_on
+from crmsync.engine.consents import note_consents
 from crmsync.engine.context import RunContext
 from crmsync.engine.examining import examine
 from crmsync.engine.history import written
@@ -64,6 +65,7 @@ async def carry_out(
     result = BatchResult(written={r.id for work in works if side in work.operations and (r := work.record(side))})
     acknowledgement = Acknowledgement(cursors=cursors)
     acknowledgement = _acknowledgement(ctx, works, stale, result, acknowledgement)
+    await note_consents(ctx, works)
     await ctx.acknowledge(acknowledgement)
     ctx.notify(PageAcknowledged(ctx.run_id, side, len(works)))
     return result

@@ -25,7 +25,7 @@ from crmsync.models.stops import Stop
 from crmsync.protocols.conversion import Normaliser, RecordRule
 from crmsync.protocols.observers import Observer
 from crmsync.protocols.repository import SyncRepository
-from crmsync.protocols.runtime import Clock
+from crmsync.protocols.runtime import Clock, ConsentLog
 
 LIVE = (LinkStatus.SYNCED, LinkStatus.CONFLICT, LinkStatus.REJECTED, LinkStatus.IGNORED)
 """Statuses of links that stand for a pair of living records."""
@@ -76,6 +76,7 @@ class RunContext:
     approval: Stop | None = None
     would_stop: SafetyStopError | None = None
     observers: Sequence[Observer] = ()
+    consents: ConsentLog | None = None
     dry_run: bool = False
     selected: bool = False
     tried: set[str] = attrs.field(factory=set)

@@ -42,7 +42,7 @@ from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.observers import Observer
 from crmsync.protocols.records import RecordStore, SupportsProblems
 from crmsync.protocols.repository import SyncRepository
-from crmsync.protocols.runtime import Clock
+from crmsync.protocols.runtime import Clock, ConsentLog
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -67,6 +67,7 @@ class Runner:
     opening_calls: int = 0
     options: RunOptions = attrs.field(factory=RunOptions)
     observers: Sequence[Observer] = ()
+    consents: ConsentLog | None = None
     lease: RunLease = attrs.field(
         default=attrs.Factory(
             lambda self: RunLease(self.repository, self.integration_id, self.entity_type, self.clock), takes_self=True
@@ -277,6 +278,7 @@ class Runner:
             lease=self.lease,
             marks=PersonMarks(self.digest_key),
             observers=self.observers,
+            consents=self.consents,
             dry_run=dry_run,
         )
 

@@ -78,7 +78,8 @@ class ErasureReport(PublicModel):
     """One erasure of a person, as evidence: it names records, and nothing that was in them.
 
     ``marks`` are how many keyed digests are kept to know the person again. ``complete`` False: a side did not delete a
-    record; do it there, or erase again by the ids named. ``signature`` is empty until the report is signed.
+    record; do it there, or erase again by the ids named. ``signature`` is an HMAC-SHA-256 over all the rest, with the
+    audit key ``key_id``: `CRMSync.verify_erasure` tells whether a report is one of ours and unchanged.
     """
 
     erasure_id: str
@@ -89,4 +90,10 @@ class ErasureReport(PublicModel):
     objects: tuple[ErasedObject, ...]
     marks: int
     complete: bool
+    key_id: int = 0
     signature: str = ""
+
+    @property
+    def signed(self) -> dict[str, Any]:
+        """What the signature is over."""
+        return self.model_dump(mode="json", exclude={"signature"})

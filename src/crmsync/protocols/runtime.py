@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from crmsync.models.consents import ConsentChange
 from crmsync.models.state import RemoteJob
 
 
@@ -54,6 +55,17 @@ class WritePermit(Protocol):
 
         :raises LeaseLostError: another process took over; the call must not be made.
         :raises StorageError: nobody can tell; the call must not be made.
+        """
+        ...
+
+
+class ConsentLog(Protocol):
+    """Where changes of people's consent are written down."""
+
+    async def note(self, changes: Sequence[ConsentChange]) -> None:
+        """Write down what a run changed.
+
+        :raises StorageError: it cannot be stored; the run ends then.
         """
         ...
 

@@ -10,6 +10,7 @@ import anyio
 import attrs
 from pydantic import SecretStr
 
+from crmsync.diff import PersonMarks
 from crmsync.engine import DayBudget, RunBudget, RunJobs, RunLease, Runner, SystemClock
 from crmsync.errors import ConfigurationError, StorageError, VaultError
 from crmsync.mapping.drift import compile_in_spite, kept_for, mapping_digest, remember, with_lost_fields
@@ -30,6 +31,7 @@ from crmsync.security.audit import AuditWriter
 from crmsync.security.credential_store import SealedCredentialStore
 from crmsync.security.sealing import opened
 from crmsync.security.vault import Vault
+from crmsync.service.consents import AuditedConsents
 
 SCHEMAS: Final = "schemas"
 """Where an integration's settings keep what the CRM said of its objects."""
@@ -173,6 +175,7 @@ class Opening:
             compiled = await self._compiled(integration, object_name, local, remote)
             if writes:
                 await self._keep(integration, compiled.sides)
+            digest_key = (await opened(self._vault, integration)).digest_key
             yield Runner(
                 integration_id=integration_id,
                 entity_type=object_name,
@@ -183,11 +186,12 @@ class Opening:
                 repository=self.repository,
                 clock=self._clock,
                 budget=budget,
-                digest_key=(await opened(self._vault, integration)).digest_key,
+                digest_key=digest_key,
                 opening_calls=budget.used,
                 options=options,
                 observers=self._observers,
                 lease=lease,
+                consents=AuditedConsents(self._audit, PersonMarks(digest_key), integration_id, object_name),
             )
 
     async def _compiled(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -75,7 +76,7 @@ class PrivacyVerbs(Opening):
         :raises ProviderError: a side failed as a whole.
         :raises ConcurrentUpdateError: a run is at work; call it again when that is over.
         """
-        found = await self._found(integration_id, locals_, person)
+        found, pen = await self._found(integration_id, locals_, person), await self._audit.pen()
         erasure_id, objects = uuid.uuid4().hex, list[ObjectErasure]()
         about: dict[str, Any] = {"erasure": erasure_id, "sides": [side.value for side in sides], "by": by or None}
         # Not who: of an erased person nothing is to be left. The report, which has the ids, has the erasure's id too.
@@ -93,10 +94,20 @@ class PrivacyVerbs(Opening):
             objects=tuple(_erased(one) for one in objects),
             marks=sum(one.marks for one in objects),
             complete=all(one.complete for one in objects),
+            key_id=pen.key.id,
         )
+        report = report.model_copy(update={"signature": pen.key.sign("erasure", report.signed)})
         result = "done" if report.complete else "failed"
         await self._audit.write("person.erased", integration_id, result=result, marks=report.marks, **about)
         return report
+
+    async def verify_erasure(self, report: ErasureReport) -> bool:
+        """Whether a report was made here, and says what it said then.
+
+        :raises VaultError: the audit key is under a key that cannot be asked now.
+        """
+        key = (await self._audit.open_keys()).get(report.key_id)
+        return key is not None and hmac.compare_digest(key.sign("erasure", report.signed), report.signature)
 
     async def allow_again(self, integration_id: str, person: Person) -> int:
         """Forget that a person was erased, by their e-mails and ids; how many marks there were. Ids count everywhere.

@@ -1,8 +1,10 @@
-"""``crmsync privacy map``, ``export``, ``erase``, ``allow`` and ``purge``."""
+"""``crmsync privacy map``, ``export``, ``erase``, ``verify``, ``allow`` and ``purge``."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
@@ -76,6 +78,17 @@ def erase(
 
 
 @app.command()
+def verify(
+    report: Annotated[Path, typer.Argument(help="What `privacy erase --format json` printed.", metavar="FILE")],
+    *,
+    config: ConfigOption = DEFAULT_CONFIG,
+    format_: FormatOption = Format.HUMAN,
+) -> int:
+    """Tell whether a report of an erasure was made here, and says what it said then."""
+    return anyio.run(_verify, Selection(config), _reports(report), Output(format_))
+
+
+@app.command()
 def allow(
     *,
     email: Emails = None,
@@ -116,6 +129,14 @@ def _person(emails: Sequence[str] | None, local_ids: Sequence[str] | None, crm_i
     if not (person.emails or person.markmail_ids or person.crm_ids):
         raise UsageProblemError("say who is meant: --email, --local-id or --crm-id")
     return person
+
+
+def _reports(path: Path) -> list[ErasureReport]:
+    try:
+        given = json.loads(path.read_text("utf-8"))["erasures"]
+        return [ErasureReport.model_validate(one) for one in given]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise UsageProblemError(f"{path} is no report: keep what `privacy erase --format json` prints") from None
 
 
 async def _map(selection: Selection, output: Output) -> int:
@@ -160,6 +181,14 @@ async def _erase(selection: Selection, order: _Order, output: Output) -> int:
     payload = {"erasures": [one.model_dump(mode="json") for one in reports]}
     output.result(payload, *(view for one in reports for view in _report(one)))
     return ExitCode.SUCCESS if all(one.complete for one in reports) else ExitCode.PARTIAL
+
+
+async def _verify(selection: Selection, reports: Sequence[ErasureReport], output: Output) -> int:
+    async with open_session(load_config(selection.path)) as session:
+        genuine = {one.erasure_id: await session.crm.verify_erasure(one) for one in reports}
+    said = [f"{name}: {'as it was written' if ok else 'NOT as it was written here'}" for name, ok in genuine.items()]
+    output.result({"genuine": genuine}, *map(Text, said))
+    return ExitCode.SUCCESS if genuine and all(genuine.values()) else ExitCode.FAILURE
 
 
 async def _allow(selection: Selection, person: Person, output: Output) -> int:
