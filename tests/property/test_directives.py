@@ -67,7 +67,7 @@ def make(w: World, edit: Edit) -> None:
     store.edit(next(iter(store.snapshot())), {name: value})
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.lists(st.lists(edits, max_size=4), min_size=1, max_size=5), st.sampled_from(POLICIES), enforcements)
 @example(
     [

@@ -51,9 +51,12 @@ from crmsync import (
     two_way,
 )
 from crmsync.errors import DeleteGuardError, MappingError, RateLimitedError, TransientError
+from crmsync.mapping.documents import DocumentForm
 from crmsync.models.checks import MappingCheck, MappingFinding, Severity
 from crmsync.models.events import RunFinished, SyncEvent
 from crmsync.models.inbox import ConflictRule, Reject, RuleOutcome, RuleWinner, ValuePattern
+from crmsync.models.integrations import MappingTemplate
+from crmsync.models.previews import FieldFate
 from crmsync.models.problems import Problem
 from crmsync.models.records import ChangePage, Missing, Operation, Outcome, Record
 from crmsync.models.results import ConnectionReport, Disconnection, SyncAction
@@ -125,6 +128,22 @@ def values(report: RunReport) -> None:
     assert_type(bool(blank), bool)
 
 
+async def mapping_verbs(crm: CRMSync, local: RecordStore) -> None:
+    check = await crm.check_mapping("acme", "Contact", local, mapping=mappings())
+    assert_type(check, MappingCheck)
+    assert_type(check.of(Severity.ERROR), tuple[MappingFinding, ...])
+    assert_type(check.coverage[0].missing, tuple[str, ...])
+    await crm.accept_schema("acme", "Contact")
+    preview = await crm.preview_record("acme", "Contact", local, email="ada@example.com")
+    assert_type(preview.to_crm[0].fate, FieldFate)
+    diff = await crm.diff_mappings("acme", "Contact", local, mappings(), mappings(), sample=10)
+    assert_type(diff.by_field(), dict[tuple[Side, str], int])
+    assert_type(await crm.save_template("salesforce", "ours", {"Contact": mappings()}), MappingTemplate)
+    assert_type(await crm.templates(), list[MappingTemplate])
+    assert_type(await crm.export_template("salesforce", "ours", DocumentForm.JSON), str)
+    assert_type(await crm.apply_template("acme", "ours", objects=["Contact"]), Integration)
+
+
 async def facade(local: RecordStore, repository: SyncRepository, vault: Vault) -> None:
     assert_type(CRMSync(repository, vault=vault, registry=Registry(), observers=[OBSERVER]), CRMSync)
     async with CRMSync.open("sqlite:///crmsync.db", vault=vault) as crm:
@@ -145,11 +164,6 @@ async def facade(local: RecordStore, repository: SyncRepository, vault: Vault) -
         suggested = await crm.suggest_mapping("acme", "Contact", local, samples=100)
         assert_type(suggested, MappingSuggestion)
         assert_type([one.mapping() for one in suggested.fields], list[FieldMapping])
-        check = await crm.check_mapping("acme", "Contact", local, mapping=mappings())
-        assert_type(check, MappingCheck)
-        assert_type(check.of(Severity.ERROR), tuple[MappingFinding, ...])
-        assert_type(check.coverage[0].missing, tuple[str, ...])
-        await crm.accept_schema("acme", "Contact")
         plan = await crm.plan("acme", "Contact", local)
         assert_type(plan, Plan)
         assert_type(plan.writes, int)

@@ -62,7 +62,7 @@ documents = st.builds(
 )
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(documents)
 def test_a_document_says_the_same_in_both_languages_and_keeps_to_its_schema(document: MappingDocument) -> None:
     toml, text = (write_document(document, form) for form in DocumentForm)

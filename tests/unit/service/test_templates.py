@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -19,10 +18,9 @@ CONTACT = ObjectMapping(fields=(two_way("email", "Email"), two_way("last_name", 
 LEAD = ObjectMapping(fields=(two_way("company", "Company"),))
 
 
-@pytest.fixture(params=["memory://", "sqlite"])
-async def crm(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[CRMSync]:
-    url = request.param if request.param == "memory://" else f"sqlite:///{tmp_path / 'crm.db'}"
-    async with CRMSync.open(url, vault=Vault.from_key(Vault.generate_key())) as opened:
+@pytest.fixture
+async def crm() -> AsyncIterator[CRMSync]:
+    async with CRMSync.open("memory://", vault=Vault.from_key(Vault.generate_key())) as opened:
         yield opened
 
 
