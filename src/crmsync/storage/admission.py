@@ -128,23 +128,34 @@ def newer_allowance(known: Allowance | None, seen: Allowance | None) -> Allowanc
     return attrs.evolve(seen, seen_at=as_utc(seen.seen_at))
 
 
-def settled_links(lease: Lease, acknowledgement: Acknowledgement, now: datetime) -> dict[str, Link]:
-    """The links to store, by markmail_id; of two with one markmail_id the later.
+def checked_links(lease: Lease, acknowledgement: Acknowledgement) -> dict[str, Link]:
+    """The links to store, by markmail_id, without the times that storage sets; of two with one markmail_id the later.
 
     :raises StorageError: a link is of another integration or object, or an id is too long.
     """
-    settled = {}
     for link in acknowledgement.links:
-        _check_scope(lease, link)
-        _check_ids(link.markmail_id, link.crm_id)
-        settled[link.markmail_id] = attrs.evolve(
+        if link.entity_type != lease.entity_type or link.integration_id != lease.integration_id:
+            _check_scope(lease, link)
+        if len(link.markmail_id) > ID_LENGTH or (link.crm_id is not None and len(link.crm_id) > ID_LENGTH):
+            _check_ids(link.markmail_id, link.crm_id)
+    return {link.markmail_id: link for link in acknowledgement.links}
+
+
+def settled_links(lease: Lease, acknowledgement: Acknowledgement, now: datetime) -> dict[str, Link]:
+    """`checked_links` as they are stored.
+
+    :raises StorageError: see there; or a time has no zone.
+    """
+    return {
+        key: attrs.evolve(
             link,
             next_attempt_at=optional_utc(link.next_attempt_at),
             failing_since=optional_utc(link.failing_since),
             created_at=now if link.created_at is None else as_utc(link.created_at),
             updated_at=now,
         )
-    return settled
+        for key, link in checked_links(lease, acknowledgement).items()
+    }
 
 
 def settled_conflicts(lease: Lease, acknowledgement: Acknowledgement, now: datetime) -> dict[str, Conflict]:

@@ -13,12 +13,12 @@ from sqlalchemy.exc import IntegrityError
 
 from crmsync.models.history import RecordChange
 from crmsync.models.state import Acknowledgement, Conflict, Cursors, Lease, Link
-from crmsync.storage.sql import rows
 from crmsync.storage.sql.changes import add_changes
 from crmsync.storage.sql.conflicts import resolve_conflicts, store_conflicts
 from crmsync.storage.sql.counts import count_among, keep_counts
 from crmsync.storage.sql.leases import check_fence
-from crmsync.storage.sql.statements import of_object, parts, store
+from crmsync.storage.sql.statements import of_object, parts
+from crmsync.storage.sql.storing import store_links
 from crmsync.storage.sql.tables import cursors, journal, links
 
 
@@ -29,14 +29,14 @@ def acknowledge(
     stored: tuple[Sequence[Link], Sequence[Conflict], Sequence[RecordChange]],
     now: datetime,
 ) -> None:
-    """Store a page under its lease. ``stored`` are its links, conflicts and changes as they are to be stored.
+    """Store a page under its lease. ``stored`` are its links, checked, and its conflicts and changes, settled.
 
     :raises LeaseLostError: the lease was taken by another.
     """
     check_fence(connection, lease)
     before = count_among(connection, lease, (*page.removed_links, *(link.markmail_id for link in stored[0])))
     _remove(connection, links, lease, links.c.markmail_id, page.removed_links)
-    _store_links(connection, lease, [rows.link_row(link) for link in stored[0]])
+    _store_links(connection, lease, stored[0], now, new=not before)
     keep_counts(connection, lease, before, Counter(link.status.value for link in stored[0]))
     store_conflicts(connection, stored[1])
     resolve_conflicts(connection, lease.integration_id, page.resolved_conflicts, lease.owner, now)
@@ -52,18 +52,17 @@ def _remove(connection: Connection, table: sa.Table, lease: Lease, column: sa.Co
         connection.execute(sa.delete(table).where(ours, column.in_(part)))
 
 
-def _store_links(connection: Connection, lease: Lease, link_rows: list[dict[str, Any]]) -> None:
-    keys = ("integration_id", "entity_type", "markmail_id")
+def _store_links(connection: Connection, lease: Lease, stored: Sequence[Link], now: datetime, *, new: bool) -> None:
     try:
         with connection.begin_nested():
-            store(connection, links, keys, link_rows, kept=("created_at",))
+            store_links(connection, stored, now, new=new)
     except IntegrityError:
         # Links that pass a crm_id on among themselves (a merge in the CRM) collide on the way when stored one by one:
         # all let go first. What still collides is a crm_id that somebody else holds.
         ours = of_object(links, lease.integration_id, lease.entity_type)
-        for part in parts(row["markmail_id"] for row in link_rows):
+        for part in parts(link.markmail_id for link in stored):
             connection.execute(sa.update(links).where(ours, links.c.markmail_id.in_(part)).values(crm_id=None))
-        store(connection, links, keys, link_rows, kept=("created_at",))
+        store_links(connection, stored, now)
 
 
 def _move(connection: Connection, lease: Lease, to: Cursors) -> None:

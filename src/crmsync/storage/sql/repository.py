@@ -184,7 +184,7 @@ class SqlRepository(SqlConflicts, SqlStops, SqlChangeHistory, SqlSealedTexts, Sq
 
     async def acknowledge(self, lease: Lease, acknowledgement: Acknowledgement) -> None:
         now = self._now()
-        links = list(admission.settled_links(lease, acknowledgement, now).values())
+        links = list(admission.checked_links(lease, acknowledgement).values())
         conflicts = list(admission.settled_conflicts(lease, acknowledgement, now).values())
         changes = admission.settled_changes(lease, acknowledgement, now)
         await self._database.write(

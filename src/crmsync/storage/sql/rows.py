@@ -16,7 +16,8 @@ from crmsync.storage.sql import tables
 from crmsync.storage.sql.statements import AnyRow
 
 _BORN = {SyncDirection.TO_CRM.value: Side.LOCAL, SyncDirection.FROM_CRM.value: Side.REMOTE}
-_DIRECTIONS = {side: direction for direction, side in _BORN.items()}
+DIRECTIONS = {side: direction for direction, side in _BORN.items()}
+"""What `sync_direction` says of the side where a link was born."""
 _LINK_STATUSES = {status.value: status for status in LinkStatus}
 
 LINK_COLUMNS = tuple(
@@ -45,33 +46,6 @@ LINK_COLUMNS = tuple(
     )
 )
 """In the order of the fields of `Link`."""
-
-
-def link_row(link: Link) -> dict[str, Any]:
-    """A link as a row to store; the database gives it its number."""
-    return {
-        "integration_id": link.integration_id,
-        "entity_type": link.entity_type,
-        "markmail_id": link.markmail_id,
-        "crm_id": link.crm_id,
-        "last_sync_hash": link.last_sync_hash,
-        "sync_status": link.status.value,
-        "sync_direction": _DIRECTIONS[link.born],
-        "error_message": "; ".join(map(str, link.problems)) or None,
-        "local_shadow": link.local_shadow,
-        "remote_shadow": link.remote_shadow,
-        "local_version": link.local_version,
-        "remote_version": link.remote_version,
-        "mapping_version": link.mapping_version,
-        "attempts": link.attempts,
-        "next_attempt_at": link.next_attempt_at,
-        "problems": [attrs.astuple(problem) for problem in link.problems] or None,
-        "candidates": list(link.candidates) or None,
-        "failing_since": link.failing_since,
-        "created_at": link.created_at,
-        "updated_at": link.updated_at,
-        "flips": link.flips or None,
-    }
 
 
 def link_of(row: AnyRow) -> Link:

@@ -1,0 +1,133 @@
+"""Storing many links: at the speed of the driver, past SQLAlchemy's work on each value of each row.
+
+What a column's type does to a value is done here by hand (`column_types` does it everywhere else). A page of some size
+goes to PostgreSQL by COPY: new links at once, others by way of a table of the session's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import attrs
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from crmsync.models.state import Link
+from crmsync.storage import admission
+from crmsync.storage.sql.isolation import qualified
+from crmsync.storage.sql.rows import DIRECTIONS
+
+COPIED_FROM: Final = 100
+"""Links from which on COPY pays."""
+
+_KEYS: Final = ("integration_id", "entity_type", "markmail_id")
+_COLUMNS: Final = (
+    *_KEYS,
+    "crm_id",
+    "last_sync_hash",
+    "sync_status",
+    "sync_direction",
+    "error_message",
+    "local_shadow",
+    "remote_shadow",
+    "local_version",
+    "remote_version",
+    "mapping_version",
+    "attempts",
+    "next_attempt_at",
+    "problems",
+    "candidates",
+    "failing_since",
+    "created_at",
+    "updated_at",
+    "flips",
+)
+_NAMES: Final = ", ".join(_COLUMNS)
+_CHANGES: Final = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in (*_KEYS, "created_at"))
+_REPLACING: Final = f"ON CONFLICT ({', '.join(_KEYS)}) DO UPDATE SET {_CHANGES}"
+_INCOMING: Final = "pg_temp.crmsync_incoming_links"
+
+Values = tuple[Any, ...]
+
+
+def store_links(connection: Connection, stored: Sequence[Link], now: datetime, *, new: bool = False) -> None:
+    """Insert links, or replace those of the same markmail_id but for their ``created_at``.
+
+    ``new``: there is none of the same markmail_id yet.
+    """
+    if not stored:
+        return
+    table = qualified(connection, "crm_sync_status")
+    if connection.dialect.name == "postgresql":
+        values = [_values(link, now, _as_it_is) for link in stored]
+        if len(values) >= COPIED_FROM:
+            (_copy_in if new else _copy_over)(connection, table, values)
+            return
+        mark = "%s"
+    else:
+        values = [_values(link, now, _as_text) for link in stored]
+        mark = "?"
+    marks = ", ".join([mark] * len(_COLUMNS))
+    connection.exec_driver_sql(f"INSERT INTO {table} ({_NAMES}) VALUES ({marks}) {_REPLACING}", values)  # noqa: S608
+
+
+def _copy_over(connection: Connection, table: str, values: Sequence[Values]) -> None:
+    # Made once in a session, and emptied by each COMMIT; by hand for a second page of one transaction.
+    made = f"CREATE TEMP TABLE IF NOT EXISTS {_INCOMING} ON COMMIT DELETE ROWS AS SELECT {_NAMES} FROM {table}"  # noqa: S608
+    connection.exec_driver_sql(f"{made} WHERE false")
+    connection.exec_driver_sql(f"DELETE FROM {_INCOMING}")  # noqa: S608
+    _copy_in(connection, _INCOMING, values)
+    connection.exec_driver_sql(f"INSERT INTO {table} ({_NAMES}) SELECT {_NAMES} FROM {_INCOMING} {_REPLACING}")  # noqa: S608
+
+
+def _copy_in(connection: Connection, table: str, values: Sequence[Values]) -> None:
+    statement = f"COPY {table} ({_NAMES}) FROM STDIN"
+    driver = connection.dialect.loaded_dbapi.Error
+    psycopg: Any = connection.connection.driver_connection
+    try:
+        with psycopg.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in values:
+                copy.write_row(row)
+    except driver as error:
+        # What SQLAlchemy does for statements that it runs itself.
+        raise DBAPIError.instance(
+            statement, None, error, driver, hide_parameters=True, dialect=connection.dialect
+        ) from error
+
+
+def _values(link: Link, now: datetime, time: Callable[[datetime], object]) -> Values:
+    """In the order of `_COLUMNS`."""
+    problems = [attrs.astuple(problem) for problem in link.problems]
+    return (
+        link.integration_id,
+        link.entity_type,
+        link.markmail_id,
+        link.crm_id,
+        link.last_sync_hash,
+        link.status.value,
+        DIRECTIONS[link.born],
+        "; ".join(map(str, link.problems)) or None,
+        link.local_shadow,
+        link.remote_shadow,
+        link.local_version,
+        link.remote_version,
+        link.mapping_version,
+        link.attempts,
+        link.next_attempt_at and time(admission.as_utc(link.next_attempt_at)),
+        admission.to_json(problems) if problems else None,
+        admission.to_json(list(link.candidates)) if link.candidates else None,
+        link.failing_since and time(admission.as_utc(link.failing_since)),
+        time(admission.as_utc(link.created_at) if link.created_at else now),
+        time(now),
+        link.flips or None,
+    )
+
+
+def _as_it_is(moment: datetime) -> datetime:
+    return moment
+
+
+def _as_text(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds")
