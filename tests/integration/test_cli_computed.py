@@ -64,7 +64,11 @@ def test_a_check_tells_the_place_of_each_fault_in_the_file(sh: Shell) -> None:
     [check] = sh.run("mapping", "check", "--format", "json").json["checks"]
     place = "integrations[0].objects.Contact.computed"
     found = [(one["path"], one["code"]) for one in check["findings"] if one["path"].startswith(place)]
-    assert found == [(f"{place}[0].expression", "computed_input"), (f"{place}[1].expression", "argument_count")]
+    assert found == [
+        (f"{place}[0].expression", "computed_input"),
+        (f"{place}[0].inverse", "inverse_wrong"),
+        (f"{place}[1].expression", "argument_count"),
+    ]
     assert "column 8" in sh.run("plan").err
 
 

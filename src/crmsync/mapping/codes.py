@@ -165,6 +165,11 @@ MEANINGS: Final[Mapping[MappingCode, Meaning]] = {
         "a computed field is to be written, and nothing says how its value is taken apart",
         "give it an inverse, or sync it one way",
     ),
+    MappingCode.INVERSE_WRONG: Meaning(
+        _EITHER,
+        "a given inverse does not give back all sample values that the expression makes, or none (an error)",
+        "correct the inverse; at each write it is proven anew, and a value that does not come back is not written",
+    ),
     MappingCode.RULE_UNFIT: Meaning(
         (_ERROR,), "a validation rule demands nothing, or what its field cannot be asked for", "correct the rule"
     ),

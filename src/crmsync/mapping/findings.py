@@ -68,6 +68,7 @@ class MappingCode(enum.StrEnum):
     COMPUTED_INPUT = "computed_input"
     COMPUTED_UNUSED = "computed_unused"
     NO_INVERSE = "no_inverse"
+    INVERSE_WRONG = "inverse_wrong"
     RULE_UNFIT = "rule_unfit"
     RULE_UNUSED = "rule_unused"
 

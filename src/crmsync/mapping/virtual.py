@@ -28,6 +28,7 @@ from crmsync.mapping.expressions.values import Get, Run
 from crmsync.mapping.findings import Findings, MappingCode, closest
 from crmsync.mapping.manner import PLAIN, Manner
 from crmsync.mapping.options import options_of
+from crmsync.mapping.proving import tried
 from crmsync.models.mappings import ComputedField, FieldMapping, ObjectMapping, OnLoss
 from crmsync.models.problems import Problem
 from crmsync.models.records import MISSING, Side
@@ -231,7 +232,20 @@ class _Computing:
             return None, blind
         inverse, obstacle = self._inverse(place, each, kind, compiled)
         column = ComputedColumn(each.name, compiled, {name: one.run for name, one in inverse.items()})
+        if each.inverse and len(inverse) == len(each.inverse):
+            self._prove(place, column)
         return column, self._described(each, kind, compiled, inverse, obstacle)
+
+    def _prove(self, place: int, column: ComputedColumn) -> None:
+        """Try a given inverse on samples: one that never works is a fault, as every write would be refused."""
+        made, returned = tried(column, self.schema)
+        if returned == made:
+            return
+        path = f"computed[{place}].inverse"
+        message = f"of {made} sample values of {column.name!r} the inverse gives {returned} back"
+        remedy = "try both with `crmsync mapping evaluate`; a value that does not come back is not written"
+        report = self.findings.warn if returned else self.findings.fault
+        report(path, MappingCode.INVERSE_WRONG, message, remedy)
 
     def _warn_unlisted(self, place: int, compiled: Compiled) -> None:
         listed = {field.name for field in self.schema.fields}

@@ -157,6 +157,16 @@ def test_every_fault_is_told_at_once_with_its_path(contact: ObjectSchema) -> Non
     }
 
 
+def test_a_given_inverse_is_tried_on_samples(contact: ObjectSchema) -> None:
+    wrong = local("x", "upper(first) & '!'", inverse={"first": "value"})
+    assert faults(contact, (wrong,), two_way("x", "LastName")) == [("computed[0].inverse", "inverse_wrong")]
+    partly = local("x", "upper(squeeze(first))", inverse={"first": 'before(value, " ")'})
+    assert [each.code for each in compiled(contact, (partly,), two_way("x", "LastName")).warnings] == ["inverse_wrong"]
+    plan = local("x", 'lookup(plan, {"gold": "G", "free": "F"})', inverse={"plan": 'if(value = "G", "gold", "free")'})
+    good = (ComputedField.model_validate({"side": "local", **FULL}), plan)
+    assert compiled(contact, good, two_way("full", "LastName"), two_way("x", "FirstName")).warnings == ()
+
+
 def test_a_two_way_field_without_an_inverse_is_refused_with_the_reason(contact: ObjectSchema) -> None:
     with pytest.raises(MappingError) as caught:
         compiled(contact, (local("full", "first & ' ' & last"),), two_way("full", "LastName"))
