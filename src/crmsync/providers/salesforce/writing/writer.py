@@ -43,8 +43,15 @@ class Writer:
 
     @property
     def batch(self) -> int:
-        """Operations that make a good write at present: many where they would go through a bulk job."""
-        return LARGE if self.choice(LARGE).channel is ChannelName.BULK else MODERATE
+        """Operations that make a good write at present: many where they would go through a bulk job.
+
+        Of an org whose pace is not known the first ones are few and go as collections, if there are calls for that:
+        what these take decides about the others.
+        """
+        if self.choice(LARGE).channel is not ChannelName.BULK:
+            return MODERATE
+        guessed = self._choosing and self._client.pace.collection is None
+        return MODERATE if guessed and self.choice(MODERATE).channel is ChannelName.COLLECTIONS else LARGE
 
     def choice(self, rows: int, verb: Verb = Verb.UPSERT) -> Choice:
         """The channel for so many rows at present."""

@@ -138,6 +138,24 @@ async def test_rows_that_a_failed_job_did_not_reach_may_be_sent_again(open_desk:
     assert len(desk.contacts()) == 500
 
 
+@pytest.mark.parametrize(
+    "pace, limit, batch",
+    [
+        ("", 100_000, 2_000),
+        ('{"call": 0.3, "collection": 3.0}', 100_000, 10_000),
+        ('{"call": 0.3, "collection": 0.1}', 100_000, 2_000),
+        ("", 30, 10_000),
+    ],
+)
+async def test_first_writes_are_few_until_the_pace_is_known_or_calls_are_scarce(
+    open_desk: OpenDesk, pace: str, limit: int, batch: int
+) -> None:
+    clock = FakeClock()
+    org = SalesforceOrg(clock=clock.now, daily_limit=limit)
+    async with open_desk(org=org, clock=clock, memory={"pace": pace}) as desk:
+        assert desk.store.limits.write_batch == batch
+
+
 def results_read(desk: Desk) -> list[str]:
     """The files of results that were asked for."""
     return [call.path.rpartition("/")[2] for call in jobs_of(desk) if call.method == "GET" and call.path.count("/") > 3]
