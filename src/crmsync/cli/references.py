@@ -10,6 +10,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from crmsync.cli.exits import UsageProblemError
+from crmsync.models.secrets import Secret
 from crmsync.protocols.keys import KeySource
 from crmsync.registry import Registry
 from crmsync.security.keys.combined import CombinedKeys
@@ -45,4 +46,4 @@ def _from_environment(variable: str, purpose: str) -> SecretStr:
     value = os.environ.get(variable, "").strip()
     if not value:
         raise UsageProblemError(f"{purpose} comes from the environment variable {variable}, which is not set")
-    return SecretStr(value)
+    return Secret(value)

@@ -18,6 +18,7 @@ from crmsync.cli.exits import UsageProblemError
 from crmsync.cli.loopback import listening
 from crmsync.cli.output import Output, plain
 from crmsync.cli.references import VAULT, from_environment
+from crmsync.models.secrets import Secret
 from crmsync.protocols.signing_in import Question, SignedIn, SignInMethod, SupportsSignIn
 from crmsync.registry import Registry
 
@@ -121,7 +122,7 @@ def _known(question: Question, section: IntegrationSection, options: SignInOptio
 
 def _take(question: Question, value: str, answers: Answers) -> None:
     if not question.setting:
-        answers.credentials[question.name] = SecretStr(value)
+        answers.credentials[question.name] = Secret(value)
         return
     table = answers.settings
     *tables, last = question.name.split(".")

@@ -98,13 +98,22 @@ class AuditVerbs(Opening):
 
     async def _walk(self, walk: _Walk, name: str, head: AuditHead) -> None:
         place = _Place(name, head, walk.anchored.get(name))
-        while page := await self._entries(name, place.sequence):
+        await self._look(walk, place, head.sequence)
+        if await self._entries(name, head.sequence, head.sequence + 1):
+            # Either they were added since the heads were read, and the head has gone on; or it was set back.
+            now = (await self.repository.audit_heads()).get(name, AuditHead())
+            if now.sequence <= head.sequence:
+                walk.note_lost_head(place)
+                await self._look(walk, place, None)
+        walk.check_end(place)
+
+    async def _look(self, walk: _Walk, place: _Place, until: int | None) -> None:
+        while until is None or place.sequence < until:
+            page = await self._entries(place.name, place.sequence, until)
+            if not page:
+                return
             for entry in page:
                 walk.check(place, entry)
-        if place.sequence > head.sequence:
-            # Added since the heads were read, as it seems.
-            place.head = (await self.repository.audit_heads()).get(name, AuditHead())
-        walk.check_end(place)
 
     async def _last(self, name: str, head: AuditHead, action: str | None, limit: int) -> list[AuditEntry]:
         found, until = list[AuditEntry](), head.sequence
@@ -168,15 +177,16 @@ class _Walk:
             if entry.sequence == sequence and not hmac.compare_digest(entry.mac, mac):
                 self._found(place.name, sequence, "replaced", f"the entry is not the one that {what} has")
 
+    def note_lost_head(self, place: _Place) -> None:
+        message = "there are more entries than the head of the chain says"
+        self._found(place.name, place.head.sequence, "head", message)
+
     def check_end(self, place: _Place) -> None:
         for what, (sequence, _) in self._fixed(place):
             if sequence > place.sequence:
                 first = place.sequence + 1
                 message = f"{what} has {sequence} entries; from {first} on they are gone"
                 self._found(place.name, first, "cut_off", message)
-        if place.sequence > place.head.sequence:
-            message = "there are more entries than the head of the chain says"
-            self._found(place.name, place.head.sequence, "head", message)
 
     def _check_mac(self, place: _Place, entry: AuditEntry) -> None:
         key = self.keys.get(entry.key_id)

@@ -27,6 +27,7 @@ from crmsync.cli.sign_in import SignInOptions, key_text, sign_in
 from crmsync.errors import NotFoundError
 from crmsync.models.checks import MappingCheck
 from crmsync.models.results import ConnectionReport
+from crmsync.models.secrets import Secret
 
 _SIGN_IN = "Signing in"
 
@@ -241,7 +242,7 @@ def _new_credentials(section: IntegrationSection, named: Mapping[str, str]) -> d
     empty = sorted(name for name in wanted if not typed.get(name, "").strip())
     if empty:
         raise UsageProblemError(f"{section.id}: no value was given for {', '.join(empty)}")
-    return {**given, **{name: SecretStr(value.strip()) for name, value in typed.items()}}
+    return {**given, **{name: Secret(value.strip()) for name, value in typed.items()}}
 
 
 def _from_stdin(integration_id: str, wanted: Sequence[str]) -> dict[str, str]:

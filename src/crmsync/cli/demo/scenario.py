@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import attrs
-from pydantic import SecretStr
 
 from crmsync.cli.config import Config
 from crmsync.cli.demo.configuration import OBJECT
@@ -22,6 +21,7 @@ from crmsync.cli.emulator_control import EmulatorControl
 from crmsync.cli.emulator_process import Emulator
 from crmsync.cli.session import Target, open_session
 from crmsync.models.runs import RunReport
+from crmsync.models.secrets import Secret
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.observers import Observer
 from crmsync.protocols.records import RecordStore
@@ -101,7 +101,7 @@ class Scenario:
         async with open_session(self.config, self.observers) as session:
             section = self.config.integration(None)
             local = await session.local(Target(section, OBJECT))
-            await session.register(section, {"access_token": SecretStr(self.emulator.access_token)})
+            await session.register(section, {"access_token": Secret(self.emulator.access_token)})
             report = await session.crm.sync(section.id, OBJECT, local, options=self.config.content.run)
         self.course.reports.append(report)
         self.course.api_calls.append(await self.control.api_calls() - before)
@@ -149,7 +149,7 @@ class Scenario:
         async with open_session(self.config) as session:
             section = self.config.integration(None)
             local = await session.local(Target(section, OBJECT))
-            await session.register(section, {"access_token": SecretStr(self.emulator.access_token)})
+            await session.register(section, {"access_token": Secret(self.emulator.access_token)})
             rule = await session.crm.compiled_mapping(section.id, OBJECT, local)
             async with session.crm.provider(section.id) as provider:
                 yield Opened(rule, local, await provider.records(OBJECT))

@@ -10,6 +10,7 @@ import httpx2
 from pydantic import SecretStr
 
 from crmsync.errors import ConfigurationError, UnavailableError
+from crmsync.models.secrets import Secret
 from crmsync.protocols.provider import CredentialStore
 from crmsync.providers.salesforce import oauth
 from crmsync.providers.salesforce.bodies import read_error
@@ -174,7 +175,7 @@ class RenewableToken:
             answer = await self._endpoint.exchange(request)
             changes: dict[str, SecretStr | None] = {
                 "access_token": answer.access.token,
-                "instance_url": SecretStr(answer.access.instance_url),
+                "instance_url": Secret(answer.access.instance_url),
             }
             if answer.refresh_token is not None:
                 changes["refresh_token"] = answer.refresh_token

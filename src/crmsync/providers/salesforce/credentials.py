@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_validator
 
 from crmsync.errors import ConfigurationError
+from crmsync.models.secrets import Secret
 from crmsync.providers.salesforce.settings import SalesforceSettings, TransportName, faults_of
 
 
@@ -33,13 +34,13 @@ class SalesforceCredentials(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    access_token: SecretStr | None = None
-    instance_url: SecretStr | None = None
-    refresh_token: SecretStr | None = None
-    client_id: SecretStr | None = None
-    client_secret: SecretStr | None = None
-    username: SecretStr | None = None
-    private_key: SecretStr | None = None
+    access_token: Secret | None = None
+    instance_url: Secret | None = None
+    refresh_token: Secret | None = None
+    client_id: Secret | None = None
+    client_secret: Secret | None = None
+    username: Secret | None = None
+    private_key: Secret | None = None
 
     @field_validator("access_token", "refresh_token", "client_id", "client_secret")
     @classmethod
@@ -47,7 +48,7 @@ class SalesforceCredentials(BaseModel):
         token = value.get_secret_value().strip() if value else ""
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise ValueError("must be printable ASCII without spaces, as Salesforce gives it")
-        return SecretStr(token)
+        return Secret(token)
 
     @field_validator("username", "private_key")
     @classmethod
@@ -56,7 +57,7 @@ class SalesforceCredentials(BaseModel):
         if not text:
             raise ValueError("is empty")
         # An environment variable often holds a PEM with its line ends written out.
-        return SecretStr(text.replace("\\n", "\n"))
+        return Secret(text.replace("\\n", "\n"))
 
 
 def read_connection(

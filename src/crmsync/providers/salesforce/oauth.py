@@ -23,6 +23,7 @@ from crmsync.errors import (
     UnavailableError,
     UnexpectedResponseError,
 )
+from crmsync.models.secrets import Secret
 from crmsync.providers.salesforce.bodies import parse
 from crmsync.providers.salesforce.settings import SalesforceSettings
 
@@ -148,8 +149,8 @@ def read_answer(status: int, body: bytes, settings: SalesforceSettings) -> Token
         raise UnexpectedResponseError("Salesforce's answer to a sign-in has no access token or no address")
     renewed = parsed.get("refresh_token")
     return TokenAnswer(
-        Access(SecretStr(token), trusted_address(instance_url, settings)),
-        SecretStr(renewed) if isinstance(renewed, str) and renewed else None,
+        Access(Secret(token), trusted_address(instance_url, settings)),
+        Secret(renewed) if isinstance(renewed, str) and renewed else None,
         tuple(str(parsed.get("scope") or "").split()),
     )
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import anyio
-from pydantic import SecretStr
 
 from crmsync.errors import ConfigurationError, UnexpectedResponseError
+from crmsync.models.secrets import Secret
 from crmsync.providers.salesforce import oauth
 from crmsync.providers.salesforce.oauth import Access
 from crmsync.providers.salesforce.settings import SalesforceSettings
@@ -56,7 +56,7 @@ class SfLogin:
         origin = oauth.trusted_address(address, self._settings)
         if self._settings.instance_url not in (None, origin):
             raise ConfigurationError("sf.org is logged in to another org than instance_url names")
-        return Access(SecretStr(token), origin)
+        return Access(Secret(token), origin)
 
     async def _answer(self, sf: SfProcess, *words: str) -> Mapping[str, Any]:
         assert self._settings.sf.org is not None

@@ -20,6 +20,7 @@ import httpx2
 from pydantic import SecretStr
 
 from crmsync.errors import UnavailableError
+from crmsync.models.secrets import Secret
 from crmsync.protocols.provider import ProviderContext
 from crmsync.protocols.runtime import CallBudget
 from crmsync.providers.salesforce.oauth import Access
@@ -77,7 +78,7 @@ class CliSession:
     """An `Authorizer` that has no token: the CLI adds its own, and renews it."""
 
     def __init__(self, settings: SalesforceSettings) -> None:
-        self._access = Access(SecretStr("held-by-the-cli"), settings.instance_url or "https://sf.invalid")
+        self._access = Access(Secret("held-by-the-cli"), settings.instance_url or "https://sf.invalid")
 
     async def access(self) -> Access:
         """See `Authorizer`."""
