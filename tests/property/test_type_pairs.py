@@ -16,6 +16,7 @@ from crmsync.models.records import MISSING
 from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema
 from crmsync.protocols.conversion import Conversion, FieldRule
 from crmsync.testing.strategies import NOTORIOUS
+from tests.fuzz.targets import PAIRS
 
 
 class Word(enum.StrEnum):
@@ -44,12 +45,6 @@ VALUES: Final[tuple[object, ...]] = (
     *({"latitude": Decimal("52.52"), "longitude": Decimal("13.405")}, {"floor": "2"}, '{"street": "Main St"}'),
     *("2024-02-29", "2023-02-29", "2024-06-01T09:00:00+02:00", "2024-06-01 09:00:00", "12:00", "1e3", "\u0663"),
 )
-PAIRS: Final = [
-    (source, target)
-    for source in FieldType
-    for target in FieldType
-    if Fit.REFUSED not in (fit_of(source, target), fit_of(target, source))
-]
 
 
 def rules_of(source: FieldType, target: FieldType) -> Iterator[FieldRule]:

@@ -16,7 +16,7 @@ from crmsync.models.contacts import CRMContact, CRMList
 from crmsync.models.integrations import Integration
 from crmsync.models.mappings import FieldMapping, ObjectMapping
 from crmsync.models.runs import RunOptions
-from crmsync.models.schema import PublicModel
+from crmsync.models.schema import CustomField, FieldSchema, FieldType, PublicModel
 
 SECRET = "someone@private.example with a secret"
 
@@ -93,3 +93,10 @@ def test_a_model_survives_json() -> None:
 
 def test_an_integration_never_shows_its_credentials() -> None:
     assert SECRET not in repr(Integration(id="acme", provider="salesforce", credentials=SECRET))
+
+
+def test_a_field_can_stand_in_a_set_also_if_it_has_parts() -> None:
+    parts = {"city": FieldSchema(name="MailingCity")}
+    address = FieldSchema(name="MailingAddress", type=FieldType.ADDRESS, parts=parts)
+    assert {address, address.model_copy(deep=True)} == {address}
+    assert len({address, FieldSchema(name="MailingAddress"), CustomField(name="MailingAddress")}) == 3

@@ -137,7 +137,8 @@ def _within(text: str, limit: int, kind: FieldType, notes: list[Note]) -> str:
 def _compound_fitter(field: FieldSchema) -> Fitter:
     """The fitter for a compound: each of its parts as the field that holds it, where the side says which that is."""
     number = _number_fitter(FieldSchema(name=field.name, type=FieldType.DECIMAL, scale=field.scale))
-    texts = {name: _text_fitter(part, _only_options(part)) for name, part in field.parts.items()}
+    writable = {name: part for name, part in field.parts.items() if part.createable or part.updateable}
+    texts = {name: _text_fitter(part, _only_options(part)) for name, part in writable.items()}
     plain = _text_fitter(FieldSchema(name=field.name), None)
 
     def fit(value: object, notes: list[Note]) -> object:

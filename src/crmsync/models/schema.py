@@ -101,6 +101,10 @@ class FieldSchema(PublicModel):
     unit: Unit | None = None
     parts: dict[str, FieldSchema] = Field(default_factory=dict)
 
+    def __hash__(self) -> int:
+        # A dictionary of parts has no hash of its own.
+        return hash((self.name, self.type, self.length, tuple(self.parts)))
+
     @property
     def reach(self) -> tuple[str, ...]:
         """The fields that are written where this one is: itself, and those that hold its parts."""

@@ -156,3 +156,14 @@ def test_a_compound_writes_the_fields_that_hold_its_parts() -> None:
     assert problems_of(two_way("title", "Title")) == [("fields", "required_not_covered")]
     both = problems_of(two_way("full_name", "Name"), two_way("last_name", "LastName"))
     assert both == [("fields[1].crm_field", "duplicate_target")]
+
+
+def test_a_part_that_cannot_be_written_is_reported_and_left_out(rule_of: CompileOne) -> None:
+    parts = {
+        "city": FieldSchema(name="MailingCity"),
+        "geocode_accuracy": FieldSchema(name="MailingGeocodeAccuracy", createable=False, updateable=False),
+    }
+    field = FieldSchema(name="MailingAddress", type=T.ADDRESS, parts=parts)
+    conversion = rule_of(T.JSON, field, on_loss="report").to_remote('{"city": "Berlin", "geocode_accuracy": "Zip"}')
+    assert conversion.value == {"city": "Berlin"}
+    assert [loss.kind for loss in conversion.losses] == [LossKind.DROPPED_ELEMENT]

@@ -79,7 +79,8 @@ def taken_apart(field: FieldSchema, value: object, *, creates: bool) -> Iterator
     :raises ConversionError: it is no compound, or has a part that the object has not.
     """
     if value is None:
-        value = {name: None for name, part in field.parts.items() if part.createable or part.updateable}
+        writable = ((name, part.createable if creates else part.updateable) for name, part in field.parts.items())
+        value = {name: None for name, can_be in writable if can_be}
     if not isinstance(value, Mapping):
         raise ConversionError(f"{field.name} takes an object with parts", code="wrong_type", field=field.name)
     for name, each in value.items():
