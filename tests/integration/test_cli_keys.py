@@ -68,8 +68,27 @@ def test_a_key_is_generated_rotated_to_and_the_old_one_retired(sh: Shell) -> Non
     assert sh.run("keys", "retire", old["id"], "--format", "json").json == {"key_id": old["id"], "removed": True}
     assert [key["id"] for key in sh.run("keys", "list", "--format", "json").json["keys"]] == [new]
     assert sh.run("keys", "check").out.strip() == "1 of 1 stored secrets open"
+    written = [one["action"] for one in sh.run("audit", "list", "--format", "json").json["entries"]]
+    assert [one for one in written if one.startswith("key")] == [
+        "key.generated",
+        "keys.rotated",
+        "keys.rotated",
+        "key.retired",
+    ]
     again = sh.run("sync", "--format", "json")
     assert again.json["runs"][0]["written"] == 0, "the shadows' digests would not fit"
+
+
+def test_the_first_key_of_all_is_made_where_there_is_none(sh: Shell) -> None:
+    file = sh.directory / "crmsync.key"
+    file.unlink()
+    made = sh.run("keys", "generate", "--format", "json").json["key_id"]
+    assert [key.id for key in FileKeys(file).load()] == [made]
+    file.chmod(0o644)
+    refused = sh.run("keys", "generate")
+    assert (refused.code, "chmod 600" in refused.err) == (2, True)
+    file.chmod(0o600)
+    assert sh.run("sync").code == 0
 
 
 def test_a_lost_key_is_an_error_that_names_it_and_loses_nothing(sh: Shell) -> None:

@@ -18,7 +18,9 @@ from crmsync.cli.options import DEFAULT_CONFIG, ConfigOption, FormatOption, Sele
 from crmsync.cli.output import Format, Output, plain
 from crmsync.cli.references import key_source
 from crmsync.cli.session import new_key, open_session
+from crmsync.errors import ConfigurationError
 from crmsync.models.keys import KeyOverview, VaultKey
+from crmsync.protocols.keys import KeySource
 from crmsync.registry import Registry
 from crmsync.security.keys.combined import changeable
 
@@ -98,7 +100,11 @@ async def _generate(config: Config, output: Output) -> int:
             f"crmsync cannot put a key into {', '.join(config.content.vault.key)}: make one there"
             " (`crmsync keys generate --show` prints one for an environment variable)"
         )
-    key_id = await anyio.to_thread.run_sync(source.generate)
+    if await anyio.to_thread.run_sync(_has_keys, source):
+        async with open_session(config) as session:
+            key_id = await session.crm.generate_key()
+    else:
+        key_id = await anyio.to_thread.run_sync(source.generate)
     views = [
         Text.assemble("added the key ", (key_id, "bold"), f" to the {plain(source.name)}; back it up"),
         Text(f"next: crmsync keys rotate --to {key_id}"),
@@ -124,6 +130,14 @@ async def _retire(selection: Selection, key: str, output: Output) -> int:
     verdict = f"taken out of the {source}" if done.removed else f"needed no more: take it out of the {source} yourself"
     output.result(done.model_dump(mode="json"), Text.assemble((plain(key), "bold"), f": {plain(verdict)}"))
     return ExitCode.SUCCESS
+
+
+def _has_keys(source: KeySource) -> bool:
+    """Whether a vault can be opened: the first key of all is made without one."""
+    try:
+        return bool(source.load())
+    except ConfigurationError:
+        return False
 
 
 def _overview_views(overview: KeyOverview) -> list[RenderableType]:
