@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date, time
+from decimal import Decimal
 from functools import cache
 from typing import Final
 
 from crmsync.mapping import Fit, compile_mapping, fit_of
-from crmsync.mapping.expressions import FaultyError, printed, read
+from crmsync.mapping.expressions import Failed, FaultyError, Scope, compile_node, printed, read
+from crmsync.mapping.expressions.values import MAX_TEXT
 from crmsync.models.mappings import FieldMapping, MatchKeys, ObjectMapping, OnLoss
 from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema, Unit
 from crmsync.protocols.conversion import FieldRule
@@ -64,13 +67,22 @@ def conversion(data: bytes) -> None:
 
 
 def expressions(data: bytes) -> None:
-    """A text as an expression: it is read, and then reads the same when it is printed, or it has a place at fault."""
-    text = data.decode("utf-8", "surrogateescape")
+    """A text as an expression: it is read, and then reads the same when it is printed, or it has a place at fault.
+
+    What can be compiled makes a value, or says why not, of a record whose fields all hold what stands behind a NUL.
+    """
+    text, _, value = data.decode("utf-8", "surrogateescape").partition("\0")
     try:
         node = read(text)
-    except FaultyError:
+        assert printed(read(printed(node))) == printed(node)
+        compiled = compile_node(node, Scope({}, open=True))
+    except FaultyError as error:
+        if any(not 0 <= fault.at <= len(text) for fault in error.faults):
+            raise
         return
-    assert printed(read(printed(node))) == printed(node)
+    found = compiled.run(lambda _name, _default: value)
+    assert found is None or isinstance(found, str | bool | Decimal | date | time | tuple | Failed)
+    assert not isinstance(found, str) or len(found) <= MAX_TEXT
 
 
 TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {"conversion": conversion, "expressions": expressions}
@@ -88,5 +100,9 @@ SEEDS: Final[Mapping[str, tuple[bytes, ...]]] = {
         b"(((",
         b'"\\"',
         b"1 + -2.5e3",
+        b"replace_pattern(phone, '[^0-9+](x*)', '$1-')\0+49 (30) 1234",
+        b'format_date(add_months(date(born), -7), "dd.MM.yyyy")\x002024-02-29',
+        b"number(a) / (number(b) - 1) * 1e\x001",
+        b'lookup(part(x, ";", -2), {"a": 1, "b": -2}, length(join(split(x, ";"), "+")))\0b;a;',
     ),
 }
