@@ -10,7 +10,15 @@ from crmsync.mapping.findings import Findings, MappingCode, closest, only_name_l
 from crmsync.mapping.pairs import Fit, fit_of
 from crmsync.mapping.virtual import ComputedSchema, targets_of
 from crmsync.models.checks import Fix
-from crmsync.models.mappings import ConflictPolicy, DeletePolicy, Enforcement, ObjectMapping, SyncDirection, two_way
+from crmsync.models.mappings import (
+    ConflictPolicy,
+    DeletePolicy,
+    Enforcement,
+    FieldMapping,
+    ObjectMapping,
+    SyncDirection,
+    two_way,
+)
 from crmsync.models.records import Side
 from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema
 
@@ -214,7 +222,23 @@ def check_required(
             continue
         message = f"{schema.name} needs {field.name!r} to create a record, and nothing writes it"
         report = findings.warn if field.nillable else findings.fault
-        source = only_name_like(field.name, (each.name for each in other.fields))
-        ends = (source, field.name) if remote else (field.name, source)
-        fix = Fix(add=(two_way(*ends, required=True),)) if source else Fix(settings={switch: False})
+        proposed = _covering(field, other, mapping, remote=remote)
+        fix = Fix(add=(proposed,)) if proposed is not None else Fix(settings={switch: False})
         report("fields", MappingCode.REQUIRED_NOT_COVERED, message, f"map it, or set {switch} = false", fix)
+
+
+def _covering(needed: FieldSchema, other: ObjectSchema, mapping: ObjectMapping, *, remote: bool) -> FieldMapping | None:
+    """A field mapping that writes a field which nothing writes, from the one of the other side that is called like it.
+
+    One way, if that is all there is to it; None also where either of them is mapped already.
+    """
+    source = other.field(only_name_like(needed.name, (each.name for each in other.fields if each.readable)) or "")
+    if source is None or Fit.REFUSED in (fit_of(source.type, needed.type), fit_of(needed.type, source.type)):
+        return None
+    ends = (source.name, needed.name) if remote else (needed.name, source.name)
+    if any(ends[0] == each.markmail_field or ends[1] == each.crm_field for each in mapping.fields):
+        return None
+    back = needed.readable and source.createable and source.updateable
+    one_way = SyncDirection.TO_CRM if remote else SyncDirection.FROM_CRM
+    direction = SyncDirection.BIDIRECTIONAL if back else one_way
+    return two_way(*ends, required=True, sync_direction=direction)

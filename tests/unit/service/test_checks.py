@@ -40,7 +40,7 @@ class Site:
         return await self.crm.check_mapping("acme", "Contact", self.local, mapping=mapping)
 
     async def status(self) -> ObjectStatus:
-        [found] = await self.crm.status("acme")
+        [found] = [one for one in await self.crm.status("acme") if one.entity_type == "Contact"]
         return found
 
 
@@ -99,6 +99,26 @@ async def test_a_change_of_the_crm_is_told_by_the_check_the_run_and_the_status_u
     assert (await site.status()).drift == ()
     with pytest.raises(MappingError):
         await site.crm.sync("acme", "Contact", site.local)
+
+
+async def test_a_providers_own_mapping_misses_a_field_that_is_gone_as_well(site: Site) -> None:
+    """It is cut to what both sides have, and would else just forget the field."""
+    await site.crm.add_integration(
+        "acme",
+        provider="salesforce",
+        settings={"instance_url": site.emulator.url, "allow_insecure_loopback": True},
+        credentials={"access_token": DEFAULT_TOKEN},
+    )
+    ours = site.local.add(email="ada@example.org", last_name="King", phone="+1 555 0100")
+    assert (await site.crm.sync("acme", "Contact", site.local)).status is RunStatus.SUCCESS
+    site.hide("Contact.Phone")
+    site.local.edit(ours, phone="+1 555 0199", last_name="Lovelace")
+    report = await site.crm.sync("acme", "Contact", site.local)
+    assert (report.status, [each.code for each in report.warnings]) == (RunStatus.PARTIAL, [CODE.FIELD_GONE])
+    site.hide()
+    assert (await site.crm.sync("acme", "Contact", site.local)).status is RunStatus.SUCCESS
+    [contact] = site.emulator.org.records("Contact")
+    assert (contact["Phone"], contact["LastName"]) == ("+1 555 0199", "Lovelace")
 
 
 async def test_a_dry_run_remembers_nothing_and_leaves_the_fields_out_as_well(site: Site) -> None:
