@@ -45,6 +45,12 @@ def advise(draft: Draft, findings: Findings) -> None:
     """Look at the directions of one field mapping in which values flow."""
     if not draft.known:
         return
+    if draft.remote.type is FieldType.ENCRYPTED and (draft.from_crm, draft.to_crm) != (Enforcement.OFF,) * 2:
+        message = (
+            f"{draft.remote.name!r} is encrypted: as long as it is masked for the connected user, nothing is synced"
+        )
+        remedy = "give the user the permission to view encrypted data, if they have not got it"
+        findings.advise(draft.path("crm_field"), MappingCode.MAY_BE_MASKED, message, remedy)
     losing = False
     for way in _ways(draft):
         losing |= _sizes(way, findings) | _types(way, findings)

@@ -86,6 +86,11 @@ MEANINGS: Final[Mapping[MappingCode, Meaning]] = {
     MappingCode.UNIT_UNFIT: Meaning(
         (_ERROR,), "the unit is none of such values", "declare a percentage or a duration, or leave the unit out"
     ),
+    MappingCode.MAY_BE_MASKED: Meaning(
+        (_INFO,),
+        "the CRM encrypts the field: if it masks it for the connected user, it is left alone on both sides",
+        "see that the user may view encrypted data",
+    ),
     MappingCode.SETTING_UNUSED: Meaning((_WARNING,), "a setting says nothing about such values", "leave it out"),
     MappingCode.DIRECTIVE_UNFIT: Meaning(
         (_ERROR,),

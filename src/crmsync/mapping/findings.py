@@ -61,6 +61,7 @@ class MappingCode(enum.StrEnum):
     UNKNOWN_ZONE = "unknown_zone"
     UNIT_UNFIT = "unit_unfit"
     SETTING_UNUSED = "setting_unused"
+    MAY_BE_MASKED = "may_be_masked"
     COMPUTED_NAME = "computed_name"
     COMPUTED_CYCLE = "computed_cycle"
     COMPUTED_TYPE = "computed_type"

@@ -194,3 +194,11 @@ def test_no_finding_of_a_check_holds_more_than_a_few_options() -> None:
     many = picklist("status", *(f"option {number}" for number in range(300)))
     [message] = [each.message for each in checked(many, picklist("S__c", "x"), sync_direction="to_crm").findings]
     assert message.endswith("'option 4' and 295 more of 'status'")
+
+
+def test_an_encrypted_field_may_come_masked_and_a_folded_option_is_not_missed() -> None:
+    secret = FieldSchema(name="Tax_Id__c", type=FieldType.ENCRYPTED)
+    found = the(checked(FieldSchema(name="tax_id"), secret), CODE.MAY_BE_MASKED)
+    assert (found.path, found.severity) == ("fields[0].crm_field", Severity.INFO)
+    alike = checked(picklist("status", "active"), picklist("Status__c", "Active"), case_fold=True)
+    assert CODE.OPTIONS_DIFFER not in codes(alike)
