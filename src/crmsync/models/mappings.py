@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+from contextlib import suppress
 from decimal import Decimal
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, BeforeValidator, Field
 
 from crmsync.models.records import Side
 from crmsync.models.schema import FieldType, PublicModel, Unit
@@ -186,6 +187,18 @@ class OnInvalid(enum.StrEnum):
     REJECT_RECORD = "reject_record"
 
 
+def _bound(value: object) -> object:
+    """A text that says a day or an instant as just that: left alone, midnight in any zone would be taken for a day."""
+    if isinstance(value, str) and value[4:5] == "-":
+        with suppress(ValueError):
+            return dt.date.fromisoformat(value) if len(value) == len("YYYY-MM-DD") else dt.datetime.fromisoformat(value)
+    return value
+
+
+Bound: TypeAlias = Annotated[Decimal | dt.date | dt.datetime, BeforeValidator(_bound)]
+"""The end of a range."""
+
+
 class ValidationRule(PublicModel):
     """What the local side demands of a record before it is written there.
 
@@ -199,8 +212,8 @@ class ValidationRule(PublicModel):
     field: str = Field(default="", max_length=255)
     required: bool = False
     pattern: str = ""
-    minimum: Decimal | dt.date | dt.datetime | None = None
-    maximum: Decimal | dt.date | dt.datetime | None = None
+    minimum: Bound | None = None
+    maximum: Bound | None = None
     allowed: tuple[str, ...] = ()
     min_length: int | None = Field(default=None, ge=0)
     max_length: int | None = Field(default=None, ge=0)

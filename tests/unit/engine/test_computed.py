@@ -220,3 +220,25 @@ async def test_a_field_is_worked_out_only_when_something_it_is_made_of_changed()
         assert await counted() == 0
         w.local.edit(added, city="Paris")
         assert await counted() > 0
+
+
+async def test_a_list_made_of_a_text_merges_element_by_element() -> None:
+    interests = ComputedField(
+        side=Side.LOCAL,
+        name="topics",
+        expression='split(interests, ",")',
+        inverse={"interests": 'join(value, ", ")'},
+    )
+    mapping = ObjectMapping(computed=(interests,), fields=(EMAIL, two_way("topics", "Topics", field_type="tags")))
+    async with world(mapping) as w:
+        added = w.local.add(email="ada@example.org", interests="poetry, engines")
+        await settled(w)
+        [crm_id] = w.remote.snapshot()
+        assert set(w.remote.snapshot()[crm_id]["Topics"]) == {"poetry", "engines"}  # type: ignore[call-overload] # a set
+        w.clock.tick()
+        w.local.edit(added, interests="engines, horses")
+        w.remote.edit(crm_id, Topics=("poetry", "engines", "numbers"))
+        await settled(w)
+        ours, theirs = rows(w)
+        assert set(str(ours["interests"]).split(", ")) == {"engines", "horses", "numbers"}
+        assert set(theirs["Topics"]) == {"engines", "horses", "numbers"}  # type: ignore[call-overload] # a set

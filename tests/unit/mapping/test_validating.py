@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -185,3 +186,20 @@ def test_a_preview_shows_what_the_rules_refuse() -> None:
     local = Record("a", {"plan": "silver", "name": "Eve"})
     shown = {each.target: (each.fate, each.why) for each in preview_record(rule, "Contact", local, remote).to_local}
     assert (shown["plan"][0], shown["name"][0]) == (FieldFate.SAME, FieldFate.WRITTEN)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        Decimal("2.50"),
+        dt.date(2026, 1, 1),
+        dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+        dt.datetime(2026, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=2))),
+        dt.datetime(2026, 1, 1, 10, tzinfo=dt.UTC),
+    ],
+)
+def test_the_end_of_a_range_is_the_same_when_it_is_stored_and_read(end: object) -> None:
+    rule = ValidationRule.model_validate({"field": "x", "minimum": end})
+    again = ValidationRule.model_validate_json(rule.model_dump_json())
+    assert again == rule
+    assert type(again.minimum) is type(end)
