@@ -97,3 +97,15 @@ def test_a_backup_is_made_looked_at_and_restored(sh: Shell) -> None:
     other = sh.run("db", "restore", "monday.backup", "--replace", "--format", "json")
     assert other.code != 0
     assert "key" in other.json["error"]["message"]
+
+
+def test_user_ids_refer_to_the_host_s_users_if_asked(sh: Shell) -> None:
+    assert sh.run("db", "upgrade").code == 0
+    with closing(sqlite3.connect(sh.directory / "crmsync.db")) as connection:
+        connection.execute("CREATE TABLE users (id INTEGER PRIMARY KEY)")
+    assert sh.run("db", "users").code == 2
+    assert "no table 'people'" in sh.run("db", "users", "people.id").err
+    done = sh.run("db", "users", "users.id", "--on-delete", "cascade", "--format", "json")
+    assert (done.code, done.json) == (0, {"users": "users.id", "on_delete": "cascade"})
+    assert sh.run("sync").code == 0, "an integration of nobody refers to nobody"
+    assert "refers to no table any more" in sh.run("db", "users", "--undo").out

@@ -1,8 +1,8 @@
-"""``crmsync db upgrade``, ``downgrade``, ``check``, ``backup``, ``restore``, ``isolate``, ``sql``."""
+"""``crmsync db upgrade``, ``downgrade``, ``check``, ``backup``, ``restore``, ``isolate``, ``users``, ``sql``."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import anyio
 import typer
@@ -97,6 +97,25 @@ def isolate(
 
 
 @app.command()
+def users(
+    place: Annotated[
+        str | None, typer.Argument(help="The users' key: users.id, or app.users.id.", metavar="TABLE.COLUMN")
+    ] = None,
+    *,
+    on_delete: Annotated[
+        Literal["restrict", "cascade"], typer.Option("--on-delete", help="What a user's deletion does.")
+    ] = "restrict",
+    undo: Annotated[bool, typer.Option("--undo", help="Let user_id be any text again.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    format_: FormatOption = Format.HUMAN,
+) -> int:
+    """Let each integration's user_id refer to your application's own table of users."""
+    if (place is None) != undo:
+        raise UsageProblemError("name the users' key, such as users.id, or give --undo")
+    return anyio.run(_users, Selection(config), place, on_delete, Output(format_))
+
+
+@app.command()
 def sql(
     *,
     start: Annotated[str, typer.Option("--from", help="The database's revision, or `base`.")] = "base",
@@ -133,6 +152,18 @@ async def _downgrade(selection: Selection, to: str, output: Output) -> int:
         await database.downgrade(to)
         said = f"{database.name} went from revision {before} to {to}"
     output.result({"before": before, "revision": to, "newest": schema.HEAD}, Text(plain(said)))
+    return ExitCode.SUCCESS
+
+
+async def _users(
+    selection: Selection, place: str | None, on_delete: Literal["restrict", "cascade"], output: Output
+) -> int:
+    from crmsync.storage.sql import maintenance  # noqa: PLC0415
+
+    async with maintenance.open_maintenance(load_config(selection.path).storage) as database:
+        await (database.reference_users(place, on_delete) if place else database.unreference_users())
+    said = f"user_id refers to {place}" if place else "user_id refers to no table any more"
+    output.result({"users": place, "on_delete": on_delete if place else None}, Text(plain(said)))
     return ExitCode.SUCCESS
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 
 from crmsync.errors import ConcurrentUpdateError, NotFoundError, StorageError
 
-_ORPHAN = "the integration does not exist (any more)"
+_ORPHAN = "the integration, or the user it refers to, does not exist (any more)"
 _TAKEN = "a record would be stored or linked twice; nothing was stored"
 
 _SQLITE = {

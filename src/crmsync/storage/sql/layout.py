@@ -26,7 +26,8 @@ VERSION_TABLE: Final = "crmsync_alembic_version"
 TABLES: Final = frozenset({*metadata.tables, VERSION_TABLE})
 """Every table that a migration ever made: one that is dropped some day is still to be named here."""
 
-_PREFIX: Final = re.compile(r"[a-z_][a-z0-9_]{0,15}")
+# Not what the names of constraints and indexes begin with, by which we know them.
+_PREFIX: Final = re.compile(r"(?!(?:pk|fk|ix|uq|ck)_$)[a-z_][a-z0-9_]{0,15}")
 # PostgreSQL cuts names after 63 bytes; our longest has 39.
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _OF_A_TABLE: Final = re.compile(r"(?:pk|fk|ix|uq|ck)_crm")
@@ -35,7 +36,9 @@ _OPTION: Final = "crmsync_layout"
 
 def _checked(pattern: re.Pattern[str], what: str, value: str) -> None:
     if not pattern.fullmatch(value):
-        raise ConfigurationError(f"the storage URL's {what} is not lower-case letters, digits and underscores")
+        raise ConfigurationError(
+            f"the storage URL's {what} is not lower-case letters, digits and underscores, or is taken"
+        )
 
 
 @attrs.frozen(slots=True)

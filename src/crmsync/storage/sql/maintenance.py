@@ -11,7 +11,7 @@ from sqlalchemy.engine import Engine
 
 from crmsync.errors import StorageError
 from crmsync.models.backups import BackupSummary, RestoreOptions
-from crmsync.storage.sql import isolation, schema, snapshot
+from crmsync.storage.sql import host_users, isolation, schema, snapshot
 from crmsync.storage.sql.checking import Finding, check
 from crmsync.storage.sql.database import Database, open_database
 
@@ -72,6 +72,22 @@ class Maintenance:
     async def load(self, lines: Callable[[], Iterator[bytes]], options: RestoreOptions) -> BackupSummary:
         """See `BackupSource`. The rows come in one transaction; every lease that was ever given out is void."""
         return await self._database.manage(partial(snapshot.load, name=self.name, lines=lines, options=options))
+
+    async def reference_users(self, place: str, on_delete: host_users.OnDelete = "restrict") -> None:
+        """Let ``user_id`` refer to the host's ``table.column``: a text, a number or a UUID. Empty ones refer to nobody.
+
+        :raises ConfigurationError: there is no such column, it refers to users already, or a user is missing there.
+        :raises StorageError: the user may not do this, or the database failed.
+        """
+        await self._database.write(partial(host_users.reference_users, place=place, on_delete=on_delete))
+
+    async def unreference_users(self) -> None:
+        """Let ``user_id`` be any text again.
+
+        :raises ConfigurationError: it is.
+        :raises StorageError: the user may not do this, or the database failed.
+        """
+        await self._database.write(host_users.unreference_users)
 
     async def isolate(self, role: str | None = None) -> None:
         """Let PostgreSQL keep tenants apart by itself, and let ``role`` work so. See `crmsync.storage.sql.isolation`.

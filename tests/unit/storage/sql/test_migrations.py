@@ -169,7 +169,9 @@ async def test_a_schema_of_postgresql_holds_all_of_it(postgres_url: str) -> None
             await database.write(lambda connection: connection.execute(sa.text("DROP SCHEMA crm_apart CASCADE")))
 
 
-@pytest.mark.parametrize("query", ["table_prefix=A-", "table_prefix=seventeen_letters", "schema=x", "table_prefix=a;b"])
+@pytest.mark.parametrize(
+    "query", ["table_prefix=A-", "table_prefix=seventeen_letters", "table_prefix=fk_", "schema=x", "table_prefix=a;b"]
+)
 async def test_a_layout_that_cannot_be_is_refused(query: str) -> None:
     with pytest.raises(ConfigurationError, match="storage URL"):
         async with open_repository(f"sqlite:///x.db?{query}"):
