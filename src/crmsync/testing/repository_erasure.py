@@ -65,7 +65,7 @@ class ErasurePromises(RepositorySubject):
             created_at=other.created_at,
             updated_at=other.updated_at,
         )
-        assert [found.id for found in await repository.list_conflicts(OURS, CONTACT)] == ["k2"]
+        assert [found.id for found in await repository.list_conflicts(OURS, CONTACT)] == [f"k2 of {CONTACT}"]
         assert [found.markmail_id for found in await repository.list_changes(OURS, CONTACT)] == ["m2"]
         assert [found.op_id for found in await repository.list_journal(OURS, CONTACT)] == ["2"]
         (kept,) = await repository.list_logs(OURS, CONTACT)
@@ -119,7 +119,7 @@ async def _fill(repository: SyncRepository, scope: tuple[str, str]) -> None:
         lease,
         Acknowledgement(
             links=(link(1, scope), waiting),
-            conflicts=(conflict(1, scope), conflict(2, scope)),
+            conflicts=tuple(conflict(n, scope, id=f"k{n} of {scope[1]}") for n in (1, 2)),
             changes=(
                 change("m1", scope=scope, crm_id="c1", side=Side.LOCAL),
                 change("m2", scope=scope, crm_id="c2", side=Side.LOCAL),
