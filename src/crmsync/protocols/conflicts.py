@@ -45,6 +45,7 @@ class ConflictRepository(Protocol):
         """Blank every value of the selected conflicts; returns how many had not been erased before.
 
         The rows stay, with ``erased_at``. Where the next run was to write a value that a person gave, that decision
-        goes with it: the conflict is open again.
+        goes with it: the conflict is open again. Values that a crashed run left in its journal go too, uncounted and
+        whatever the limit.
         """
         ...

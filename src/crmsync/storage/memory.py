@@ -304,6 +304,10 @@ class MemoryRepository(
         known = self._integrations.get(integration_id)
         return known.conflicts if known else {}
 
+    def _journals_of(self, integration_id: str) -> list[dict[str, JournalEntry]]:
+        known = self._integrations.get(integration_id)
+        return [state.journal for state in known.objects.values()] if known else []
+
 
 def _holds(state: _ObjectState, lease: Lease) -> bool:
     return state.lease is not None and (state.lease.owner, state.lease.fence) == (lease.owner, lease.fence)

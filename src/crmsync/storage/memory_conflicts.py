@@ -10,11 +10,12 @@ import attrs
 from crmsync.errors import NotFoundError
 from crmsync.models.state import Conflict, ConflictStatus
 from crmsync.storage import admission
+from crmsync.storage.forgetting import journaled_without_values, selects, without_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from crmsync.models.state import ConflictSelection, Decision
+    from crmsync.models.state import ConflictSelection, Decision, JournalEntry
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -24,6 +25,10 @@ class MemoryConflicts:
 
     def _conflicts_of(self, integration_id: str) -> dict[str, Conflict]:
         """What is stored, by id, to read and to change; nothing for an integration that is not there."""
+        raise NotImplementedError
+
+    def _journals_of(self, integration_id: str) -> Iterable[dict[str, JournalEntry]]:
+        """The journals of an integration's objects, to read and to change."""
         raise NotImplementedError
 
     async def list_conflicts(
@@ -79,11 +84,13 @@ class MemoryConflicts:
     async def erase_conflict_values(self, integration_id: str, selection: ConflictSelection, *, now: datetime) -> int:
         """See `ConflictRepository`."""
         conflicts = self._conflicts_of(integration_id)
-        chosen = [conflict for conflict in conflicts.values() if _selected(conflict, selection)]
+        chosen = [conflict for conflict in conflicts.values() if selects(selection, conflict)]
         chosen.sort(key=lambda conflict: (conflict.resolved_at or _LONG_AGO, conflict.id))
         moment = admission.as_utc(now)
         for conflict in chosen[: selection.limit]:
-            conflicts[conflict.id] = _erased(conflict, moment)
+            conflicts[conflict.id] = without_values(conflict, moment)
+        for journal in self._journals_of(integration_id):
+            journal.update({key: journaled_without_values(one, selection, moment) for key, one in journal.items()})
         return len(chosen[: selection.limit])
 
 
@@ -104,26 +111,6 @@ def resolve_conflicts(stored: dict[str, Conflict], ids: Iterable[str], run_id: s
             stored[key] = attrs.evolve(
                 stored[key], status=ConflictStatus.RESOLVED, resolved_at=now, resolved_run_id=run_id
             )
-
-
-def _selected(conflict: Conflict, selection: ConflictSelection) -> bool:
-    settled = conflict.status is ConflictStatus.RESOLVED
-    return (
-        conflict.erased_at is None
-        and selection.entity_type in (None, conflict.entity_type)
-        and (selection.ids is None or conflict.id in selection.ids)
-        and (selection.markmail_ids is None or conflict.markmail_id in selection.markmail_ids)
-        and (
-            selection.settled_until is None
-            or (settled and (conflict.resolved_at or _LONG_AGO) <= selection.settled_until)
-        )
-    )
-
-
-def _erased(conflict: Conflict, now: datetime) -> Conflict:
-    if conflict.status is ConflictStatus.DECIDED and conflict.winner is None:
-        conflict = attrs.evolve(conflict, status=ConflictStatus.OPEN, decided_by=None, decided_at=None)
-    return attrs.evolve(conflict, local_value=None, remote_value=None, given_value=None, erased_at=now)
 
 
 def _own_values(conflict: Conflict) -> Conflict:

@@ -260,6 +260,23 @@ class ConflictPromises(RepositorySubject):
         blank: dict[str, Any] = {"local_value": None, "remote_value": None, "erased_at": NOW}
         assert await repository.list_conflicts(OURS) == [conflict(1, **blank), attrs.evolve(for_a_side, **blank)]
 
+    async def test_values_are_erased_in_what_a_crash_left_in_the_journal(self, repository: SyncRepository) -> None:
+        """They would be recorded by the next run: as erased."""
+        lease = await lease_of(repository)
+        settled: dict[str, Any] = {"status": ConflictStatus.RESOLVED, "resolved_at": NOW}
+        theirs = entry("op-1", (THEIRS, CONTACT), conflicts=(conflict(1, (THEIRS, CONTACT)),))
+        await repository.add_journal(await lease_of(repository, (THEIRS, CONTACT)), [theirs])
+        held = [entry("op-1", conflicts=(conflict(1, **settled), conflict(2, **settled))), entry("op-2")]
+        await repository.add_journal(lease, held)
+        chosen = ConflictSelection(markmail_ids=("m1",))
+        assert await repository.erase_conflict_values(OURS, chosen, now=NOW) == 0
+        blank: dict[str, Any] = {"local_value": None, "remote_value": None, "erased_at": NOW}
+        journaled = await repository.list_journal(OURS, CONTACT)
+        assert [one.conflicts for one in journaled] == [(conflict(1, **settled, **blank), conflict(2, **settled)), ()]
+        assert [one.op_id for one in journaled] == ["op-1", "op-2"]
+        (other,) = await repository.list_journal(THEIRS, CONTACT)
+        assert other.conflicts == theirs.conflicts
+
     async def test_what_is_erased_is_chosen_by_object_record_age_and_number(self, repository: SyncRepository) -> None:
         old = [
             conflict(n, status=ConflictStatus.RESOLVED, resolved_at=NOW - timedelta(seconds=n), markmail_id="m1")

@@ -18,6 +18,7 @@ from crmsync.models.mappings import ObjectMapping
 from crmsync.models.plans import Plan
 from crmsync.models.records import Side, StoreLimits
 from crmsync.models.runs import RunOptions, RunReport
+from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.observers import Observer
 from crmsync.protocols.records import RecordStore
 from crmsync.protocols.repository import SyncRepository
@@ -53,7 +54,8 @@ class World:
     """One integration between a local and a remote store.
 
     ``local`` and ``remote`` are for outside edits and for looking; ``through`` replaces the store that the engine sees
-    on a side (a `FaultyStore` around it, say), ``through_repository`` the bookkeeping that it sees.
+    on a side (a `FaultyStore` around it, say), ``through_repository`` the bookkeeping that it sees. ``compile`` is
+    called for each run, and may give what it gave before for the same mapping and schemas.
     """
 
     mapping: ObjectMapping
@@ -69,12 +71,11 @@ class World:
     custom: Mapping[str, Callable[[object, object], object]] = attrs.field(factory=dict)
     digest_key: bytes = attrs.field(default=b"0123456789abcdef0123456789abcdef", repr=False)
     budget: RunBudget = attrs.field(factory=RunBudget)
+    compile: Callable[..., RecordRule] = compile_mapping
 
     async def runner(self, **options: Any) -> Runner:
         """A runner over this world's stores; ``options`` are those of `RunOptions`."""
-        rule = compile_mapping(
-            self.mapping, await self.local.describe(), await self.remote.describe(), custom=self.custom
-        )
+        rule = self.compile(self.mapping, await self.local.describe(), await self.remote.describe(), custom=self.custom)
         return Runner(
             integration_id=self.integration_id,
             entity_type=self.entity_type,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import anyio
 from pydantic import BaseModel, ConfigDict
@@ -147,10 +149,10 @@ def _first(history: History) -> History:
 def _second(history: History) -> History:
     first = _first(history)
     given: dict[str, object] = {}
-    if history.twin is Twin.REORDERED:
-        given = {"page": 1 if first.given.page is None else None, "backwards": not first.given.backwards}
-    elif history.twin is Twin.DOUBLED:
-        given = {"doubled": not first.given.doubled}
+    if history.twin in (Twin.REORDERED, Twin.BOTH):
+        given |= {"page": 1 if first.given.page is None else None, "backwards": not first.given.backwards}
+    if history.twin in (Twin.DOUBLED, Twin.BOTH):
+        given |= {"doubled": not first.given.doubled}
     conditions = first.given.model_copy(update=given)
     return first.model_copy(update={"given": conditions, "steps": _without_incidents(first.steps)})
 
@@ -172,8 +174,15 @@ def _again(history: History) -> list[str]:
 
 def open_storage(url: str) -> AbstractAsyncContextManager[SyncRepository]:
     """The bookkeeping at a URL, by the entry points, as the library opens it."""
-    opened: AbstractAsyncContextManager[SyncRepository] = Registry().load(STORAGE, url.partition(":")[0])(url)
+    opened: AbstractAsyncContextManager[SyncRepository] = _opener(url.partition(":")[0])(url)
     return opened
+
+
+@cache
+def _opener(kind: str) -> Callable[[str], Any]:
+    """Looked up once: it reads the metadata of every distribution that is installed."""
+    opener: Callable[[str], Any] = Registry().load(STORAGE, kind)
+    return opener
 
 
 def run_play(history: History, url: str, counts: Counts, *, backend: str = "asyncio") -> Stage:

@@ -10,13 +10,15 @@ import attrs
 
 from crmsync.engine import RunBudget
 from crmsync.errors import CRMError, SafetyStopError
+from crmsync.mapping import compile_mapping
 from crmsync.models.integrations import Integration
 from crmsync.models.mappings import ConflictPolicy, FieldMapping, ObjectMapping, two_way
 from crmsync.models.plans import Plan
 from crmsync.models.records import ChangePage, Record, Side
 from crmsync.models.runs import RunReport, RunStatus
-from crmsync.models.schema import FieldType
+from crmsync.models.schema import FieldType, ObjectSchema
 from crmsync.models.state import Conflict, ConflictStatus, Decision, Link, LinkStatus
+from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.repository import SyncRepository
 from crmsync.security.vault import Vault
 from crmsync.service import CRMSync
@@ -58,6 +60,7 @@ class Stage:
         self.guard: int | None = conditions.guard
         self.disturbed = False
         self.reached: list[Counter[str]] = []
+        self._rules: dict[tuple[str, ...], RecordRule] = {}
         self.story = self.people.story
         self.story.append(f"given {conditions.model_dump_json(exclude_defaults=True)}")
 
@@ -111,6 +114,7 @@ class Stage:
             self.sites.remotes[remote],
             integration_id=remote,
             budget=RunBudget(self.calls),
+            compile=self._compiled,
         )
         world.through = {
             Side.LOCAL: incidents.around(self.sites.local, LOCAL, show=self._shown),
@@ -120,6 +124,13 @@ class Stage:
         }
         world.through_repository = incidents.around(self.repository, BOOKKEEPING)
         return world
+
+    def _compiled(self, mapping: ObjectMapping, *sides: ObjectSchema, **custom: Any) -> RecordRule:
+        """Compiled once for all runs with the same mapping and schemas: it takes longer than the runs."""
+        key = tuple(each.model_dump_json() for each in (mapping, *sides))
+        if key not in self._rules:
+            self._rules[key] = compile_mapping(mapping, *sides, **custom)
+        return self._rules[key]
 
     def _shown(self, page: ChangePage) -> ChangePage:
         """A page as a bad feed delivers it."""

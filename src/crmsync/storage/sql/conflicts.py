@@ -12,11 +12,12 @@ from sqlalchemy.engine import Connection
 from crmsync.errors import NotFoundError
 from crmsync.models.state import Conflict, ConflictSelection, ConflictStatus, Decision
 from crmsync.storage import admission
+from crmsync.storage.forgetting import journaled_without_values
 from crmsync.storage.sql import rows
 from crmsync.storage.sql.database import Database
 from crmsync.storage.sql.reading import fetch
 from crmsync.storage.sql.statements import insert_into, parts
-from crmsync.storage.sql.tables import conflicts
+from crmsync.storage.sql.tables import conflicts, journal
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -76,10 +77,7 @@ class SqlConflicts:
 
     async def erase_conflict_values(self, integration_id: str, selection: ConflictSelection, *, now: datetime) -> int:
         moment = admission.as_utc(now)
-        queries = _selected(integration_id, selection)
-        return await self._database.write(
-            lambda connection: _erase(connection, integration_id, queries, selection.limit, moment)
-        )
+        return await self._database.write(lambda connection: _erase(connection, integration_id, selection, moment))
 
     async def _found(self, queries: Sequence[sa.Select[Any]]) -> list[Conflict]:
         return await self._database.read(
@@ -135,15 +133,10 @@ def _selected(integration_id: str, selection: ConflictSelection) -> list[sa.Sele
     return queries
 
 
-def _erase(
-    connection: Connection,
-    integration_id: str,
-    queries: Sequence[sa.Select[Any]],
-    limit: int | None,
-    now: datetime,
-) -> int:
+def _erase(connection: Connection, integration_id: str, selection: ConflictSelection, now: datetime) -> int:
+    queries = _selected(integration_id, selection)
     found = sorted((row[1] or _LONG_AGO, row[0]) for query in queries for row in connection.execute(query))
-    ids = [conflict_id for _, conflict_id in found[:limit]]
+    ids = [conflict_id for _, conflict_id in found[: selection.limit]]
     blank = {"local_value": None, "remote_value": None, "given_value": None, "erased_at": now}
     undecided = {"status": ConflictStatus.OPEN.value, "decided_by": None, "decided_at": None}
     for part in parts(ids):
@@ -151,4 +144,16 @@ def _erase(
         to_be_written = sa.and_(those, conflicts.c.status == ConflictStatus.DECIDED.value, conflicts.c.winner.is_(None))
         connection.execute(sa.update(conflicts).where(to_be_written).values(undecided))
         connection.execute(sa.update(conflicts).where(those).values(blank))
+    _erase_journaled(connection, integration_id, selection, now)
     return len(ids)
+
+
+def _erase_journaled(connection: Connection, integration_id: str, selection: ConflictSelection, now: datetime) -> None:
+    """Of what a crashed run has left; while none has, and none is at work, there is nothing."""
+    query = sa.select(journal).where(journal.c.integration_id == integration_id)
+    for row in connection.execute(query).all():
+        entry = rows.journal_of(row)
+        left = journaled_without_values(entry, selection, now)
+        if left != entry:
+            changed = {"conflicts": rows.journal_row(left)["conflicts"]}
+            connection.execute(sa.update(journal).where(journal.c.id == row.id).values(changed))
