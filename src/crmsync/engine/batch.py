@@ -110,7 +110,9 @@ def _key_to_write(ctx: RunContext, work: Work) -> str | None:
     """The external key, where the remote record does not carry it yet."""
     if not ctx.remote.limits.external_key:
         return None
-    if work.remote is None or (work.fresh and work.remote.key != work.link.markmail_id):
+    # Nothing is wrong with a link that is tried again: a crash cut its making short.
+    cut_short = work.link.status is LinkStatus.REJECTED and not work.link.problems
+    if work.remote is None or ((work.fresh or cut_short) and work.remote.key != work.link.markmail_id):
         return work.link.markmail_id
     return None
 

@@ -57,6 +57,9 @@ async def recover(ctx: RunContext) -> None:
         known = recovered.get(entry.markmail_id) or links.get(entry.markmail_id)
         link = known or ctx.new_link(entry.markmail_id, remote.id, entry.target.other)
         moved, written = _recovered(ctx, attrs.evolve(link, crm_id=remote.id), entry, local, remote)
+        if entry.markmail_id not in links and ctx.remote.limits.external_key and remote.key is None:
+            # The crash came before the external key was written: tried again in this run, with the key.
+            moved = attrs.evolve(moved, status=LinkStatus.REJECTED)
         recovered[entry.markmail_id] = moved
         conflicts |= {conflict.id: conflict for conflict in entry.conflicts if conflict.field in written}
     await ctx.repository.acknowledge(

@@ -178,6 +178,26 @@ async def test_case_09_a_crash_between_create_and_link_makes_no_duplicate(when: 
         assert (await w.sync()).written == 0
 
 
+@pytest.mark.parametrize("when", list(When))
+@pytest.mark.parametrize("side", list(Side))
+async def test_a_crash_while_people_are_taken_over_leaves_no_record_without_its_key(when: When, side: Side) -> None:
+    async with world(mapped(NAME)) as w:
+        for number in range(6):
+            w.remote.add(Email=f"p{number}@example.org", Name=f"P{number}")
+        store = w.local if side is Side.LOCAL else w.remote
+        w.through[side] = FaultyStore(store, [Fault(Crash(), method="write", when=when)])
+        with pytest.raises(Crash):
+            await w.sync()
+        w.through.clear()
+        w.clock.tick(120)
+        report = await w.sync()
+        assert report.status is RunStatus.SUCCESS
+        records = (await w.remote.get(list(w.remote.snapshot()), fields=("Email",))).values()
+        assert sorted(str(one.key) for one in records) == sorted(w.local.snapshot())
+        assert len(w.local.snapshot()) == 6
+        assert (await w.sync()).written == 0
+
+
 async def test_case_10_a_run_after_a_long_pause_goes_on_from_its_cursor() -> None:
     """Only what changed is read, however late the run."""
     async with world(mapped(NAME)) as w:
