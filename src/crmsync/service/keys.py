@@ -125,14 +125,13 @@ class KeyVerbs(Opening):
     async def _rewrap_audit_keys(self) -> None:
         """Those that this vault opens; the others belong to a vault whose keys are lost, or to another one."""
         for stored in await self.repository.audit_keys():
-            if self._vault.is_current(stored.sealed):
-                continue
             rewrap = partial(self._vault.rewrap, stored.sealed, integration_id=BOOKKEEPING, purpose=AUDIT_PURPOSE)
             try:
                 after = await anyio.to_thread.run_sync(rewrap)
             except VaultError as error:
                 _fault(error)
-            else:
+                continue
+            if after != stored.sealed:
                 await self.repository.replace_audit_key(stored.id, stored.sealed, after)
 
     async def retire_key(self, key_id: str) -> KeyRetirement:
@@ -163,7 +162,11 @@ class KeyVerbs(Opening):
 
     async def _refuse_audit_key_under(self, key_id: str) -> None:
         for stored in await self.repository.audit_keys():
-            if Envelope.parse(stored.sealed).key_id == key_id:
+            try:
+                under = Envelope.parse(stored.sealed).key_id
+            except VaultError:
+                continue  # a damaged one opens under no key
+            if under == key_id:
                 raise ConfigurationError(f"the audit log's key {stored.id} is under {key_id} still: rotate first")
 
     async def _rotate_one(self, integration_id: str, renew: bool, faults: dict[str, str]) -> None:

@@ -174,6 +174,16 @@ async def test_a_key_that_the_audit_log_needs_is_not_retired(crm: CRMSync) -> No
         await both.retire_key(Vault.from_key(KEY).key_ids[0])
 
 
+async def test_a_damaged_audit_key_hinders_no_rotation_and_is_told(crm: CRMSync) -> None:
+    await add(crm)
+    (stored,) = await crm.repository.audit_keys()
+    await crm.repository.replace_audit_key(stored.id, stored.sealed, "not a sealed text")
+    both = CRMSync(crm.repository, vault=Vault.from_key(Vault.generate_key(), KEY), clock=FakeClock())
+    assert (await both.rotate_keys()).rewrapped == 1
+    assert not (await both.retire_key(Vault.from_key(KEY).key_ids[0])).removed
+    assert {fault.code for fault in (await both.verify_audit()).faults} == {"unverifiable"}
+
+
 async def test_who_acts_is_who_the_application_says(crm: CRMSync) -> None:
     await add(crm)
     with acting("user-17", origin="198.51.100.7"):
