@@ -105,7 +105,7 @@ async def put(url: str, place: Path | str, options: RestoreOptions | None = None
 
 async def test_a_backup_of_one_database_is_restored_into_the_other_kind(url: str, other: str, tmp_path: Path) -> None:
     place = tmp_path / "backup"
-    await make(url, links=1500)
+    await make(url, links=600)
     await save(url, place)
     assert place.stat().st_mode & 0o777 == 0o600
     assert sorted(path.name for path in tmp_path.iterdir() if "partial" in path.name) == []
@@ -150,7 +150,7 @@ async def test_a_bookkeeping_that_is_not_empty_is_left_alone_unless_told(url: st
 
 async def test_a_backup_shows_one_moment_while_others_write(url: str, other: str) -> None:
     """It is stopped after its first lines; what is written then is not in it, and nobody waits."""
-    await make(url, links=2000)
+    await make(url, links=700)
     before = await rows(url)
     started, go_on = threading.Event(), threading.Event()
     lines: list[bytes] = []
@@ -164,7 +164,7 @@ async def test_a_backup_shows_one_moment_while_others_write(url: str, other: str
     async def write() -> None:
         await anyio.to_thread.run_sync(started.wait)
         async with open_repository(url) as repository:
-            await store_links(repository, [link(n, crm_id=f"changed{n}") for n in range(100, 2200)])
+            await store_links(repository, [link(n, crm_id=f"changed{n}") for n in range(100, 900)])
             await repository.delete_integration(THEIRS)
         go_on.set()
 
@@ -325,7 +325,7 @@ def s3() -> Iterator[str]:
 
 async def test_a_backup_lives_in_an_s3_compatible_store(s3: str, tmp_path: Path) -> None:
     url, again = (f"sqlite:///{tmp_path / name}" for name in ("x.db", "y.db"))
-    await make(url, links=3000)
+    await make(url, links=600)
     async with open_maintenance(url) as database:
         await back_up(database, VAULT, f"{s3}/crmsync/monday")
         with pytest.raises(StorageError, match="exists already"):

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import attrs
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -63,7 +64,9 @@ def store_links(connection: Connection, stored: Sequence[Link], now: datetime, *
     if connection.dialect.name == "postgresql":
         values = [_values(link, now, _as_it_is) for link in stored]
         if len(values) >= COPIED_FROM:
-            (_copy_in if new else _copy_over)(connection, table, values)
+            # Into a table that keeps tenants apart (`isolation`) nothing is copied.
+            at_once = new and not connection.scalar(sa.select(sa.func.row_security_active(table)))
+            (_copy_in if at_once else _copy_over)(connection, table, values)
             return
         mark = "%s"
     else:

@@ -140,6 +140,15 @@ async def test_every_method_works_for_a_tenant_on_its_own_rows(place: Place) -> 
         assert await repository.list_templates() == []
 
 
+async def test_a_large_page_of_a_tenant_is_stored(place: Place) -> None:
+    """PostgreSQL takes no COPY into a table while it keeps its rows apart."""
+    async with open_repository(place.as_tenant(tenant_user="user of ours")) as repository:
+        lease = await repository.acquire_lease(OURS, CONTACT, "worker-1", now=NOW, ttl=TTL)
+        for _ in range(2):
+            await repository.acknowledge(lease, Acknowledgement(links=tuple(map(link, range(1000, 1150)))))
+        assert len(await repository.scan_links(OURS, CONTACT, after="m1000")) > 140
+
+
 async def test_a_new_integration_of_the_tenant_s_own_user_may_be_saved_and_no_other(place: Place) -> None:
     async with open_repository(place.as_tenant(tenant_user="user of ours")) as repository:
         await repository.save_integration(integration("more", user_id="user of ours"))
