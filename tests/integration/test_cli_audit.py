@@ -73,8 +73,8 @@ def test_what_somebody_cut_off_is_found_with_an_export(sh: Shell) -> None:
     assert [(fault["code"], fault["integration_id"]) for fault in found.json["faults"]] == [("cut_off", "acme")]
 
 
-@pytest.mark.parametrize("text", ["", "not json\n", "[]\n", '{"anchor": {}}\n', '{"anchor": 3}\n', "[" * 100_000])
-def test_a_file_that_is_no_anchor_is_refused(sh: Shell, text: str) -> None:
-    (sh.directory / "file").write_text(text, encoding="utf-8")
-    refused = sh.run("audit", "verify", "--anchor", "file")
-    assert (refused.code, "is no anchor" in refused.err) == (2, True)
+def test_a_file_that_is_no_anchor_is_refused(sh: Shell) -> None:
+    for text in ("", "not json\n", "[]\n", '{"anchor": {}}\n', '{"anchor": 3}\n', "[" * 100_000):
+        (sh.directory / "file").write_text(text, encoding="utf-8")
+        refused = sh.run("audit", "verify", "--anchor", "file")
+        assert (refused.code, "is no anchor" in refused.err) == (2, True), text[:20]
