@@ -154,7 +154,7 @@ class Merger:
         same = stands(local_shadow, readings[0]), stands(remote_shadow, readings[1])
         known = self.layout.read(local_shadow), self.layout.read(remote_shadow)
         rows: Iterable[_Row] = zip(self.fields.values(), ours, theirs, *known, strict=True)
-        if any(same):
+        if same[0] or same[1]:
             rows = _not_twins(rows)
         decisions: dict[str, FieldDecision] = {}
         for field, our, their, *olds in rows:

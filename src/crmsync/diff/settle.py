@@ -75,17 +75,15 @@ def _carried(merger: Merger, merge: Merge, local: SideResult, remote: SideResult
         if ours is MISSING:
             ours = _held(merge.local, rule.local, local)
         elif local.wrote(rule.local):
-            ours = carried.local_given[rule.local] = _stored(
-                local, rule.local, _after(made, Side.LOCAL, rule.local, ours)
-            )
+            after = _after(made, Side.LOCAL, rule.local, ours) if made else ours
+            ours = carried.local_given[rule.local] = _stored(local, rule.local, after)
         else:
             settled = False
         if theirs is MISSING:
             theirs = _held(merge.remote, rule.remote, remote)
         elif remote.wrote(rule.remote):
-            theirs = carried.remote_given[rule.remote] = _stored(
-                remote, rule.remote, _after(made, Side.REMOTE, rule.remote, theirs)
-            )
+            after = _after(made, Side.REMOTE, rule.remote, theirs) if made else theirs
+            theirs = carried.remote_given[rule.remote] = _stored(remote, rule.remote, after)
         else:
             settled = False
         carried.at_rest = carried.at_rest and settled
@@ -144,7 +142,8 @@ def _beginning(merger: Merger, side: Side, merge: Merge, carried: _Carried) -> b
         held = record.fields
     if given or not reading:
         reading = merger.readings.of(side, {**held, **given})
-    if any(name not in given and not given.keys().isdisjoint(sources) for name, sources in merger.readings.made[side]):
+    made = merger.readings.made[side] if given else ()
+    if any(name not in given and not given.keys().isdisjoint(sources) for name, sources in made):
         # Our write changed what a computed field is made of: its new value has yet to be looked at.
         reading = NO_READING
     return beginning(reading, settled=carried.at_rest, seen=record is not None and not given)
