@@ -197,10 +197,12 @@ def object_mappings(max_fields: int = 6) -> SearchStrategy[tuple[ObjectMapping, 
 
 
 def _agree(pair: tuple[FieldMapping, FieldSchema, FieldSchema]) -> bool:
-    """Text means the type of its fields, so two different types of field need a mapping that says more than text."""
+    """Text means the type of its fields, and JSON the compound among them: of two, the mapping must say which."""
     mapping, local, remote = pair
-    telling = {field.type for field in (local, remote)} - {FieldType.TEXT}
-    return mapping.field_type is not FieldType.TEXT or len(telling) <= 1
+    types = {local.type, remote.type}
+    if mapping.field_type is FieldType.JSON:
+        return sum(kind.compound for kind in types) <= 1
+    return mapping.field_type is not FieldType.TEXT or len(types - {FieldType.TEXT}) <= 1
 
 
 def _held(st: ModuleType, field: FieldSchema) -> SearchStrategy[object]:
