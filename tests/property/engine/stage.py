@@ -98,8 +98,8 @@ class Stage:
             delete_in_crm=self.conditions.delete,
             delete_in_local=self.conditions.delete,
             delete_guard_count=self.conditions.guard,
-            # What a version may differ by: it decides nothing among so few people.
-            delete_guard_share=0.001 * self.mapped.version,
+            # What a version may differ by: nothing is archived here.
+            local_archive_field=f"archived_{self.mapped.version}" if self.mapped.version else "",
         )
 
     # --- what crmsync does
