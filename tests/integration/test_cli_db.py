@@ -74,6 +74,8 @@ def test_a_backup_is_made_looked_at_and_restored(sh: Shell) -> None:
     assert sh.run("sync").code == 0
     made = sh.run("db", "backup", "monday.backup", "--format", "json")
     assert (made.code, made.json["rows"]["crm_sync_status"]) == (0, 4)
+    told = sh.run("audit", "list", "--format", "json").json["entries"][-1]
+    assert (told["action"], told["details"]) == ("bookkeeping.backed_up", {"place": "monday.backup"})
     again = sh.run("db", "backup", "monday.backup")
     assert (again.code, "exists already: name a new file" in again.err) == (1, True)
     whole = sh.run("db", "restore", "monday.backup", "--check")
@@ -89,6 +91,8 @@ def test_a_backup_is_made_looked_at_and_restored(sh: Shell) -> None:
     assert sh.run("plan", "--format", "json").json["plans"][0]["writes"] == 0
     assert sh.run("resume").code == 0
     assert sh.run("sync", "--format", "json").json["runs"][0]["written"] == 0
+    told = [entry["action"] for entry in sh.run("audit", "list", "--format", "json").json["entries"]]
+    assert "bookkeeping.restored" in told
     running = sh.run("db", "restore", "monday.backup", "--replace", "--running")
     assert running.code == 0
     assert sh.run("sync").code == 0

@@ -8,11 +8,11 @@ import anyio
 import typer
 from rich.text import Text
 
-from crmsync.cli.config import load_config
+from crmsync.cli.config import Config, load_config
 from crmsync.cli.exits import ExitCode, UsageProblemError
 from crmsync.cli.options import DEFAULT_CONFIG, ConfigOption, FormatOption, Selection
 from crmsync.cli.output import Format, Output, plain
-from crmsync.cli.session import open_vault
+from crmsync.cli.session import open_session, open_vault
 from crmsync.cli.tables import table
 from crmsync.models.backups import BackupSummary, RestoreOptions
 from crmsync.registry import Registry
@@ -191,12 +191,15 @@ async def _check(selection: Selection, output: Output) -> int:
 
 
 async def _backup(selection: Selection, place: str, output: Output) -> int:
-    from crmsync.storage.sql import maintenance  # noqa: PLC0415
+    from crmsync.storage.sql import maintenance, schema  # noqa: PLC0415
 
     config = load_config(selection.path)
     vault = await open_vault(config, Registry())
     async with maintenance.open_maintenance(config.storage) as database:
         summary = await backups.back_up(database, vault, place)
+    if summary.revision == schema.HEAD:
+        # An older database is left as it is: a session would upgrade it.
+        await _write_down(config, "bookkeeping.backed_up", place)
     _show(output, place, summary, f"{place} holds the bookkeeping of {summary.made_at:%Y-%m-%d %H:%M:%S} UTC")
     return ExitCode.SUCCESS
 
@@ -214,8 +217,16 @@ async def _restore(selection: Selection, place: str, options: RestoreOptions | N
             summary = await backups.restore(database, vault, place, options)
             paused = "; look at `crmsync plan`, then let syncs run by `crmsync resume`" if options.pause else ""
             said = f"{database.name} is restored{paused}. It is that of"
+    if options is not None:
+        await _write_down(config, "bookkeeping.restored", place)
     _show(output, place, summary, f"{said} {summary.made_at:%Y-%m-%d %H:%M:%S} UTC")
     return ExitCode.SUCCESS
+
+
+async def _write_down(config: Config, action: str, place: str) -> None:
+    """Put it into the audit log."""
+    async with open_session(config) as session:
+        await session.crm.record_audit(action, place=place)
 
 
 def _show(output: Output, place: str, summary: BackupSummary, said: str) -> None:
