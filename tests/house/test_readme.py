@@ -17,7 +17,7 @@ def test_the_readme_has_one_command_for_the_main_job_and_one_for_the_tests() -> 
     demo, tests = commands()
     assert demo.endswith(".venv/bin/crmsync demo")
     assert " --group dev " in tests
-    assert tests.endswith("/pytest -n 2")
+    assert "/pytest -n " in tests
 
 
 def test_ci_runs_the_command_that_the_readme_gives_for_the_tests() -> None:
