@@ -233,7 +233,7 @@ async def travel(side: str, channel: str, directory: Path) -> Journey:
         factory = SalesforceProviderFactory(InProcessTransport(org))
         provider = await stack.enter_async_context(factory.open(settings, token, context))
         contacts = await provider.records("Contact")
-        repository = await stack.enter_async_context(open_repository(f"memory://{side}-{channel}"))
+        repository = await stack.enter_async_context(open_repository("memory://"))
 
         async def run(store: RecordStore, integration: str) -> tuple[dict[str, set[str]], int]:
             await repository.save_integration(Integration(id=integration, provider="salesforce"))
