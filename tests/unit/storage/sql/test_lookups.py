@@ -72,7 +72,7 @@ async def test_postgres_searches_by_the_whole_key_once_it_knows_the_table(postgr
         with psycopg.connect(postgres_url) as connection:
             connection.execute("ANALYZE crm_sync_status")
         async with open_database(postgres_url) as database:
-            for_crm_id, for_markmail_id = await plans(database, "EXPLAIN", partial(look_up, count=50))
+            for_crm_id, for_markmail_id = await plans(database, "EXPLAIN", partial(look_up, count=5))
     finally:
         with psycopg.connect(postgres_url) as connection:
             connection.execute("DELETE FROM crm_integrations")
