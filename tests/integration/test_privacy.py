@@ -12,8 +12,10 @@ from pydantic import SecretStr
 from crmsync.errors import ConfigurationError
 from crmsync.models.erasure import Person
 from crmsync.protocols.records import RecordStore
+from crmsync.providers.salesforce import SalesforceProviderFactory
 from crmsync.security.vault import Vault
 from crmsync.service import CRMSync
+from crmsync.service.privacy import known_by_itself
 from crmsync.testing.memory_records import MemoryRecordStore
 from crmsync.testing.salesforce import DEFAULT_TOKEN, RunningEmulator, running_emulator
 
@@ -117,6 +119,14 @@ async def test_the_audit_log_says_whose_consent_was_changed_by_a_mark_alone(emul
         (link,) = [one for one in await app.links("main", "Contact") if one.crm_id == ann]
         assert link.markmail_id not in str(entry.event.details)
         assert (await app.verify_audit()).ok
+
+
+def test_what_has_a_name_of_its_own_is_never_erased_with_a_person() -> None:
+    """A campaign that names a speaker stays when the speaker goes; memberships and activities do not."""
+    defaults = SalesforceProviderFactory().default_mappings()
+    assert known_by_itself(defaults["Campaign"])
+    assert not known_by_itself(defaults["CampaignMember"])
+    assert not known_by_itself(defaults["EmailActivity"])
 
 
 async def test_it_is_told_where_each_field_s_values_can_be(emulator: RunningEmulator) -> None:

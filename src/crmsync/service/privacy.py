@@ -65,10 +65,11 @@ class PrivacyVerbs(Opening):
     ) -> ErasureReport:
         """Delete a person's records on these sides, forget them in the bookkeeping, and never take them in again.
 
-        What refers to them (memberships, activities) goes first. ``sides`` may be empty: then both keep their records,
-        which are no longer synced. Look at `personal_data` before: everybody with the e-mail is taken for the person.
-        What is left are keyed digests of e-mails and ids. Where the CRM keeps deleted records in a bin, it is emptied
-        there. ``by`` and ``reason`` stand in the report, so neither should tell who was erased.
+        Memberships and activities that refer to them go first; what has a name of its own (a campaign) stays.
+        ``sides`` may be empty: then both keep their records, which are no longer synced. Look at `personal_data`
+        before: everybody with the e-mail is taken for the person. What is left are keyed digests of e-mails and ids.
+        Where the CRM keeps deleted records in a bin, empty that yourself. ``by`` and ``reason`` stand in the report, so
+        neither should tell who was erased.
 
         Interrupted, it is called again in the same way.
 
@@ -177,8 +178,10 @@ class PrivacyVerbs(Opening):
             frozenset().union(*(one.ids.crm_ids for one in found.values())),
         )
         kinds = {*people, *self._objects_of_people(integration)}
-        for name in given:
-            if name not in found:
+        for name, mapping in given.items():
+            if name not in found and known_by_itself(mapping):
+                found[name] = FoundPerson(PersonIds())
+            elif name not in found:
                 async with self._runner(integration_id, name, locals_[name], None, writes=False) as runner:
                     found[name] = await runner.find_related(theirs, kinds)
         return found
@@ -237,6 +240,15 @@ def _of_people(mapping: ObjectMapping) -> bool:
         field.field_type is FieldType.EMAIL and (field.markmail_field == keys[0] or field.crm_field == keys[1])
         for field in mapping.fields
     )
+
+
+def known_by_itself(mapping: ObjectMapping) -> bool:
+    """Whether an object's records are matched by a name of their own, like campaigns.
+
+    Such a record may refer to a person and is more than a fact about them: it stays when the person goes, and so do
+    others of its name. Memberships and activities have no name.
+    """
+    return bool(mapping.match.local_email or mapping.match.remote_email)
 
 
 def _row(row: Link | Conflict | RecordChange) -> dict[str, Any]:
