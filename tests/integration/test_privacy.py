@@ -11,13 +11,13 @@ from pydantic import SecretStr
 
 from crmsync.errors import ConfigurationError
 from crmsync.models.erasure import Person
+from crmsync.models.mappings import MatchKeys, ObjectMapping, two_way
+from crmsync.models.schema import FieldType
 from crmsync.protocols.records import RecordStore
-from crmsync.providers.salesforce import SalesforceProviderFactory
 from crmsync.security.vault import Vault
 from crmsync.service import CRMSync
-from crmsync.service.privacy import known_by_itself
 from crmsync.testing.memory_records import MemoryRecordStore
-from crmsync.testing.salesforce import DEFAULT_TOKEN, RunningEmulator, running_emulator
+from crmsync.testing.salesforce import DEFAULT_TOKEN, RunningEmulator, custom_field, running_emulator
 
 pytestmark = pytest.mark.anyio
 
@@ -121,12 +121,24 @@ async def test_the_audit_log_says_whose_consent_was_changed_by_a_mark_alone(emul
         assert (await app.verify_audit()).ok
 
 
-def test_what_has_a_name_of_its_own_is_never_erased_with_a_person() -> None:
-    """A campaign that names a speaker stays when the speaker goes; memberships and activities do not."""
-    defaults = SalesforceProviderFactory().default_mappings()
-    assert known_by_itself(defaults["Campaign"])
-    assert not known_by_itself(defaults["CampaignMember"])
-    assert not known_by_itself(defaults["EmailActivity"])
+async def test_what_has_a_name_of_its_own_stays_when_the_person_goes_whom_it_names() -> None:
+    """A campaign with a look-up to its speaker, and another one of the same name."""
+    speaker = custom_field("Speaker__c", "Speaker", "reference", references=("Contact",), relationship="Speaker__r")
+    with running_emulator(custom_fields={"Campaign": [speaker]}) as emulator:
+        async with synced(emulator) as (app, sides):
+            org = emulator.org
+            ann = next(row["Id"] for row in org.records("Contact") if row["Email"] == "ann@example.org")
+            org.update("Campaign", org.records("Campaign")[0]["Id"], {"Speaker__c": ann})
+            mapping = ObjectMapping(
+                local_object="campaigns",
+                fields=(two_way("name", "Name"), two_way("speaker", "Speaker__c", field_type=FieldType.REFERENCE)),
+                match=MatchKeys(local_email="name", remote_email="Name"),
+            )
+            await app.change_mapping("main", "Campaign", mapping)
+            report = await app.erase_person("main", sides, Person(emails=frozenset({"ann@example.org"})))
+            assert report.complete
+            assert emails(emulator) == {"bob@example.org"}
+            assert [row["Name"] for row in org.records("Campaign")] == ["Spring"]
 
 
 async def test_it_is_told_where_each_field_s_values_can_be(emulator: RunningEmulator) -> None:
