@@ -10,7 +10,7 @@ from crmsync.models.history import MASK, is_masked
 from crmsync.models.mappings import ConflictPolicy, FieldMapping, ObjectMapping, two_way
 from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema
 from crmsync.models.state import ConflictStatus
-from crmsync.storage.sql import open_repository
+from crmsync.registry import STORAGE, Registry
 from crmsync.testing.world import World, world
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +36,8 @@ async def conflict(w: World) -> tuple[str, str]:
     return ours, theirs
 
 
-async def test_no_value_is_in_the_bookkeeping_nor_in_a_plan(tmp_path: Path) -> None:
+async def test_no_value_is_in_a_bookkeeping_on_sqlite_nor_in_a_plan(tmp_path: Path) -> None:
+    open_repository = Registry().load(STORAGE, "sqlite")
     async with (
         open_repository(f"sqlite:///{tmp_path / 'crm.db'}") as repository,
         world(mapping(), repository=repository) as w,

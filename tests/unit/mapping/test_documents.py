@@ -24,7 +24,7 @@ from crmsync.models.mappings import (
 )
 from crmsync.models.schema import FieldType
 from crmsync.models.templates import MappingDocument, mapping_schema
-from crmsync.providers.salesforce import SalesforceProviderFactory
+from crmsync.testing.memory import MemoryProviderFactory
 
 SCHEMA = Draft202012Validator(mapping_schema())
 
@@ -73,12 +73,12 @@ def test_a_document_says_the_same_in_both_languages_and_keeps_to_its_schema(docu
 
 def test_the_mappings_of_a_provider_can_be_read_by_a_person() -> None:
     document = MappingDocument(
-        provider="salesforce",
+        provider="memory",
         name="ours",
-        objects={"Contact": SalesforceProviderFactory().default_mappings()["Contact"]},
+        objects={"Contact": MemoryProviderFactory().default_mappings()["Contact"]},
     )
     lines = write_document(document, DocumentForm.TOML).splitlines()
-    assert lines[:4] == ['format = "crmsync-mapping/1"', 'provider = "salesforce"', 'name = "ours"', ""]
+    assert lines[:4] == ['format = "crmsync-mapping/1"', 'provider = "memory"', 'name = "ours"', ""]
     assert "[[objects.Contact.fields]]" in lines
     assert 'markmail_field = "first_name"' in lines
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from keyring.backend import KeyringBackend
-from keyring.errors import PasswordSetError
 
 from crmsync.errors import ConfigurationError, UnknownProviderError
 from crmsync.protocols.keys import SupportsKeyChanges
@@ -20,27 +18,7 @@ from crmsync.security.keys.environment import EnvironmentKeys
 from crmsync.security.keys.file import FileKeys
 from crmsync.security.keys.file import _check as check_owner
 from crmsync.security.keys.local import LocalKey
-from crmsync.security.keys.os_keyring import KeyringKeys
 from crmsync.security.vault import Vault
-
-
-class DictRing(KeyringBackend):
-    """A keyring in memory."""
-
-    priority = 1.0
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.held: dict[tuple[str, str], str] = {}
-        self.locked = False
-
-    def get_password(self, service: str, username: str) -> str | None:
-        return self.held.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        if self.locked:
-            raise PasswordSetError("a text that quotes the password")
-        self.held[service, username] = password
 
 
 @pytest.fixture
@@ -50,9 +28,13 @@ def variable() -> Iterator[str]:
     os.environ.pop(name, None)
 
 
-@pytest.fixture(params=["file", "keyring"])
+@pytest.fixture(params=["file", "os_keyring"])
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    return FileKeys(tmp_path / "keys") if request.param == "file" else KeyringKeys("test", backend=DictRing())
+    if request.param == "file":
+        return FileKeys(tmp_path / "keys")
+    from tests.unit.security.keys.ring import ring_keys  # the keyring is an extra
+
+    return ring_keys()
 
 
 def ids(source: Any) -> list[str]:
@@ -140,18 +122,3 @@ def test_two_commands_do_not_change_a_key_file_at_once(tmp_path: Path) -> None:
     other.unlink()
     assert ids(source) == [first]
     assert [path.name for path in tmp_path.iterdir()] == ["keys"]
-
-
-def test_a_locked_keyring_is_named_and_its_words_are_not_repeated() -> None:
-    ring = DictRing()
-    source = KeyringKeys("test", backend=ring)
-    ring.locked = True
-    with pytest.raises(ConfigurationError, match="cannot be written") as caught:
-        source.generate()
-    assert "quotes" not in str(caught.value)
-    assert caught.value.__cause__ is None
-
-
-def test_a_keyring_entry_has_a_name() -> None:
-    with pytest.raises(ConfigurationError, match="keyring:production"):
-        KeyringKeys("")
