@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from crmsync import errors
 from crmsync.models.problems import Problem
-from crmsync.models.runs import RunStatus
 
 
 class ExitCode(enum.IntEnum):
@@ -66,27 +65,12 @@ _REMEDIES: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (errors.MappingError, "mend the mapping in the configuration file; `crmsync fields` lists what the CRM offers"),
 )
 
-_STATUS_CODES: Final = {
-    RunStatus.SUCCESS: ExitCode.SUCCESS,
-    RunStatus.PARTIAL: ExitCode.PARTIAL,
-    RunStatus.STOPPED: ExitCode.SAFETY_STOP,
-    RunStatus.FAILED: ExitCode.FAILURE,
-}
-
-_SEVERITY: Final = (ExitCode.SUCCESS, ExitCode.PARTIAL, ExitCode.SAFETY_STOP, ExitCode.FAILURE, ExitCode.USAGE)
-
 
 def exit_code_for(error: BaseException) -> ExitCode:
     """The exit code of an error that ended a command."""
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     return next((code for kind, code in _CODES if isinstance(error, kind)), ExitCode.FAILURE)
-
-
-def exit_code_of_runs(statuses: Sequence[RunStatus]) -> ExitCode:
-    """The exit code of a command that ended with these runs: that of the worst of them."""
-    codes = [_STATUS_CODES[status] for status in statuses]
-    return max(codes, key=_SEVERITY.index, default=ExitCode.SUCCESS)
 
 
 def error_code(error: BaseException) -> str:

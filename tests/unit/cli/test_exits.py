@@ -14,12 +14,10 @@ from crmsync.cli.exits import (
     error_code,
     error_payload,
     exit_code_for,
-    exit_code_of_runs,
     message_of,
     remedy_for,
 )
 from crmsync.models.problems import Problem
-from crmsync.models.runs import RunStatus
 
 
 @pytest.mark.parametrize(
@@ -40,19 +38,6 @@ from crmsync.models.runs import RunStatus
 )
 def test_each_kind_of_error_has_its_exit_code(error: BaseException, code: ExitCode) -> None:
     assert exit_code_for(error) is code
-
-
-@pytest.mark.parametrize(
-    "statuses, code",
-    [
-        ([], ExitCode.SUCCESS),
-        ([RunStatus.SUCCESS, RunStatus.PARTIAL], ExitCode.PARTIAL),
-        ([RunStatus.STOPPED, RunStatus.PARTIAL], ExitCode.SAFETY_STOP),
-        ([RunStatus.FAILED, RunStatus.SUCCESS, RunStatus.STOPPED], ExitCode.FAILURE),
-    ],
-)
-def test_several_runs_end_with_the_code_of_the_worst(statuses: list[RunStatus], code: ExitCode) -> None:
-    assert exit_code_of_runs(statuses) is code
 
 
 def test_an_error_that_is_none_of_ours_shows_its_kind_and_not_its_text() -> None:

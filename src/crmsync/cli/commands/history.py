@@ -12,7 +12,7 @@ from rich.text import Text
 
 from crmsync.cli import payloads, tables
 from crmsync.cli.config import load_config
-from crmsync.cli.exits import ExitCode, UsageProblemError, exit_code_of_runs
+from crmsync.cli.exits import ExitCode, UsageProblemError
 from crmsync.cli.interruption import run_interruptible
 from crmsync.cli.options import (
     DEFAULT_CONFIG,
@@ -24,6 +24,7 @@ from crmsync.cli.options import (
     run_options,
 )
 from crmsync.cli.output import Format, Output, plain
+from crmsync.cli.run_exits import exit_code_of_runs
 from crmsync.cli.session import Session, Target, open_session
 from crmsync.cli.targets import known_targets
 from crmsync.errors import NotFoundError

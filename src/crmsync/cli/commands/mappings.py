@@ -15,7 +15,7 @@ from rich.text import Text
 from crmsync.cli import payloads, tables
 from crmsync.cli.commands import mapping_check, mapping_evaluate, mapping_records, mapping_suggest, mapping_templates
 from crmsync.cli.config import load_config
-from crmsync.cli.exits import UsageProblemError, exit_code_of_runs
+from crmsync.cli.exits import UsageProblemError
 from crmsync.cli.interruption import run_interruptible
 from crmsync.cli.options import (
     DEFAULT_CONFIG,
@@ -27,6 +27,7 @@ from crmsync.cli.options import (
 )
 from crmsync.cli.output import Format, Output
 from crmsync.cli.progress import ProgressObserver
+from crmsync.cli.run_exits import exit_code_of_runs
 from crmsync.cli.session import open_session
 from crmsync.models.plans import FieldEffect, MappingPreview
 from crmsync.models.records import Side

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 
 from crmsync.cli import payloads, tables
 from crmsync.cli.config import load_config
-from crmsync.cli.exits import exit_code_for, exit_code_of_runs
+from crmsync.cli.exits import exit_code_for
 from crmsync.cli.interruption import run_interruptible
 from crmsync.cli.options import (
     DEFAULT_CONFIG,
@@ -25,6 +25,7 @@ from crmsync.cli.options import (
 )
 from crmsync.cli.output import Format, Output
 from crmsync.cli.progress import ProgressObserver
+from crmsync.cli.run_exits import exit_code_of_runs
 from crmsync.cli.session import open_session
 from crmsync.errors import ConcurrentUpdateError, CRMError, LeaseLostError
 from crmsync.models.plans import Plan
