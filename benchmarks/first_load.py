@@ -127,10 +127,10 @@ def prepare(directory: Path, emulator: EmulatorProcess) -> None:
     before, _, after = whole.partition("[local]")
     (directory / "crmsync.toml").write_text(f"{before}{LOCAL}[run]{after.partition('[run]')[2]}", encoding="utf-8")
     with closing(sqlite3.connect(directory / "app.db")) as connection:
-        columns = "id TEXT PRIMARY KEY, email TEXT, first_name TEXT, last_name TEXT, phone TEXT, updated_at TEXT"
+        columns = "id TEXT PRIMARY KEY, email TEXT, first_name TEXT, last_name TEXT, phone TEXT, updated_at TIMESTAMP"
         connection.execute(f"CREATE TABLE people ({columns})")
         connection.execute("CREATE INDEX people_updated_at ON people (updated_at, id)")
-        connection.execute("CREATE INDEX people_email ON people (email)")
+        connection.execute("CREATE INDEX people_email ON people (lower(trim(email)))")
 
 
 def check(directory: Path, emulator: EmulatorProcess, contacts: int) -> None:

@@ -10,57 +10,27 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import attrs
 
 from crmsync.errors import ConfigurationError, CursorExpiredError, MissingExtraError, RejectedError
-from crmsync.mapping.durations import duration_text
-from crmsync.mapping.losses import Note
-from crmsync.mapping.parsing import json_text
-from crmsync.mapping.zones import find_zone, moment_of
-from crmsync.models.records import (
-    MISSING,
-    ChangePage,
-    Operation,
-    OperationKind,
-    Outcome,
-    OutcomeStatus,
-    Record,
-    StoreLimits,
-)
+from crmsync.mapping.zones import find_zone
+from crmsync.models.records import ChangePage, Operation, Outcome, Record, StoreLimits
 from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema
 
 try:
     import sqlalchemy as sa
 
     from crmsync.storage.sql.database import Database, open_database
+    from crmsync.storage.sql.statements import parts
+    from crmsync.storage.sql.table_shape import TableLayout, TableShape, aware
+    from crmsync.storage.sql.table_writing import TableWriter
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] in ("sqlalchemy", "alembic"):
         raise MissingExtraError("SQL record stores", "sql") from error
     raise
-
-_CHUNK: Final = 500
-"""Values in one IN list; SQLite once allowed 999 parameters a statement."""
-
-
-@attrs.frozen(slots=True)
-class TableLayout:
-    """What is special about a table's columns."""
-
-    key: str
-    updated_at: str | None = None
-    deleted_at: str | None = None
-    types: Mapping[str, FieldType] = attrs.field(factory=dict)
-    separator: str = ";"
-    look_back: timedelta = timedelta(seconds=10)
-    zone: tzinfo | None = None
-
-    @property
-    def special(self) -> frozenset[str]:
-        """Columns that the sync keeps itself."""
-        return frozenset(name for name in (self.updated_at, self.deleted_at) if name)
 
 
 class SqlRecordStore:
@@ -71,7 +41,8 @@ class SqlRecordStore:
         self._table = table
         self._layout = layout
         self._name = name
-        self._key = table.c[layout.key]
+        self._shape = TableShape(table, layout, sqlite=database.url.get_backend_name() == "sqlite")
+        self._writer = TableWriter(self._shape)
 
     @property
     def name(self) -> str:
@@ -121,40 +92,41 @@ class SqlRecordStore:
         return await self._database.read(lambda connection: self._page(connection, position, fields, size))
 
     def _page(self, connection: sa.Connection, position: _Position, fields: Sequence[str], size: int) -> ChangePage:
-        stamp = self._stamp()
-        statement = self._select(fields).order_by(*([stamp, self._key] if stamp is not None else [self._key]))
-        if stamp is None and self._layout.deleted_at:
-            statement = statement.where(self._table.c[self._layout.deleted_at].is_(None))
+        shape, stamp = self._shape, self._shape.stamp
+        statement = shape.select(fields).order_by(*([shape.key] if stamp is None else [stamp, shape.key]))
+        if stamp is None:
+            statement = statement.where(*shape.alive())
         begun = position.began or datetime.now(UTC)
         if position.key is not None:
-            statement = statement.where(self._after(stamp, position))
+            statement = statement.where(self._after(position.key, position.moment))
         elif stamp is not None and position.since is not None:
-            statement = statement.where(stamp >= self._native(position.since - self._layout.look_back))
-        rows = connection.execute(statement.limit(size + 1)).mappings().all()
-        records = [self._record(row, fields) for row in rows[:size]]
+            statement = statement.where(stamp >= shape.native(position.since - self._layout.look_back))
+        rows = connection.execute(statement.limit(size + 1)).all()
+        records = list(map(shape.reader(fields), rows[:size]))
         seen = position.seen + sum(not record.deleted for record in records)
         if len(rows) > size:
-            last = records[-1]
-            following = attrs.evolve(position, began=begun, at=last.modified_at, key=last.id, seen=seen)
-            return ChangePage(tuple(records), following.encode(), has_more=True)
+            last = shape.stamp_of(rows[size - 1], fields)
+            reached = position.after(begun, last, records[-1].id, seen)
+            return ChangePage(tuple(records), reached.encode(), has_more=True)
         complete = (stamp is None or position.since is None) and seen == self._count(connection)
         return ChangePage(tuple(records), _Position(since=begun).encode(), has_more=False, complete_scan=complete)
 
-    def _after(self, stamp: sa.ColumnElement[Any] | None, position: _Position) -> sa.ColumnElement[bool]:
-        if stamp is None or position.at is None:
-            return self._key > position.key
-        moment = self._native(position.at)
-        return sa.or_(stamp > moment, sa.and_(stamp == moment, self._key > position.key))
+    def _after(self, key: str, moment: datetime | str | None) -> sa.ColumnElement[bool]:
+        shape = self._shape
+        if shape.stamp is None or moment is None:
+            return shape.key > key
+        held = shape.native(moment) if isinstance(moment, datetime) else moment
+        # Compared as one, an index of the two leads to the place; a condition for each reads all that comes before it.
+        reached = sa.tuple_(sa.literal(held, shape.stamp.type), sa.literal(key, shape.key.type))
+        return sa.tuple_(shape.stamp, shape.key) > reached
 
     def _count(self, connection: sa.Connection) -> int:
-        statement = sa.select(sa.func.count()).select_from(self._table)
-        if self._layout.deleted_at:
-            statement = statement.where(self._table.c[self._layout.deleted_at].is_(None))
+        statement = sa.select(sa.func.count()).select_from(self._table).where(*self._shape.alive())
         return int(connection.execute(statement).scalar_one())
 
     async def get(self, ids: Sequence[str], *, fields: Sequence[str]) -> Mapping[str, Record]:
         """Rows by key."""
-        records = await self._matching(self._key, list(dict.fromkeys(ids)), fields)
+        records = await self._matching(self._shape.key, ids, fields)
         return {record.id: record for record in records}
 
     async def find(self, field: str, values: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
@@ -163,9 +135,9 @@ class SqlRecordStore:
         if column is None:
             raise RejectedError(f"there is no column {field!r}", code="unknown_field", field=field)
         if self._layout.types.get(field) is FieldType.EMAIL or field.lower() in ("email", "e_mail"):
-            wanted = list(dict.fromkeys(value.strip().lower() for value in values))
+            wanted = [value.strip().lower() for value in values]
             return await self._matching(sa.func.lower(sa.func.trim(column)), wanted, fields)
-        return await self._matching(column, list(dict.fromkeys(values)), fields)
+        return await self._matching(column, values, fields)
 
     async def find_by_key(self, keys: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         """Nothing: the local side is found by its ids."""
@@ -174,150 +146,19 @@ class SqlRecordStore:
     async def _matching(
         self, column: sa.ColumnElement[Any], values: Sequence[str], fields: Sequence[str]
     ) -> list[Record]:
+        read = self._shape.reader(fields)
+
         def look(connection: sa.Connection) -> list[Record]:
-            found = []
-            for start in range(0, len(values), _CHUNK):
-                statement = self._select(fields).where(column.in_(list(values[start : start + _CHUNK])))
-                found += [self._record(row, fields) for row in connection.execute(statement).mappings()]
+            found: list[Record] = []
+            for part in parts(values):
+                found += map(read, connection.execute(self._shape.select(fields).where(column.in_(part))))
             return [record for record in found if not record.deleted]
 
         return await self._database.read(look) if values else []
 
     async def write(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
-        """One transaction, with a savepoint for each row: a row that the table refuses does not hinder the others."""
-        return await self._database.write(lambda connection: [self._apply(connection, op) for op in operations])
-
-    def _apply(self, connection: sa.Connection, operation: Operation) -> Outcome:
-        try:
-            with connection.begin_nested():
-                return self._applied(connection, operation)
-        except (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.StatementError) as error:
-            if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
-                raise
-            kind = type(error).__name__
-            refused = RejectedError(f"the table refuses the row ({kind})", code="refused")
-            return Outcome(operation.op_id, OutcomeStatus.FAILED, operation.id, refused)
-
-    def _applied(self, connection: sa.Connection, operation: Operation) -> Outcome:
-        record_id = operation.id or operation.key
-        unknown = next((name for name in operation.fields if name not in self._table.c), None)
-        if record_id is None or unknown is not None:
-            error = RejectedError("the table has no such column, or the row no id", code="unknown_field", field=unknown)
-            return Outcome(operation.op_id, OutcomeStatus.FAILED, record_id, error)
-        now, where = datetime.now(UTC), self._key == record_id
-        values = {name: self._cell(name, value) for name, value in operation.fields.items() if value is not MISSING}
-        if self._layout.updated_at:
-            values[self._layout.updated_at] = self._native(now)
-        if operation.kind is OperationKind.DELETE:
-            return self._deleted(connection, operation, values, now)
-        status = OutcomeStatus.UPDATED
-        if operation.kind is OperationKind.UPDATE:
-            result = connection.execute(sa.update(self._table).where(where, *self._alive()).values(values))
-            if values and result.rowcount == 0:
-                return Outcome(operation.op_id, OutcomeStatus.MISSING, record_id)
-        else:
-            status = self._created(connection, record_id, values)
-        fields = [name for name in operation.fields if name in self._table.c]
-        row = connection.execute(self._select(fields).where(where)).mappings().first()
-        stored = self._record(row, fields, by_self=True) if row else None
-        return Outcome(operation.op_id, status, record_id, stored=stored)
-
-    def _created(self, connection: sa.Connection, record_id: str, values: dict[str, Any]) -> OutcomeStatus:
-        """A repeated create finds its earlier attempt by the id."""
-        where = self._key == record_id
-        if connection.execute(sa.select(self._key).where(where)).first():
-            if self._layout.deleted_at:
-                values = {**values, self._layout.deleted_at: None}
-            connection.execute(sa.update(self._table).where(where).values(values))
-            return OutcomeStatus.UPDATED
-        connection.execute(sa.insert(self._table).values({self._layout.key: record_id, **values}))
-        return OutcomeStatus.CREATED
-
-    def _deleted(
-        self, connection: sa.Connection, operation: Operation, values: dict[str, Any], now: datetime
-    ) -> Outcome:
-        where = (self._key == operation.id, *self._alive())
-        if self._layout.deleted_at:
-            gone = {**values, self._layout.deleted_at: self._native(now, self._layout.deleted_at)}
-            result = connection.execute(sa.update(self._table).where(*where).values(gone))
-        else:
-            result = connection.execute(sa.delete(self._table).where(*where))
-        status = OutcomeStatus.DELETED if result.rowcount else OutcomeStatus.MISSING
-        return Outcome(operation.op_id, status, operation.id)
-
-    def _alive(self) -> tuple[sa.ColumnElement[bool], ...]:
-        return (self._table.c[self._layout.deleted_at].is_(None),) if self._layout.deleted_at else ()
-
-    def _select(self, fields: Sequence[str]) -> sa.Select[Any]:
-        names = (self._layout.key, *self._layout.special, *(f for f in fields if f in self._table.c))
-        return sa.select(*(self._table.c[name] for name in dict.fromkeys(names)))
-
-    def _stamp(self) -> sa.ColumnElement[Any] | None:
-        return self._table.c[self._layout.updated_at] if self._layout.updated_at else None
-
-    def _record(self, row: Mapping[Any, Any], fields: Sequence[str], *, by_self: bool | None = None) -> Record:
-        modified = row[self._layout.updated_at] if self._layout.updated_at else None
-        moment = _aware(modified) if isinstance(modified, datetime) else None
-        return Record(
-            id=str(row[self._layout.key]),
-            fields={name: self._value(name, row[name]) for name in fields if name in self._table.c},
-            modified_at=moment,
-            modified_by_self=by_self,
-            deleted=bool(self._layout.deleted_at and row[self._layout.deleted_at] is not None),
-        )
-
-    def _value(self, name: str, cell: Any) -> object:
-        kind = self._layout.types.get(name)
-        if kind is not None and kind.set_valued and isinstance(cell, str):
-            return tuple(part.strip() for part in cell.split(self._layout.separator) if part.strip())
-        if kind is FieldType.BOOLEAN and isinstance(cell, int):
-            return bool(cell)
-        if isinstance(cell, str) and isinstance(self._table.c[name].type, sa.JSON):
-            return json.dumps(cell, ensure_ascii=False)
-        return self._moment(name, cell) if isinstance(cell, datetime) else cell
-
-    def _moment(self, name: str, cell: datetime) -> datetime:
-        """A time out of a column. What a clock of the zone skipped or showed twice is handed over without a zone."""
-        if cell.tzinfo is not None or self._layout.zone is None or name in self._layout.special:
-            return _aware(cell)
-        doubts: list[Note] = []
-        moment = moment_of(cell, self._layout.zone, doubts)
-        return cell if doubts else moment
-
-    def _cell(self, name: str, value: object) -> Any:
-        if isinstance(value, (tuple, list, set, frozenset)):
-            return self._layout.separator.join(map(str, value)) or None
-        if isinstance(value, datetime):
-            return self._native(value, name)
-        if isinstance(self._table.c[name].type, sa.JSON):
-            return _unspelt(value)
-        if isinstance(value, dict):
-            return json_text(value)
-        if isinstance(value, timedelta) and not isinstance(self._table.c[name].type, sa.Interval):
-            return duration_text(value)
-        return value
-
-    def _native(self, moment: datetime, name: str | None = None) -> datetime:
-        """A time as its column holds it: in the table's zone and without it where the column has none."""
-        column = self._table.c[name or self._layout.updated_at or self._layout.key]
-        if getattr(column.type, "timezone", False) and self._database.name != "sqlite":
-            return moment
-        zone = None if column.name in self._layout.special else self._layout.zone
-        return moment.astimezone(zone or UTC).replace(tzinfo=None)
-
-
-def _unspelt(value: object) -> object:
-    """The value that a JSON column takes for JSON that travels as text. A blank is SQL's null, and not JSON's."""
-    if not isinstance(value, str):
-        return sa.null() if value is None else value
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        """One transaction, and a few statements for all: a row that the table refuses does not hinder the others."""
+        return await self._database.write(lambda connection: self._writer.apply(connection, operations))
 
 
 @attrs.frozen(slots=True)
@@ -327,8 +168,20 @@ class _Position:
     since: datetime | None = None
     began: datetime | None = None
     at: datetime | None = None
+    text: str | None = None
     key: str | None = None
     seen: int = 0
+
+    @property
+    def moment(self) -> datetime | str | None:
+        """The last change of the row that was reached, in the form in which pages are ordered by it."""
+        return self.at or self.text
+
+    def after(self, began: datetime, moment: object, key: str, seen: int) -> _Position:
+        """Behind a row, whose last change is ``moment``. A column of texts is ordered by its texts."""
+        at = aware(moment) if isinstance(moment, datetime) else None
+        text = moment if isinstance(moment, str) else None
+        return attrs.evolve(self, began=began, at=at, text=text, key=key, seen=seen)
 
     def encode(self) -> str:
         plain = attrs.asdict(self)
@@ -340,10 +193,10 @@ class _Position:
             return cls()
         try:
             held = json.loads(cursor)
-            if held.keys() - {"since", "began", "at", "key", "seen"}:
+            if held.keys() - {"since", "began", "at", "text", "key", "seen"}:
                 raise ValueError
             times = {name: datetime.fromisoformat(held[name]) for name in ("since", "began", "at") if name in held}
-            return cls(**times, key=held.get("key"), seen=int(held.get("seen", 0)))
+            return cls(**times, text=held.get("text"), key=held.get("key"), seen=int(held.get("seen", 0)))
         except (ValueError, TypeError, AttributeError):
             raise CursorExpiredError("the stored position is not one of this table's") from None
 
