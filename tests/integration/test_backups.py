@@ -24,6 +24,7 @@ from crmsync.service.backups import back_up, inspect_backup, restore
 from crmsync.storage.sql import open_repository, schema
 from crmsync.storage.sql.database import open_database
 from crmsync.storage.sql.maintenance import open_maintenance
+from crmsync.storage.sql.revision import HEAD
 from crmsync.storage.sql.tables import metadata
 from crmsync.testing.repository_isolation import contents, fill
 from crmsync.testing.repository_subject import CONTACT, NOW, OURS, THEIRS, TTL, full_link, link, store_links
@@ -183,7 +184,7 @@ async def test_a_backup_of_an_earlier_revision_is_upgraded(url: str, other: str)
         old = await database.manage(partial(as_of, revision="0007"))
     async with open_maintenance(other) as database:
         await database.load(lambda: iter(old), RestoreOptions(pause=False))
-        assert await database.revision() == schema.HEAD
+        assert await database.revision() == HEAD
         assert await database.check() == []
     async with open_repository(other) as repository:
         assert [one.id for one in await repository.list_integrations()] == [OURS, THEIRS]

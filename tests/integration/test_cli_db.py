@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from crmsync.storage.sql.schema import HEAD
+from crmsync.storage.sql.revision import HEAD
 from tests.integration.shell import Shell, shell
 
 

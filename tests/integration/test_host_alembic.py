@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 
 from crmsync.storage.sql import open_repository
-from crmsync.storage.sql.schema import HEAD
+from crmsync.storage.sql.revision import HEAD
 from crmsync.testing.repository_subject import integration, link, store_links
 from tests.postgres import new_database
 

@@ -124,34 +124,34 @@ def sql(
     format_: FormatOption = Format.HUMAN,
 ) -> int:
     """Print the statements of an upgrade, for those who run them by other means. Connects to nothing."""
-    from crmsync.storage.sql import schema  # noqa: PLC0415  (an extra of its own)
+    from crmsync.storage.sql import revision, schema  # noqa: PLC0415  (an extra of its own)
 
-    script = schema.write_sql(load_config(config).storage, start, to or schema.HEAD)
+    script = schema.write_sql(load_config(config).storage, start, to or revision.HEAD)
     Output(format_).result({"sql": script}, Text(script.rstrip()))
     return ExitCode.SUCCESS
 
 
 async def _upgrade(selection: Selection, to: str | None, output: Output) -> int:
-    from crmsync.storage.sql import maintenance, schema  # noqa: PLC0415
+    from crmsync.storage.sql import maintenance, revision  # noqa: PLC0415
 
     async with maintenance.open_maintenance(load_config(selection.path).storage) as database:
         before = await database.revision()
-        await database.upgrade(to or schema.HEAD)
+        await database.upgrade(to or revision.HEAD)
         after = await database.revision()
         name = database.name
     said = f"{name} is at revision {after}" if before == after else f"{name} went from revision {before} to {after}"
-    output.result({"before": before, "revision": after, "newest": schema.HEAD}, Text(plain(said)))
+    output.result({"before": before, "revision": after, "newest": revision.HEAD}, Text(plain(said)))
     return ExitCode.SUCCESS
 
 
 async def _downgrade(selection: Selection, to: str, output: Output) -> int:
-    from crmsync.storage.sql import maintenance, schema  # noqa: PLC0415
+    from crmsync.storage.sql import maintenance, revision  # noqa: PLC0415
 
     async with maintenance.open_maintenance(load_config(selection.path).storage) as database:
         before = await database.revision()
         await database.downgrade(to)
         said = f"{database.name} went from revision {before} to {to}"
-    output.result({"before": before, "revision": to, "newest": schema.HEAD}, Text(plain(said)))
+    output.result({"before": before, "revision": to, "newest": revision.HEAD}, Text(plain(said)))
     return ExitCode.SUCCESS
 
 
@@ -191,13 +191,13 @@ async def _check(selection: Selection, output: Output) -> int:
 
 
 async def _backup(selection: Selection, place: str, output: Output) -> int:
-    from crmsync.storage.sql import maintenance, schema  # noqa: PLC0415
+    from crmsync.storage.sql import maintenance, revision  # noqa: PLC0415
 
     config = load_config(selection.path)
     vault = await open_vault(config, Registry())
     async with maintenance.open_maintenance(config.storage) as database:
         summary = await backups.back_up(database, vault, place)
-    if summary.revision == schema.HEAD:
+    if summary.revision == revision.HEAD:
         # An older database is left as it is: a session would upgrade it.
         await _write_down(config, "bookkeeping.backed_up", place)
     _show(output, place, summary, f"{place} holds the bookkeeping of {summary.made_at:%Y-%m-%d %H:%M:%S} UTC")

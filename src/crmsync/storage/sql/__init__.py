@@ -5,15 +5,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from crmsync.errors import MissingExtraError
 
-try:
-    import alembic as _alembic  # noqa: F401  (asked for here, so that what is missing is said at once)
-    import sqlalchemy as _sqlalchemy  # noqa: F401
-except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] not in {"alembic", "sqlalchemy"}:
-        raise
-    raise MissingExtraError("SQL storage", "sql") from error
+if find_spec("sqlalchemy") is None or find_spec("alembic") is None:
+    raise MissingExtraError("SQL storage", "sql")
 
 from crmsync.storage.sql.repository import SqlRepository, open_repository
 

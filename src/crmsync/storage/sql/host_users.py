@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError, NoSuchTableError
 from crmsync.errors import ConfigurationError
 from crmsync.storage.sql.isolation import qualified
 from crmsync.storage.sql.layout import layout_of
-from crmsync.storage.sql.migrations.online import LOCK_WAIT
+from crmsync.storage.sql.revision import LOCK_WAIT
 from crmsync.storage.sql.tables import integrations
 
 COLUMN: Final = "user_key"

@@ -20,7 +20,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from crmsync.errors import ConfigurationError
 from crmsync.storage.sql.layout import VERSION_TABLE, layout_of
-from crmsync.storage.sql.migrations.online import LOCK_WAIT
+from crmsync.storage.sql.revision import LOCK_WAIT
 from crmsync.storage.sql.tables import audit_keys, audit_log, metadata
 
 POLICY: Final = "crmsync_isolation"

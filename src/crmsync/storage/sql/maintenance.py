@@ -14,6 +14,7 @@ from crmsync.models.backups import BackupSummary, RestoreOptions
 from crmsync.storage.sql import host_users, isolation, schema, snapshot
 from crmsync.storage.sql.checking import Finding, check
 from crmsync.storage.sql.database import Database, open_database
+from crmsync.storage.sql.revision import HEAD, current_revision
 
 
 @attrs.frozen(slots=True)
@@ -32,9 +33,9 @@ class Maintenance:
 
         :raises StorageError: the database failed.
         """
-        return await self._database.read(schema.current_revision) or schema.BASE
+        return await self._database.read(current_revision) or schema.BASE
 
-    async def upgrade(self, target: str = schema.HEAD) -> None:
+    async def upgrade(self, target: str = HEAD) -> None:
         """Upgrade to a revision; does nothing if it is there or past it.
 
         :raises StorageError: the database is read-only, newer than this crmsync, or failed.
@@ -56,8 +57,8 @@ class Maintenance:
         :raises StorageError: the database has another revision than this crmsync's, or failed.
         """
         found = await self.revision()
-        if found != schema.HEAD:
-            msg = f"the database {self.name} is at revision {found}, and this crmsync checks {schema.HEAD}"
+        if found != HEAD:
+            msg = f"the database {self.name} is at revision {found}, and this crmsync checks {HEAD}"
             raise StorageError(f"{msg}: run `crmsync db upgrade`" if found in known() else f"{msg}: upgrade crmsync")
         return await self._database.manage(_check)
 

@@ -32,7 +32,7 @@ from crmsync.storage.sql.conflicts import SqlConflicts
 from crmsync.storage.sql.database import Database, open_database
 from crmsync.storage.sql.erasure import SqlErasure
 from crmsync.storage.sql.reading import fetch
-from crmsync.storage.sql.schema import upgrade
+from crmsync.storage.sql.revision import bring_up_to_date
 from crmsync.storage.sql.sealed import SqlSealedTexts
 from crmsync.storage.sql.statements import AnyRow, of_object, store
 from crmsync.storage.sql.stops import SqlStops
@@ -262,5 +262,5 @@ async def open_repository(url: str, **options: Any) -> AsyncIterator[SqlReposito
     if unknown:
         raise ConfigurationError(f"SQL storage takes no option {', '.join(unknown)}")
     async with open_database(url) as database:
-        await database.manage(lambda engine: upgrade(engine, database.name))
+        await database.manage(lambda engine: bring_up_to_date(engine, database.name))
         yield SqlRepository(database, **options)

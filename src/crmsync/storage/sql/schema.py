@@ -19,13 +19,8 @@ from sqlalchemy.exc import OperationalError
 
 from crmsync.errors import ConfigurationError, StorageError
 from crmsync.storage.sql.isolation import isolate, isolated_tables
-from crmsync.storage.sql.layout import VERSION_TABLE, has_tables, layout_of
-from crmsync.storage.sql.migrations.online import LOCK_WAIT
-
-_VERSIONS = sa.Table(VERSION_TABLE, sa.MetaData(), sa.Column("version_num", sa.String))
-
-HEAD = "0013"
-"""The revision that this crmsync works with."""
+from crmsync.storage.sql.layout import layout_of
+from crmsync.storage.sql.revision import HEAD, LOCK_WAIT, check_writable, current_revision
 
 BASE: Final = "base"
 """Before the first revision: no tables of ours."""
@@ -58,7 +53,7 @@ def upgrade(engine: Engine, name: str, target: str = HEAD) -> None:
         current = current_revision(connection)
         _check_known(current, name)
         if current == HEAD:
-            _check_writable(connection, name)
+            check_writable(connection, name)
     if current != target:
         _check_target(target)
         _move(engine, partial(_upgrade, name=name, target=target))
@@ -97,13 +92,6 @@ def revisions() -> tuple[str, ...]:
     """Every revision, the first one first."""
     found = ScriptDirectory.from_config(configuration()).walk_revisions()
     return tuple(script.revision for script in found)[::-1]
-
-
-def current_revision(connection: Connection) -> str | None:
-    """The schema revision of a database; None if it has none of our tables."""
-    if not has_tables(connection):
-        return None
-    return connection.scalar(sa.select(_VERSIONS.c.version_num))
 
 
 def configuration(connection: Connection | None = None, output_buffer: io.StringIO | None = None) -> Config:
@@ -208,14 +196,3 @@ def _check_known(current: str | None, name: str) -> None:
     if current is not None and current not in revisions():
         msg = f"the database {name} was written by a newer crmsync (schema {current}, not {HEAD}): upgrade crmsync"
         raise StorageError(msg)
-
-
-def _check_writable(connection: Connection, name: str) -> None:
-    """Refuse a read-only database now, and not in the middle of a run."""
-    if connection.dialect.name == "postgresql":
-        if connection.scalar(sa.select(sa.func.current_setting("transaction_read_only"))) == "on":
-            msg = f"the database {name} is read-only: connect to the primary server, or as a user who may write"
-            raise StorageError(msg)
-    else:
-        # Changes nothing, and yet is a write.
-        connection.execute(sa.update(_VERSIONS).values(version_num=HEAD).where(sa.false()))

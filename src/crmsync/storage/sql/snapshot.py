@@ -29,6 +29,7 @@ from crmsync.storage.sql import schema
 from crmsync.storage.sql.append_only import lifted
 from crmsync.storage.sql.attempts import WRITES
 from crmsync.storage.sql.isolation import qualified
+from crmsync.storage.sql.revision import HEAD, current_revision
 from crmsync.storage.sql.tables import audit_log, cursors, integrations, metadata, templates
 
 FORMAT: Final = 1
@@ -54,8 +55,8 @@ def dump(engine: Engine, name: str, consume: Callable[[Lines], object]) -> Backu
         else:
             # In WAL mode a transaction that reads sees the moment of its first statement.
             connection.execution_options(**{WRITES: False})
-        revision = schema.current_revision(connection) or schema.BASE
-        if revision != schema.HEAD:
+        revision = current_revision(connection) or schema.BASE
+        if revision != HEAD:
             raise StorageError(f"the database {name} is at revision {revision}: run `crmsync db upgrade` first")
         summary = BackupSummary(revision, datetime.now(UTC), {})
         consume(_lines(connection, summary))
@@ -83,18 +84,18 @@ def load(engine: Engine, name: str, lines: Callable[[], Lines], options: Restore
     """
     found = verify(lines())
     with engine.connect() as connection, connection.begin():
-        current = schema.current_revision(connection)
-        if current == schema.HEAD and not options.replace and not _is_empty(connection):
+        current = current_revision(connection)
+        if current == HEAD and not options.replace and not _is_empty(connection):
             msg = f"the database {name} is not empty: restore into an empty one, or say to replace what it holds"
             raise StorageError(msg)
     schema.upgrade(engine, name)
-    if found.revision != schema.HEAD:
+    if found.revision != HEAD:
         # An earlier schema is made for an earlier backup, and upgraded with what it holds.
         with engine.connect() as connection, connection.begin():
             _empty(connection)
         schema.downgrade(engine, name, found.revision)
     with engine.connect() as connection, connection.begin():
-        if found.revision == schema.HEAD:
+        if found.revision == HEAD:
             _empty(connection)
         reader = _Reader.begin(lines())
         for table, rows in reader.pages():

@@ -16,6 +16,7 @@ from crmsync.models.state import LinkStatus
 from crmsync.storage.sql import open_repository, schema, tables
 from crmsync.storage.sql.database import Database, open_database
 from crmsync.storage.sql.layout import VERSION_TABLE, layout_of
+from crmsync.storage.sql.revision import HEAD, current_revision
 from crmsync.testing.repository_subject import integration, link, store_links
 
 pytestmark = pytest.mark.anyio
@@ -55,8 +56,8 @@ async def test_what_each_revision_holds_survives_the_way_up_and_the_way_back(new
                         assert any(row.items() <= other.items() for other in found[table]), (revision, table, row)
         await back_to(database, schema.BASE)
         assert set(await database.read(lambda connection: sa.inspect(connection).get_table_names())) == {VERSION_TABLE}
-        await to(database, schema.HEAD)
-        assert await database.read(schema.current_revision) == schema.HEAD
+        await to(database, HEAD)
+        assert await database.read(current_revision) == HEAD
 
 
 async def test_a_database_that_went_back_works_after_it_comes_forward_again(new_url: str) -> None:
@@ -65,7 +66,7 @@ async def test_a_database_that_went_back_works_after_it_comes_forward_again(new_
         await store_links(repository, [link(1)])
         for revision in ("0006", "0003", "0001"):
             await back_to(database, revision)
-            await to(database, schema.HEAD)
+            await to(database, HEAD)
         [kept] = await repository.scan_links("ours", "Contact")
         assert (kept.markmail_id, kept.crm_id) == ("m1", "c1")
         await store_links(repository, [link(1, flips=b"x" * 24), link(2)])
@@ -76,7 +77,7 @@ async def test_links_from_before_they_were_counted_are_counted_by_the_upgrade(ne
         await repository.save_integration(integration())
         await store_links(repository, [link(1), link(2), link(3, status=LinkStatus.REJECTED)])
         await back_to(database, "0011")
-        await to(database, schema.HEAD)
+        await to(database, HEAD)
         held = await database.read(
             lambda connection: connection.execute(sa.select(tables.counts.c.links)).scalars().all()
         )
@@ -92,16 +93,16 @@ async def test_revisions_that_there_are_not_are_refused(new_url: str) -> None:
                 await move(database, "7")
         with pytest.raises(StorageError, match="is at revision 0003, which comes before 0005"):
             await back_to(database, "0005")
-        assert await database.read(schema.current_revision) == "0003"
+        assert await database.read(current_revision) == "0003"
 
 
 async def test_a_newer_database_is_neither_upgraded_nor_downgraded(new_url: str) -> None:
     async with open_database(new_url) as database:
-        await to(database, schema.HEAD)
+        await to(database, HEAD)
         await database.write(
             lambda connection: connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num=99"))
         )
-        for move in (partial(to, target=schema.HEAD), partial(back_to, target="0001")):
+        for move in (partial(to, target=HEAD), partial(back_to, target="0001")):
             with pytest.raises(StorageError, match="newer crmsync"):
                 await move(database)
 
@@ -113,7 +114,7 @@ async def test_the_plain_sql_brings_a_database_to_the_same_schema(new_url: str, 
         if start != schema.BASE:
             await to(database, start)
         await database.manage(lambda engine: run_script(engine, written))
-        assert await database.read(schema.current_revision) == schema.HEAD
+        assert await database.read(current_revision) == HEAD
     async with open_repository(new_url) as repository:
         await repository.save_integration(integration())
         await store_links(repository, [link(1)])

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from crmsync.storage.sql import schema
 from crmsync.storage.sql.database import Database, open_database
+from crmsync.storage.sql.revision import current_revision
 
 pytestmark = pytest.mark.anyio
 
@@ -89,9 +90,9 @@ async def test_behind_a_long_reader_writers_wait_for_a_moment_and_the_upgrade_tr
         with transaction(postgres_url, f"SELECT * FROM {TABLE}".encode()):
             tasks.start_soon(upgrade, database)
             waited = await longest_wait(postgres_url, 4.0)
-            assert await database.read(schema.current_revision) == BEFORE
+            assert await database.read(current_revision) == BEFORE
     assert 1.0 < waited < 3.5, "it waited for the lock, and let go"
-    assert await database.read(schema.current_revision) == AFTER
+    assert await database.read(current_revision) == AFTER
 
 
 async def test_while_an_index_is_built_others_write_and_no_strong_lock_is_held(
@@ -114,7 +115,7 @@ async def test_while_an_index_is_built_others_write_and_no_strong_lock_is_held(
             assert await longest_wait(postgres_url, 0.5) < 0.4
             modes |= {row[0] for row in looking.execute(locks.encode(), (TABLE,))}
             assert modes == {"ShareUpdateExclusiveLock"}
-    assert await database.read(schema.current_revision) == AFTER
+    assert await database.read(current_revision) == AFTER
     with psycopg.connect(postgres_url) as connection:
         valid = b"SELECT indisvalid FROM pg_index WHERE indexrelid = 'online_ix_crm_sync_conflicts_erased_at'::regclass"
         assert connection.execute(valid).fetchone() == (True,)
@@ -142,4 +143,4 @@ async def test_two_who_upgrade_at_once_do_not_wait_for_each_other_for_ever(datab
         async with open_database(url) as other, anyio.create_task_group() as tasks:
             tasks.start_soon(upgrade, database)
             tasks.start_soon(upgrade, other)
-    assert await database.read(schema.current_revision) == AFTER
+    assert await database.read(current_revision) == AFTER

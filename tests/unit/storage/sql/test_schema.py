@@ -18,6 +18,7 @@ from crmsync.models.problems import Problem
 from crmsync.models.records import Side
 from crmsync.storage.sql import layout, open_repository, schema
 from crmsync.storage.sql.database import open_database
+from crmsync.storage.sql.revision import HEAD, current_revision
 from crmsync.storage.sql.tables import metadata
 from crmsync.testing.repository_subject import integration, link, store_links
 
@@ -67,7 +68,7 @@ async def test_a_link_s_row_tells_a_reader_what_is_wrong(new_url: str) -> None:
 
 def test_the_head_is_the_last_migration() -> None:
     script = ScriptDirectory.from_config(schema.configuration())
-    assert script.get_heads() == [schema.HEAD]
+    assert script.get_heads() == [HEAD]
 
 
 async def test_a_database_of_a_newer_crmsync_is_refused_and_left_alone(new_url: str) -> None:
@@ -78,7 +79,7 @@ async def test_a_database_of_a_newer_crmsync_is_refused_and_left_alone(new_url: 
         with pytest.raises(StorageError, match=r"newer crmsync \(schema 9999, not .*\): upgrade crmsync"):
             async with open_repository(new_url):
                 pass
-        assert await database.read(schema.current_revision) == "9999"
+        assert await database.read(current_revision) == "9999"
 
 
 def _set_version(connection: Connection) -> None:

@@ -15,7 +15,7 @@ from crmsync.errors import ConfigurationError
 from crmsync.storage.sql import schema
 from crmsync.storage.sql.database import make_engine, parse_url
 from crmsync.storage.sql.layout import VERSION_TABLE, Layout, layout_of, split_layout
-from crmsync.storage.sql.migrations.online import LOCK_WAIT
+from crmsync.storage.sql.revision import LOCK_WAIT
 from crmsync.storage.sql.tables import metadata
 
 

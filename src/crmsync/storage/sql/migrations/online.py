@@ -9,13 +9,12 @@ statement waits for a lock, with everybody else behind it, for longer than `LOCK
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
 
-LOCK_WAIT: Final = "2s"
-"""How long a migration's statement waits for a lock. Whoever comes after it waits too, so it gives up for a while."""
+from crmsync.storage.sql.revision import LOCK_WAIT
 
 
 def add_columns(table: str, columns: Sequence[sa.Column[Any]]) -> None:
