@@ -16,6 +16,8 @@ from crmsync.models.records import Fields
 from crmsync.protocols.provider import ProviderContext
 from crmsync.protocols.records import RecordStore
 from crmsync.providers.salesforce import SalesforceProviderFactory
+from crmsync.testing.record_reading import ReadingPromises
+from crmsync.testing.record_subject import RecordStoreSetting
 from crmsync.testing.records import RecordStoreContract, Subject
 from crmsync.testing.salesforce import DEFAULT_TOKEN, SalesforceOrg
 from crmsync.testing.salesforce.transport import InProcessTransport
@@ -75,7 +77,9 @@ def _written(fields: Fields) -> dict[str, object]:
     return {name: ";".join(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
 
-class SalesforceContract(RecordStoreContract):
+class SalesforceSetting(RecordStoreSetting):
+    """An org, and the settings of the connection to it."""
+
     text_field = "LastName"
     email_field = "Email"
     typed_values: ClassVar[Mapping[str, Sequence[object]]] = {
@@ -87,6 +91,7 @@ class SalesforceContract(RecordStoreContract):
     external_id_field: ClassVar[bool] = True
     campaigns: ClassVar[Sequence[str]] = ()
     page_records: ClassVar[int] = 50_000
+    covered_lag: ClassVar[float] = 0.0
     object_name: ClassVar[str] = "Contact"
     prefix: ClassVar[str] = "003"
     added: ClassVar[Sequence[str]] = ("Contact",)
@@ -99,6 +104,7 @@ class SalesforceContract(RecordStoreContract):
         clock = FakeClock()
         org = SalesforceOrg(clock=clock.now, external_id_field=self.external_id_field)
         org.bulk.set_options(page_records=self.page_records)
+        org.faults.covered_lag = self.covered_lag
         for name in self.campaigns:
             org.create("Campaign", {"Name": name})
         async with self.opened(org, clock) as store, self.opened(org, clock) as other:
@@ -116,6 +122,10 @@ class SalesforceContract(RecordStoreContract):
         context = ProviderContext(clock, RunBudget())
         async with SalesforceProviderFactory(InProcessTransport(org)).open(settings, token, context) as provider:
             yield await provider.records(self.object_name)
+
+
+class SalesforceContract(SalesforceSetting, RecordStoreContract):
+    """All that a record store promises."""
 
 
 class TestSalesforce(SalesforceContract):
@@ -163,6 +173,13 @@ class TestSalesforceReadByQueryJobsWithSmallPages(SalesforceContract):
 
     settings: ClassVar[Mapping[str, object]] = {"first_read": "bulk"}
     page_records: ClassVar[int] = 2
+
+
+class TestSalesforceByGetUpdated(SalesforceSetting, ReadingPromises):
+    """`getUpdated` names what changed, in an org where a transaction always began before the latest late commit."""
+
+    settings: ClassVar[Mapping[str, object]] = {"changes": "get_updated"}
+    covered_lag: ClassVar[float] = LOOK_BACK
 
 
 class TestLeads(SalesforceContract):

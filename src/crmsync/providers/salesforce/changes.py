@@ -5,7 +5,11 @@ Id) and continued after the last pair read, so ties cost nothing. Such a pass ha
 while it runs moves towards its end and is still met. The next pass begins look-back before the server's time at this
 one's start, because a transaction commits later than its SystemModstamp says.
 
-Soft-deleted records come with the same query (``queryAll``); `getDeleted` adds those that left the recycle bin already.
+Soft-deleted records come with the same query (``queryAll``); `getDeleted` adds those that left the recycle bin already,
+and tells since when a transaction runs, so that the next pass begins before it.
+
+With the setting ``changes = get_updated``, `getUpdated` names the records instead, which are then read by their ids.
+Its `latestDateCovered` is the next position, so no commit is too late, and what is before it needs no second look.
 """
 
 from __future__ import annotations
@@ -21,17 +25,19 @@ from crmsync.models.records import ChangePage, Record
 from crmsync.providers.salesforce import soql
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.cursor import Cursor
-from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.loading.first_load import FirstLoad
 from crmsync.providers.salesforce.loading.results import LoadLostError
 from crmsync.providers.salesforce.objects.parents import followed
-from crmsync.providers.salesforce.retrieving import query, retrieve
+from crmsync.providers.salesforce.replication import MIN_SPAN, ChangedIds, deleted
+from crmsync.providers.salesforce.retrieving import query, retrieve, retrieve_told, tombstones
 from crmsync.providers.salesforce.rows import RowReader
-from crmsync.providers.salesforce.values import format_datetime, parse_datetime
+from crmsync.providers.salesforce.settings import ChangeFeed
 
 DELETE_LOG: Final = timedelta(days=15)
 """How long `getDeleted` remembers ("getDeleted()", SOAP API guide)."""
-_MIN_SPAN = timedelta(minutes=2)  # start must precede end by more than a minute, and seconds are ignored
+LONGEST_TRANSACTION: Final = timedelta(days=1)
+"""How far back the next query begins for a transaction that runs. Another tenant's may be the one, and may take days
+(help 000199029): all changes since would be read in every pass."""
 _TOLD = 200
 _ORDER = ("SystemModstamp", "Id")
 
@@ -43,6 +49,7 @@ class ChangeReader:
     client: SalesforceClient
     reader: RowReader
     load: FirstLoad
+    changed: ChangedIds
 
     async def page(self, cursor: Cursor, fields: Sequence[str], size: int) -> ChangePage:
         """The page at a position.
@@ -57,6 +64,8 @@ class ChangeReader:
             return await self._loaded(cursor, fields, size)
         if cursor.child_after is not None:
             return await self._children(cursor, fields, size)
+        if cursor.stretch is not None or (cursor.started is None and self._by_ids):
+            return await self._by_stretch(cursor, fields, size)
         with_deleted = not cursor.whole and self.reader.sobject.keeps_deletes
         statement = soql.select(
             self.reader.columns(fields, deleted=with_deleted),
@@ -79,10 +88,54 @@ class ChangeReader:
         )
         if has_more and records:
             return ChangePage(records, cursor.encode(), has_more=True, total=cursor.expected)
+        return await self._own_changes_end(cursor, records, fields, answer.at)
+
+    async def _own_changes_end(
+        self, cursor: Cursor, records: tuple[Record, ...], fields: Sequence[str], now: datetime
+    ) -> ChangePage:
+        """The page with the last records that changed themselves."""
         if not cursor.whole and self._followed(fields):
             following = attrs.evolve(cursor, child_after="")
             return ChangePage(records, following.encode(), has_more=True, total=cursor.expected)
-        return await self._last_page(cursor, records, answer.at)
+        return await self._last_page(cursor, records, now)
+
+    @property
+    def _by_ids(self) -> bool:
+        return self.client.settings.changes is ChangeFeed.GET_UPDATED and self.reader.sobject.replicateable
+
+    async def _by_stretch(self, cursor: Cursor, fields: Sequence[str], size: int) -> ChangePage:
+        """A page of the records that `getUpdated` names. A pass has one stretch, unless there are too many ids."""
+        if cursor.stretch is None:
+            cursor = await self._begun(cursor)
+        stretch, started = cursor.stretch, cursor.started
+        assert stretch is not None
+        assert started is not None
+        ids, more = await self.changed.after(stretch, size)
+        records = tuple(await retrieve_told(self.client, self.reader, ids, fields)) if ids else ()
+        if more:
+            cursor = attrs.evolve(cursor, stretch=attrs.evolve(stretch, after=ids[-1]))
+            return ChangePage(records, cursor.encode(), has_more=True)
+        self.changed.forget()
+        if stretch.end < started:
+            following, known_until = await self.changed.begin(stretch.end)
+            held_back = cursor.covered is not None and cursor.covered < stretch.end
+            covered = cursor.covered if held_back else known_until
+            return ChangePage(records, attrs.evolve(cursor, stretch=following, covered=covered).encode(), has_more=True)
+        cursor = attrs.evolve(cursor, stretch=None)
+        return await self._own_changes_end(cursor, records, fields, self.client.server_now())
+
+    async def _begun(self, cursor: Cursor) -> Cursor:
+        """The cursor of a pass by `getUpdated`, with its first ids asked for."""
+        start = self._start(cursor)
+        now = self.client.server_now()
+        self._check_age(cursor, now)
+        stretch, known_until = await self.changed.begin(start)
+        return attrs.evolve(cursor, started=now, covered=known_until, stretch=stretch)
+
+    def _start(self, cursor: Cursor) -> datetime:
+        """From when on the changes of a pass count: some of before are committed only now, unless all were known."""
+        assert cursor.since is not None
+        return cursor.since if cursor.exact else cursor.since - self.client.settings.look_back
 
     async def _loaded(self, cursor: Cursor, fields: Sequence[str], size: int) -> ChangePage:
         """A page of a large pass over everything."""
@@ -103,8 +156,7 @@ class ChangeReader:
 
     async def _children(self, cursor: Cursor, fields: Sequence[str], size: int) -> ChangePage:
         """The living records whose parents changed in this pass's time, by Id: one query for each ``size`` of them."""
-        assert cursor.since is not None
-        since = cursor.since - self.client.settings.look_back
+        since = self._start(cursor)
         changed = [soql.compare(f"{name}.SystemModstamp", ">=", since) for name in self._followed(fields)]
         rows: list[Any] = []
         now, done = self.client.server_now(), True
@@ -131,7 +183,9 @@ class ChangeReader:
             expected = int(answer.body["totalSize"])
         except (KeyError, TypeError, ValueError) as error:
             raise UnexpectedResponseError("Salesforce's answer to a count is not as documented") from error
-        return attrs.evolve(cursor, started=answer.at, expected=expected)
+        # What is committed while the pass runs may be stamped before it, and behind what it has read.
+        covered = await self.changed.known_until() if self._by_ids else None
+        return attrs.evolve(cursor, started=answer.at, expected=expected, covered=covered)
 
     def _where(self, cursor: Cursor) -> soql.Soql | None:
         living, start = self.reader.living if cursor.whole else None, self._from(cursor)
@@ -145,23 +199,27 @@ class ChangeReader:
                 soql.compare("SystemModstamp", ">", stamp),
             )
         if cursor.since is not None:
-            return soql.compare("SystemModstamp", ">=", cursor.since - self.client.settings.look_back)
+            return soql.compare("SystemModstamp", ">=", self._start(cursor))
         return None
 
     def _check_age(self, cursor: Cursor, now: datetime) -> None:
         start = cursor.deleted_since or cursor.since
-        if start is not None and now - start > DELETE_LOG - _MIN_SPAN:
+        if start is not None and now - start > DELETE_LOG - MIN_SPAN:
             raise CursorExpiredError("the position is older than Salesforce's log of deletions; read from the start")
 
     async def _last_page(self, cursor: Cursor, records: tuple[Record, ...], now: datetime) -> ChangePage:
         assert cursor.started is not None
         deletions: tuple[Record, ...] = ()
         covered = cursor.started
-        if not cursor.whole and self.reader.sobject.tells_deletes:
+        if not cursor.whole and self.reader.sobject.replicateable:
             deletions, covered = await self._deleted(cursor, now)
         told = (*cursor.told, *(record.id for record in deletions))[-_TOLD:]
-        safety = timedelta(seconds=self.client.settings.safety_seconds)
-        following = Cursor(since=cursor.started - safety, deleted_since=min(covered, cursor.started), told=told)
+        following = Cursor(
+            since=self._next_since(cursor, covered),
+            deleted_since=min(covered, cursor.started),
+            told=told,
+            exact=cursor.covered is not None,
+        )
         return ChangePage(
             (*records, *deletions),
             following.encode(),
@@ -170,28 +228,28 @@ class ChangeReader:
             total=cursor.expected,
         )
 
+    def _next_since(self, cursor: Cursor, covered: datetime) -> datetime:
+        """Where the next pass begins; ``covered`` is until when the deletions are known."""
+        assert cursor.started is not None
+        since = cursor.started - timedelta(seconds=self.client.settings.safety_seconds)
+        if cursor.covered is not None:
+            return min(since, cursor.covered)
+        return min(since, max(covered, cursor.started - LONGEST_TRANSACTION))
+
     async def _deleted(self, cursor: Cursor, end: datetime) -> tuple[tuple[Record, ...], datetime]:
-        """Deletions that the queries of this pass did not show, and until when they are all known."""
-        start = min(cursor.deleted_since or cursor.since or end, end - _MIN_SPAN)
-        answer = await self.client.call(
-            "GET",
-            f"/sobjects/{self.reader.sobject.schema.name}/deleted/",
-            params={"start": format_datetime(start), "end": format_datetime(end)},
-        )
-        try:
-            covered = parse_datetime(answer.body["latestDateCovered"])
-            found = {
-                record_id: parse_datetime(entry["deletedDate"])
-                for entry in answer.body["deletedRecords"]
-                if (record_id := full_id(entry["id"]))
-            }
-        except (KeyError, TypeError, ValueError) as error:
-            raise UnexpectedResponseError("Salesforce's answer to getDeleted is not as documented") from error
-        new = [record_id for record_id in found if record_id not in set(cursor.told)]
+        """Deletions that this pass did not show yet, and until when they are all known."""
+        name = self.reader.sobject.schema.name
+        found = await deleted(self.client, name, cursor.deleted_since or cursor.since or end, end)
+        new = [record_id for record_id in found.at if record_id not in set(cursor.told)]
+        if not new:
+            return (), found.until
+        if self.reader.sobject.tells_merges and self.reader.sobject.keeps_deletes:
+            shown = await tombstones(self.client, self.reader, new)
+        else:
+            shown = await retrieve(self.client, self.reader, new, ("Id",))
+        gone = (shown.get(key) or Record(id=key, modified_at=found.at[key], deleted=True) for key in new)
         # A record that was brought back from the recycle bin stays in the log of deletions.
-        living = await retrieve(self.client, self.reader, new, ("Id",)) if new else {}
-        gone = (Record(id=key, modified_at=found[key], deleted=True) for key in new if key not in living)
-        return tuple(gone), covered
+        return tuple(record for record in gone if record.deleted), found.until
 
 
 def _nothing_yet(cursor: Cursor) -> ChangePage:

@@ -37,6 +37,15 @@ class IdRange:
 
 
 @attrs.frozen(slots=True)
+class Stretch:
+    """A stretch of time whose changed records are read, by their ids: those up to and with ``after`` came already."""
+
+    start: datetime
+    end: datetime
+    after: str | None = None
+
+
+@attrs.frozen(slots=True)
 class Cursor:
     """Where a pass stands, or (without ``started``) where the next one begins.
 
@@ -47,6 +56,9 @@ class Cursor:
     started. ``told`` are the ids of the latest deletions handed out. ``child_after`` is set once the records' own
     changes are read and those of their parents are followed: the id of the last child read. A large pass over
     everything goes by the results of a query ``job``, or by ``ranges`` of ids side by side.
+
+    Where changes are read by `getUpdated`, ``covered`` says until when this pass will have read them all, however late
+    they were committed, and ``stretch`` which ids are being read. ``exact``: ``since`` was such a ``covered``.
     """
 
     since: datetime | None = None
@@ -59,6 +71,9 @@ class Cursor:
     child_after: str | None = None
     job: JobPlace | None = None
     ranges: tuple[IdRange, ...] = ()
+    covered: datetime | None = None
+    stretch: Stretch | None = None
+    exact: bool = False
 
     @property
     def whole(self) -> bool:
@@ -79,6 +94,9 @@ class Cursor:
             "child": self.child_after,
             "job": attrs.astuple(self.job) if self.job else None,
             "ranges": [attrs.astuple(each) for each in self.ranges] or None,
+            "covered": _text(self.covered),
+            "stretch": _stretch_state(self.stretch) if self.stretch else None,
+            "exact": self.exact or None,
         }
         return json.dumps({key: value for key, value in state.items() if value is not None}, separators=(",", ":"))
 
@@ -104,6 +122,9 @@ class Cursor:
                 child_after=state.get("child"),
                 job=_job(state["job"]) if "job" in state else None,
                 ranges=tuple(IdRange(_id(after), _id(until)) for after, until in state.get("ranges", ())),
+                covered=_moment(state.get("covered")),
+                stretch=_stretch(state["stretch"]) if "stretch" in state else None,
+                exact=bool(state.get("exact")),
             )
         except (ValueError, TypeError, KeyError, IndexError):
             raise CursorExpiredError("the position is none of this store's; read from the start") from None
@@ -120,6 +141,15 @@ def _moment(text: str | None) -> datetime | None:
 def _job(state: list[Any]) -> JobPlace:
     job_id, version, locator, skip = state
     return JobPlace(_required(_id(job_id)), str(version), None if locator is None else str(locator), int(skip))
+
+
+def _stretch_state(stretch: Stretch) -> list[str | None]:
+    return [format_datetime(stretch.start), format_datetime(stretch.end), stretch.after]
+
+
+def _stretch(state: list[Any]) -> Stretch:
+    start, end, after = state
+    return Stretch(parse_datetime(start), parse_datetime(end), _id(after))
 
 
 def _id(text: str | None) -> str | None:

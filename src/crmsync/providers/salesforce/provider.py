@@ -37,7 +37,9 @@ from crmsync.providers.salesforce.people.options import PERSON, PeopleMode
 from crmsync.providers.salesforce.people.schema import person_schema
 from crmsync.providers.salesforce.people.store import PeopleStore
 from crmsync.providers.salesforce.records import SalesforceRecordStore
+from crmsync.providers.salesforce.replication import not_replicated
 from crmsync.providers.salesforce.schema import SObject, read_describe
+from crmsync.providers.salesforce.settings import ChangeFeed
 from crmsync.providers.salesforce.tags.campaigns import described_member, find_campaigns, tag_warnings
 from crmsync.providers.salesforce.tags.members import TAGGED, Members, open_members
 from crmsync.providers.salesforce.tags.store import CampaignTagStore
@@ -166,6 +168,8 @@ class SalesforceProvider(ContactVerbs):
         settings = self._client.settings
         people = [await self._describe(name) for name in settings.people.objects]
         warnings = [text for each in people for text in shortcomings(each, settings.external_id_field)]
+        if settings.changes is ChangeFeed.GET_UPDATED:
+            warnings += [not_replicated(each) for each in people if not each.replicateable]
         warnings += await account_warnings(settings, self._describe)
         warnings += await tag_warnings(settings, self._members)
         rows = await retrieving.query_all(self._client, "SELECT Name FROM Organization LIMIT 1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 
@@ -24,14 +25,17 @@ from crmsync.providers.salesforce.estimating import company_calls, estimate
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.loading.by_job import JobLoad
 from crmsync.providers.salesforce.loading.first_load import FirstLoad
+from crmsync.providers.salesforce.replication import ChangedIds, not_replicated
 from crmsync.providers.salesforce.rows import CONVERTED_INTO, RowReader
 from crmsync.providers.salesforce.schema import SObject
+from crmsync.providers.salesforce.settings import ChangeFeed
 from crmsync.providers.salesforce.writing import Writer
 from crmsync.providers.salesforce.writing.bulk import BulkChannel
 from crmsync.providers.salesforce.writing.collections import CollectionsChannel
 from crmsync.providers.salesforce.writing.reconciling import Reconciler
 from crmsync.providers.salesforce.writing.writer import LARGE
 
+_LOG = logging.getLogger(__name__)
 MAX_PAGE = 2000
 """The largest batch of a query ("Change the Batch Size in Queries", SOQL and SOSL Reference)."""
 
@@ -57,6 +61,9 @@ class SalesforceRecordStore:
         self._sobject = sobject
         self._user_id = user_id
         self._load = FirstLoad(client, jobs)
+        self._changed = ChangedIds(client, sobject.schema.name)
+        if client.settings.changes is ChangeFeed.GET_UPDATED and not sobject.replicateable:
+            _LOG.warning("%s", not_replicated(sobject))
         field = client.settings.external_id_field
         self._key_field = field if sobject.external_key(field) else None
         reconciler = Reconciler(client, sobject, user_id)
@@ -99,7 +106,7 @@ class SalesforceRecordStore:
         if limit is not None and limit < 1:
             raise ValueError("a page has at least one record")
         position = Cursor() if cursor is None else Cursor.decode(cursor)
-        reader = ChangeReader(self._client, await self._reader(), self._load)
+        reader = ChangeReader(self._client, await self._reader(), self._load, self._changed)
         return await reader.page(position, fields, min(limit or MAX_PAGE, MAX_PAGE))
 
     async def get(self, ids: Sequence[str], *, fields: Sequence[str]) -> Mapping[str, Record]:
@@ -159,6 +166,7 @@ class SalesforceRecordStore:
     async def settle_jobs(self) -> None:
         await settle(self._client)
         await self._load.forget()
+        self._changed.forget()
 
     async def _with_stored(self, operations: Sequence[Operation], outcomes: list[Outcome]) -> list[Outcome]:
         """Add what was stored, where nobody else wrote since.

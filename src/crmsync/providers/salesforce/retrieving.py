@@ -62,25 +62,38 @@ async def retrieve(
     client: SalesforceClient, reader: RowReader, ids: Sequence[str], fields: Sequence[str]
 ) -> Mapping[str, Record]:
     """The living records with these 18-character ids, by id."""
-    found: dict[str, Record] = {}
+    records = await retrieve_told(client, reader, ids, fields)
+    return {record.id: record for record in records if not record.deleted}
+
+
+async def retrieve_told(
+    client: SalesforceClient, reader: RowReader, ids: Sequence[str], fields: Sequence[str]
+) -> list[Record]:
+    """As `retrieve`, with the tombstones of those that only tell what became of them: converted leads."""
+    found: list[Record] = []
     columns = reader.columns(fields)
     if any("." in column for column in columns):
         # "fields" of a retrieve are the object's own; only a query reaches its parents.
         for statement in soql.select_in(columns, reader.sobject.schema.name, "Id", ids):
-            _add(reader.records(await query_all(client, statement), fields), found)
+            found += reader.records(await query_all(client, statement), fields)
         return found
     for start in range(0, len(ids), MAX_RETRIEVE):
         content = json.dumps({"ids": list(ids[start : start + MAX_RETRIEVE]), "fields": columns}).encode()
         answer = await client.call("POST", f"/composite/sobjects/{reader.sobject.schema.name}", content=content)
         if not isinstance(answer.body, list):
             raise UnexpectedResponseError("Salesforce's answer to a retrieve is not as documented")
-        _add(reader.records([row for row in answer.body if row is not None], fields), found)
+        found += reader.records([row for row in answer.body if row is not None], fields)
     return found
 
 
-def _add(records: Iterable[Record], found: dict[str, Record]) -> None:
-    """Keep records, but for those that only tell what became of them."""
-    found.update((record.id, record) for record in records if not record.deleted)
+async def tombstones(client: SalesforceClient, reader: RowReader, ids: Sequence[str]) -> Mapping[str, Record]:
+    """What there is of these 18-character ids, in the recycle bin too, by id: no fields, but what became of each."""
+    columns = reader.columns((), deleted=True)
+    found: dict[str, Record] = {}
+    for statement in soql.select_in(columns, reader.sobject.schema.name, "Id", ids):
+        rows = await query_all(client, statement, deleted=True)
+        found.update((record.id, record) for record in reader.records(rows, ()))
+    return found
 
 
 async def find(

@@ -78,8 +78,8 @@ class SObject:
     """Deleted records stay in the recycle bin with ``IsDeleted`` true, and `queryAll` shows them."""
     tells_merges: bool
     """A merge leaves ``MasterRecordId`` on the loser."""
-    tells_deletes: bool
-    """`getDeleted` works on it (``replicateable``)."""
+    replicateable: bool
+    """`getDeleted` and `getUpdated` work on it."""
     tells_editor: bool
     """``LastModifiedById`` can be read."""
     tells_changes: bool
@@ -150,7 +150,7 @@ def read_describe(body: object) -> SObject:
         fields=by_name,
         keeps_deletes="IsDeleted" in by_name,
         tells_merges="MasterRecordId" in by_name,
-        tells_deletes=replicateable,
+        replicateable=replicateable,
         tells_editor="LastModifiedById" in by_name,
         tells_changes="SystemModstamp" in by_name,
         createable=bool(body.get("createable", True)),

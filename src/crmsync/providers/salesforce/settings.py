@@ -52,6 +52,13 @@ class FirstRead(enum.StrEnum):
     BULK = "bulk"
 
 
+class ChangeFeed(enum.StrEnum):
+    """How the changes since a position are read."""
+
+    QUERY = "query"
+    GET_UPDATED = "get_updated"
+
+
 class TransportName(enum.StrEnum):
     """How calls reach the org."""
 
@@ -69,7 +76,9 @@ class SalesforceSettings(BaseModel):
     in ``allowed_hosts``. ``jwt_audience`` None is what Salesforce documents for the domain. ``api_version`` None takes
     the newest that both the org and this library know. Times are in seconds. ``look_back_seconds`` is how far before
     its position every pass reads again, for transactions that commit late. ``safety_seconds`` is subtracted from the
-    server's clock for the delay between a query and its answer. ``concurrent_calls`` is how many may be on their way at
+    server's clock for the delay between a query and its answer. ``changes`` is how changes are read: ``query`` by their
+    SystemModstamp, or ``get_updated`` by the ids that `getUpdated` names, with which no commit is too late; objects
+    that cannot be replicated are queried all the same. ``concurrent_calls`` is how many may be on their way at
     once; while the org is busy they are fewer. ``allow_duplicates`` saves records against the org's duplicate rules
     where these only warn; bulk jobs cannot, so records then go as collections.
     ``transport`` ``sf`` sends every call through the Salesforce CLI, where only that may reach the org; ``sf`` is for
@@ -98,6 +107,7 @@ class SalesforceSettings(BaseModel):
     timeout: float = Field(default=60.0, gt=0)
     look_back_seconds: int = Field(default=600, ge=0)
     safety_seconds: int = Field(default=5, ge=0)
+    changes: ChangeFeed = ChangeFeed.QUERY
     channel: ChannelName = ChannelName.AUTO
     bulk_wait_seconds: float = Field(default=3600.0, gt=0)
     read_back: bool = True

@@ -182,7 +182,7 @@ def _head(definition: ObjectDef) -> dict[str, Any]:
         "mruEnabled": True,
         "name": definition.name,
         "queryable": True,
-        "replicateable": True,
+        "replicateable": definition.replicateable,
         "retrieveable": True,
         "searchable": True,
         "triggerable": True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from attrs import define, field, frozen
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Called with the object's name and the row about to be saved; returns the error that refuses it, or ``None``.
 RejectRule: TypeAlias = Callable[[str, "Mapping[str, Any]"], RowError | None]
+#: "sObject Get Updated" and "sObject Get Deleted" (REST API Developer Guide).
+REPLICATED_IDS: Final = 600_000
 #: Called with the object's name and the row about to be saved; whether its commit is late.
 LateRule: TypeAlias = Callable[[str, "Mapping[str, Any]"], bool]
 #: Called with the method and the path of a request; whether the fault is for it.
@@ -61,12 +63,16 @@ class Faults:
     """The faults of one org. All of them are off at first, and after :meth:`clear`.
 
     ``latency`` is in seconds for each HTTP call, or the distribution of these. ``concurrent_limit`` is how many calls
-    may be in flight: a further one gets 403 REQUEST_LIMIT_EXCEEDED. ``bulk`` holds the faults of bulk jobs.
-    ``releases`` counts how often held answers were sent before their time.
+    may be in flight: a further one gets 403 REQUEST_LIMIT_EXCEEDED. ``covered_lag`` is how
+    many seconds ago somebody else's transaction on the instance began, whenever it is asked: `latestDateCovered` stays
+    behind it. ``replicated_ids`` is how many ids an answer of `getUpdated` or `getDeleted` may hold. ``bulk`` holds the
+    faults of bulk jobs. ``releases`` counts how often held answers were sent before their time.
     """
 
     latency: float | Lognormal = 0.0
     concurrent_limit: int | None = None
+    covered_lag: float = 0.0
+    replicated_ids: int = REPLICATED_IDS
     bulk: BulkFaults = field(factory=BulkFaults)
     releases: int = field(default=0, init=False)
     _pending: list[CallFault] = field(factory=list)
@@ -76,6 +82,8 @@ class Faults:
     def clear(self) -> None:
         """Switch every fault off."""
         self.latency = 0.0
+        self.covered_lag = 0.0
+        self.replicated_ids = REPLICATED_IDS
         self.release()
         self.bulk.clear()
         self._pending.clear()

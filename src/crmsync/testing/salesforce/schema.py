@@ -162,6 +162,7 @@ class ObjectDef:
     deletable: bool = True
     undeletable: bool = True
     mergeable: bool = False
+    replicateable: bool = True
     #: Names of the lists of ids that a write may give, with the kind of relation that each makes.
     junctions: Mapping[str, str] = field(factory=dict)
     _by_lower_name: Mapping[str, FieldDef] = field(init=False, repr=False, eq=False)

@@ -12,7 +12,6 @@ from crmsync.testing.salesforce.times import parse_datetime, stamp
 
 UPDATED_WINDOW: Final = timedelta(days=30)
 DELETED_WINDOW: Final = timedelta(days=15)
-MAX_IDS: Final = 600_000
 
 
 def updated(call: Call) -> Reply:
@@ -21,8 +20,7 @@ def updated(call: Call) -> Reply:
     start, end = _stretch(call, UPDATED_WINDOW)
     rows = table.slice((stamp(start), ""), (stamp(end), ""))
     ids = [row["Id"] for row in rows if not row.get("IsDeleted")]
-    if len(ids) > MAX_IDS:
-        raise CallError(400, "EXCEEDED_ID_LIMIT", "Too many ids in this time range. Choose a shorter one.")
+    _check_number(call, len(ids))
     return Reply({"ids": ids, "latestDateCovered": stamp(_covered(call, end))})
 
 
@@ -32,6 +30,7 @@ def deleted(call: Call) -> Reply:
     start, end = _stretch(call, DELETED_WINDOW)
     first, last = stamp(start), stamp(end)
     gone = [row for row in table.rows.values() if DELETED_DATE in row and first <= row[DELETED_DATE] < last]
+    _check_number(call, len(gone))
     gone.sort(key=lambda row: (row[DELETED_DATE], row["Id"]))
     earliest = call.org.delete_log_start.get(table.definition.name, call.org.created)
     body = {
@@ -43,6 +42,8 @@ def deleted(call: Call) -> Reply:
 
 
 def _stretch(call: Call, window: timedelta) -> tuple[datetime, datetime]:
+    if not call.table().definition.replicateable:
+        raise CallError(400, "INVALID_TYPE_FOR_OPERATION", "the object cannot be replicated")
     start, end = _moment(call, "start"), _moment(call, "end")
     # "REST API Developer Guide", pages "sObject Get Updated" and "sObject Get Deleted": the seconds are ignored.
     start, end = start.replace(second=0, microsecond=0), end.replace(second=0, microsecond=0)
@@ -54,6 +55,11 @@ def _stretch(call: Call, window: timedelta) -> tuple[datetime, datetime]:
     if start < call.org.created:
         raise _refused("startDate before org replication enabled date")
     return start, end
+
+
+def _check_number(call: Call, ids: int) -> None:
+    if ids > call.org.faults.replicated_ids:
+        raise CallError(400, "EXCEEDED_ID_LIMIT", "Too many ids in this time range. Choose a shorter one.")
 
 
 def _moment(call: Call, name: str) -> datetime:
@@ -69,9 +75,13 @@ def _refused(message: str) -> CallError:
 
 
 def _covered(call: Call, end: datetime) -> datetime:
-    table = call.table()
-    begun = [parse_datetime(entry.row["SystemModstamp"]) for entry in table.late.values()]
-    return min([end, call.org.now(), *(moment for moment in begun if moment is not None)])
+    """Until when everything is told. "GetUpdatedResult" (SOAP API Developer Guide): while a transaction runs on the
+    instance, on whatever object, it is the beginning of that one, which may be before the start that was asked for.
+    """
+    org = call.org
+    late = [entry.row["SystemModstamp"] for table in org.tables.values() for entry in table.late.values()]
+    begun = [moment for text in late if (moment := parse_datetime(text)) is not None]
+    return min([end, org.now() - timedelta(seconds=org.faults.covered_lag), *begun])
 
 
 ROUTES: RouteTable = (

@@ -95,6 +95,14 @@ def _late(org: SalesforceOrg, value: Any) -> None:
     org.faults.commit_late(float(value))
 
 
+def _covered_lag(org: SalesforceOrg, value: Any) -> None:
+    org.faults.covered_lag = float(value)
+
+
+def _replicated_ids(org: SalesforceOrg, value: Any) -> None:
+    org.faults.replicated_ids = int(value)
+
+
 #: What each member of the body does. Those of an object take its members as arguments.
 _FAULTS: Final[Mapping[str, Callable[[SalesforceOrg, Any], None]]] = {
     "latency": _latency,
@@ -110,5 +118,7 @@ _FAULTS: Final[Mapping[str, Callable[[SalesforceOrg, Any], None]]] = {
     "reject": _reject,
     "fail_rows": _fail_rows,
     "late": _late,
+    "covered_lag": _covered_lag,
+    "replicated_ids": _replicated_ids,
 }
 FAULT_NAMES: Final = frozenset(_FAULTS)
