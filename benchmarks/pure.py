@@ -3,8 +3,14 @@
     python benchmarks/pure.py [--records 2000] [--fields 20] [--passes 30]
 
 Beside it, in the same run, the same records serialised by orjson and hashed by SHA-256: about the least that anything
-can do which looks at every value. Each step goes over all records some times, in turn with the others, and its fastest
-pass counts: on a machine that others use as well, the rest measures them.
+can do which looks at every value. Each step is compared with this over just the records that it looks at: one side's
+record, or both records of a pair. A pair counts as one. Each step goes over all records some times, in turn with the
+others, and its fastest pass counts: on a machine that others use as well, the rest measures them.
+
+An *unchanged* record is dropped by its reading before it is mapped, and that is all that a run does with it. The *whole
+path* of an unchanged pair is what a run spares itself by that: to map both records, digest them, merge them, and plan
+nothing. A pair is *verified* as ``crmsync verify`` compares it: once with its shadows and once as if the two had never
+met, which maps every field and looks at each by itself.
 
 A *changed* record is one of which one side shows another value in one (or two) of its fields than when the pair was
 acknowledged, while the other side is as it was. Its path: notice it by its shadow, compare the pair, convert, decide,
@@ -25,8 +31,8 @@ from functools import partial
 import attrs
 import orjson
 
-from crmsync.diff import Digester, Merger, SideResult, merge_new, operation, settle
-from crmsync.mapping import compile_mapping
+from crmsync.diff import Digester, Merger, SideResult, field_drifts, merge_new, operation, settle
+from crmsync.mapping import RecordConverter, compile_mapping
 from crmsync.models.mappings import ObjectMapping, two_way
 from crmsync.models.records import Record, Side
 from crmsync.models.schema import FieldType, ObjectSchema
@@ -42,17 +48,28 @@ def record(side: Side, number: int, fields: int) -> Record:
     return Record(f"{'r' if upper else 'm'}{number}", values)
 
 
-def measure(count: int, passes: int, steps: Sequence[tuple[str, Callable[[], None]]]) -> None:
-    """Print the records a second of each step, and how long it takes compared with the first one."""
-    best = {name: float("inf") for name, _ in steps}
+@attrs.frozen
+class Step:
+    """Something to measure. ``looks_at``: one side's records, or both."""
+
+    name: str
+    work: Callable[[], None]
+    looks_at: int = 1
+
+
+def measure(count: int, passes: int, peers: Sequence[Step], steps: Sequence[Step]) -> None:
+    """Print the records a second of each step, and how long it takes compared with the peer over the same records."""
+    best = dict.fromkeys(range(len(peers) + len(steps)), float("inf"))
     for _ in range(passes):
-        for name, work in steps:
+        for place, step in enumerate((*peers, *steps)):
             began = time.process_time()
-            work()
-            best[name] = min(best[name], time.process_time() - began)
-    least = best[steps[0][0]]
-    for name, taken in best.items():
-        print(f"  {name:<66} {count / taken:12,.0f} records/s {taken / least:8.1f} x the time", flush=True)
+            step.work()
+            best[place] = min(best[place], time.process_time() - began)
+    least = {peer.looks_at: best[place] for place, peer in enumerate(peers)}
+    for place, step in enumerate((*peers, *steps)):
+        taken = best[place]
+        of = "both sides" if step.looks_at > 1 else "one side"
+        print(f"  {step.name:<66} {count / taken:12,.0f} /s {taken / least[step.looks_at]:7.1f} x {of}", flush=True)
 
 
 @attrs.define
@@ -62,6 +79,8 @@ class Path:
     count: int
     width: int
     merger: Merger = attrs.field(init=False)
+    outward: RecordConverter = attrs.field(init=False)
+    inward: RecordConverter = attrs.field(init=False)
     ours: list[Record] = attrs.field(init=False)
     theirs: list[Record] = attrs.field(init=False)
     changed: list[Record] = attrs.field(init=False)
@@ -75,7 +94,9 @@ class Path:
         email = two_way("email", "Email", field_type=FieldType.EMAIL)
         mapping = ObjectMapping(fields=(email, *(two_way(f"f{n}", f"F{n}") for n in names)))
         sides = (ObjectSchema(name="subscribers", open=True), ObjectSchema(name="Contact", open=True))
-        self.merger = Merger(compile_mapping(mapping, *sides), Digester(b"k" * 32))
+        rule = compile_mapping(mapping, *sides)
+        self.merger = Merger(rule, Digester(b"k" * 32))
+        self.outward, self.inward = RecordConverter(rule, Side.REMOTE), RecordConverter(rule, Side.LOCAL)
         self.ours = [record(Side.LOCAL, n, self.width) for n in range(self.count)]
         self.theirs = [record(Side.REMOTE, n, self.width) for n in range(self.count)]
         self.changed = [self.edited(one, n) for n, one in enumerate(self.ours)]
@@ -96,9 +117,14 @@ class Path:
         assert merge.writes(Side.LOCAL)
         return settle(self.merger, merge, (b"", b""), DONE, DONE)
 
-    def serialise(self) -> None:
+    def serialise_one(self) -> None:
         for one in self.ours:
             hashlib.sha256(orjson.dumps(one.fields)).digest()
+
+    def serialise_both(self) -> None:
+        for one, other in zip(self.ours, self.theirs, strict=True):
+            hashlib.sha256(orjson.dumps(one.fields)).digest()
+            hashlib.sha256(orjson.dumps(other.fields)).digest()
 
     def create(self) -> None:
         for one in self.ours:
@@ -120,6 +146,18 @@ class Path:
         for one, other, (left, right) in zip(self.ours, self.theirs, self.shadows, strict=True):
             assert self.merger.unchanged(Side.LOCAL, one, left)
             assert self.merger.unchanged(Side.REMOTE, other, right)
+
+    def whole(self) -> None:
+        for one, other, held in zip(self.ours, self.theirs, self.shadows, strict=True):
+            self.outward.convert(one.fields)
+            self.inward.convert(other.fields)
+            merge = self.merger.merge(one, other, *held)
+            assert operation(Side.LOCAL, merge, op_id="", record_id=None) is None
+            assert operation(Side.REMOTE, merge, op_id="", record_id=None) is None
+
+    def verify(self) -> None:
+        for one, other, held in zip(self.ours, self.theirs, self.shadows, strict=True):
+            assert not list(field_drifts(self.merger, one, other, *held))
 
     def echo(self) -> None:
         for one, (shadow, _) in zip(self.ours, self.written, strict=True):
@@ -149,18 +187,24 @@ def main() -> None:
         path.count,
         options.passes,
         [
-            ("orjson and SHA-256 of one side", path.serialise),
-            ("unchanged, one side", path.unchanged_one),
-            ("unchanged, both sides", path.unchanged_both),
-            ("unchanged, one side, as it made of our last write", path.echo),
-            ("one field changed on one side", partial(path.change, path.changed, path.theirs, path.shadows)),
-            ("two fields changed on one side", partial(path.change, path.twice, path.theirs, path.shadows)),
-            (
+            Step("orjson and SHA-256 of one side", path.serialise_one),
+            Step("orjson and SHA-256 of both sides", path.serialise_both, 2),
+        ],
+        [
+            Step("unchanged, one side", path.unchanged_one),
+            Step("unchanged, both sides", path.unchanged_both, 2),
+            Step("unchanged, the whole path: map both ways, digest, merge, plan", path.whole, 2),
+            Step("unchanged, verified: as it is known, and as strangers", path.verify, 2),
+            Step("unchanged, one side, as it made of our last write", path.echo),
+            Step("one field changed on one side", partial(path.change, path.changed, path.theirs, path.shadows), 2),
+            Step("two fields changed on one side", partial(path.change, path.twice, path.theirs, path.shadows), 2),
+            Step(
                 "one field changed on one side, which was written the last time",
                 partial(path.change, path.changed, path.sent, path.written),
+                2,
             ),
-            ("to be created on the other side: map, plan, settle", path.create),
-            ("two that meet for the first time and agree: map, merge, settle", path.meet),
+            Step("to be created on the other side: map, plan, settle", path.create),
+            Step("two that meet for the first time and agree: map, merge, settle", path.meet, 2),
         ],
     )
     size = sum(len(left) + len(right) for left, right in path.shadows) / path.count
