@@ -8,10 +8,10 @@ from typing import Final
 
 import attrs
 
-from crmsync.diff.decisions import rule_key
+from crmsync.diff.decisions import FieldDecision, rule_key
 from crmsync.diff.digests import Digester
+from crmsync.diff.directions import flows_to
 from crmsync.diff.echoes import is_lossy_image
-from crmsync.diff.policies import flows_to
 from crmsync.diff.sets import merges_elements
 from crmsync.models.mappings import Enforcement
 from crmsync.models.records import MISSING, Record, Side
@@ -31,6 +31,8 @@ class PreparedField:
     """What the merge of a field needs that does not depend on the record.
 
     ``alike``: both sides compare their values by one and the same form. ``sets``: the field is merged by elements.
+    ``writes_local`` and ``writes_remote``: the mapping writes that side at all. ``agreed`` is the decision that nothing
+    is to be done.
     """
 
     rule: FieldRule
@@ -40,11 +42,17 @@ class PreparedField:
     key: str = attrs.field(init=False)
     alike: bool = attrs.field(init=False)
     sets: bool = attrs.field(init=False)
+    writes_local: bool = attrs.field(init=False)
+    writes_remote: bool = attrs.field(init=False)
+    agreed: FieldDecision = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "key", rule_key(self.rule))
         object.__setattr__(self, "sets", merges_elements(self.rule))
         object.__setattr__(self, "alike", not self.sets and self.rule.normal_local is self.rule.normal_remote)
+        object.__setattr__(self, "writes_local", self.rule.from_crm is not Enforcement.OFF)
+        object.__setattr__(self, "writes_remote", self.rule.to_crm is not Enforcement.OFF)
+        object.__setattr__(self, "agreed", FieldDecision(self.rule))
 
 
 def prepare(rule: FieldRule, tag: bytes, digester: Digester) -> PreparedField:
@@ -61,16 +69,12 @@ class Cell:
     remote: Record
     local_value: object
     remote_value: object
-    local_normal: object = attrs.field(init=False)
-    remote_normal: object = attrs.field(init=False)
+    local_normal: object
+    remote_normal: object
     _to_remote: Conversion | None = attrs.field(default=None, init=False)
     _to_local: Conversion | None = attrs.field(default=None, init=False)
     _remote_image: object = attrs.field(default=MISSING, init=False)
     _local_image: object = attrs.field(default=MISSING, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.local_normal = self.rule.normal_local(self.local_value)
-        self.remote_normal = self.rule.normal_remote(self.remote_value)
 
     def value(self, side: Side) -> object:
         """What a side holds."""
@@ -82,27 +86,35 @@ class Cell:
 
     def converted(self, source: Side) -> Conversion:
         """The source's value in the other side's form."""
-        if source is Side.LOCAL:
-            if self._to_remote is None:
-                self._to_remote = self.rule.to_remote(self.local_value)
-            return self._to_remote
+        return self._local_converted() if source is Side.LOCAL else self._remote_converted()
+
+    def _local_converted(self) -> Conversion:
+        if self._to_remote is None:
+            self._to_remote = self.rule.to_remote(self.local_value)
+        return self._to_remote
+
+    def _remote_converted(self) -> Conversion:
         if self._to_local is None:
             self._to_local = self.rule.to_local(self.remote_value)
         return self._to_local
 
     def image(self, target: Side) -> object:
         """The normal form that the other side's value has on the target."""
-        if target is Side.REMOTE:
-            if self._remote_image is MISSING:
-                self._remote_image = self.rule.normal_remote(self.converted(Side.LOCAL).value)
-            return self._remote_image
+        return self._image_of_local() if target is Side.REMOTE else self._image_of_remote()
+
+    def _image_of_local(self) -> object:
+        if self._remote_image is MISSING:
+            self._remote_image = self.rule.normal_remote(self._local_converted().value)
+        return self._remote_image
+
+    def _image_of_remote(self) -> object:
         if self._local_image is MISSING:
-            self._local_image = self.rule.normal_local(self.converted(Side.REMOTE).value)
+            self._local_image = self.rule.normal_local(self._remote_converted().value)
         return self._local_image
 
     def agrees(self) -> bool:
         """Whether the values are the same after conversion, in either direction."""
-        return self.image(Side.REMOTE) == self.remote_normal or self.image(Side.LOCAL) == self.local_normal
+        return self._image_of_local() == self.remote_normal or self._image_of_remote() == self.local_normal
 
     def is_echo(self, source: Side) -> bool:
         """Whether the source's new value is our own last write, as its store mangled it.
@@ -110,8 +122,9 @@ class Cell:
         What is never written there is none: our write of other fields may have changed what a formula makes of them.
         """
         record = self.local if source is Side.LOCAL else self.remote
-        written = flows_to(self.rule, source) is not Enforcement.OFF
-        return written and record.modified_by_self is True and self.resembles(source)
+        if record.modified_by_self is not True:
+            return False
+        return flows_to(self.rule, source) is not Enforcement.OFF and self.resembles(source)
 
     def resembles(self, target: Side) -> bool:
         """Whether the target's value is what its store could have made of the other's."""
@@ -121,4 +134,6 @@ class Cell:
 def cell_of(rule: FieldRule, local: Record, remote: Record) -> Cell | None:
     """One field of two records; None if one of them does not show it."""
     ours, theirs = local.fields.get(rule.local, MISSING), remote.fields.get(rule.remote, MISSING)
-    return None if ours is MISSING or theirs is MISSING else Cell(rule, local, remote, ours, theirs)
+    if ours is MISSING or theirs is MISSING:
+        return None
+    return Cell(rule, local, remote, ours, theirs, rule.normal_local(ours), rule.normal_remote(theirs))

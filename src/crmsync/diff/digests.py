@@ -190,23 +190,30 @@ class Digester:
 
     key: bytes = attrs.field(repr=False)
     _keyed: hashlib._Hash = attrs.field(init=False, repr=False, eq=False)
+    _texts: hashlib._Hash = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         # A copy of a keyed hash costs two thirds of a new one.
         object.__setattr__(self, "_keyed", hashlib.blake2b(digest_size=8, key=self.key))
+        texts = self._keyed.copy()
+        texts.update(b"s")
+        object.__setattr__(self, "_texts", texts)
 
     def scalar(self, normal: object) -> bytes:
         """6 bytes for a value in normal form."""
-        keyed = self._keyed.copy()
-        keyed.update(canonical(normal))
+        if type(normal) is str:
+            # What `canonical` makes of a text begins like this.
+            keyed = self._texts.copy()
+            keyed.update(normal.encode("utf-8", "surrogatepass"))
+        else:
+            keyed = self._keyed.copy()
+            keyed.update(canonical(normal))
         return keyed.digest()[:_SIZE]
 
     def after(self, normal: Callable[[object], object]) -> Callable[[object], bytes]:
         """The digest of a value's normal form, in one step: what a record's comparison spends its time on."""
-        # Texts are nearly all there is: begun like this, the rest is what `canonical` makes of them.
-        texts = self._keyed.copy()
-        texts.update(b"s")
-        copy, scalar = texts.copy, self.scalar
+        # Texts are nearly all there is.
+        copy, scalar = self._texts.copy, self.scalar
 
         def digest(value: object) -> bytes:
             form = normal(value)

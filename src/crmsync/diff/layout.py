@@ -24,15 +24,20 @@ class Layout:
         single = sorted(tag for rule, tag in pairs if not merges_elements(rule))
         self._sets = sorted(tag for rule, tag in pairs if merges_elements(rule))
         self._count = len(single).to_bytes(2, "big")
-        # Every ninth byte of the fields' part is a tag's first, the one after it its second.
-        self._tags = tuple(b"".join(single)[place::3] for place in range(3))
+        # An encoded shadow with its count and tags kept, and its digests blanked out, as one number.
+        self._mask = int.from_bytes(b"\xff\xff" + b"\xff\xff\xff\0\0\0\0\0\0" * len(single), "big")
+        self._tags = int.from_bytes(self._count + b"".join(tag + bytes(6) for tag in single), "big")
         self._digests = struct.Struct(f"{HEAD}x" + "3x6s" * len(single))
         self._at = {tag: HEAD + 9 * place + 3 for place, tag in enumerate(single)}
+        self._places = [self._at.get(tag, 0) for tag in self.tags]
+        self._nothing = (None,) * len(pairs)
         stored = [*single, *self._sets]
         self._ordered = _picker([stored.index(tag) for tag in self.tags])
 
     def read(self, shadow: bytes) -> Sequence[FieldDigest | None]:
         """The digest of each field; None for one that was never acknowledged."""
+        if not shadow:
+            return self._nothing
         if not self.knows(shadow):
             fields = Shadow.decode(shadow).fields
             return [fields.get(tag) for tag in self.tags]
@@ -44,18 +49,33 @@ class Layout:
     def knows(self, shadow: bytes) -> bool:
         """Whether a shadow holds a digest of each field, and of no other."""
         size = self._digests.size
-        firsts, seconds, thirds = self._tags
         return (
             len(shadow) >= size
             and shadow[0] in FORMATS
-            and shadow[HEAD - 2 : HEAD] == self._count
-            and shadow[HEAD:size:9] == firsts
-            and shadow[HEAD + 1 : size : 9] == seconds
-            and shadow[HEAD + 2 : size : 9] == thirds
+            and int.from_bytes(shadow[HEAD - 2 : size], "big") & self._mask == self._tags
             and (
                 len(shadow) == size if not self._sets else self._sets == [tag for tag, _ in elements_from(shadow, size)]
             )
         )
+
+    def agree(self, shadow: bytes, other: bytes) -> bool:
+        """Whether two shadows that `knows` hold the same digests."""
+        return shadow[HEAD - 2 :] == other[HEAD - 2 :] and self.knows(shadow) and other[0] in FORMATS
+
+    def pick(self, shadow: bytes, places: Sequence[int]) -> Sequence[FieldDigest | None]:
+        """The digests of a few fields of a shadow that `knows`, by their places in the order of the rules."""
+        if self._sets:
+            digests = self.read(shadow)
+            return [digests[place] for place in places]
+        return [shadow[at : at + 6] for at in map(self._places.__getitem__, places)]
+
+    def encode(self, start: bytes, digests: Mapping[bytes, FieldDigest]) -> bytes:
+        """A shadow of these digests that has a `beginning`."""
+        if not self._sets and digests.keys() == self._at.keys():
+            pairs = [tag + digest for tag in self._at if type(digest := digests[tag]) is bytes]
+            if len(pairs) == len(digests):
+                return start + self._count + b"".join(pairs)
+        return with_beginning(start, digests)
 
     def moved(self, shadow: bytes, digests: Mapping[bytes, FieldDigest], start: bytes) -> bytes:
         """A shadow that `knows`, with these digests in place of its own, and another `beginning`."""

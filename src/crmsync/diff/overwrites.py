@@ -8,7 +8,8 @@ from typing import Final
 import attrs
 
 from crmsync.diff.decisions import FieldDecision, Merge
-from crmsync.diff.policies import is_blank, is_restrictive
+from crmsync.diff.directions import is_blank
+from crmsync.diff.policies import is_restrictive
 from crmsync.models.mappings import ConflictPolicy
 from crmsync.models.records import MISSING, Side
 from crmsync.protocols.conversion import FieldRule

@@ -8,46 +8,48 @@ import attrs
 
 from crmsync.diff.cells import PreparedField
 from crmsync.diff.decisions import FieldDecision, Merge, rejection
+from crmsync.diff.directions import is_blank
 from crmsync.diff.merge import Merger
-from crmsync.diff.policies import flows_to, is_blank
-from crmsync.models.mappings import DeletePolicy, Enforcement
+from crmsync.models.mappings import DeletePolicy
 from crmsync.models.problems import Problem
-from crmsync.models.records import MISSING, Operation, OperationKind, Record, Side
+from crmsync.models.records import MISSING, Fields, Operation, OperationKind, Record, Side
 from crmsync.protocols.conversion import FieldRule
 
 
 def merge_new(merger: Merger, source: Side, record: Record) -> Merge:
     """The decisions on a record that has no counterpart: what a new one on the other side should hold."""
-    target = source.other
     decisions: dict[str, FieldDecision] = {}
+    from_local = source is Side.LOCAL
     for key, field in merger.fields.items():
-        decision = _new_field(field, target, record)
+        decision = _new_field(field, record.fields, from_local=from_local)
         if decision is not None:
             decisions[key] = decision
     local, remote = (record, None) if source is Side.LOCAL else (None, record)
     return Merge(local, remote, decisions, known=False)
 
 
-def _new_field(field: PreparedField, target: Side, record: Record) -> FieldDecision | None:
-    rule, from_local = field.rule, target is Side.REMOTE
-    if flows_to(rule, target) is Enforcement.OFF:
+def _new_field(field: PreparedField, fields: Fields, *, from_local: bool) -> FieldDecision | None:
+    rule = field.rule
+    if not (field.writes_remote if from_local else field.writes_local):
         return None
     name, normal = (rule.local, rule.normal_local) if from_local else (rule.remote, rule.normal_remote)
-    value = record.fields.get(name, MISSING)
+    value = fields.get(name, MISSING)
     blank = value is MISSING or is_blank(normal(value))
     if blank and rule.default is not None:
         value = rule.default
         blank = value is MISSING or is_blank(normal(value))
     if blank:
-        return _blank_required(rule, target) if rule.required else None
+        return _blank_required(rule, Side.REMOTE if from_local else Side.LOCAL) if rule.required else None
     if field.sets:
-        value = _owned(rule, target.other, value)
+        value = _owned(rule, Side.LOCAL if from_local else Side.REMOTE, value)
     converted = rule.to_remote(value) if from_local else rule.to_local(value)
     if converted.rejected:
         rejects = converted.whole_record or rule.required
         return FieldDecision(rule, hold=True, problem=rejection(rule, converted), rejects_record=rejects)
-    loss = converted.losses[0] if converted.losses else None
-    report = Problem(rule.local, f"{loss.kind}_accepted", loss.message) if loss else None
+    report = None
+    if converted.losses:
+        loss = converted.losses[0]
+        report = Problem(rule.local, f"{loss.kind}_accepted", loss.message)
     if from_local:
         return FieldDecision(rule, remote_write=converted.value, problem=report)
     return FieldDecision(rule, local_write=converted.value, problem=report)

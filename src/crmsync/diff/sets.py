@@ -13,10 +13,12 @@ from collections.abc import Mapping
 
 import attrs
 
-from crmsync.diff.digests import Digester
-from crmsync.models.mappings import ConflictPolicy, Enforcement
-from crmsync.models.records import Side
-from crmsync.protocols.conversion import Conversion, FieldRule
+from crmsync.diff.decisions import FieldDecision, held_back
+from crmsync.diff.digests import Digester, FieldDigest
+from crmsync.models.mappings import ConflictPolicy, Enforcement, OnBlank
+from crmsync.models.problems import Problem
+from crmsync.models.records import MISSING, Side
+from crmsync.protocols.conversion import Conversion, FieldRule, LossKind, elements_of
 
 
 def merges_elements(rule: FieldRule) -> bool:
@@ -117,3 +119,59 @@ def _enforced(
     if enforcement in (Enforcement.OFF, Enforcement.CREATE_ONLY):
         return _NOTHING
     return change
+
+
+def merge_set_field(
+    rule: FieldRule,
+    digester: Digester,
+    ours: object,
+    theirs: object,
+    old_local: FieldDigest | None,
+    old_remote: FieldDigest | None,
+) -> FieldDecision | None:
+    """The decision on a set-valued field of a pair; None if nobody changed what was acknowledged by these digests."""
+    held_local = local_elements(rule, digester, ours)
+    held_remote = remote_elements(rule, digester, theirs)
+    known = isinstance(old_local, frozenset) and isinstance(old_remote, frozenset)
+    if known and held_local.keys() == old_local and held_remote.keys() == old_remote:
+        return None
+    before_local = old_local if known and isinstance(old_local, frozenset) else frozenset[bytes]()
+    before_remote = old_remote if known and isinstance(old_remote, frozenset) else frozenset[bytes]()
+    to_local, to_remote = merge_sets(rule, held_local, held_remote, before_local, before_remote)
+    if rule.on_blank is OnBlank.KEEP:
+        to_local = to_local if held_remote else attrs.evolve(to_local, drops=frozenset())
+        to_remote = to_remote if held_local else attrs.evolve(to_remote, drops=frozenset())
+    rejected = next((e for c in (to_local, to_remote) for e in c.adds if e.converted.rejected), None)
+    if rejected is not None:
+        return held_back(rule, rejected.converted)
+    local = _applied(rule, Side.LOCAL, ours, to_local, held_local)
+    remote = _applied(rule, Side.REMOTE, theirs, to_remote, held_remote)
+    problem = _too_long(rule, rule.local, local, rule.room_local) or _too_long(
+        rule, rule.remote, remote, rule.room_remote
+    )
+    if problem is not None:
+        return FieldDecision(rule, hold=True, problem=problem)
+    return FieldDecision(rule, local_write=local, remote_write=remote)
+
+
+def _applied(rule: FieldRule, side: Side, value: object, change: SetChange, held: Mapping[bytes, Element]) -> object:
+    """The side's value after a change, in its own form; MISSING when nothing changes."""
+    if not change:
+        return MISSING
+    split = rule.elements_local if side is Side.LOCAL else rule.elements_remote
+    dropped = {str(held[digest].value) for digest in change.drops}
+    kept = [item for item in split(value) if str(item) not in dropped]
+    added = [item for element in change.adds for item in split(element.converted.value)]
+    join = rule.join_local if side is Side.LOCAL else rule.join_remote
+    return join((*kept, *added))
+
+
+def _too_long(rule: FieldRule, name: str, value: object, room: int | None) -> Problem | None:
+    """A set that fits element by element may be too long as a whole; none of them is dropped for it."""
+    if value is MISSING or not room:
+        return None
+    length = len(value) if isinstance(value, str) else sum(len(str(each)) + 1 for each in elements_of(value)) - 1
+    if length <= room:
+        return None
+    message = f"{length} characters in all, {name} holds {room}"
+    return Problem(rule.local, LossKind.TRUNCATED.value, message, "take elements away, or give the field more room")

@@ -8,8 +8,9 @@ import attrs
 
 from crmsync.diff.cells import PreparedField, exactly_equal
 from crmsync.diff.decisions import FieldDecision, Merge
-from crmsync.diff.digests import NO_READING, FieldDigest, Shadow, beginning, with_beginning
+from crmsync.diff.digests import NO_READING, FieldDigest, Shadow, beginning
 from crmsync.diff.merge import Merger
+from crmsync.diff.readings import SideReadings
 from crmsync.models.records import MISSING, Fields, Record, Side
 
 
@@ -31,16 +32,66 @@ class SideResult:
         return self.ok and field not in self.unwritten
 
 
+class _After:
+    """One side after its write: the values that it was given, by name, and the digests that move, by tag.
+
+    ``made`` is what our writes made of computed fields, and of those that these are made of.
+    """
+
+    __slots__ = ("_held", "_lacking", "_made", "_stored", "digests", "given", "record", "result")
+
+    def __init__(self, record: Record | None, result: SideResult, made: Fields) -> None:
+        self.record = record
+        self.result = result
+        self.digests: dict[bytes, FieldDigest] = {}
+        self._made = made
+        self._stored = result.stored.fields if result.stored is not None else _NOTHING
+        # Our writes change more than the fields that were written.
+        self.given = {name: self._stored.get(name, value) for name, value in made.items()} if made else {}
+        self._held = record.fields if record is not None else _NOTHING
+        self._lacking = None if record is None and result.ok else MISSING
+
+    def holds(self, name: str) -> object:
+        """What the side holds in a field that was not written."""
+        return self._held.get(name, self._lacking)
+
+    def takes(self, name: str, written: object) -> object:
+        """What the side holds in a field that was written."""
+        after = self._made.get(name, written) if self._made else written
+        after = self.given[name] = self._stored.get(name, after)
+        return after
+
+    def reading(self, readings: SideReadings) -> bytes:
+        """What a reading of this side will show if nobody changes it."""
+        held: Fields = dict.fromkeys(readings.sources, None) if self.record is None else self._held
+        given = self.given
+        if given and any(n not in given and not given.keys().isdisjoint(sources) for n, sources in readings.made):
+            # Our write changed what a computed field is made of: its new value has yet to be looked at.
+            return NO_READING
+        return readings.of({**held, **given})
+
+    def beginning(self, reading: bytes, *, settled: bool) -> bytes:
+        """Of the side's new shadow."""
+        return beginning(reading, settled=settled, seen=self.record is not None and not self.given)
+
+
+_NOTHING: Fields = {}
+
+
 @attrs.define(slots=True, eq=False)
 class _Carried:
-    """What the decisions came to: the values that each side was given by name, the digests that move by tag."""
+    """What the decisions came to.
 
-    local_given: dict[str, object] = attrs.field(factory=dict)
-    remote_given: dict[str, object] = attrs.field(factory=dict)
-    local_digests: dict[bytes, FieldDigest] = attrs.field(factory=dict)
-    remote_digests: dict[bytes, FieldDigest] = attrs.field(factory=dict)
-    at_rest: bool = True
-    """Whether every field that was decided on came to rest."""
+    ``at_rest``: every field that was decided on came to rest. ``twins``: the sides hold the very same value in each of
+    these fields, and of all in the end.
+    """
+
+    merger: Merger
+    merge: Merge
+    local: _After
+    remote: _After
+    at_rest: bool
+    twins: bool
 
 
 def settle(
@@ -53,112 +104,94 @@ def settle(
     taken as they were when the merge saw them, so a foreign edit between reading and writing still looks new later.
     """
     carried = _carried(merger, merge, local, remote)
-    ours = _beginning(merger, Side.LOCAL, merge, carried)
-    theirs = _beginning(merger, Side.REMOTE, merge, carried)
-    layout = merger.layout
-    if layout.knows(shadows[0]) and layout.knows(shadows[1]):
-        return (
-            layout.moved(shadows[0], carried.local_digests, ours),
-            layout.moved(shadows[1], carried.remote_digests, theirs),
-        )
-    fields = _filled(merger, merge, shadows, carried, (local, remote))
-    return with_beginning(ours, fields[0]), with_beginning(theirs, fields[1])
+    ours, theirs, layout = carried.local, carried.remote, merger.layout
+    if not (layout.knows(shadows[0]) and layout.knows(shadows[1])):
+        fields = _filled(carried, shadows)
+        starts = _beginnings(carried)
+        left = layout.encode(starts[0], fields[0])
+        same = fields[0] == fields[1]
+        return left, starts[1] + left[len(starts[0]) :] if same else layout.encode(starts[1], fields[1])
+    carried.twins = carried.twins and merge.apart is not None and merge.decisions.keys() >= merge.apart
+    starts = _beginnings(carried)
+    left = layout.moved(shadows[0], ours.digests, starts[0])
+    if ours.digests == theirs.digests and layout.agree(*shadows):
+        return left, starts[1] + left[len(starts[0]) :]
+    return left, layout.moved(shadows[1], theirs.digests, starts[1])
 
 
 def _carried(merger: Merger, merge: Merge, local: SideResult, remote: SideResult) -> _Carried:
-    carried = _Carried(at_rest=not merge.rejected)
-    made = {side: _made(merger, merge, side, local if side is Side.LOCAL else remote) for side in merger.rule.computed}
-    for key, decision in {} if merge.rejected else merge.decisions.items():
-        field, rule = merger.fields[key], decision.rule
-        ours, theirs = decision.local_write, decision.remote_write
-        settled = not decision.hold
-        if ours is MISSING:
-            ours = _held(merge.local, rule.local, local)
-        elif local.wrote(rule.local):
-            after = _after(made, Side.LOCAL, rule.local, ours) if made else ours
-            ours = carried.local_given[rule.local] = _stored(local, rule.local, after)
+    ours = _After(merge.local, local, _made(merger, merge, Side.LOCAL, local))
+    theirs = _After(merge.remote, remote, _made(merger, merge, Side.REMOTE, remote))
+    if merge.rejected:
+        return _Carried(merger, merge, ours, theirs, at_rest=False, twins=False)
+    at_rest, decisions = True, merge.decisions
+    twins = True
+    for key, decision in decisions.items():
+        field, settled = merger.fields[key], not decision.hold
+        our, their = decision.local_write, decision.remote_write
+        if our is MISSING:
+            our = ours.holds(field.rule.local)
+        elif local.wrote(field.rule.local):
+            our = ours.takes(field.rule.local, our)
         else:
             settled = False
-        if theirs is MISSING:
-            theirs = _held(merge.remote, rule.remote, remote)
-        elif remote.wrote(rule.remote):
-            after = _after(made, Side.REMOTE, rule.remote, theirs) if made else theirs
-            theirs = carried.remote_given[rule.remote] = _stored(remote, rule.remote, after)
+        if their is MISSING:
+            their = theirs.holds(field.rule.remote)
+        elif remote.wrote(field.rule.remote):
+            their = theirs.takes(field.rule.remote, their)
         else:
             settled = False
-        carried.at_rest = carried.at_rest and settled
-        if settled and ours is not MISSING and theirs is not MISSING:
-            digests = _digests(merger, field, ours, theirs)
-            carried.local_digests[field.tag], carried.remote_digests[field.tag] = digests
-    for side, values in made.items():
-        given, result = (carried.local_given, local) if side is Side.LOCAL else (carried.remote_given, remote)
-        given |= {name: _stored(result, name, value) for name, value in values.items()}
-    return carried
+        at_rest = at_rest and settled
+        same = settled and exactly_equal(our, their)
+        twins = twins and same
+        if settled and our is not MISSING and their is not MISSING:
+            ours.digests[field.tag], theirs.digests[field.tag] = _digests(merger, field, our, their, same=same)
+    return _Carried(merger, merge, ours, theirs, at_rest, twins)
 
 
 def _made(merger: Merger, merge: Merge, side: Side, result: SideResult) -> Fields:
     """What our writes made of a side with computed fields: the fields that they changed, and those made of these."""
+    if not merger.rule.computed or side not in merger.rule.computed:
+        return _NOTHING
     record = merge.local if side is Side.LOCAL else merge.remote
     writes = {name: value for name, value in merge.writes(side).items() if result.wrote(name)}
     return merger.rule.computed[side].after(writes, record.fields if record is not None else None)
 
 
-def _after(made: Mapping[Side, Fields], side: Side, name: str, value: object) -> object:
-    return made[side].get(name, value) if side in made else value
-
-
 def _filled(
-    merger: Merger,
-    merge: Merge,
-    shadows: tuple[bytes, bytes],
-    carried: _Carried,
-    results: tuple[SideResult, SideResult],
-) -> tuple[dict[bytes, FieldDigest], dict[bytes, FieldDigest]]:
+    carried: _Carried, shadows: tuple[bytes, bytes]
+) -> tuple[Mapping[bytes, FieldDigest], Mapping[bytes, FieldDigest]]:
     """The digests of all fields: those that move, those that stay, and of what was unknown and needs nothing."""
-    ours = {**Shadow.decode(shadows[0]).fields, **carried.local_digests}
-    theirs = {**Shadow.decode(shadows[1]).fields, **carried.remote_digests}
+    merger, merge = carried.merger, carried.merge
+    ours = {**Shadow.decode(shadows[0]).fields, **carried.local.digests}
+    theirs = {**Shadow.decode(shadows[1]).fields, **carried.remote.digests}
     known = ours.keys() & theirs.keys()
-    for key, field in merger.fields.items():
-        if field.tag not in known and key not in merge.decisions and not merge.rejected:
-            values = (
-                _held(merge.local, field.rule.local, results[0]),
-                _held(merge.remote, field.rule.remote, results[1]),
-            )
-            if MISSING not in values:
-                ours[field.tag], theirs[field.tag] = _digests(merger, field, *values)
+    for key, field in merger.fields.items() if not merge.rejected else ():
+        if key in merge.decisions:
+            continue
+        our, their = carried.local.holds(field.rule.local), carried.remote.holds(field.rule.remote)
+        same = exactly_equal(our, their)
+        carried.twins = carried.twins and same
+        if field.tag not in known and our is not MISSING and their is not MISSING:
+            ours[field.tag], theirs[field.tag] = _digests(merger, field, our, their, same=same)
+    if ours.keys() == theirs.keys() == merger.tags:
+        return ours, theirs
     kept = ours.keys() & theirs.keys() & merger.tags
     return {tag: ours[tag] for tag in kept}, {tag: theirs[tag] for tag in kept}
 
 
-def _beginning(merger: Merger, side: Side, merge: Merge, carried: _Carried) -> bytes:
-    """Of the new shadow: what a reading of this side will show if nobody changes it."""
-    if side is Side.LOCAL:
-        record, given, reading = merge.local, carried.local_given, merge.readings[0]
-    else:
-        record, given, reading = merge.remote, carried.remote_given, merge.readings[1]
-    if record is None:
-        held: Fields = dict.fromkeys(merger.readings.sources[side], None)
-    else:
-        held = record.fields
-    if given or not reading:
-        reading = merger.readings.of(side, {**held, **given})
-    made = merger.readings.made[side] if given else ()
-    if any(name not in given and not given.keys().isdisjoint(sources) for name, sources in made):
-        # Our write changed what a computed field is made of: its new value has yet to be looked at.
-        reading = NO_READING
-    return beginning(reading, settled=carried.at_rest, seen=record is not None and not given)
-
-
-def _held(record: Record | None, name: str, result: SideResult) -> object:
-    """What a side holds in a field that was not written."""
-    if record is None:
-        return None if result.ok else MISSING
-    return record.fields.get(name, MISSING)
-
-
-def _stored(result: SideResult, name: str, written: object) -> object:
-    """What a side holds in a field that was written."""
-    return written if result.stored is None else result.stored.fields.get(name, written)
+def _beginnings(carried: _Carried) -> tuple[bytes, bytes]:
+    """Of the new shadows."""
+    readings, ours, theirs = carried.merger.readings, carried.local, carried.remote
+    left, right = carried.merge.readings
+    left = b"" if ours.given else left
+    right = b"" if theirs.given else right
+    if carried.twins and readings.plain:
+        left = right = left or right or ours.reading(readings.local)
+    return (
+        ours.beginning(left or ours.reading(readings.local), settled=carried.at_rest),
+        theirs.beginning(right or theirs.reading(readings.remote), settled=carried.at_rest),
+    )
 
 
 def took_effect(merge: Merge, decision: FieldDecision | None, local: SideResult, remote: SideResult) -> bool:
@@ -172,11 +205,13 @@ def took_effect(merge: Merge, decision: FieldDecision | None, local: SideResult,
     return not (decision.hold or failed_local or failed_remote)
 
 
-def _digests(merger: Merger, field: PreparedField, ours: object, theirs: object) -> tuple[FieldDigest, FieldDigest]:
+def _digests(
+    merger: Merger, field: PreparedField, ours: object, theirs: object, *, same: bool
+) -> tuple[FieldDigest, FieldDigest]:
     if field.sets:
         return (
             merger.field_digest(field.rule, Side.LOCAL, ours, as_set=True),
             merger.field_digest(field.rule, Side.REMOTE, theirs, as_set=True),
         )
     digest = field.local_digest(ours)
-    return digest, digest if field.alike and exactly_equal(ours, theirs) else field.remote_digest(theirs)
+    return digest, digest if same and field.alike else field.remote_digest(theirs)

@@ -11,7 +11,7 @@ import attrs
 
 from crmsync.diff import Merge
 from crmsync.diff.decisions import FieldDecision, rule_key
-from crmsync.diff.policies import flows_to
+from crmsync.diff.directions import flows_to
 from crmsync.engine.context import RunContext
 from crmsync.engine.work import Work
 from crmsync.models.mappings import Enforcement, OnLoss

@@ -14,8 +14,8 @@ import attrs
 from crmsync.diff import Shadow, sync_hash
 from crmsync.diff.decisions import rule_key
 from crmsync.diff.digests import FieldDigest, field_tags
+from crmsync.diff.directions import is_blank
 from crmsync.diff.echoes import is_lossy_image
-from crmsync.diff.policies import is_blank
 from crmsync.diff.sets import merges_elements
 from crmsync.engine.context import RunContext, count_links, id_of, shadow_of
 from crmsync.models.records import MISSING, OperationKind, Record, Side

@@ -15,7 +15,7 @@ import anyio
 import attrs
 from pydantic import ValidationError
 
-from crmsync.diff.policies import is_blank
+from crmsync.diff.directions import is_blank
 from crmsync.errors import (
     ConfigurationError,
     ConflictError,

@@ -79,8 +79,8 @@ MUTANTS = (
         "a failed row is never sent again, because its fingerprint was stored before delivery (Multiwoven 923)",
         (
             "diff/settle.py",
-            "        carried.at_rest = carried.at_rest and settled\n",
-            "        settled = not decision.hold\n        carried.at_rest = carried.at_rest and settled\n",
+            "        at_rest = at_rest and settled\n",
+            "        settled = not decision.hold\n        at_rest = at_rest and settled\n",
         ),
         ("diff/settle.py", "return not (decision.hold or failed_local or failed_remote)", "return not decision.hold"),
     ),
@@ -132,7 +132,7 @@ MUTANTS = (
         "both sides are compared with what we sent, not with what each stored (Grouparoo; one base for both sides)",
         (
             "diff/settle.py",
-            "digest if field.alike and exactly_equal(ours, theirs) else field.remote_digest(theirs)\n",
+            "digest if same and field.alike else field.remote_digest(theirs)\n",
             "field.remote_digest(field.rule.to_remote(ours).value)\n",
         ),
     ),
@@ -150,10 +150,10 @@ MUTANTS = (
         "a field newly added to the mapping is filled only where it is edited (common: history is never back-filled)",
         (
             "diff/merge.py",
-            "            else:\n                decision = self._met(",
+            "            elif field.alike and place not in apart",
             (
                 '            elif local_shadow[9:11] > b"\\0\\0":\n                continue\n'
-                "            else:\n                decision = self._met("
+                "            elif field.alike and place not in apart"
             ),
         ),
     ),
@@ -172,11 +172,11 @@ MUTANTS = (
         "whole-record-newest-wins",
         "of two edits of different fields the older is lost (one hash for each record)",
         (
-            "diff/merge.py",
-            "        return self._flow(cell, changed[0])\n",
+            "diff/deciding.py",
+            "    return _flow(cell, sides[0])\n",
             (
-                "        ours, theirs = cell.local.modified_at, cell.remote.modified_at\n"
-                "        return self._flow(cell, Side.LOCAL if ours and theirs and ours > theirs else Side.REMOTE)\n"
+                "    ours, theirs = cell.local.modified_at, cell.remote.modified_at\n"
+                "    return _flow(cell, Side.LOCAL if ours and theirs and ours > theirs else Side.REMOTE)\n"
             ),
         ),
     ),
@@ -187,7 +187,7 @@ MUTANTS = (
             "diff/policies.py",
             (
                 "    if rule.policy is ConflictPolicy.MOST_RESTRICTIVE:\n"
-                "        return Verdict(_most_restrictive(meeting))\n"
+                "        return Verdict(_most_restrictive(cell))\n"
             ),
             "",
         ),
@@ -241,7 +241,7 @@ MUTANTS = (
     _mutant(
         "unseen-value-deleted",
         "a delete takes along a value that the side where it was deleted had refused, and nobody there had seen",
-        ("diff/merge.py", "if not known.settled and not is_blank(normal):", "if False:"),
+        ("diff/standing.py", "if not known.settled and not is_blank(normal):", "if False:"),
     ),
     _mutant(
         "what-one-crm-says-stays-there",
@@ -256,14 +256,11 @@ MUTANTS = (
         "cleared-does-not-flow",
         "a cleared field does not propagate (Mautic 6141)",
         (
-            "diff/merge.py",
+            "diff/deciding.py",
+            "    if writes_over(rule, target, cell.normal(target)):\n        return _write(cell, source)\n",
             (
-                "        if writes_over(rule, target, cell.normal(target)):\n"
-                "            return self._write(cell, source)\n"
-            ),
-            (
-                "        if writes_over(rule, target, cell.normal(target)) and not is_blank(cell.normal(source)):\n"
-                "            return self._write(cell, source)\n"
+                "    if writes_over(rule, target, cell.normal(target)) and not is_blank(cell.normal(source)):\n"
+                "        return _write(cell, source)\n"
             ),
         ),
     ),
@@ -305,14 +302,14 @@ MUTANTS = (
         "loser-sent-back",
         "in a conflict the loser's value is written over the winner's side: the sides swap (Mautic)",
         (
-            "diff/merge.py",
-            "        decision = self._write(cell, winner)\n",
+            "diff/deciding.py",
+            "    decision = _write(cell, winner)\n",
             (
-                "        decision = self._write(cell, winner)\n"
-                "        loser = self._write(cell, winner.other)\n"
-                "        swap = {'local_write': loser.local_write, 'remote_write': loser.remote_write}\n"
-                "        del swap[f'{winner.other}_write']\n"
-                "        decision = attrs.evolve(decision, **swap)\n"
+                "    decision = _write(cell, winner)\n"
+                "    loser = _write(cell, winner.other)\n"
+                "    swap = {'local_write': loser.local_write, 'remote_write': loser.remote_write}\n"
+                "    del swap[f'{winner.other}_write']\n"
+                "    decision = attrs.evolve(decision, **swap)\n"
             ),
         ),
     ),
