@@ -7,7 +7,6 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -18,25 +17,13 @@ from crmsync.cli.exits import UsageProblemError
 from crmsync.cli.loopback import listening
 from crmsync.cli.output import Output, plain
 from crmsync.cli.references import VAULT, from_environment
+from crmsync.cli.sign_in_options import SignInOptions
 from crmsync.models.secrets import Secret
 from crmsync.protocols.signing_in import Question, SignedIn, SignInMethod, SupportsSignIn
 from crmsync.registry import Registry
 
 PLACEHOLDER = "YOUR-DOMAIN"
 """Stands in the address that `crmsync init` writes when it does not know the org's."""
-
-
-@attrs.frozen
-class SignInOptions:
-    """What the command line says of a sign-in. ``answers`` are by question; ``token`` is a reference."""
-
-    method: str = "browser"
-    answers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    from_env: Mapping[str, str] = attrs.field(factory=dict)
-    token: str | None = None
-    open_browser: bool = True
-    port: int = 0
-    time_limit: float = 300.0
 
 
 @attrs.frozen
@@ -160,15 +147,3 @@ def _ask(question: Question) -> str:
     sys.stderr.write(prompt)
     sys.stderr.flush()
     return sys.stdin.readline()
-
-
-def key_text(path: Path) -> str:
-    """The text of a key file.
-
-    :raises UsageProblemError: it cannot be read.
-    """
-    try:
-        return path.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise UsageProblemError(f"{path} cannot be read: {reason}") from None

@@ -1,13 +1,61 @@
-"""What the audit log has of an integration that was given anew."""
+"""An integration that is given anew: what stays of the one before, and what the audit log has of it."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 import attrs
 
 from crmsync.mapping.changes import mapping_changes
 from crmsync.models.audit import AuditNote
-from crmsync.models.integrations import Integration
+from crmsync.models.integrations import CallLimits, Integration
+from crmsync.models.mappings import ObjectMapping
 from crmsync.security.audit import Pen, together
+from crmsync.service.opening import SCHEMAS
+
+
+@attrs.frozen(slots=True)
+class Given:
+    """What is given of an integration. ``default_mappings`` says which objects have the provider's; True: all."""
+
+    id: str
+    user_id: str
+    provider: str
+    settings: Mapping[str, Any]
+    field_mappings: Mapping[str, ObjectMapping]
+    default_mappings: bool | Sequence[str]
+    limits: CallLimits
+    now: datetime
+
+    def over(self, existing: Integration | None, credentials: str, *, renewed: bool) -> Integration:
+        """The integration with these sealed credentials, and with what stays of an existing one.
+
+        What was remembered of the CRM stays as long as settings and credentials lead to the same one.
+        """
+        settings = {
+            "provider": dict(self.settings),
+            "default_mappings": self.default_mappings,
+            "limits": self.limits.model_dump(mode="json"),
+        }
+        if existing and SCHEMAS in existing.settings:
+            settings[SCHEMAS] = existing.settings[SCHEMAS]
+        if existing and not renewed and existing.settings.get("provider") == self.settings:
+            settings["remembered"] = existing.settings.get("remembered", {})
+        return Integration(
+            id=self.id,
+            user_id=self.user_id,
+            provider=self.provider,
+            org_id=existing.org_id if existing else None,
+            credentials=credentials,
+            settings=settings,
+            field_mappings=dict(self.field_mappings),
+            sync_enabled=existing.sync_enabled if existing else True,
+            last_sync_at=existing.last_sync_at if existing else None,
+            created_at=existing.created_at if existing else self.now,
+            updated_at=self.now,
+        )
 
 
 @attrs.define(slots=True)

@@ -20,8 +20,8 @@ from crmsync.models.schema import ObjectSchema
 from crmsync.models.state import CallUsage
 from crmsync.protocols.provider import CRMProvider, SupportsRevocation
 from crmsync.security.sealing import Secrets, given, masked, opened, seal, unseal
-from crmsync.service.given import Giving
-from crmsync.service.opening import SCHEMAS, Opening
+from crmsync.service.given import Given, Giving
+from crmsync.service.opening import Opening
 
 
 class IntegrationVerbs(Opening):
@@ -53,8 +53,16 @@ class IntegrationVerbs(Opening):
         """
         offered = self._registry.provider(provider).default_mappings()
         taken = {name: one for name, one in offered.items() if mappings is None or name in defaults}
-        now = self._clock.now()
-
+        described = Given(
+            id=integration_id,
+            user_id=user_id,
+            provider=provider,
+            settings=dict(settings),
+            field_mappings={**taken, **(mappings or {})},
+            default_mappings=mappings is None or sorted(taken.keys() - mappings.keys()),
+            limits=limits or CallLimits(),
+            now=self._clock.now(),
+        )
         giving = Giving(await self._audit.pen())
 
         def configured(existing: Integration | None) -> Integration:
@@ -62,29 +70,8 @@ class IntegrationVerbs(Opening):
             sealed = given(held, masked(credentials), keep)
             giving.before, giving.renewed = existing, sealed is not held
             giving.credentials = tuple(sorted(sealed.given))
-            kept: dict[str, Any] = {}
-            if existing and SCHEMAS in existing.settings:
-                kept[SCHEMAS] = existing.settings[SCHEMAS]
-            if existing and sealed is held and existing.settings.get("provider") == dict(settings):
-                kept["remembered"] = existing.settings.get("remembered", {})
-            return Integration(
-                id=integration_id,
-                user_id=user_id,
-                provider=provider,
-                org_id=existing.org_id if existing else None,
-                credentials=seal(self._vault, integration_id, sealed, existing.credentials if existing else ""),
-                settings={
-                    "provider": dict(settings),
-                    "default_mappings": mappings is None or sorted(taken.keys() - mappings.keys()),
-                    "limits": (limits or CallLimits()).model_dump(mode="json"),
-                    **kept,
-                },
-                field_mappings={**taken, **(mappings or {})},
-                sync_enabled=existing.sync_enabled if existing else True,
-                last_sync_at=existing.last_sync_at if existing else None,
-                created_at=existing.created_at if existing else now,
-                updated_at=now,
-            )
+            text = seal(self._vault, integration_id, sealed, existing.credentials if existing else "")
+            return described.over(existing, text, renewed=giving.renewed)
 
         try:
             return await self.repository.audited(giving.note).change_integration(integration_id, configured)

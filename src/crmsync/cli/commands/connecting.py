@@ -6,7 +6,6 @@ import getpass
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
@@ -14,22 +13,20 @@ import typer
 from pydantic import SecretStr
 from rich.text import Text
 
-from crmsync.cli import tables
+from crmsync.cli import sign_in_options, tables
 from crmsync.cli.commands.mapping_check import check_of_connection, verdict_views, verdicts
 from crmsync.cli.config import Config, IntegrationSection, load_config
 from crmsync.cli.config_edit import rewrite_integration
 from crmsync.cli.exits import ExitCode, UsageProblemError
 from crmsync.cli.options import DEFAULT_CONFIG, ConfigOption, FormatOption, IntegrationOption, Selection
 from crmsync.cli.output import Format, Output, plain
-from crmsync.cli.references import CREDENTIAL, VAULT, from_environment
+from crmsync.cli.references import VAULT, from_environment
 from crmsync.cli.session import Session, open_session
-from crmsync.cli.sign_in import SignInOptions, key_text, sign_in
+from crmsync.cli.sign_in import sign_in
 from crmsync.errors import NotFoundError
 from crmsync.models.checks import MappingCheck
 from crmsync.models.results import ConnectionReport
 from crmsync.models.secrets import Secret
-
-_SIGN_IN = "Signing in"
 
 
 def connect(
@@ -46,53 +43,16 @@ def connect(
             "--from-env", help="Take a credential from an environment variable.", metavar="CREDENTIAL=VARIABLE"
         ),
     ] = None,
-    instance_url: Annotated[
-        str | None, typer.Option("--instance-url", help="The org's URL.", metavar="URL", rich_help_panel=_SIGN_IN)
-    ] = None,
-    client_id: Annotated[
-        str | None,
-        typer.Option("--client-id", help="The app's consumer key.", metavar="KEY", rich_help_panel=_SIGN_IN),
-    ] = None,
-    username: Annotated[
-        str | None,
-        typer.Option("--username", help="With --jwt-key: the user.", metavar="NAME", rich_help_panel=_SIGN_IN),
-    ] = None,
-    jwt_key: Annotated[
-        Path | None,
-        typer.Option(
-            "--jwt-key", help="Sign in by JWT, with this private key.", metavar="FILE", rich_help_panel=_SIGN_IN
-        ),
-    ] = None,
-    client_credentials: Annotated[
-        bool, typer.Option("--client-credentials", help="Sign in as the app's own user.", rich_help_panel=_SIGN_IN)
-    ] = False,
-    sf_org: Annotated[
-        str | None,
-        typer.Option("--sf-org", help="Borrow the login of the sf command.", metavar="ALIAS", rich_help_panel=_SIGN_IN),
-    ] = None,
-    access_token: Annotated[
-        str | None,
-        typer.Option(
-            "--access-token", help="Use the token in a variable.", metavar="env:NAME", rich_help_panel=_SIGN_IN
-        ),
-    ] = None,
-    no_browser: Annotated[
-        bool, typer.Option("--no-browser", help="Print the address to open.", rich_help_panel=_SIGN_IN)
-    ] = False,
-    port: Annotated[
-        int,
-        typer.Option(
-            "--port",
-            help="Where the browser comes back to: the app needs the Callback URL http://localhost:PORT/OauthRedirect."
-            " 0 takes a free one.",
-            min=0,
-            max=65535,
-            rich_help_panel=_SIGN_IN,
-        ),
-    ] = 1717,
-    time_limit: Annotated[
-        float, typer.Option("--time-limit", help="Seconds to wait for the browser.", min=1, rich_help_panel=_SIGN_IN)
-    ] = 300.0,
+    instance_url: sign_in_options.InstanceUrl = None,
+    client_id: sign_in_options.ClientId = None,
+    username: sign_in_options.Username = None,
+    jwt_key: sign_in_options.JwtKey = None,
+    client_credentials: sign_in_options.ClientCredentials = False,
+    sf_org: sign_in_options.SfOrg = None,
+    access_token: sign_in_options.AccessToken = None,
+    no_browser: sign_in_options.NoBrowser = False,
+    port: sign_in_options.Port = 1717,
+    time_limit: sign_in_options.TimeLimit = 300.0,
     format_: FormatOption = Format.HUMAN,
 ) -> int:
     """Sign in to a CRM, or store credentials, and test the connection.
@@ -104,36 +64,23 @@ def connect(
     alone if there is one, else a line CREDENTIAL=VALUE for each. They are never taken from the command line.
     """
     named = dict(entry.partition("=")[::2] for entry in from_env or [])
-    ways = {
-        "jwt": jwt_key is not None,
-        "client-credentials": client_credentials,
-        "cli": sf_org is not None,
-        "token": access_token is not None,
-    }
-    chosen = [way for way, given in ways.items() if given]
-    given = {"instance_url": instance_url, "client_id": client_id, "username": username, "sf.org": sf_org}
-    answers = {name: value for name, value in given.items() if value is not None}
     selection, output = Selection(config, integration), Output(format_)
-    if provider is None:
-        if chosen or answers or no_browser:
-            raise UsageProblemError("say what to sign in to, as in `crmsync connect salesforce`")
-        return anyio.run(_connect, selection, test, named, output)
-    if len(chosen) > 1 or test:
-        raise UsageProblemError(f"choose one of {', '.join([*chosen, *(['--test'] if test else [])])}")
-    if access_token is not None and (access_token == VAULT or not CREDENTIAL.fullmatch(access_token)):
-        raise UsageProblemError("--access-token takes env:NAME: a token on the command line is seen by others")
-    if jwt_key is not None:
-        answers["private_key"] = key_text(jwt_key)
-    options = SignInOptions(
-        method=chosen[0] if chosen else "browser",
-        answers=answers,
-        from_env=named,
-        token=access_token,
-        open_browser=not no_browser,
+    words = sign_in_options.SignInWords(
+        instance_url=instance_url,
+        client_id=client_id,
+        username=username,
+        jwt_key=jwt_key,
+        client_credentials=client_credentials,
+        sf_org=sf_org,
+        access_token=access_token,
+        no_browser=no_browser,
         port=port,
         time_limit=time_limit,
     )
-    return anyio.run(_sign_in, selection, provider, options, output)
+    if provider is None:
+        words.refuse()
+        return anyio.run(_connect, selection, test, named, output)
+    return anyio.run(_sign_in, selection, provider, words.options(named, test=test), output)
 
 
 async def _connect(selection: Selection, test: bool, from_env: Mapping[str, str], output: Output) -> int:
@@ -162,7 +109,7 @@ async def _connect(selection: Selection, test: bool, from_env: Mapping[str, str]
     return ExitCode.SUCCESS if all(report.ok for report in reports.values()) else ExitCode.FAILURE
 
 
-async def _sign_in(selection: Selection, provider: str, options: SignInOptions, output: Output) -> int:
+async def _sign_in(selection: Selection, provider: str, options: sign_in_options.SignInOptions, output: Output) -> int:
     config = load_config(selection.path)
     section = _section(config, selection.integration, provider)
     signed, answers = await sign_in(section, options, output)

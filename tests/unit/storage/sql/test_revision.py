@@ -6,9 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from crmsync.storage.sql.revision import HEAD
-from crmsync.storage.sql.schema import revisions
-
 OPENING = """
 import sys
 import anyio
@@ -32,7 +29,3 @@ def migrates(url: str) -> bool:
 def test_a_current_database_is_opened_without_what_migrates_one(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'crm.db'}"
     assert [migrates(url), migrates(url)] == [True, False]
-
-
-def test_the_revision_that_is_current_is_the_newest_one() -> None:
-    assert revisions()[-1] == HEAD
