@@ -1,4 +1,7 @@
-"""SIGKILL while a bulk job is created, loaded, at work, done: the next run ends the job and finds the same records."""
+"""SIGKILL while a bulk job is created, loaded, at work, done: the next run ends the job and finds the same records.
+
+The history has each of them once, whichever run sent it.
+"""
 
 from __future__ import annotations
 
@@ -80,10 +83,14 @@ def test_a_run_killed_around_a_bulk_job_is_finished_by_the_next(
         assert all(job.state != "Open" or job.data is None for job in org.bulk.ingest.values())
         assert _states(org) <= {"JobComplete", "Aborted", "Open"}
         assert sh.run("sync", "--format", "json").json["runs"][0]["written"] == 0
+        written = sh.run("history", "--limit", str(3 * PEOPLE), "--format", "json").json["changes"]
+        assert sorted(one["crm_id"] for one in written) == sorted(c["Id"] for c in sh.contacts())
+        assert {one["kind"] for one in written} == {"create"}
 
 
 def _force_bulk(sh: Shell) -> None:
+    """Every write by a job, and a history."""
     path = sh.directory / "crmsync.toml"
-    path.write_text(
-        path.read_text("utf-8").replace("[integrations.settings]", '[integrations.settings]\nchannel = "bulk"')
-    )
+    text = path.read_text("utf-8").replace("[integrations.settings]", '[integrations.settings]\nchannel = "bulk"')
+    head = "[integrations.objects.Contact.match]"
+    path.write_text(text.replace(head, f"[integrations.objects.Contact]\nhistory_days = 30\n{head}"), "utf-8")

@@ -14,13 +14,14 @@ from crmsync.engine.context import LIVE, RunContext, id_of, shadow_of
 from crmsync.engine.history import noted
 from crmsync.engine.keyindex import KeySet
 from crmsync.engine.work import Work
-from crmsync.engine.writing import write
+from crmsync.engine.writing import announce, write
 from crmsync.errors import DeleteGuardError, RecordError
 from crmsync.models.history import RecordChange
+from crmsync.models.mappings import DeletePolicy
 from crmsync.models.plans import PlannedRecord, PlannedWrite
 from crmsync.models.problems import Problem
 from crmsync.models.records import Operation, OperationKind, Outcome, OutcomeStatus, Record, Side
-from crmsync.models.state import Acknowledgement, Conflict, ConflictStatus, Link, LinkStatus
+from crmsync.models.state import Acknowledgement, Conflict, ConflictStatus, JournalPurpose, Link, LinkStatus
 
 _SCAN = 1000
 
@@ -113,6 +114,8 @@ async def carry_out_deletes(ctx: RunContext, queue: DeleteQueue, *, gate: Gate |
     stale = [f for f in farewells if gate is not None and f.operation is not None and not gate(*_as_work(ctx, f))]
     for farewell in stale:
         farewell.operation = None
+    if ctx.mapping.history_days:
+        await _announce(ctx, farewells)
     for side in Side:
         batch = {f.operation.op_id: f for f in farewells if f.operation is not None and f.survivor_side is side}
         outcomes = await write(ctx, side, [f.operation for f in batch.values() if f.operation is not None])
@@ -126,9 +129,18 @@ async def carry_out_deletes(ctx: RunContext, queue: DeleteQueue, *, gate: Gate |
     for start in range(0, len(links), _SCAN):
         part = slice(start, start + _SCAN)
         changes = tuple(change for f in farewells[part] if (change := _noted(ctx, f)) is not None)
-        await ctx.acknowledge(Acknowledgement(links=tuple(links[part]), changes=changes))
+        done = tuple(f.operation.op_id for f in farewells[part] if f.operation is not None)
+        await ctx.acknowledge(Acknowledgement(links=tuple(links[part]), done=done, changes=changes))
     if spared:
         await ctx.acknowledge(Acknowledgement(conflicts=tuple(spared)))
+
+
+async def _announce(ctx: RunContext, farewells: Sequence[_Farewell]) -> None:
+    """Journal them for the history; without one, a delete that is repeated finds nothing to delete."""
+    for start in range(0, len(farewells), _SCAN):
+        part = farewells[start : start + _SCAN]
+        writes = [(f.operation, _change(ctx, f, f.operation)) for f in part if f.operation is not None]
+        await announce(ctx, JournalPurpose.FAREWELL, writes)
 
 
 async def _decided(ctx: RunContext, queue: DeleteQueue) -> list[_Farewell]:
@@ -139,7 +151,7 @@ async def _decided(ctx: RunContext, queue: DeleteQueue) -> list[_Farewell]:
             for link, gone in queue.pairs.values()
             if side not in gone and shadow_of(link, side) and (found := id_of(link, side))
         ]
-        survivors[side] = dict(await ctx.store(side).get(ids, fields=ctx.fields(side)))
+        survivors[side] = dict(await ctx.store(side).get(ids, fields=_fields(ctx, side)))
     farewells = []
     for link, gone in queue.pairs.values():
         deleted = next(side for side in Side if side in gone)
@@ -158,9 +170,20 @@ def _operation(ctx: RunContext, action: DeleteAction, side: Side, survivor: Reco
     if action is DeleteAction.DELETE:
         return Operation(uuid.uuid4().hex, OperationKind.DELETE, survivor.id)
     if action is DeleteAction.ARCHIVE:
-        name = ctx.mapping.local_archive_field if side is Side.LOCAL else ctx.mapping.remote_archive_field
-        return Operation(uuid.uuid4().hex, OperationKind.UPDATE, survivor.id, fields={name: True})
+        fields = {_archive_field(ctx, side): True}
+        return Operation(uuid.uuid4().hex, OperationKind.UPDATE, survivor.id, fields=fields)
     return None
+
+
+def _archive_field(ctx: RunContext, side: Side) -> str:
+    return ctx.mapping.local_archive_field if side is Side.LOCAL else ctx.mapping.remote_archive_field
+
+
+def _fields(ctx: RunContext, side: Side) -> tuple[str, ...]:
+    """What to ask a survivor for: also what the history is to say stood where it is to be archived."""
+    policy = ctx.mapping.delete_in_local if side is Side.LOCAL else ctx.mapping.delete_in_crm
+    archived = policy is DeletePolicy.ARCHIVE and ctx.mapping.history_days
+    return tuple(dict.fromkeys((*ctx.fields(side), *([_archive_field(ctx, side)] if archived else ()))))
 
 
 def guard_deletes(ctx: RunContext, deletes: int) -> None:
@@ -216,9 +239,14 @@ def _noted(ctx: RunContext, farewell: _Farewell) -> RecordChange | None:
     operation, outcome = farewell.operation, farewell.outcome
     if not ctx.mapping.history_days or operation is None or outcome is None or not outcome.ok:
         return None
+    return _change(ctx, farewell, operation)
+
+
+def _change(ctx: RunContext, farewell: _Farewell, operation: Operation) -> RecordChange:
     cause = "archived" if operation.kind is OperationKind.UPDATE else "deleted"
-    causes = dict.fromkeys((*ctx.fields(farewell.survivor_side), *operation.fields), cause)
-    return noted(ctx, farewell.link, (farewell.survivor_side, operation, outcome), farewell.survivor, causes)
+    causes = dict.fromkeys((*_fields(ctx, farewell.survivor_side), *operation.fields), cause)
+    write = (farewell.survivor_side, operation, farewell.outcome)
+    return noted(ctx, farewell.link, write, farewell.survivor, causes)
 
 
 def _spared(ctx: RunContext, farewell: _Farewell) -> Conflict:

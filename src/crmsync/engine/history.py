@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from crmsync.diff.decisions import Merge
 from crmsync.engine.context import RunContext
 from crmsync.engine.work import Work
 from crmsync.models.history import FieldChange, RecordChange, masked, tagged
 from crmsync.models.records import Fields, Operation, OperationKind, Outcome, Record, Side
+from crmsync.models.schema import ObjectSchema
 from crmsync.models.state import Link
 
 Causes = Mapping[str, str]
@@ -27,10 +28,37 @@ def written(ctx: RunContext, works: Sequence[Work]) -> tuple[RecordChange, ...]:
     )
 
 
+def to_be_written(ctx: RunContext, work: Work, side: Side) -> RecordChange | None:
+    """What the history is to say of a write once it took effect; None if it says nothing."""
+    operation = work.operations[side]
+    if not ctx.mapping.history_days or not operation.fields:
+        return None
+    return noted(ctx, work.link, (side, operation, None), work.record(side), _causes(side, work.merge))
+
+
+async def fields_of(ctx: RunContext, side: Side, changes: Iterable[RecordChange]) -> tuple[str, ...]:
+    """What to ask a side for to look at changes: the mapping's fields, and others that they name and the side has."""
+    fields = ctx.fields(side)
+    names = {one.field for change in changes if change.side is side for one in change.fields}.difference(fields)
+    if not names:
+        return fields
+    schema = await ctx.store(side).describe()
+    return (*fields, *sorted(name for name in names if _shows(schema, name)))
+
+
+def _shows(schema: ObjectSchema, name: str) -> bool:
+    field = schema.field(name)
+    return schema.open if field is None else field.readable
+
+
 def noted(
-    ctx: RunContext, link: Link, write: tuple[Side, Operation, Outcome], before: Record | None, causes: Causes
+    ctx: RunContext,
+    link: Link,
+    write: tuple[Side, Operation, Outcome | None],
+    before: Record | None,
+    causes: Causes,
 ) -> RecordChange:
-    """One accepted write to a record that was ``before``; None: it was created."""
+    """One write to a record that was ``before``; None: it was created. Without an outcome, as it is to be."""
     side, operation, outcome = write
     secret = ctx.sensitive(side)
 
@@ -49,21 +77,24 @@ def noted(
         side,
         OperationKind.CREATE if before is None else operation.kind,
         link.markmail_id,
-        outcome.id if side is Side.REMOTE and outcome.id else link.crm_id,
+        outcome.id if side is Side.REMOTE and outcome is not None and outcome.id else link.crm_id,
         fields,
         ctx.clock.now(),
     )
 
 
-def _values(operation: Operation, outcome: Outcome, before: Record | None) -> Iterator[tuple[str, object, object]]:
+def _values(
+    operation: Operation, outcome: Outcome | None, before: Record | None
+) -> Iterator[tuple[str, object, object]]:
     held: Fields = before.fields if before else {}
     if operation.kind is OperationKind.DELETE:
         yield from ((name, value, None) for name, value in held.items())
         return
-    unwritten = {error.field for error in outcome.unwritten}
+    unwritten = {error.field for error in outcome.unwritten} if outcome else set()
+    stored: Fields = outcome.stored.fields if outcome and outcome.stored else {}
     for name, sent in operation.fields.items():
         if name not in unwritten:
-            yield name, held.get(name), outcome.stored.fields.get(name, sent) if outcome.stored else sent
+            yield name, held.get(name), stored.get(name, sent)
 
 
 def _causes(side: Side, merge: Merge | None) -> Causes:

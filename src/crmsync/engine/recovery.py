@@ -2,12 +2,13 @@
 
 A write that took effect shows in the target: the value sent, or what the target made of it: then we are its last
 writer, or the value is a cut, re-cased or rounded form of what we would send again. Its shadows are then moved as the
-lost acknowledgement would have, and the conflicts that it decided are recorded; the rest is left to the ordinary merge.
+lost acknowledgement would have, the conflicts that it decided are recorded, and the history says what it changed, under
+the run that sent it; the rest is left to the ordinary merge.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -18,8 +19,12 @@ from crmsync.diff.directions import is_blank
 from crmsync.diff.echoes import is_lossy_image
 from crmsync.diff.sets import merges_elements
 from crmsync.engine.context import RunContext, count_links, id_of, shadow_of
+from crmsync.engine.effects import effect
+from crmsync.engine.history import fields_of
+from crmsync.engine.undone import after_crash
+from crmsync.models.history import RecordChange
 from crmsync.models.records import MISSING, OperationKind, Record, Side
-from crmsync.models.state import Acknowledgement, Conflict, JournalEntry, Link, LinkStatus
+from crmsync.models.state import Acknowledgement, Conflict, JournalEntry, JournalPurpose, Link, LinkStatus
 
 _UNLIKE_ANY = bytes(6)
 """A digest that no value has: the field will look changed."""
@@ -43,38 +48,75 @@ async def recover(ctx: RunContext) -> None:
         return
     people = list(dict.fromkeys(entry.markmail_id for entry in entries))
     links = await ctx.links(Side.LOCAL, people)
-    locals_ = await ctx.local.get(people, fields=ctx.fields(Side.LOCAL))
-    remotes = await _remotes(ctx, entries, links)
-    recovered: dict[str, Link] = {}
-    conflicts: dict[str, Conflict] = {}
+    planned = [entry.change for entry in entries if entry.change is not None]
+    fields = {side: await fields_of(ctx, side, planned) for side in Side}
+    found = {
+        Side.LOCAL: await ctx.local.get(people, fields=fields[Side.LOCAL]),
+        Side.REMOTE: await _remotes(ctx, entries, links, fields[Side.REMOTE]),
+    }
+    settled = _Settled(links)
     for entry in entries:
-        local, remote = locals_.get(entry.markmail_id), remotes.get(entry.markmail_id)
-        if local is None or remote is None:
-            bereft = _bereft(ctx, entry, links.get(entry.markmail_id), local, remote)
-            if bereft is not None:
-                recovered[entry.markmail_id] = bereft
-            continue
-        known = recovered.get(entry.markmail_id) or links.get(entry.markmail_id)
-        link = known or ctx.new_link(entry.markmail_id, remote.id, entry.target.other)
-        moved, written = _recovered(ctx, attrs.evolve(link, crm_id=remote.id), entry, local, remote)
-        if entry.markmail_id not in links and ctx.remote.limits.external_key and remote.key is None:
-            # The crash came before the external key was written: tried again in this run, with the key.
-            moved = attrs.evolve(moved, status=LinkStatus.REJECTED)
-        recovered[entry.markmail_id] = moved
-        conflicts |= {conflict.id: conflict for conflict in entry.conflicts if conflict.field in written}
-    await ctx.repository.acknowledge(
-        ctx.lease.current,
-        Acknowledgement(
-            links=tuple(recovered.values()),
-            conflicts=tuple(conflicts.values()),
+        records = {side: found[side].get(entry.markmail_id) for side in Side}
+        done = effect(ctx, entry, records[entry.target])
+        if entry.purpose is JournalPurpose.SYNC:
+            _settle(ctx, entry, records, settled)
+        elif entry.purpose is JournalPurpose.UNDO and (link := settled.link(entry.markmail_id)) is not None:
+            settled.put(entry.markmail_id, after_crash(ctx, entry, link, records[entry.target], done))
+        if done is not None and ctx.mapping.history_days:
+            settled.changes.append(done)
+    await ctx.repository.acknowledge(ctx.lease.current, settled.acknowledgement(entries))
+
+
+@attrs.define(slots=True, eq=False)
+class _Settled:
+    """What the journal comes to. ``known`` are the links as they were; of ``moved`` None is forgotten."""
+
+    known: Mapping[str, Link]
+    moved: dict[str, Link | None] = attrs.field(factory=dict)
+    conflicts: dict[str, Conflict] = attrs.field(factory=dict)
+    changes: list[RecordChange] = attrs.field(factory=list)
+
+    def link(self, markmail_id: str) -> Link | None:
+        """The link of a record as it is by now."""
+        return self.moved[markmail_id] if markmail_id in self.moved else self.known.get(markmail_id)
+
+    def put(self, markmail_id: str, link: Link | None) -> None:
+        """Store a link, or forget it, if it is another."""
+        if link != self.link(markmail_id):
+            self.moved[markmail_id] = link
+
+    def acknowledgement(self, entries: Sequence[JournalEntry]) -> Acknowledgement:
+        """All of it."""
+        return Acknowledgement(
+            links=tuple(link for link in self.moved.values() if link is not None),
+            removed_links=tuple(key for key, link in self.moved.items() if link is None),
+            conflicts=tuple(self.conflicts.values()),
             done=tuple(entry.op_id for entry in entries),
-        ),
-    )
+            changes=tuple(self.changes),
+        )
 
 
-async def _remotes(ctx: RunContext, entries: Sequence[JournalEntry], links: dict[str, Link]) -> dict[str, Record]:
+def _settle(ctx: RunContext, entry: JournalEntry, records: Mapping[Side, Record | None], settled: _Settled) -> None:
+    """A write of a sync: the link moves as far as it took effect."""
+    local, remote, known = records[Side.LOCAL], records[Side.REMOTE], settled.known.get(entry.markmail_id)
+    if local is None or remote is None:
+        bereft = _bereft(ctx, entry, known, local, remote)
+        if bereft is not None:
+            settled.moved[entry.markmail_id] = bereft
+        return
+    link = settled.link(entry.markmail_id) or ctx.new_link(entry.markmail_id, remote.id, entry.target.other)
+    moved, written = _recovered(ctx, attrs.evolve(link, crm_id=remote.id), entry, local, remote)
+    if known is None and ctx.remote.limits.external_key and remote.key is None:
+        # The crash came before the external key was written: tried again in this run, with the key.
+        moved = attrs.evolve(moved, status=LinkStatus.REJECTED)
+    settled.moved[entry.markmail_id] = moved
+    settled.conflicts |= {conflict.id: conflict for conflict in entry.conflicts if conflict.field in written}
+
+
+async def _remotes(
+    ctx: RunContext, entries: Sequence[JournalEntry], links: dict[str, Link], fields: Sequence[str]
+) -> dict[str, Record]:
     """The remote record of each entry, by markmail_id: by id, else by external key, else by e-mail if it is ours."""
-    fields = ctx.fields(Side.REMOTE)
     ids = {
         e.crm_id or (id_of(links[e.markmail_id], Side.REMOTE) if e.markmail_id in links else None): e for e in entries
     }

@@ -2,31 +2,31 @@
 
 What the run overwrote is written again, what it created is deleted, what it deleted is created anew: each only if
 nobody has changed it since. The bookkeeping is moved before the side is written, so that the next sync takes what is
-restored for what it knows, and does not carry it to the other side; after a crash between the two the write is simply
-not undone.
+restored for what it knows, and does not carry it to the other side. What a side refuses, and what a crash kept from it,
+is moved back: then that write is simply not undone.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 
 import attrs
 
-from crmsync.diff import Shadow
-from crmsync.engine.context import RunContext, shadow_of
+from crmsync.engine.context import RunContext
 from crmsync.engine.deletes import guard_deletes
-from crmsync.engine.history import noted
+from crmsync.engine.history import fields_of, noted
 from crmsync.engine.recovery import begin
-from crmsync.engine.writing import write
+from crmsync.engine.undone import shifted
+from crmsync.engine.writing import announce, write
 from crmsync.errors import NotFoundError
 from crmsync.models.history import FieldChange, RecordChange, is_masked, untagged
 from crmsync.models.plans import PlannedRecord, PlannedWrite
 from crmsync.models.problems import Problem
-from crmsync.models.records import Fields, Operation, OperationKind, Outcome, OutcomeStatus, Record, Side
-from crmsync.models.state import Acknowledgement, Link, LinkStatus
+from crmsync.models.records import Operation, OperationKind, Outcome, OutcomeStatus, Record, Side
+from crmsync.models.state import Acknowledgement, JournalPurpose, Link, LinkStatus
 
 _BATCH = 500
 _DONE = {
@@ -42,9 +42,13 @@ _GONE = Problem("", "missing", "the record is not there any more", "")
 
 @attrs.frozen(slots=True, eq=False)
 class _Step:
-    """One change on its way back: the link as it will be (None: forgotten), the operation, the record as it is now."""
+    """One change on its way back.
+
+    ``link`` is the link as it will be (None: forgotten), ``old_link`` as it is; ``record`` is the record as it is now.
+    """
 
     change: RecordChange
+    old_link: Link
     link: Link | None
     record: Record | None
     operation: Operation
@@ -101,7 +105,8 @@ async def _undo_batch(ctx: RunContext, batch: Sequence[RecordChange]) -> None:
     for side in Side:
         known = [(c, link) for c in batch if c.side is side and (link := links.get(c.markmail_id)) is not None]
         ids = [found for change, link in known if (found := _record_id(change, link))]
-        records = await ctx.store(side).get(ids, fields=ctx.fields(side))
+        fields = await fields_of(ctx, side, [change for change, _ in known])
+        records = await ctx.store(side).get(ids, fields=fields)
         steps = [
             step
             for change, link in known
@@ -133,7 +138,7 @@ def _step(ctx: RunContext, change: RecordChange, link: Link, record: Record | No
         held = {one.field: value for one in _kept(change) if (value := untagged(one.before)) is not None}
         key = change.markmail_id if side is Side.REMOTE and ctx.remote.limits.external_key else None
         new_id = change.markmail_id if side is Side.LOCAL else None
-        return _Step(change, None, None, Operation(op_id, OperationKind.CREATE, new_id, key, held))
+        return _Step(change, link, None, None, Operation(op_id, OperationKind.CREATE, new_id, key, held))
     created = change.kind is OperationKind.CREATE
     fields = change.fields if created else _kept(change)
     as_left = {one.field: untagged(one.before) for one in fields if _is_as_left(ctx, side, one, record)}
@@ -143,9 +148,10 @@ def _step(ctx: RunContext, change: RecordChange, link: Link, record: Record | No
     if not as_left or (created and len(as_left) < len(change.fields)):
         return None
     if created:
-        return _Step(change, _tombstone(link, side), record, Operation(op_id, OperationKind.DELETE, record.id))
+        operation = Operation(op_id, OperationKind.DELETE, record.id)
+        return _Step(change, link, _tombstone(link, side), record, operation)
     operation = Operation(op_id, OperationKind.UPDATE, record.id, fields=as_left, held=record.fields)
-    return _Step(change, _shifted(ctx, link, side, as_left), record, operation)
+    return _Step(change, link, shifted(ctx, link, side, as_left), record, operation)
 
 
 def _kept(change: RecordChange) -> tuple[FieldChange, ...]:
@@ -173,19 +179,6 @@ def _tombstone(link: Link, side: Side) -> Link:
     return attrs.evolve(link, status=LinkStatus.DELETED, remote_shadow=b"")
 
 
-def _shifted(ctx: RunContext, link: Link, side: Side, restored: Fields) -> Link:
-    """The link with the shadow of the restored values: the next sync finds what it knows, and carries nothing over."""
-    fields = dict(Shadow.decode(shadow_of(link, side)).fields)
-    for rule, tag in ctx.merger.tagged_rules:
-        name, old = rule.local if side is Side.LOCAL else rule.remote, fields.get(tag)
-        if name in restored and old is not None:
-            fields[tag] = ctx.merger.field_digest(rule, side, restored[name], as_set=isinstance(old, frozenset))
-    shadow = Shadow(fields=fields).encode()
-    if side is Side.LOCAL:
-        return attrs.evolve(link, local_shadow=shadow, local_version=None)
-    return attrs.evolve(link, remote_shadow=shadow, remote_version=None)
-
-
 def _plan(ctx: RunContext, side: Side, steps: Sequence[_Step]) -> None:
     for step in steps:
         change, op = step.change, step.operation
@@ -196,23 +189,49 @@ def _plan(ctx: RunContext, side: Side, steps: Sequence[_Step]) -> None:
 
 
 async def _carry_out(ctx: RunContext, side: Side, steps: Sequence[_Step]) -> None:
-    kept = tuple(step.link for step in steps if step.link is not None)
-    await ctx.acknowledge(Acknowledgement(links=kept))
+    await announce(ctx, JournalPurpose.UNDO, [(step.operation, _change(ctx, step, None)) for step in steps])
+    await ctx.acknowledge(Acknowledgement(links=tuple(step.link for step in steps if step.link is not None)))
     outcomes = await write(ctx, side, [step.operation for step in steps])
-    changes, forgotten = [], []
+    links, forgotten, changes = [], [], []
     for step in steps:
-        outcome, link = outcomes[step.operation.op_id], step.link or _link_of(ctx, step.change)
+        outcome = outcomes[step.operation.op_id]
         ctx.tally.sides[side].count_outcome(outcome)
-        if not outcome.ok:
-            problem = Problem("", "undo_failed", outcome.error.message if outcome.error else _GONE.message)
-            ctx.tally.add_problem(link, problem, side=side)
-            continue
-        causes = dict.fromkeys((one.field for one in step.change.fields), "undo")
-        if ctx.mapping.history_days:
-            changes.append(noted(ctx, link, (side, step.operation, outcome), step.record, causes))
-        if step.link is None:
+        for problem in _problems(outcome):
+            ctx.tally.add_problem(step.old_link, problem, side=side)
+        if outcome.ok and ctx.mapping.history_days:
+            changes.append(_change(ctx, step, outcome))
+        if outcome.ok and step.link is None:
             forgotten.append(step.change.markmail_id)
-    await ctx.acknowledge(Acknowledgement(removed_links=tuple(forgotten), changes=tuple(changes)))
+        elif step.link is not None and (link := _as_it_came(ctx, step, step.link, outcome)) != step.link:
+            links.append(link)
+    done = tuple(step.operation.op_id for step in steps)
+    await ctx.acknowledge(
+        Acknowledgement(tuple(links), removed_links=tuple(forgotten), done=done, changes=tuple(changes))
+    )
+
+
+def _as_it_came(ctx: RunContext, step: _Step, link: Link, outcome: Outcome) -> Link:
+    """The link after the write: as it was, where the side did not do it."""
+    if outcome.status is OutcomeStatus.FAILED or (not outcome.ok and step.operation.kind is OperationKind.UPDATE):
+        return step.old_link
+    held = step.record.fields if step.record is not None else {}
+    left = {name: held[name] for error in outcome.unwritten if (name := error.field) and name in held}
+    return shifted(ctx, link, step.change.side, left) if left else link
+
+
+def _problems(outcome: Outcome) -> Iterator[Problem]:
+    """What a side did not take back."""
+    if not outcome.ok:
+        yield Problem("", "undo_failed", outcome.error.message if outcome.error else _GONE.message)
+    for error in outcome.unwritten:
+        yield Problem(error.field or "", "undo_failed", error.message, "change it by hand")
+
+
+def _change(ctx: RunContext, step: _Step, outcome: Outcome | None) -> RecordChange:
+    """The undoing as the history has it; without an outcome, as it is to be."""
+    fields = step.record.fields if step.record is not None else step.operation.fields
+    causes = dict.fromkeys((*fields, *step.operation.fields), "undo")
+    return noted(ctx, step.old_link, (step.change.side, step.operation, outcome), step.record, causes)
 
 
 def _link_of(ctx: RunContext, change: RecordChange) -> Link:

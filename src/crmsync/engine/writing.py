@@ -11,12 +11,14 @@ from crmsync.diff.decisions import Merge
 from crmsync.diff.sets import merges_elements
 from crmsync.engine.conflicts import overwritten_by
 from crmsync.engine.context import RunContext
+from crmsync.engine.history import to_be_written
 from crmsync.engine.tasks import single_error
 from crmsync.engine.work import Work
 from crmsync.errors import TransientError, UnexpectedResponseError
 from crmsync.models.events import BatchWritten, RetryScheduled
+from crmsync.models.history import RecordChange
 from crmsync.models.records import Fields, Operation, Outcome, Record, Side
-from crmsync.models.state import JournalEntry
+from crmsync.models.state import JournalEntry, JournalPurpose
 
 ROW_ATTEMPTS = 4
 """How often a row is sent while its store answers that it may be sent again (a lock, say)."""
@@ -37,10 +39,32 @@ async def journal(ctx: RunContext, works: Sequence[Work]) -> None:
             _digests(ctx, side, _replaced(work.record(side), operation), work.merge),
             ctx.clock.now(),
             conflicts[side],
+            change=to_be_written(ctx, work, side),
         )
         for work in works
         for conflicts in [overwritten_by(ctx, work)]
         for side, operation in work.operations.items()
+    ]
+    if entries:
+        await ctx.repository.add_journal(ctx.lease.current, entries)
+
+
+async def announce(ctx: RunContext, purpose: JournalPurpose, writes: Sequence[tuple[Operation, RecordChange]]) -> None:
+    """Note writes that move no link by themselves before they are sent, for the history and what is to follow them."""
+    entries = [
+        JournalEntry(
+            operation.op_id,
+            ctx.integration_id,
+            ctx.entity_type,
+            change.side,
+            operation.kind,
+            change.markmail_id,
+            change.crm_id,
+            started_at=ctx.clock.now(),
+            purpose=purpose,
+            change=change,
+        )
+        for operation, change in writes
     ]
     if entries:
         await ctx.repository.add_journal(ctx.lease.current, entries)

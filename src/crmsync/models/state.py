@@ -93,13 +93,25 @@ class Lease:
     expires_at: datetime
 
 
+class JournalPurpose(enum.StrEnum):
+    """What a write under way is part of: what is to be settled if its acknowledgement gets lost."""
+
+    SYNC = "sync"
+    """The link moves with it."""
+    FAREWELL = "farewell"
+    """A record follows its counterpart, which is gone; that is met again, so only the history waits for it."""
+    UNDO = "undo"
+    """The link was moved before it was sent."""
+
+
 @attrs.frozen(slots=True)
 class JournalEntry:
     """A write that was about to be sent. Present at the start of a run: nobody knows whether it took effect.
 
     ``target`` is the side written. ``record_id`` is the target's id, None for a create that lets the target choose.
     ``sent`` maps the target's field names to the 6-byte digests of the values sent, ``before`` to those of the values
-    that they replace. ``conflicts`` are those whose losing value is replaced.
+    that they replace. ``conflicts`` are those whose losing value is replaced. ``change`` is what the history is to say
+    of it if it took effect; None: no history is kept, or it was erased.
     """
 
     op_id: str
@@ -113,6 +125,8 @@ class JournalEntry:
     before: dict[str, bytes] = attrs.field(factory=dict, repr=False)
     started_at: datetime | None = None
     conflicts: tuple[Conflict, ...] = ()
+    purpose: JournalPurpose = JournalPurpose.SYNC
+    change: RecordChange | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(slots=True)

@@ -27,9 +27,15 @@ class ChangeHistory(Protocol):
         ...
 
     async def purge_changes(self, integration_id: str, entity_type: str, *, written_before: datetime) -> int:
-        """Forget the changes written before a moment; how many there were."""
+        """Forget the changes written before a moment; how many there were.
+
+        What the journal has been to add since before that moment goes too, uncounted.
+        """
         ...
 
     async def erase_changes(self, integration_id: str, entity_type: str, record_ids: Sequence[str]) -> int:
-        """Forget all changes of records, named by either side's id; how many there were."""
+        """Forget all changes of records, named by either side's id; how many there were.
+
+        What the journal is to add to them goes too, uncounted.
+        """
         ...

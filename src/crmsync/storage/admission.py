@@ -175,16 +175,15 @@ def settled_changes(lease: Lease, acknowledgement: Acknowledgement, now: datetim
 
     :raises StorageError: a change is of another integration or object, or a value has no JSON form.
     """
-    settled = []
-    for change in acknowledgement.changes:
-        _check_scope(lease, change)
-        _check_ids(change.markmail_id, change.crm_id)
-        fields = tuple(
-            attrs.evolve(one, before=json_copy(one.before), after=json_copy(one.after)) for one in change.fields
-        )
-        written = now if change.written_at is None else as_utc(change.written_at)
-        settled.append(attrs.evolve(change, fields=fields, written_at=written))
-    return settled
+    return [_settled_change(lease, change, now) for change in acknowledgement.changes]
+
+
+def _settled_change(lease: Lease, change: RecordChange, now: datetime | None) -> RecordChange:
+    _check_scope(lease, change)
+    _check_ids(change.markmail_id, change.crm_id)
+    fields = tuple(attrs.evolve(one, before=json_copy(one.before), after=json_copy(one.after)) for one in change.fields)
+    written = now if change.written_at is None else as_utc(change.written_at)
+    return attrs.evolve(change, fields=fields, written_at=written)
 
 
 def _settled_conflict(conflict: Conflict, now: datetime | None) -> Conflict:
@@ -216,6 +215,7 @@ def settled_journal(lease: Lease, entries: Iterable[JournalEntry]) -> dict[str, 
             sent=dict(entry.sent),
             started_at=optional_utc(entry.started_at),
             conflicts=tuple(_settled_conflict(conflict, None) for conflict in entry.conflicts),
+            change=entry.change and _settled_change(lease, entry.change, None),
         )
     return settled
 

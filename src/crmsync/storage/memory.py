@@ -286,6 +286,9 @@ class MemoryRepository(
     def _change_list(self, integration_id: str, entity_type: str) -> ChangeList:
         return self._object(integration_id, entity_type).changes
 
+    def _journal_of(self, integration_id: str, entity_type: str) -> dict[str, JournalEntry]:
+        return self._object(integration_id, entity_type).journal
+
     def _rows(self, lease: Lease) -> tuple[_IntegrationState, _ObjectState]:
         ours = self._fenced(lease)
         return self._state(lease.integration_id), ours

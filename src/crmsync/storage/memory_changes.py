@@ -9,6 +9,7 @@ from datetime import datetime
 import attrs
 
 from crmsync.models.history import RecordChange
+from crmsync.models.state import JournalEntry
 
 
 @attrs.define(slots=True)
@@ -42,6 +43,10 @@ class MemoryChangeHistory(abc.ABC):
     def _change_list(self, integration_id: str, entity_type: str) -> ChangeList:
         """The changes of one object; an empty list of its own where nothing is known."""
 
+    @abc.abstractmethod
+    def _journal_of(self, integration_id: str, entity_type: str) -> dict[str, JournalEntry]:
+        """The journal of one object, to read and to change; an empty one of its own where nothing is known."""
+
     async def list_changes(
         self,
         integration_id: str,
@@ -63,19 +68,31 @@ class MemoryChangeHistory(abc.ABC):
 
     async def purge_changes(self, integration_id: str, entity_type: str, *, written_before: datetime) -> int:
         """See `ChangeHistory`."""
-        return self._change_list(integration_id, entity_type).drop(_before(written_before))
+        return self._forget(
+            integration_id,
+            entity_type,
+            lambda change: change.written_at is not None and change.written_at < written_before,
+            lambda entry: entry.started_at is not None and entry.started_at < written_before,
+        )
 
     async def erase_changes(self, integration_id: str, entity_type: str, record_ids: Sequence[str]) -> int:
         """See `ChangeHistory`."""
-        return self._change_list(integration_id, entity_type).drop(_of_records(record_ids))
+        ours = _of_records(record_ids)
+        return self._forget(integration_id, entity_type, ours, ours)
+
+    def _forget(
+        self,
+        integration_id: str,
+        entity_type: str,
+        kept: Callable[[RecordChange], bool],
+        under_way: Callable[[JournalEntry], bool],
+    ) -> int:
+        journal = self._journal_of(integration_id, entity_type)
+        journal.update({key: attrs.evolve(one, change=None) for key, one in journal.items() if under_way(one)})
+        return self._change_list(integration_id, entity_type).drop(kept)
 
 
-def _of_records(ids: Sequence[str]) -> Callable[[RecordChange], bool]:
-    """Whether a change is one of these records', named by either side's id."""
+def _of_records(ids: Sequence[str]) -> Callable[[RecordChange | JournalEntry], bool]:
+    """Whether a change, done or under way, is one of these records', named by either side's id."""
     wanted = set(ids)
     return lambda change: change.markmail_id in wanted or change.crm_id in wanted
-
-
-def _before(moment: datetime) -> Callable[[RecordChange], bool]:
-    """Whether a change was written before a moment."""
-    return lambda change: change.written_at is not None and change.written_at < moment

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from crmsync.errors import DeleteGuardError, NotFoundError
+from crmsync.errors import CRMError, DeleteGuardError, NotFoundError, RecordError, RejectedError
 from crmsync.models.history import RecordChange, untagged
 from crmsync.models.mappings import ConflictPolicy, DeletePolicy, ObjectMapping, two_way
-from crmsync.models.records import OperationKind, Side
+from crmsync.models.records import Operation, OperationKind, Side
 from crmsync.models.runs import RunReport
 from crmsync.models.schema import FieldType
 from crmsync.models.state import Acknowledgement, Lease, LinkStatus
@@ -234,3 +234,76 @@ async def test_a_run_without_a_history_cannot_be_undone() -> None:
     async with world(MAPPING) as w:
         with pytest.raises(NotFoundError, match="no history"):
             await undo(w, "nothing")
+
+
+@pytest.mark.parametrize("before", [None, False])
+async def test_what_a_run_archived_is_as_it_was_before(before: bool | None) -> None:
+    archived = {"delete_in_crm": DeletePolicy.ARCHIVE, "remote_archive_field": "Archived"}
+    async with world(MAPPING.model_copy(update=archived)) as w:
+        ours, theirs = await pair(w)
+        w.remote.edit(theirs, Archived=before)
+        await w.sync()
+        w.local.remove(ours)
+        run = await w.sync()
+        assert w.remote.snapshot()[theirs]["Archived"] is True
+        report = await undo(w, run.run_id)
+        assert (report.remote.updated, report.problem_count) == (1, 0)
+        assert w.remote.snapshot()[theirs]["Archived"] is before
+        assert (await w.sync()).written == 0
+
+
+async def test_a_field_that_left_the_mapping_since_is_taken_back() -> None:
+    async with world(MAPPING) as w:
+        ours, theirs = await pair(w)
+        w.local.edit(ours, phone="9")
+        run = await w.sync()
+        w.mapping = MAPPING.model_copy(update={"fields": MAPPING.fields[:2]})
+        report = await undo(w, run.run_id)
+        assert (w.remote.snapshot()[theirs]["Phone"], report.problem_count) == ("1", 0)
+
+
+async def test_what_a_side_does_not_take_back_stays_in_sync() -> None:
+    """A validation rule, say. The link is as it was: what is edited next is the only edit, and goes over."""
+    refusing: list[OperationKind] = []
+
+    def reject(operation: Operation) -> CRMError | None:
+        return RejectedError("a rule says no", code="rule") if operation.kind in refusing else None
+
+    async with world(MAPPING, remote={"reject": reject}) as w:
+        ours, theirs = await pair(w)
+        (creation,) = await changes(w)
+        refusing += [OperationKind.DELETE]
+        report = await undo(w, creation.run_id)
+        assert [one.code for one in report.problems] == ["undo_failed"]
+        w.local.edit(ours, name="Wrong")
+        run = await w.sync()
+        assert w.remote.snapshot()[theirs]["Name"] == "Wrong"
+        refusing += [OperationKind.UPDATE]
+        report = await undo(w, run.run_id)
+        assert [one.code for one in report.problems] == ["undo_failed"]
+        refusing.clear()
+        w.local.edit(ours, name="Newer", phone="2")
+        report = await w.sync()
+        held = w.remote.snapshot()[theirs]
+        assert (held["Name"], held["Phone"], report.remote.conflicts, report.local.conflicts) == ("Newer", "2", 0, 0)
+
+
+async def test_a_field_that_a_side_leaves_out_of_an_undo_is_told_and_stays_in_sync() -> None:
+    leaving: list[str] = []
+
+    def leave(operation: Operation) -> list[RecordError]:
+        return [RejectedError("no right", code="right", field=name) for name in leaving if name in operation.fields]
+
+    async with world(MAPPING, remote={"leave": leave}) as w:
+        ours, theirs = await pair(w)
+        w.local.edit(ours, name="Wrong", phone="9")
+        run = await w.sync()
+        leaving.append("Name")
+        report = await undo(w, run.run_id)
+        assert [(one.field, one.code) for one in report.problems] == [("Name", "undo_failed")]
+        assert [one.field for change in await changes(w, report.run_id) for one in change.fields] == ["Phone"]
+        leaving.clear()
+        w.local.edit(ours, name="Newer")
+        report = await w.sync()
+        held = w.remote.snapshot()[theirs]
+        assert (held["Name"], held["Phone"], report.remote.conflicts, report.local.conflicts) == ("Newer", "1", 0, 0)

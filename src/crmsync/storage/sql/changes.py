@@ -15,7 +15,7 @@ from crmsync.storage import admission
 from crmsync.storage.sql.database import Database
 from crmsync.storage.sql.reading import fetch
 from crmsync.storage.sql.statements import AnyRow, of_object, parts
-from crmsync.storage.sql.tables import changes
+from crmsync.storage.sql.tables import changes, journal
 
 
 class SqlChangeHistory:
@@ -39,7 +39,7 @@ class SqlChangeHistory:
         if before_id is not None:
             query = query.where(changes.c.id < before_id)
         query = query.order_by(changes.c.id.desc()).limit(limit)
-        queries = [query.where(_of_records(part)) for part in parts(record_ids)] if record_ids else [query]
+        queries = [query.where(_of_records(changes, part)) for part in parts(record_ids)] if record_ids else [query]
 
         def work(connection: Connection) -> list[RecordChange]:
             return [change for one in queries for change in fetch(connection, one, change_of)]
@@ -49,19 +49,30 @@ class SqlChangeHistory:
         return [found[number] for number in sorted(found, reverse=True)[:limit]]
 
     async def purge_changes(self, integration_id: str, entity_type: str, *, written_before: datetime) -> int:
-        older = changes.c.written_at < admission.as_utc(written_before)
-        return await self._delete(integration_id, entity_type, [older])
+        moment = admission.as_utc(written_before)
+        return await self._forget(
+            integration_id, entity_type, [changes.c.written_at < moment], [journal.c.started_at < moment]
+        )
 
     async def erase_changes(self, integration_id: str, entity_type: str, record_ids: Sequence[str]) -> int:
-        return await self._delete(integration_id, entity_type, [_of_records(part) for part in parts(record_ids)])
+        kept, under_way = ([_of_records(table, part) for part in parts(record_ids)] for table in (changes, journal))
+        return await self._forget(integration_id, entity_type, kept, under_way)
 
-    async def _delete(self, integration_id: str, entity_type: str, conditions: Sequence[sa.ColumnElement[bool]]) -> int:
-        scope = of_object(changes, integration_id, entity_type)
+    async def _forget(
+        self,
+        integration_id: str,
+        entity_type: str,
+        kept: Sequence[sa.ColumnElement[bool]],
+        under_way: Sequence[sa.ColumnElement[bool]],
+    ) -> int:
+        scope, noted = of_object(changes, integration_id, entity_type), of_object(journal, integration_id, entity_type)
 
-        def delete(connection: Connection) -> int:
-            return sum(connection.execute(sa.delete(changes).where(scope, one)).rowcount for one in conditions)
+        def forget(connection: Connection) -> int:
+            for one in under_way:
+                connection.execute(sa.update(journal).where(noted, one).values(change=sa.null()))
+            return sum(connection.execute(sa.delete(changes).where(scope, one)).rowcount for one in kept)
 
-        return await self._database.write(delete)
+        return await self._database.write(forget)
 
 
 def add_changes(connection: Connection, added: Sequence[RecordChange]) -> None:
@@ -93,5 +104,5 @@ def change_of(row: AnyRow) -> RecordChange:
     )
 
 
-def _of_records(ids: Sequence[str]) -> sa.ColumnElement[bool]:
-    return sa.or_(changes.c.markmail_id.in_(ids), changes.c.crm_id.in_(ids))
+def _of_records(table: sa.Table, ids: Sequence[str]) -> sa.ColumnElement[bool]:
+    return sa.or_(table.c.markmail_id.in_(ids), table.c.crm_id.in_(ids))

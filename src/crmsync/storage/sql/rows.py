@@ -7,11 +7,21 @@ from typing import Any
 
 import attrs
 
+from crmsync.models.history import FieldChange, RecordChange
 from crmsync.models.integrations import Integration, MappingTemplate
 from crmsync.models.mappings import SyncDirection
 from crmsync.models.problems import Problem
 from crmsync.models.records import OperationKind, Side
-from crmsync.models.state import Conflict, ConflictStatus, JournalEntry, Link, LinkStatus, RemoteJob, SyncLog
+from crmsync.models.state import (
+    Conflict,
+    ConflictStatus,
+    JournalEntry,
+    JournalPurpose,
+    Link,
+    LinkStatus,
+    RemoteJob,
+    SyncLog,
+)
 from crmsync.storage.sql import tables
 from crmsync.storage.sql.statements import AnyRow
 
@@ -117,6 +127,8 @@ def journal_row(entry: JournalEntry) -> dict[str, Any]:
     row["conflicts"] = [_plain(conflict) for conflict in entry.conflicts] or None
     row["target"] = entry.target.value
     row["kind"] = entry.kind.value
+    row["purpose"] = entry.purpose.value
+    row["change"] = entry.change and _plain_change(entry.change)
     for name in ("sent", "before"):
         row[name] = {field: digest.hex() for field, digest in row[name].items()}
     return row
@@ -146,6 +158,33 @@ def journal_of(row: AnyRow) -> JournalEntry:
         before={field: bytes.fromhex(digest) for field, digest in (row.before or {}).items()},
         started_at=row.started_at,
         conflicts=tuple(_conflict_from(plain) for plain in row.conflicts or ()),
+        purpose=JournalPurpose(row.purpose or JournalPurpose.SYNC),
+        change=_change_from(row) if row.change else None,
+    )
+
+
+def _plain_change(change: RecordChange) -> dict[str, Any]:
+    """What its journal entry does not say, as JSON takes it."""
+    return {
+        "run_id": change.run_id,
+        "kind": change.kind.value,
+        "written_at": change.written_at and change.written_at.isoformat(),
+        "fields": [attrs.astuple(one) for one in change.fields],
+    }
+
+
+def _change_from(row: AnyRow) -> RecordChange:
+    plain = row.change
+    return RecordChange(
+        integration_id=row.integration_id,
+        entity_type=row.entity_type,
+        run_id=plain["run_id"],
+        side=Side(row.target),
+        kind=OperationKind(plain["kind"]),
+        markmail_id=row.markmail_id,
+        crm_id=row.crm_id,
+        fields=tuple(FieldChange(*one) for one in plain["fields"]),
+        written_at=plain["written_at"] and datetime.fromisoformat(plain["written_at"]),
     )
 
 

@@ -140,6 +140,8 @@ journal = sa.Table(
     sa.Column("before", Json()),
     sa.Column("conflicts", Json()),
     sa.Column("started_at", UtcDateTime),
+    sa.Column("purpose", sa.String(16)),
+    sa.Column("change", Json()),
     sa.UniqueConstraint("integration_id", "entity_type", "op_id", name="uq_crm_sync_journal_op_id"),
 )
 
