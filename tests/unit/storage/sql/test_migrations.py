@@ -222,7 +222,7 @@ def value(column: sa.Column[Any], integration_id: str) -> object:
         case sa.Boolean():
             return True
         case sa.Integer():
-            return 7
+            return int(integration_id) if column.primary_key else 7
         case sa.LargeBinary():
             return b"\x00\xff" + column.name.encode()
         case _:
