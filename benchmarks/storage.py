@@ -21,34 +21,45 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from random import Random
+from uuid import UUID
 
 import anyio
 import psycopg
 
+from crmsync.diff import Shadow, sync_hash
 from crmsync.models.integrations import Integration
 from crmsync.models.state import Acknowledgement, Link
 from crmsync.storage.sql import open_repository
-from crmsync.storage.sql.storing import _COLUMNS, _as_it_is, _as_text, _values
+from crmsync.storage.sql.storing import COLUMNS, row_values
 
-SCOPE = ("bench", "Contact")
+SCOPE = ("5f0c6f4e-8a39-4f0e-9d5d-3c1b7a2e9f10", "Contact")
+FIELDS = 20
 ROUNDS = 5
 
 
 def links(count: int) -> list[Link]:
-    """Links as a run makes them: 12 fields on each side."""
-    return [
-        Link(
-            *SCOPE,
-            markmail_id=f"{number:08}-1111-2222-3333-444444444444",
-            crm_id=f"003{number:012}AAA",
-            last_sync_hash=f"{number:064x}",
-            local_shadow=number.to_bytes(8, "big") * 15,
-            remote_shadow=number.to_bytes(8, "little") * 15,
-            remote_version="2026-11-24T12:00:00.000+0000",
-            mapping_version="0123456789abcdef",
+    """Links as a run makes them: ids as MarkMail and Salesforce give them out, and sides that hold the same."""
+    random = Random(1)
+    tags = [tag.to_bytes(3, "big") for tag in random.sample(range(1 << 24), FIELDS)]
+    found = []
+    for number in range(count):
+        fields = {tag: random.randbytes(6) for tag in tags}
+        local = Shadow(random.randbytes(8), fields, seen=True).encode()
+        remote = Shadow(random.randbytes(8), fields).encode()
+        found.append(
+            Link(
+                *SCOPE,
+                markmail_id=str(UUID(bytes=random.randbytes(16), version=4)),
+                crm_id=f"003{number:012}AAA",
+                last_sync_hash=sync_hash(local, remote),
+                local_shadow=local,
+                remote_shadow=remote,
+                remote_version="2026-11-24T12:00:00.000+0000",
+                mapping_version="0123456789abcdef" * 2,
+            )
         )
-        for number in range(count)
-    ]
+    return found
 
 
 def bare_on_sqlite(url: str, rows: list[tuple[object, ...]], page: int) -> float:
@@ -60,7 +71,7 @@ def bare_on_sqlite(url: str, rows: list[tuple[object, ...]], page: int) -> float
         )
         for (sql,) in made.fetchall():
             connection.execute(sql.replace("crm_sync_status", "bare", 2).replace("ix_crm_sync_status", "ix_bare"))
-        insert = f"INSERT INTO bare ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+        insert = f"INSERT INTO bare ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
         connection.commit()
         began = time.perf_counter()
         for start in range(0, len(rows), page):
@@ -79,7 +90,7 @@ def bare_on_postgres(url: str, rows: list[tuple[object, ...]], page: int) -> flo
         connection.commit()
         began = time.perf_counter()
         for start in range(0, len(rows), page):
-            with cursor.copy(f"COPY bare ({', '.join(_COLUMNS)}) FROM STDIN") as copy:
+            with cursor.copy(f"COPY bare ({', '.join(COLUMNS)}) FROM STDIN") as copy:
                 for row in rows[start : start + page]:
                     copy.write_row(row)
             connection.commit()
@@ -88,26 +99,32 @@ def bare_on_postgres(url: str, rows: list[tuple[object, ...]], page: int) -> flo
     return seconds
 
 
-def bytes_stored(url: str) -> int:
-    """What the links take, with their indexes."""
+def bytes_stored(url: str) -> dict[str, int]:
+    """What the links take: the table, and each of its indexes."""
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            pages = connection.execute("PRAGMA page_count").fetchone()[0]
-            free = connection.execute("PRAGMA freelist_count").fetchone()[0]
-            return int((pages - free) * connection.execute("PRAGMA page_size").fetchone()[0])
+            query = "SELECT s.name, sum(d.pgsize) FROM dbstat d JOIN sqlite_master s USING (name) WHERE s.tbl_name = ?"
+            found = connection.execute(f"{query} GROUP BY s.name", ("crm_sync_status",)).fetchall()
+            made = connection.execute("PRAGMA index_list(crm_sync_status)").fetchall()
+            # SQLite calls the indexes of constraints by numbers.
+            columns = {name: connection.execute(f"PRAGMA index_info({name})").fetchall()[-1][2] for _, name, *_ in made}
+            return {f"index {columns[name]}" if name in columns else name: size for name, size in found}
     with psycopg.connect(url) as connection:
-        return int(connection.execute("SELECT pg_total_relation_size('crm_sync_status')").fetchone()[0])
+        connection.execute("CHECKPOINT")
+        table = "SELECT 'crm_sync_status', pg_table_size('crm_sync_status')"
+        index = "SELECT indexrelid::regclass::text, pg_relation_size(indexrelid) FROM pg_index WHERE indrelid = "
+        return dict(connection.execute(f"{table} UNION ALL {index}'crm_sync_status'::regclass").fetchall())
 
 
 async def measure(url: str, count: int, page: int) -> None:
     batch = links(count)
     is_sqlite = url.startswith("sqlite")
     now = datetime.now(UTC)
-    rows = [_values(link, now, _as_text if is_sqlite else _as_it_is) for link in batch]
+    rows, _ = row_values(batch, now, "sqlite" if is_sqlite else "postgresql")
     pages = [tuple(batch[start : start + page]) for start in range(0, count, page)]
     best: dict[str, float] = {}
-    size = 0.0
+    size: dict[str, float] = {}
     async with open_repository(url) as repository:
         for _ in range(ROUNDS):
             took = {"bare insert": (bare_on_sqlite if is_sqlite else bare_on_postgres)(url, rows, page)}
@@ -119,8 +136,8 @@ async def measure(url: str, count: int, page: int) -> None:
                 for part in pages:
                     await repository.acknowledge(lease, Acknowledgement(links=part))
                 took[what] = time.perf_counter() - began
-                if what.endswith("first"):
-                    size = (bytes_stored(url) - empty) / count
+                if what.endswith("first") and not size:
+                    size = {name: (taken - empty[name]) / count for name, taken in bytes_stored(url).items()}
             began = time.perf_counter()
             for part in pages:
                 await repository.links_by_remote(*SCOPE, [str(link.crm_id) for link in part])
@@ -130,7 +147,9 @@ async def measure(url: str, count: int, page: int) -> None:
     for what, seconds in best.items():
         ratio = seconds / best["bare insert"]
         print(f"  {what:20} {count / seconds:9,.0f} rows/s {seconds / count * 1e6:7.1f} ms/1000  {ratio:5.2f} x bare")
-    print(f"  bytes a link         {size:9,.0f}")
+    print(f"  bytes a link         {sum(size.values()):9,.0f}")
+    for name, taken in size.items():
+        print(f"    {name:34} {taken:4,.0f}")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from crmsync.storage.sql import audit, changes, counts, rows, stops, tables
 from crmsync.storage.sql.calls import usage_of
 from crmsync.storage.sql.isolation import isolated_tables, owned_tables
 from crmsync.storage.sql.layout import layout_of
-from crmsync.storage.sql.reading import DAMAGE, REMEDY, damaged_keys, described
+from crmsync.storage.sql.reading import DAMAGE, REMEDY, damaged_keys, described, link_reader
 from crmsync.storage.sql.rows import LINK_COLUMNS
 from crmsync.storage.sql.statements import AnyRow
 
@@ -24,7 +24,6 @@ _PAGE: Final = 1000
 
 _READERS: Final[Mapping[str, Callable[[AnyRow], object]]] = {
     "crm_integrations": rows.integration_of,
-    "crm_sync_status": rows.link_of,
     "crm_sync_logs": rows.log_of,
     "crm_field_mapping_templates": rows.template_of,
     "crm_sync_journal": rows.journal_of,
@@ -36,7 +35,7 @@ _READERS: Final[Mapping[str, Callable[[AnyRow], object]]] = {
     "crm_api_calls": usage_of,
     "crm_audit_log": audit.entry_of,
 }
-"""How the repository reads a row; those of other tables are read column by column."""
+"""How the repository reads a row. Links have a reader of their own; rows of other tables are read column by column."""
 
 
 @attrs.frozen(slots=True)
@@ -121,7 +120,7 @@ def _damaged(connection: Connection, table: sa.Table) -> Iterator[Finding]:
     """The rows that cannot be read, found page by page in the order of the key."""
     key = tuple(table.primary_key.columns)
     columns: tuple[Any, ...] = LINK_COLUMNS if table is tables.links else (*table.columns,)
-    build = _READERS.get(table.name, tuple)
+    build = link_reader(connection) if table is tables.links else _READERS.get(table.name, tuple)
     pages = sa.select(*key).order_by(*key).limit(_PAGE)
     after: AnyRow | None = None
     while page := connection.execute(pages if after is None else pages.where(sa.tuple_(*key) > tuple(after))).all():

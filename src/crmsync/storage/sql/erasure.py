@@ -18,7 +18,17 @@ from crmsync.storage.sql.database import Database
 from crmsync.storage.sql.leases import check_fence
 from crmsync.storage.sql.statements import IDS_PER_STATEMENT, insert_into, of_object, parts
 from crmsync.storage.sql.stops import records_of
-from crmsync.storage.sql.tables import changes, conflicts, erasures, journal, links, logs, stopped_records, stops
+from crmsync.storage.sql.tables import (
+    UNSYNCED,
+    changes,
+    conflicts,
+    erasures,
+    journal,
+    links,
+    logs,
+    stopped_records,
+    stops,
+)
 
 _WAITING: Final = (LinkStatus.QUARANTINED, LinkStatus.REJECTED, LinkStatus.CONFLICT, LinkStatus.IGNORED)
 _ROWS: Final = {Kept.LINKS: links, Kept.CONFLICTS: conflicts, Kept.CHANGES: changes, Kept.JOURNAL: journal}
@@ -85,7 +95,7 @@ def _clean_candidates(connection: Connection, lease: Lease, ids: Collection[str]
     """Take the ids from the candidates of records that wait for a decision; only those have candidates."""
     ours = of_object(links, lease.integration_id, lease.entity_type)
     waiting = links.c.sync_status.in_([status.value for status in _WAITING])
-    query = sa.select(links.c.id, links.c.candidates).where(ours, waiting, links.c.candidates.is_not(None))
+    query = sa.select(links.c.id, links.c.candidates).where(ours, UNSYNCED, waiting, links.c.candidates.is_not(None))
     for number, candidates in connection.execute(query).all():
         left = [each for each in candidates or () if each not in ids]
         if left != candidates:

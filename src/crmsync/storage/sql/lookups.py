@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ from crmsync.models.state import Link, LinkStatus
 from crmsync.storage.sql.reading import fetch_links
 from crmsync.storage.sql.rows import LINK_COLUMNS
 from crmsync.storage.sql.statements import of_object, parts
-from crmsync.storage.sql.tables import links
+from crmsync.storage.sql.tables import UNSYNCED, links
 
 
 def by_id(
@@ -27,7 +27,7 @@ def by_id(
         queries = [ours.where(column == sa.any_(wanted))]
     else:
         queries = [ours.where(column.in_(part)) for part in parts(ids)]
-    return [link for query in queries for link in fetch_links(connection, query)]
+    return [link for query in queries for link in fetch_links(connection, query, integration_id)]
 
 
 def scan(
@@ -46,6 +46,12 @@ def scan(
         .limit(limit)
     )
     # Asked for several statuses at once, SQLite walks every link in order to find the few.
-    queries = [query.where(links.c.sync_status == status.value) for status in dict.fromkeys(statuses)] or [query]
-    found = [link for query in queries for link in fetch_links(connection, query)]
+    queries = [query.where(*_of_status(status)) for status in dict.fromkeys(statuses)] or [query]
+    found = [link for query in queries for link in fetch_links(connection, query, integration_id)]
     return sorted(found, key=lambda link: link.markmail_id)[:limit] if len(queries) > 1 else found
+
+
+def _of_status(status: LinkStatus) -> Iterator[sa.ColumnElement[bool]]:
+    yield links.c.sync_status == status.value
+    if status is not LinkStatus.SYNCED:
+        yield UNSYNCED

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from crmsync.errors import CRMError, StorageError
 from crmsync.models.problems import Problem
 from crmsync.models.state import Link, LinkStatus
+from crmsync.storage.sql.outlines import StoredOutlines
 from crmsync.storage.sql.rows import link_of
 from crmsync.storage.sql.statements import AnyRow
 from crmsync.storage.sql.tables import links
@@ -47,12 +48,26 @@ def fetch(connection: Connection, query: sa.Select[Any], build: Callable[[AnyRow
         raise StorageError(f"a row could not be read ({type(error).__name__}), and now it can: try again") from None
 
 
-def fetch_links(connection: Connection, query: sa.Select[Any]) -> list[Link]:
-    """Links, of `LINK_COLUMNS`. One that cannot be read is given without what it held."""
+def fetch_links(connection: Connection, query: sa.Select[Any], integration_id: str) -> list[Link]:
+    """Links of an integration, of `LINK_COLUMNS`. One that cannot be read is given without what it held."""
+    outlines = StoredOutlines(connection, integration_id)
     try:
-        return [link_of(row) for row in connection.execute(query)]
+        return [link_of(row, outlines) for row in connection.execute(query)]
     except DAMAGE:
-        return [_link(connection, query, key) for key in connection.execute(query.with_only_columns(*_LINK_KEY)).all()]
+        keys = connection.execute(query.with_only_columns(*_LINK_KEY)).all()
+        return [_link(connection, query, key, outlines) for key in keys]
+
+
+def link_reader(connection: Connection) -> Callable[[AnyRow], Link]:
+    """Reads links of any integration, of `LINK_COLUMNS`."""
+    outlines: dict[str, StoredOutlines] = {}
+
+    def read(row: AnyRow) -> Link:
+        if row[0] not in outlines:
+            outlines[row[0]] = StoredOutlines(connection, row[0])
+        return link_of(row, outlines[row[0]])
+
+    return read
 
 
 def damaged_keys(connection: Connection, query: sa.Select[Any], build: Callable[[AnyRow], object]) -> Iterator[AnyRow]:
@@ -76,9 +91,9 @@ def described(table: sa.Table, key: AnyRow) -> str:
 _LINK_KEY: Final = (links.c.id, links.c.integration_id, links.c.entity_type, links.c.markmail_id, links.c.crm_id)
 
 
-def _link(connection: Connection, query: sa.Select[Any], key: AnyRow) -> Link:
+def _link(connection: Connection, query: sa.Select[Any], key: AnyRow, outlines: StoredOutlines) -> Link:
     try:
-        [found] = [link_of(row) for row in connection.execute(query.where(links.c.id == key[0]))]
+        [found] = [link_of(row, outlines) for row in connection.execute(query.where(links.c.id == key[0]))]
     except DAMAGE:
         _LOG.warning("the row of crm_sync_status with id %s cannot be read: its record is looked at anew", key[0])
         _, integration_id, entity_type, markmail_id, crm_id = key

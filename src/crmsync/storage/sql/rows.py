@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import attrs
 
+from crmsync.diff.packing import Outline, unpack
 from crmsync.models.history import FieldChange, RecordChange
 from crmsync.models.integrations import Integration, MappingTemplate
 from crmsync.models.mappings import SyncDirection
@@ -58,8 +60,13 @@ LINK_COLUMNS = tuple(
 """In the order of the fields of `Link`."""
 
 
-def link_of(row: AnyRow) -> Link:
-    """:param row: of `LINK_COLUMNS`."""
+def link_of(row: AnyRow, outlines: Mapping[bytes, Outline]) -> Link:
+    """A link from its row.
+
+    :param row: of `LINK_COLUMNS`.
+    :param outlines: of its integration.
+    """
+    local_shadow, remote_shadow, mapping_version, last_sync_hash = unpack((row[7], row[8], row[11], row[6]), outlines)
     # By position: a page has thousands of rows, and looking names up doubles the time.
     return Link(
         row[0],
@@ -68,12 +75,12 @@ def link_of(row: AnyRow) -> Link:
         row[3],
         _LINK_STATUSES[row[4]],
         _BORN[row[5]],
-        row[6],
-        row[7],
-        row[8],
+        last_sync_hash,
+        local_shadow,
+        remote_shadow,
         row[9],
         row[10],
-        row[11],
+        mapping_version,
         row[12],
         row[13],
         tuple(Problem(*problem) for problem in row[14] or ()),

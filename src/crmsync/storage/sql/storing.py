@@ -15,16 +15,18 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
+from crmsync.diff.packing import Kept, Outline, pack
 from crmsync.models.state import Link
 from crmsync.storage import admission
 from crmsync.storage.sql.isolation import qualified
+from crmsync.storage.sql.outlines import store_outlines
 from crmsync.storage.sql.rows import DIRECTIONS
 
 COPIED_FROM: Final = 100
 """Links from which on COPY pays."""
 
 _KEYS: Final = ("integration_id", "entity_type", "markmail_id")
-_COLUMNS: Final = (
+COLUMNS: Final = (
     *_KEYS,
     "crm_id",
     "last_sync_hash",
@@ -45,8 +47,8 @@ _COLUMNS: Final = (
     "updated_at",
     "flips",
 )
-_NAMES: Final = ", ".join(_COLUMNS)
-_CHANGES: Final = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in (*_KEYS, "created_at"))
+_NAMES: Final = ", ".join(COLUMNS)
+_CHANGES: Final = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name not in (*_KEYS, "created_at"))
 _REPLACING: Final = f"ON CONFLICT ({', '.join(_KEYS)}) DO UPDATE SET {_CHANGES}"
 _INCOMING: Final = "pg_temp.crmsync_incoming_links"
 
@@ -60,9 +62,11 @@ def store_links(connection: Connection, stored: Sequence[Link], now: datetime, *
     """
     if not stored:
         return
+    values, outlines = row_values(stored, now, connection.dialect.name)
+    for integration_id, found in outlines.items():
+        store_outlines(connection, integration_id, found)
     table = qualified(connection, "crm_sync_status")
     if connection.dialect.name == "postgresql":
-        values = [_values(link, now, _as_it_is) for link in stored]
         if len(values) >= COPIED_FROM:
             # Into a table that keeps tenants apart (`isolation`) nothing is copied.
             at_once = new and not connection.scalar(sa.select(sa.func.row_security_active(table)))
@@ -70,9 +74,8 @@ def store_links(connection: Connection, stored: Sequence[Link], now: datetime, *
             return
         mark = "%s"
     else:
-        values = [_values(link, now, _as_text) for link in stored]
         mark = "?"
-    marks = ", ".join([mark] * len(_COLUMNS))
+    marks = ", ".join([mark] * len(COLUMNS))
     connection.exec_driver_sql(f"INSERT INTO {table} ({_NAMES}) VALUES ({marks}) {_REPLACING}", values)  # noqa: S608
 
 
@@ -100,23 +103,38 @@ def _copy_in(connection: Connection, table: str, values: Sequence[Values]) -> No
         ) from error
 
 
-def _values(link: Link, now: datetime, time: Callable[[datetime], object]) -> Values:
-    """In the order of `_COLUMNS`."""
+def row_values(
+    stored: Sequence[Link], now: datetime, dialect: str
+) -> tuple[list[Values], dict[str, dict[bytes, Outline]]]:
+    """The rows of links, in the order of `COLUMNS`, and the outlines that they need by integration and reference."""
+    time = _as_it_is if dialect == "postgresql" else _as_text
+    rows: list[Values] = []
+    outlines: dict[str, dict[bytes, Outline]] = {}
+    for link in stored:
+        packed, outline = pack(link.local_shadow, link.remote_shadow, link.mapping_version, link.last_sync_hash)
+        if outline is not None:
+            outlines.setdefault(link.integration_id, {})[outline.reference] = outline
+        rows.append(_values(link, packed, now, time))
+    return rows, outlines
+
+
+def _values(link: Link, packed: Kept, now: datetime, time: Callable[[datetime], object]) -> Values:
+    local_shadow, remote_shadow, mapping_version, last_sync_hash = packed
     problems = [attrs.astuple(problem) for problem in link.problems]
     return (
         link.integration_id,
         link.entity_type,
         link.markmail_id,
         link.crm_id,
-        link.last_sync_hash,
+        last_sync_hash,
         link.status.value,
         DIRECTIONS[link.born],
         "; ".join(map(str, link.problems)) or None,
-        link.local_shadow,
-        link.remote_shadow,
+        local_shadow,
+        remote_shadow,
         link.local_version,
         link.remote_version,
-        link.mapping_version,
+        mapping_version,
         link.attempts,
         link.next_attempt_at and time(admission.as_utc(link.next_attempt_at)),
         admission.to_json(problems) if problems else None,

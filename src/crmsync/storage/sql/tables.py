@@ -62,10 +62,31 @@ links = sa.Table(
     sa.Column("flips", sa.LargeBinary),
     sa.UniqueConstraint("integration_id", "entity_type", "markmail_id", name="uq_crm_sync_status_markmail_id"),
     sa.UniqueConstraint("integration_id", "entity_type", "crm_id", name="uq_crm_sync_status_crm_id"),
-    # Every run looks at the rejected and quarantined links: a few among a million that are in sync.
-    sa.Index("ix_crm_sync_status_sync_status", "integration_id", "entity_type", "sync_status", "markmail_id"),
+    sa.Index(
+        "ix_crm_sync_status_unsynced",
+        *("integration_id", "entity_type", "sync_status", "markmail_id"),
+        sqlite_where=sa.text("sync_status <> 'synced'"),
+        postgresql_where=sa.text("sync_status <> 'synced'"),
+    ),
 )
-"""The links. ``sync_direction`` says which way the pair came about; ``error_message`` is its problems as text."""
+"""The links. ``sync_direction`` says which way the pair came about; ``error_message`` is its problems as text.
+
+The shadows, the mapping's version and the sync hash are packed (`crmsync.diff.packing`).
+"""
+
+UNSYNCED = links.c.sync_status != sa.literal_column("'synced'")
+"""Has the index found that holds only such links. Every run looks at a few of them, among a million in sync."""
+
+outlines = sa.Table(
+    "crm_sync_outlines",
+    metadata,
+    _integration_id(),
+    sa.Column("reference", sa.LargeBinary, nullable=False),
+    sa.Column("mapping_version", sa.Text, nullable=False),
+    sa.Column("tags", sa.LargeBinary, nullable=False),
+    sa.PrimaryKeyConstraint("integration_id", "reference", name="pk_crm_sync_outlines"),
+)
+"""What the links of one version of a mapping have in common (`crmsync.diff.packing`)."""
 
 logs = sa.Table(
     "crm_sync_logs",

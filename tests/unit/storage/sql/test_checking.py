@@ -83,7 +83,7 @@ async def test_links_that_somebody_deleted_by_hand_are_counted_anew_when_their_c
 
 
 async def test_what_is_missing_from_the_schema_is_named(database: Database) -> None:
-    await execute(database, "DROP INDEX ix_crm_sync_status_sync_status")
+    await execute(database, "DROP INDEX ix_crm_sync_status_unsynced")
     assert await codes(database) == ["missing_index"]
     await execute(database, "ALTER TABLE crm_sync_status DROP COLUMN flips", "DROP TABLE crm_stops")
     assert sorted(await codes(database)) == ["missing", "missing", "missing_index"]

@@ -62,6 +62,7 @@ async def test_sqlite_searches_by_the_whole_key(tmp_path: Path) -> None:
     assert all("crm_id=?" in plan for plan in by_id[:2])
     assert all("markmail_id=?" in plan for plan in by_id[2:])
     assert len(by_id) == 4
+    assert all("ix_crm_sync_status_unsynced" in plan for plan in scanned)
     assert all("sync_status=? AND markmail_id>?" in plan for plan in scanned)
     assert len(scanned) == 2
 
@@ -73,11 +74,13 @@ async def test_postgres_searches_by_the_whole_key_once_it_knows_the_table(postgr
             connection.execute("ANALYZE crm_sync_status")
         async with open_database(postgres_url) as database:
             for_crm_id, for_markmail_id = await plans(database, "EXPLAIN", partial(look_up, count=5))
+            scanned = await plans(database, "EXPLAIN", scan)
     finally:
         with psycopg.connect(postgres_url) as connection:
             connection.execute("DELETE FROM crm_integrations")
     assert "uq_crm_sync_status_crm_id" in for_crm_id
     assert "uq_crm_sync_status_markmail_id" in for_markmail_id
+    assert all("ix_crm_sync_status_unsynced" in plan for plan in scanned)
 
 
 async def test_postgres_plans_every_lookup_anew_and_prepares_inserts(postgres_url: str) -> None:

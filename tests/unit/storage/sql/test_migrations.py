@@ -7,12 +7,15 @@ from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
 
+import attrs
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from crmsync.diff import Shadow, sync_hash
+from crmsync.diff.packing import Kept
 from crmsync.errors import ConfigurationError, StorageError
-from crmsync.models.state import LinkStatus
+from crmsync.models.state import Link, LinkStatus
 from crmsync.storage.sql import open_repository, schema, tables
 from crmsync.storage.sql.database import Database, open_database
 from crmsync.storage.sql.layout import VERSION_TABLE, layout_of
@@ -83,6 +86,58 @@ async def test_links_from_before_they_were_counted_are_counted_by_the_upgrade(ne
         )
         assert sorted(held) == [1, 2]
         assert await repository.count_links("ours", "Contact") == {LinkStatus.SYNCED: 2, LinkStatus.REJECTED: 1}
+
+
+def links_in_use() -> list[Link]:
+    """Of two versions of a mapping, with all that a link can hold, and one without a counterpart."""
+    fields = {number.to_bytes(3, "big"): number.to_bytes(6, "big") for number in range(20)}
+    plain = Shadow(b"a local.", fields).encode()
+    other = Shadow(b"a remote", {**fields, b"set": frozenset([b"elemen"])}).encode()
+    held = [(plain, plain), (plain, other), (other, plain), (plain, b""), (b"", b"")]
+    found = [
+        link(number, local_shadow=ours, remote_shadow=theirs, last_sync_hash=sync_hash(ours, theirs))
+        for number, (ours, theirs) in enumerate(held)
+    ]
+    return [attrs.evolve(each, mapping_version="ab" * 16) for each in found] + [
+        attrs.evolve(found[0], markmail_id="m8", crm_id="c8", mapping_version="cd" * 16),
+        attrs.evolve(found[0], markmail_id="m9", crm_id=None, last_sync_hash="ef" * 32),
+    ]
+
+
+def raw_links(connection: Connection) -> list[Kept]:
+    columns = "local_shadow, remote_shadow, mapping_version, last_sync_hash"
+    rows = connection.execute(sa.text(f"SELECT {columns} FROM crm_sync_status ORDER BY markmail_id"))
+    return [(local, remote, version, hashed) for local, remote, version, hashed in rows]
+
+
+async def test_links_are_packed_by_the_upgrade_and_unpacked_on_the_way_back(new_url: str) -> None:
+    stored = links_in_use()
+    async with open_repository(new_url) as repository, open_database(new_url) as database:
+        await repository.save_integration(integration())
+        await store_links(repository, stored)
+        before = await repository.scan_links("ours", "Contact")
+        packed = await database.read(raw_links)
+        await back_to(database, "0014")
+        plain = await database.read(raw_links)
+        assert plain == [
+            (each.local_shadow, each.remote_shadow, each.mapping_version, each.last_sync_hash) for each in stored
+        ]
+        await to(database, HEAD)
+        assert await database.read(raw_links) == packed
+        assert await repository.scan_links("ours", "Contact") == before
+    assert sum(len(part) for row in packed for part in row) < sum(len(part) for row in plain for part in row) / 2
+
+
+async def test_a_link_whose_outline_is_gone_is_read_and_goes_back_as_one_that_nothing_is_known_of(new_url: str) -> None:
+    async with open_repository(new_url) as repository, open_database(new_url) as database:
+        await repository.save_integration(integration())
+        await store_links(repository, links_in_use()[:1])
+        await database.write(lambda connection: connection.execute(sa.text("DELETE FROM crm_sync_outlines")))
+    async with open_repository(new_url) as repository, open_database(new_url) as database:
+        [found] = await repository.scan_links("ours", "Contact")
+        assert (found.status, found.local_shadow) == (LinkStatus.REJECTED, b"")
+        await back_to(database, "0014")
+        assert await database.read(raw_links) == [(b"", b"", "", "")]
 
 
 async def test_revisions_that_there_are_not_are_refused(new_url: str) -> None:
