@@ -41,6 +41,7 @@ async def table(url: str, stamp: Any = sa.DateTime, **options: Any) -> AsyncIter
     )
     people = sa.Table(name, metadata, *columns)
     sa.Index(f"{name}_by_change", people.c.updated_at, people.c.id)
+    sa.Index(f"{name}_by_name", sa.func.lower(sa.func.trim(people.c.name)))
     engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
     metadata.create_all(engine)
     try:

@@ -271,9 +271,27 @@ def _types(given: Mapping[str, str]) -> dict[str, FieldType]:
 
 
 def _reflected(connection: sa.Connection, table: str) -> sa.Table:
+    """The table's columns and key, without neighbours and indexes: SQLAlchemy warns of those it cannot describe."""
     schema, _, bare = table.rpartition(".")
+    inspector = sa.inspect(connection)
     try:
-        return sa.Table(bare, sa.MetaData(), schema=schema or None, autoload_with=connection)
+        described = inspector.get_columns(bare, schema or None)
     except sa.exc.NoSuchTableError:
-        have = ", ".join(sorted(sa.inspect(connection).get_table_names(schema=schema or None))) or "none"
+        have = ", ".join(sorted(inspector.get_table_names(schema=schema or None))) or "none"
         raise ConfigurationError(f"there is no table {table!r} (tables: {have})") from None
+    keys = set(inspector.get_pk_constraint(bare, schema or None)["constrained_columns"])
+    columns = [
+        sa.Column(
+            one["name"],
+            one["type"],
+            primary_key=one["name"] in keys,
+            nullable=one["nullable"],
+            server_default=sa.FetchedValue() if _has_default(one) else None,
+        )
+        for one in described
+    ]
+    return sa.Table(bare, sa.MetaData(), *columns, schema=schema or None)
+
+
+def _has_default(column: Mapping[str, Any]) -> bool:
+    return column.get("default") is not None or bool(column.get("computed") or column.get("identity"))
