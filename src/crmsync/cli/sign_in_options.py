@@ -3,56 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import Parameter
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import attrs
 import typer
 
 from crmsync.cli.exits import UsageProblemError
+from crmsync.cli.options import Group, option
 from crmsync.cli.references import CREDENTIAL, VAULT
 
 _PANEL: Final = "Signing in"
-
-InstanceUrl = Annotated[
-    str | None, typer.Option("--instance-url", help="The org's URL.", metavar="URL", rich_help_panel=_PANEL)
-]
-ClientId = Annotated[
-    str | None, typer.Option("--client-id", help="The app's consumer key.", metavar="KEY", rich_help_panel=_PANEL)
-]
-Username = Annotated[
-    str | None, typer.Option("--username", help="With --jwt-key: the user.", metavar="NAME", rich_help_panel=_PANEL)
-]
-JwtKey = Annotated[
-    Path | None,
-    typer.Option("--jwt-key", help="Sign in by JWT, with this private key.", metavar="FILE", rich_help_panel=_PANEL),
-]
-ClientCredentials = Annotated[
-    bool, typer.Option("--client-credentials", help="Sign in as the app's own user.", rich_help_panel=_PANEL)
-]
-SfOrg = Annotated[
-    str | None,
-    typer.Option("--sf-org", help="Borrow the login of the sf command.", metavar="ALIAS", rich_help_panel=_PANEL),
-]
-AccessToken = Annotated[
-    str | None,
-    typer.Option("--access-token", help="Use the token in a variable.", metavar="env:NAME", rich_help_panel=_PANEL),
-]
-NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Print the address to open.", rich_help_panel=_PANEL)]
-Port = Annotated[
-    int,
-    typer.Option(
-        "--port",
-        help="Where the browser comes back to: the app needs the Callback URL http://localhost:PORT/OauthRedirect."
-        " 0 takes a free one.",
-        min=0,
-        max=65535,
-        rich_help_panel=_PANEL,
-    ),
-]
-TimeLimit = Annotated[
-    float, typer.Option("--time-limit", help="Seconds to wait for the browser.", min=1, rich_help_panel=_PANEL)
-]
 
 
 @attrs.frozen
@@ -138,3 +100,30 @@ def _key_text(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise UsageProblemError(f"{path} cannot be read: {reason}") from None
+
+
+def _option(name: str, type_: object, spelling: str, text: str, *, default: object = None, **more: Any) -> Parameter:
+    return option(name, Annotated[type_, typer.Option(spelling, help=text, rich_help_panel=_PANEL, **more)], default)
+
+
+_CALLBACK: Final = (
+    "Where the browser comes back to: the app needs the Callback URL http://localhost:PORT/OauthRedirect."
+    " 0 takes a free one."
+)
+
+SignIn = Annotated[
+    SignInWords,
+    Group(
+        SignInWords,
+        _option("instance_url", str | None, "--instance-url", "The org's URL.", metavar="URL"),
+        _option("client_id", str | None, "--client-id", "The app's consumer key.", metavar="KEY"),
+        _option("username", str | None, "--username", "With --jwt-key: the user.", metavar="NAME"),
+        _option("jwt_key", Path | None, "--jwt-key", "Sign in by JWT, with this private key.", metavar="FILE"),
+        _option("client_credentials", bool, "--client-credentials", "Sign in as the app's own user.", default=False),
+        _option("sf_org", str | None, "--sf-org", "Borrow the login of the sf command.", metavar="ALIAS"),
+        _option("access_token", str | None, "--access-token", "Use the token in a variable.", metavar="env:NAME"),
+        _option("no_browser", bool, "--no-browser", "Print the address to open.", default=False),
+        _option("port", int, "--port", _CALLBACK, default=1717, min=0, max=65535),
+        _option("time_limit", float, "--time-limit", "Seconds to wait for the browser.", default=300.0, min=1),
+    ),
+]

@@ -19,8 +19,8 @@ from rich.text import Text
 from crmsync.cli import tables
 from crmsync.cli.config import load_config
 from crmsync.cli.exits import ExitCode, UsageProblemError
-from crmsync.cli.options import DEFAULT_CONFIG, ConfigOption, FormatOption, IntegrationOption, Selection
-from crmsync.cli.output import Format, Output, plain
+from crmsync.cli.options import InFile, OfIntegration, Selection, Shown, grouped
+from crmsync.cli.output import Output, plain
 from crmsync.cli.session import open_session
 from crmsync.models.audit import AuditAnchor, AuditEntry, AuditVerification, entry_json
 
@@ -32,42 +32,43 @@ _LONGEST_LINE: Final = 50_000_000
 
 
 @app.command("list")
+@grouped
 def list_(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
+    selection: OfIntegration,
     action: Annotated[str | None, typer.Option("--action", help="Only this action.", metavar="NAME")] = None,
     limit: Annotated[int, typer.Option("--limit", help="How many at most: the last ones.", min=1)] = 100,
-    format_: FormatOption = Format.HUMAN,
+    output: Shown,
 ) -> int:
     """List the last entries of the audit log, oldest first."""
-    return anyio.run(_list, Selection(config, integration), action, limit, Output(format_))
+    return anyio.run(_list, selection, action, limit, output)
 
 
 @app.command()
+@grouped
 def verify(
     *,
     anchor: Annotated[
         Path | None,
         typer.Option("--anchor", help="An earlier export: nothing that it has may be gone.", metavar="FILE"),
     ] = None,
-    config: ConfigOption = DEFAULT_CONFIG,
-    format_: FormatOption = Format.HUMAN,
+    selection: InFile,
+    output: Shown,
 ) -> int:
     """Look whether any entry was changed, removed, put elsewhere or cut off."""
-    return anyio.run(_verify, Selection(config), anchor, Output(format_))
+    return anyio.run(_verify, selection, anchor, output)
 
 
 @app.command()
+@grouped
 def export(
     file: Annotated[str, typer.Argument(help="The file to write, a new one; - is stdout.", metavar="FILE")],
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfIntegration,
+    output: Shown,
 ) -> int:
     """Write the audit log as JSON Lines, at last its anchor: a signed line to verify the log with later."""
-    return anyio.run(_export, Selection(config, integration), file, Output(format_))
+    return anyio.run(_export, selection, file, output)
 
 
 async def _list(selection: Selection, action: str | None, limit: int, output: Output) -> int:

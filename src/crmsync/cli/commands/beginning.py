@@ -16,8 +16,8 @@ from crmsync.cli import tables
 from crmsync.cli.config_text import Beginning, config_text
 from crmsync.cli.csv_header import CsvHeader, inspect_csv
 from crmsync.cli.exits import ExitCode, UsageProblemError
-from crmsync.cli.options import DEFAULT_CONFIG, ConfigOption, FormatOption
-from crmsync.cli.output import Format, Output, plain
+from crmsync.cli.options import InFile, Shown, grouped
+from crmsync.cli.output import plain
 from crmsync.cli.proposal import propose
 from crmsync.cli.session import new_key
 from crmsync.cli.sign_in import PLACEHOLDER
@@ -31,9 +31,10 @@ _PEOPLE: Final = {"Lead": "lead", "Person": "lead_then_contact"}
 """What Salesforce's setting ``people`` has to be for an object of people other than contacts."""
 
 
+@grouped
 def init(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
+    selection: InFile,
     provider: Annotated[
         str, typer.Option("--provider", help="The kind of CRM; see `crmsync providers`.")
     ] = "salesforce",
@@ -47,14 +48,15 @@ def init(
     ] = None,
     key: Annotated[str | None, typer.Option("--key", help="The CSV's column that identifies a row.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing configuration file.")] = False,
-    format_: FormatOption = Format.HUMAN,
+    output: Shown,
 ) -> int:
     """Write a configuration file to begin with, and a key file."""
-    if config.exists() and not force:
-        msg = f"{config} exists already: edit it, or replace it with --force"
+    path = selection.path
+    if path.exists() and not force:
+        msg = f"{path} exists already: edit it, or replace it with --force"
         raise UsageProblemError(msg)
     default = _default_mapping(provider, object_name)
-    local, mapping, unmapped = _local_side(csv, key, default, config.parent)
+    local, mapping, unmapped = _local_side(csv, key, default, path.parent)
     text = config_text(
         Beginning(
             provider=provider,
@@ -67,17 +69,17 @@ def init(
             unmapped=unmapped,
         )
     )
-    key_file = config.parent / KEY_NAME
+    key_file = path.parent / KEY_NAME
     made_key = write_key(key_file)
-    _write(config, text)
+    _write(path, text)
     payload = {
-        "config": str(config),
+        "config": str(path),
         "key_file": str(key_file),
         "key_made": made_key,
         "mapped": {field.markmail_field: field.crm_field for field in mapping.fields},
         "unmapped": list(unmapped),
     }
-    Output(format_).result(payload, *_init_views(config, key_file, made_key, mapping, unmapped))
+    output.result(payload, *_init_views(path, key_file, made_key, mapping, unmapped))
     return ExitCode.SUCCESS
 
 

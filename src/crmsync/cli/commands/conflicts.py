@@ -15,16 +15,8 @@ from rich.text import Text
 from crmsync.cli import payloads, tables
 from crmsync.cli.config import load_config
 from crmsync.cli.exits import ExitCode, UsageProblemError
-from crmsync.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    FormatOption,
-    IntegrationOption,
-    ObjectOption,
-    Selection,
-    login,
-)
-from crmsync.cli.output import Format, Output
+from crmsync.cli.options import OfIntegration, OfObject, Selection, Shown, grouped, login_name
+from crmsync.cli.output import Output
 from crmsync.cli.session import Session, open_session
 from crmsync.errors import NotFoundError
 from crmsync.models.inbox import ConflictRule, RuleWinner, ValuePattern
@@ -61,32 +53,32 @@ OlderThan = Annotated[
 
 
 @app.command("list")
+@grouped
 def list_(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
+    selection: OfObject,
     show_all: Annotated[bool, typer.Option("--all", help="Also those that are decided or settled.")] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, oldest first.")] = 100,
-    format_: FormatOption = Format.HUMAN,
+    output: Shown,
 ) -> int:
     """List the conflicts that wait for a decision, with both values."""
-    return anyio.run(_list, Selection(config, integration, object_name), show_all, limit, Output(format_))
+    return anyio.run(_list, selection, show_all, limit, output)
 
 
 @app.command()
+@grouped
 def show(
     conflict_id: ConflictId,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfIntegration,
+    output: Shown,
 ) -> int:
     """Show one conflict."""
-    return anyio.run(_show, Selection(config, integration), conflict_id, Output(format_))
+    return anyio.run(_show, selection, conflict_id, output)
 
 
 @app.command()
+@grouped
 def resolve(
     conflict_id: Annotated[str | None, typer.Argument(help="The id, or its beginning.", metavar="ID")] = None,
     *,
@@ -105,21 +97,15 @@ def resolve(
     by: Annotated[
         str | None, typer.Option("--by", help="Who decides; by default your login name.", metavar="NAME")
     ] = None,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfObject,
+    output: Shown,
 ) -> int:
     """Decide one conflict, or many by rule. The next sync writes the winner to the other side."""
     if (conflict_id is None) is not all_:
         raise UsageProblemError("name one conflict by its id, or say --all")
     if (winner is None) is (value is None):
         raise UsageProblemError("say whose value is kept with --winner, or give another with --value")
-    selection, output, who = (
-        Selection(config, integration, object_name),
-        Output(format_),
-        login() if by is None else by,
-    )
+    who = login_name() if by is None else by
     if conflict_id is not None:
         if dry_run or field or policy or older_than or values is not ValuePattern.ANY:
             raise UsageProblemError("--field, --policy, --older-than, --values and --dry-run go with --all")
@@ -128,7 +114,7 @@ def resolve(
         raise UsageProblemError("--value decides one conflict, by its id")
     rule = ConflictRule(
         winner=winner,
-        object_name=object_name,
+        object_name=selection.object_name,
         field=field,
         policy=policy,
         older_than=older_than or dt.timedelta(0),
@@ -138,6 +124,7 @@ def resolve(
 
 
 @app.command()
+@grouped
 def erase(
     conflict_id: Annotated[str | None, typer.Argument(help="The id, or its beginning.", metavar="ID")] = None,
     *,
@@ -145,14 +132,13 @@ def erase(
         str | None, typer.Option("--record", help="All of the record with this local id.", metavar="ID")
     ] = None,
     settled: Annotated[bool, typer.Option("--settled", help="Those that do not wait any more.")] = False,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfIntegration,
+    output: Shown,
 ) -> int:
     """Erase the values of conflicts; what was decided, when and by whom stays."""
     if conflict_id is None and record is None and not settled:
         raise UsageProblemError("name a conflict by its id, or say --record ID or --settled")
-    return anyio.run(_erase, Selection(config, integration), conflict_id, record, settled, Output(format_))
+    return anyio.run(_erase, selection, conflict_id, record, settled, output)
 
 
 async def _list(selection: Selection, show_all: bool, limit: int, output: Output) -> int:

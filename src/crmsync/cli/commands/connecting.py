@@ -13,29 +13,30 @@ import typer
 from pydantic import SecretStr
 from rich.text import Text
 
-from crmsync.cli import sign_in_options, tables
+from crmsync.cli import tables
 from crmsync.cli.commands.mapping_check import check_of_connection, verdict_views, verdicts
 from crmsync.cli.config import Config, IntegrationSection, load_config
 from crmsync.cli.config_edit import rewrite_integration
 from crmsync.cli.exits import ExitCode, UsageProblemError
-from crmsync.cli.options import DEFAULT_CONFIG, ConfigOption, FormatOption, IntegrationOption, Selection
-from crmsync.cli.output import Format, Output, plain
+from crmsync.cli.options import OfIntegration, Selection, Shown, grouped
+from crmsync.cli.output import Output, plain
 from crmsync.cli.references import VAULT, from_environment
 from crmsync.cli.session import Session, open_session
 from crmsync.cli.sign_in import sign_in
+from crmsync.cli.sign_in_options import SignIn, SignInOptions
 from crmsync.errors import NotFoundError
 from crmsync.models.checks import MappingCheck
 from crmsync.models.results import ConnectionReport
 from crmsync.models.secrets import Secret
 
 
+@grouped
 def connect(
     *,
     provider: Annotated[
         str | None, typer.Argument(help="Sign in to this kind of CRM, such as salesforce.", show_default=False)
     ] = None,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
+    selection: OfIntegration,
     test: Annotated[bool, typer.Option("--test", help="Only test the connection; store nothing new.")] = False,
     from_env: Annotated[
         list[str] | None,
@@ -43,17 +44,8 @@ def connect(
             "--from-env", help="Take a credential from an environment variable.", metavar="CREDENTIAL=VARIABLE"
         ),
     ] = None,
-    instance_url: sign_in_options.InstanceUrl = None,
-    client_id: sign_in_options.ClientId = None,
-    username: sign_in_options.Username = None,
-    jwt_key: sign_in_options.JwtKey = None,
-    client_credentials: sign_in_options.ClientCredentials = False,
-    sf_org: sign_in_options.SfOrg = None,
-    access_token: sign_in_options.AccessToken = None,
-    no_browser: sign_in_options.NoBrowser = False,
-    port: sign_in_options.Port = 1717,
-    time_limit: sign_in_options.TimeLimit = 300.0,
-    format_: FormatOption = Format.HUMAN,
+    words: SignIn,
+    output: Shown,
 ) -> int:
     """Sign in to a CRM, or store credentials, and test the connection.
 
@@ -64,19 +56,6 @@ def connect(
     alone if there is one, else a line CREDENTIAL=VALUE for each. They are never taken from the command line.
     """
     named = dict(entry.partition("=")[::2] for entry in from_env or [])
-    selection, output = Selection(config, integration), Output(format_)
-    words = sign_in_options.SignInWords(
-        instance_url=instance_url,
-        client_id=client_id,
-        username=username,
-        jwt_key=jwt_key,
-        client_credentials=client_credentials,
-        sf_org=sf_org,
-        access_token=access_token,
-        no_browser=no_browser,
-        port=port,
-        time_limit=time_limit,
-    )
     if provider is None:
         words.refuse()
         return anyio.run(_connect, selection, test, named, output)
@@ -109,7 +88,7 @@ async def _connect(selection: Selection, test: bool, from_env: Mapping[str, str]
     return ExitCode.SUCCESS if all(report.ok for report in reports.values()) else ExitCode.FAILURE
 
 
-async def _sign_in(selection: Selection, provider: str, options: sign_in_options.SignInOptions, output: Output) -> int:
+async def _sign_in(selection: Selection, provider: str, options: SignInOptions, output: Output) -> int:
     config = load_config(selection.path)
     section = _section(config, selection.integration, provider)
     signed, answers = await sign_in(section, options, output)
@@ -205,21 +184,21 @@ def _from_stdin(integration_id: str, wanted: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
+@grouped
 def disconnect(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
+    selection: OfIntegration,
     forget: Annotated[
         bool, typer.Option("--forget", help="Forget its links, conflicts and logs, too; records stay.")
     ] = False,
-    format_: FormatOption = Format.HUMAN,
+    output: Shown,
 ) -> int:
     """Revoke the credentials at the CRM and forget them.
 
     They are forgotten also if the CRM does not answer; then revoke them there, where the output says so. Links stay, so
     that a later `connect` goes on where it stopped. Variables of the environment stay as they are.
     """
-    return anyio.run(_disconnect, Selection(config, integration), forget, Output(format_))
+    return anyio.run(_disconnect, selection, forget, output)
 
 
 async def _disconnect(selection: Selection, forget: bool, output: Output) -> int:

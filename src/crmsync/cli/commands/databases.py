@@ -10,8 +10,8 @@ from rich.text import Text
 
 from crmsync.cli.config import Config, load_config
 from crmsync.cli.exits import ExitCode, UsageProblemError
-from crmsync.cli.options import DEFAULT_CONFIG, ConfigOption, FormatOption, Selection
-from crmsync.cli.output import Format, Output, plain
+from crmsync.cli.options import InFile, Selection, Shown, grouped
+from crmsync.cli.output import Output, plain
 from crmsync.cli.session import open_session, open_vault
 from crmsync.cli.tables import table
 from crmsync.models.backups import BackupSummary, RestoreOptions
@@ -26,77 +26,84 @@ RevisionOption = Annotated[
 
 
 @app.command()
+@grouped
 def upgrade(
     *,
     to: RevisionOption = None,
-    config: ConfigOption = DEFAULT_CONFIG,
-    format_: FormatOption = Format.HUMAN,
+    selection: InFile,
+    output: Shown,
 ) -> int:
     """Bring the database to this crmsync's schema. Every command does so by itself; this is for deployments."""
-    return anyio.run(_upgrade, Selection(config), to, Output(format_))
+    return anyio.run(_upgrade, selection, to, output)
 
 
 @app.command()
+@grouped
 def downgrade(
     revision: Annotated[str, typer.Argument(help="The revision to go back to, or `base`.", metavar="REVISION")],
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Yes, lose what only later revisions keep.")] = False,
-    config: ConfigOption = DEFAULT_CONFIG,
-    format_: FormatOption = Format.HUMAN,
+    selection: InFile,
+    output: Shown,
 ) -> int:
     """Go back to the schema of an earlier crmsync. Make a backup before."""
     if not yes:
         raise UsageProblemError("what only later revisions keep would be lost: make a backup, then add --yes")
-    return anyio.run(_downgrade, Selection(config), revision, Output(format_))
+    return anyio.run(_downgrade, selection, revision, output)
 
 
 @app.command()
-def check(*, config: ConfigOption = DEFAULT_CONFIG, format_: FormatOption = Format.HUMAN) -> int:
+@grouped
+def check(*, selection: InFile, output: Shown) -> int:
     """Look for damage in the database, its schema and its rows. Exit code 1 if anything is wrong."""
-    return anyio.run(_check, Selection(config), Output(format_))
+    return anyio.run(_check, selection, output)
 
 
 Place = Annotated[str, typer.Argument(help="A file, or s3://bucket/key.", metavar="PLACE")]
 
 
 @app.command()
-def backup(place: Place, *, config: ConfigOption = DEFAULT_CONFIG, format_: FormatOption = Format.HUMAN) -> int:
+@grouped
+def backup(place: Place, *, selection: InFile, output: Shown) -> int:
     """Write the whole bookkeeping to a new file or object, under the vault's key. Syncs may go on meanwhile."""
-    return anyio.run(_backup, Selection(config), place, Output(format_))
+    return anyio.run(_backup, selection, place, output)
 
 
 @app.command()
+@grouped
 def restore(
     place: Place,
     *,
     replace: Annotated[bool, typer.Option("--replace", help="What the bookkeeping holds now may go.")] = False,
     running: Annotated[bool, typer.Option("--running", help="Leave syncs as they were; do not pause them.")] = False,
     look: Annotated[bool, typer.Option("--check", help="Only see whether the backup is whole.")] = False,
-    config: ConfigOption = DEFAULT_CONFIG,
-    format_: FormatOption = Format.HUMAN,
+    selection: InFile,
+    output: Shown,
 ) -> int:
     """Put a backup into an empty bookkeeping, and pause its syncs: look at `crmsync plan`, then `crmsync resume`."""
     options = RestoreOptions(replace=replace, pause=not running)
-    return anyio.run(_restore, Selection(config), place, None if look else options, Output(format_))
+    return anyio.run(_restore, selection, place, None if look else options, output)
 
 
 @app.command()
+@grouped
 def isolate(
     *,
     role: Annotated[
         str | None, typer.Option("--role", help="Let this role work under the policies.", metavar="ROLE")
     ] = None,
     undo: Annotated[bool, typer.Option("--undo", help="Drop the policies.")] = False,
-    config: ConfigOption = DEFAULT_CONFIG,
-    format_: FormatOption = Format.HUMAN,
+    selection: InFile,
+    output: Shown,
 ) -> int:
     """Let PostgreSQL itself keep tenants apart, by row-level security."""
     if undo and role:
         raise UsageProblemError("--undo drops the policies for every role: leave --role out")
-    return anyio.run(_isolate, Selection(config), role, undo, Output(format_))
+    return anyio.run(_isolate, selection, role, undo, output)
 
 
 @app.command()
+@grouped
 def users(
     place: Annotated[
         str | None, typer.Argument(help="The users' key: users.id, or app.users.id.", metavar="TABLE.COLUMN")
@@ -106,28 +113,29 @@ def users(
         Literal["restrict", "cascade"], typer.Option("--on-delete", help="What a user's deletion does.")
     ] = "restrict",
     undo: Annotated[bool, typer.Option("--undo", help="Let user_id be any text again.")] = False,
-    config: ConfigOption = DEFAULT_CONFIG,
-    format_: FormatOption = Format.HUMAN,
+    selection: InFile,
+    output: Shown,
 ) -> int:
     """Let each integration's user_id refer to your application's own table of users."""
     if (place is None) != undo:
         raise UsageProblemError("name the users' key, such as users.id, or give --undo")
-    return anyio.run(_users, Selection(config), place, on_delete, Output(format_))
+    return anyio.run(_users, selection, place, on_delete, output)
 
 
 @app.command()
+@grouped
 def sql(
     *,
     start: Annotated[str, typer.Option("--from", help="The database's revision, or `base`.")] = "base",
     to: RevisionOption = None,
-    config: ConfigOption = DEFAULT_CONFIG,
-    format_: FormatOption = Format.HUMAN,
+    selection: InFile,
+    output: Shown,
 ) -> int:
     """Print the statements of an upgrade, for those who run them by other means. Connects to nothing."""
     from crmsync.storage.sql import revision, schema  # noqa: PLC0415  (an extra of its own)
 
-    script = schema.write_sql(load_config(config).storage, start, to or revision.HEAD)
-    Output(format_).result({"sql": script}, Text(script.rstrip()))
+    script = schema.write_sql(load_config(selection.path).storage, start, to or revision.HEAD)
+    output.result({"sql": script}, Text(script.rstrip()))
     return ExitCode.SUCCESS
 
 

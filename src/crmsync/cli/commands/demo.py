@@ -26,8 +26,8 @@ from crmsync.cli.demo.scenario import Course, Scenario
 from crmsync.cli.emulator_process import run_emulator
 from crmsync.cli.exits import ExitCode, UsageProblemError
 from crmsync.cli.interruption import run_interruptible
-from crmsync.cli.options import FormatOption
-from crmsync.cli.output import Format, Output
+from crmsync.cli.options import Shown, grouped
+from crmsync.cli.output import Output
 from crmsync.cli.progress import ProgressObserver
 
 _MEGABYTE: Final = 1024 * 1024
@@ -40,6 +40,7 @@ class LocalKind(enum.StrEnum):
     CSV = "csv"
 
 
+@grouped
 def demo(
     *,
     contacts: Annotated[int, typer.Option("--contacts", min=20, help="How many people there are in all.")] = 1000,
@@ -48,12 +49,12 @@ def demo(
     keep: Annotated[
         Path | None, typer.Option("--keep", help="Keep everything in this new directory.", metavar="DIR")
     ] = None,
-    format_: FormatOption = Format.HUMAN,
+    output: Shown,
 ) -> int:
     """Watch a two-way sync: a Salesforce emulator, made-up people, edits on both sides, three runs."""
     if keep is not None and keep.exists() and any(keep.iterdir()):
         raise UsageProblemError(f"{keep} is not empty: name a new directory for --keep")
-    return run_interruptible(_demo, contacts, seed, local, keep, Output(format_))
+    return run_interruptible(_demo, contacts, seed, local, keep, output)
 
 
 async def _demo(contacts: int, seed: int, kind: LocalKind, keep: Path | None, output: Output) -> int:

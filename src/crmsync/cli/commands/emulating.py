@@ -17,8 +17,8 @@ from crmsync.cli.demo.remote import contact_of
 from crmsync.cli.emulator_control import EmulatorControl
 from crmsync.cli.emulator_process import Emulator, run_emulator
 from crmsync.cli.exits import ExitCode, UsageProblemError
-from crmsync.cli.options import FormatOption
-from crmsync.cli.output import Format, Output
+from crmsync.cli.options import Shown, grouped
+from crmsync.cli.output import Output
 
 TOKEN_VARIABLE: Final = "SF_TOKEN"  # noqa: S105 - a name, no token
 
@@ -29,6 +29,7 @@ DEFAULT_URL: Final = "http://127.0.0.1:8765"
 
 
 @app.callback(invoke_without_command=True)
+@grouped
 def emulator(
     context: typer.Context,
     *,
@@ -46,7 +47,7 @@ def emulator(
     bulk_seconds_per_record: Annotated[
         float, typer.Option("--bulk-seconds-per-record", min=0, help="Seconds longer for each record of a bulk job.")
     ] = 0.0,
-    format_: FormatOption = Format.HUMAN,
+    output: Shown,
 ) -> int:
     """Run a Salesforce emulator to try things on, until Ctrl-C."""
     if context.invoked_subcommand is not None:
@@ -54,7 +55,6 @@ def emulator(
     arguments = ["--host", host, "--port", str(port), "--latency", str(latency)]
     arguments += ["--bulk-seconds", str(bulk_seconds), "--bulk-seconds-per-record", str(bulk_seconds_per_record)]
     arguments += ["--state", str(state)] if state else []
-    output = Output(format_)
     try:
         return anyio.run(_emulate, arguments, contacts, seed, output)
     except KeyboardInterrupt:
@@ -63,6 +63,7 @@ def emulator(
 
 
 @app.command()
+@grouped
 def fault(
     faults: Annotated[
         list[str] | None,
@@ -71,23 +72,24 @@ def fault(
     *,
     clear: Annotated[bool, typer.Option("--clear", help="Switch all others off before.")] = False,
     url: UrlOption = DEFAULT_URL,
-    format_: FormatOption = Format.HUMAN,
+    output: Shown,
 ) -> int:
     """Give a running emulator trouble: the reference of the emulator lists what there is."""
     chosen = _faults(faults or [])
     if not chosen and not clear:
         raise UsageProblemError("which fault? Such as latency=0.2, or --clear")
     anyio.run(EmulatorControl(url).set_faults, {"clear": clear, **chosen})
-    Output(format_).result({"faults": chosen, "cleared": clear}, Text("The emulator has it."))
+    output.result({"faults": chosen, "cleared": clear}, Text("The emulator has it."))
     return ExitCode.SUCCESS
 
 
 @app.command()
+@grouped
 def dump(
     file: Annotated[Path, typer.Argument(help="Where to write it.", metavar="FILE")],
     *,
     url: UrlOption = DEFAULT_URL,
-    format_: FormatOption = Format.HUMAN,
+    output: Shown,
 ) -> int:
     """Write the whole org of a running emulator to a file, which `--state` and `load` take."""
     state = anyio.run(EmulatorControl(url).dump)
@@ -95,16 +97,17 @@ def dump(
         file.write_text(json.dumps(state, ensure_ascii=False), encoding="utf-8")
     except OSError as error:
         raise UsageProblemError(f"{file} cannot be written: {error.strerror}") from error
-    Output(format_).result({"file": str(file)}, Text(f"The org is in {file}."))
+    output.result({"file": str(file)}, Text(f"The org is in {file}."))
     return ExitCode.SUCCESS
 
 
 @app.command()
+@grouped
 def load(
     file: Annotated[Path, typer.Argument(help="What `dump` wrote.", metavar="FILE")],
     *,
     url: UrlOption = DEFAULT_URL,
-    format_: FormatOption = Format.HUMAN,
+    output: Shown,
 ) -> int:
     """Replace the whole org of a running emulator by a dumped one."""
     try:
@@ -114,7 +117,7 @@ def load(
     except ValueError as error:
         raise UsageProblemError(f"{file} is no JSON document") from error
     anyio.run(EmulatorControl(url).load, state)
-    Output(format_).result({"file": str(file)}, Text(f"The emulator has the org of {file}."))
+    output.result({"file": str(file)}, Text(f"The emulator has the org of {file}."))
     return ExitCode.SUCCESS
 
 

@@ -14,16 +14,8 @@ from crmsync.cli import payloads, tables
 from crmsync.cli.config import load_config
 from crmsync.cli.exits import ExitCode, UsageProblemError
 from crmsync.cli.interruption import run_interruptible
-from crmsync.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    FormatOption,
-    IntegrationOption,
-    ObjectOption,
-    Selection,
-    run_options,
-)
-from crmsync.cli.output import Format, Output, plain
+from crmsync.cli.options import OfObject, Selection, Shown, grouped, run_options
+from crmsync.cli.output import Output, plain
 from crmsync.cli.run_exits import exit_code_of_runs
 from crmsync.cli.session import Session, Target, open_session
 from crmsync.cli.targets import known_targets
@@ -34,38 +26,34 @@ from crmsync.models.runs import RunReport
 RunId = Annotated[str, typer.Argument(help="The run, from `crmsync logs`; its beginning will do.", metavar="RUN_ID")]
 
 
+@grouped
 def history(
     record_id: Annotated[
         str | None, typer.Argument(help="A record's id on either side; by default all.", metavar="ID")
     ] = None,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
+    selection: OfObject,
     run: Annotated[str | None, typer.Option("--run", help="What one run wrote.", metavar="RUN_ID")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many writes, newest first.")] = 50,
-    format_: FormatOption = Format.HUMAN,
+    output: Shown,
 ) -> int:
     """Show what syncs wrote, field by field. Objects with `history_days` in the configuration have a history."""
-    selection = Selection(config, integration, object_name)
-    return anyio.run(_history, selection, record_id, run, limit, Output(format_))
+    return anyio.run(_history, selection, record_id, run, limit, output)
 
 
+@grouped
 def undo(
     run_id: RunId,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
+    selection: OfObject,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written.")] = False,
     allow_deletes: Annotated[
         int | None, typer.Option("--allow-deletes", min=0, help="Allow so many deletes of records that it created.")
     ] = None,
-    format_: FormatOption = Format.HUMAN,
+    output: Shown,
 ) -> int:
     """Take back what a run wrote on both sides, as far as nobody changed it since."""
-    selection = Selection(config, integration, object_name)
-    return run_interruptible(_undo, selection, run_id, allow_deletes, dry_run, Output(format_))
+    return run_interruptible(_undo, selection, run_id, allow_deletes, dry_run, output)
 
 
 async def _history(selection: Selection, record_id: str | None, run: str | None, limit: int, output: Output) -> int:

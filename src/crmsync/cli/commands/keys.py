@@ -14,8 +14,8 @@ from crmsync.cli import tables
 from crmsync.cli.config import Config, load_config
 from crmsync.cli.exits import ExitCode, UsageProblemError
 from crmsync.cli.interruption import run_interruptible
-from crmsync.cli.options import DEFAULT_CONFIG, ConfigOption, FormatOption, Selection
-from crmsync.cli.output import Format, Output, plain
+from crmsync.cli.options import InFile, Selection, Shown, grouped
+from crmsync.cli.output import Output, plain
 from crmsync.cli.references import key_source
 from crmsync.cli.session import new_key, open_session
 from crmsync.errors import ConfigurationError
@@ -30,51 +30,55 @@ KeyId = Annotated[str, typer.Argument(help="The key's id, as `keys list` says it
 
 
 @app.command("list")
-def list_(*, config: ConfigOption = DEFAULT_CONFIG, format_: FormatOption = Format.HUMAN) -> int:
+@grouped
+def list_(*, selection: InFile, output: Shown) -> int:
     """List the vault's keys, how many secrets are under each, and keys that are needed and not there."""
-    return anyio.run(_list, Selection(config), Output(format_))
+    return anyio.run(_list, selection, output)
 
 
 @app.command()
-def check(*, config: ConfigOption = DEFAULT_CONFIG, format_: FormatOption = Format.HUMAN) -> int:
+@grouped
+def check(*, selection: InFile, output: Shown) -> int:
     """Open every stored secret; say which do not open, and why."""
-    return anyio.run(_check, Selection(config), Output(format_))
+    return anyio.run(_check, selection, output)
 
 
 @app.command()
+@grouped
 def generate(
     *,
     show: Annotated[bool, typer.Option("--show", help="Only print a new key, for a secret store of yours.")] = False,
-    config: ConfigOption = DEFAULT_CONFIG,
-    format_: FormatOption = Format.HUMAN,
+    selection: InFile,
+    output: Shown,
 ) -> int:
     """Add a new key to the key file or keyring. It encrypts nothing until `keys rotate --to KEY`."""
-    output = Output(format_)
     if show:
         key = new_key()
         output.result({"key": key}, Text(key))
         return ExitCode.SUCCESS
-    return anyio.run(_generate, load_config(config), output)
+    return anyio.run(_generate, load_config(selection.path), output)
 
 
 @app.command()
+@grouped
 def rotate(
     *,
     to: Annotated[str | None, typer.Option("--to", help="Make this key the first before.", metavar="KEY")] = None,
     renew: Annotated[
         bool, typer.Option("--renew", help="Make new data keys, too: for when one may be known to others.")
     ] = False,
-    config: ConfigOption = DEFAULT_CONFIG,
-    format_: FormatOption = Format.HUMAN,
+    selection: InFile,
+    output: Shown,
 ) -> int:
     """Bring all stored secrets under the first key, while syncs go on. Run it again if it was cut off."""
-    return run_interruptible(_rotate, Selection(config), to, renew, Output(format_))
+    return run_interruptible(_rotate, selection, to, renew, output)
 
 
 @app.command()
-def retire(key: KeyId, *, config: ConfigOption = DEFAULT_CONFIG, format_: FormatOption = Format.HUMAN) -> int:
+@grouped
+def retire(key: KeyId, *, selection: InFile, output: Shown) -> int:
     """Take a key that no stored secret needs out of the key file or keyring."""
-    return anyio.run(_retire, Selection(config), key, Output(format_))
+    return anyio.run(_retire, selection, key, output)
 
 
 async def _list(selection: Selection, output: Output) -> int:

@@ -14,15 +14,8 @@ from crmsync.cli import payloads, tables
 from crmsync.cli.config import load_config
 from crmsync.cli.exits import ExitCode, UsageProblemError
 from crmsync.cli.interruption import run_interruptible
-from crmsync.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    FormatOption,
-    IntegrationOption,
-    ObjectOption,
-    Selection,
-)
-from crmsync.cli.output import Format, Output
+from crmsync.cli.options import OfIntegration, OfObject, Selection, Shown, grouped
+from crmsync.cli.output import Output
 from crmsync.cli.run_exits import exit_code_of_runs
 from crmsync.cli.session import open_session
 from crmsync.cli.targets import find_links, known_targets, one_target
@@ -35,79 +28,74 @@ RecordId = Annotated[str, typer.Argument(help="The record's id on either side.",
 
 
 @app.command("list")
+@grouped
 def list_(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
+    selection: OfObject,
     status: Annotated[list[LinkStatus] | None, typer.Option("--status", "-s", help="Only these; repeatable.")] = None,
     after: Annotated[str, typer.Option("--after", help="Begin after this local id.", metavar="ID")] = "",
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, in order of the local id.")] = 100,
-    format_: FormatOption = Format.HUMAN,
+    output: Shown,
 ) -> int:
     """List links: pairs of records, and those that wait for a counterpart."""
-    selection = Selection(config, integration, object_name)
-    return anyio.run(_list, selection, tuple(status or ()), after, limit, Output(format_))
+    return anyio.run(_list, selection, tuple(status or ()), after, limit, output)
 
 
 @app.command()
+@grouped
 def show(
     record_id: RecordId,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfObject,
+    output: Shown,
 ) -> int:
     """Show what is known of one record: its counterpart, status and problems."""
-    return anyio.run(_show, Selection(config, integration, object_name), record_id, Output(format_))
+    return anyio.run(_show, selection, record_id, output)
 
 
 @app.command("link")
+@grouped
 def link_(
     markmail_id: Annotated[str, typer.Argument(help="The local record's id.", metavar="LOCAL_ID")],
     crm_id: Annotated[str, typer.Argument(help="The id of the CRM's record.", metavar="CRM_ID")],
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfObject,
+    output: Shown,
 ) -> int:
     """Make a pair of two records and merge them now, as if they met for the first time."""
-    return run_interruptible(_link, Selection(config, integration, object_name), markmail_id, crm_id, Output(format_))
+    return run_interruptible(_link, selection, markmail_id, crm_id, output)
 
 
 @app.command()
+@grouped
 def unlink(
     record_id: RecordId,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfObject,
+    output: Shown,
 ) -> int:
     """Separate a pair. Both records live on, and no sync links them by itself again."""
-    return run_interruptible(_unlink, Selection(config, integration, object_name), record_id, Output(format_))
+    return run_interruptible(_unlink, selection, record_id, output)
 
 
+@grouped
 def pause(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfIntegration,
+    output: Shown,
 ) -> int:
     """Refuse syncs until `crmsync resume`. Changes are taken in by the first sync after it."""
-    return anyio.run(partial(_enable, Selection(config, integration), Output(format_), enabled=False))
+    return anyio.run(partial(_enable, selection, output, enabled=False))
 
 
+@grouped
 def resume(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfIntegration,
+    output: Shown,
 ) -> int:
     """Allow syncs again."""
-    return anyio.run(partial(_enable, Selection(config, integration), Output(format_), enabled=True))
+    return anyio.run(partial(_enable, selection, output, enabled=True))
 
 
 async def _list(selection: Selection, statuses: tuple[LinkStatus, ...], after: str, limit: int, output: Output) -> int:

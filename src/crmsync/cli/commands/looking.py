@@ -6,63 +6,57 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import anyio
+import attrs
 import typer
 from rich.text import Text
 
 from crmsync.cli import payloads, tables
 from crmsync.cli.config import load_config
 from crmsync.cli.exits import ExitCode
-from crmsync.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    FormatOption,
-    IntegrationOption,
-    ObjectOption,
-    Selection,
-)
-from crmsync.cli.output import Format, Output
+from crmsync.cli.options import OfIntegration, OfObject, Selection, Shown, grouped
+from crmsync.cli.output import Output
 from crmsync.cli.session import open_session
 from crmsync.models.runs import ObjectStatus
 from crmsync.models.state import CallUsage, SyncLog
 from crmsync.registry import PROVIDERS, RECORDS, STORAGE, Registry
 
 
+@grouped
 def status(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfIntegration,
+    output: Shown,
 ) -> int:
     """Show how many records are in step, and what needs attention."""
-    return anyio.run(_status, Selection(config, integration), Output(format_))
+    return anyio.run(_status, selection, output)
 
 
+@grouped
 def logs(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
+    selection: OfObject,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many runs, newest first.")] = 20,
-    format_: FormatOption = Format.HUMAN,
+    output: Shown,
 ) -> int:
     """List the runs, newest first."""
-    return anyio.run(_logs, Selection(config, integration, object_name), limit, Output(format_))
+    return anyio.run(_logs, selection, limit, output)
 
 
+@grouped
 def fields(
     object_name: Annotated[
         str | None, typer.Argument(help="The CRM's object, such as Contact. By default all that are mapped.")
     ] = None,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfIntegration,
+    output: Shown,
 ) -> int:
     """List the fields that the CRM offers to this credential."""
-    return anyio.run(_fields, Selection(config, integration, object_name), Output(format_))
+    return anyio.run(_fields, attrs.evolve(selection, object_name=object_name), output)
 
 
-def providers(format_: FormatOption = Format.HUMAN) -> int:
+@grouped
+def providers(output: Shown) -> int:
     """List the installed providers, storages and local sides."""
     registry = Registry()
     groups = {"providers": PROVIDERS, "storages": STORAGE, "local": RECORDS}
@@ -71,7 +65,7 @@ def providers(format_: FormatOption = Format.HUMAN) -> int:
         for title, group in groups.items()
     }
     rows = [(title, entry["name"], entry["from"]) for title, entries in found.items() for entry in entries]
-    Output(format_).result(found, tables.table("kind", "name", "from", rows=rows))
+    output.result(found, tables.table("kind", "name", "from", rows=rows))
     return ExitCode.SUCCESS
 
 

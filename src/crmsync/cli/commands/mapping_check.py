@@ -17,15 +17,8 @@ from crmsync.cli.config import IntegrationSection, load_config
 from crmsync.cli.config_text import field_line, setting_line
 from crmsync.cli.exits import ExitCode
 from crmsync.cli.object_mappings import ObjectSection
-from crmsync.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    FormatOption,
-    IntegrationOption,
-    ObjectOption,
-    Selection,
-)
-from crmsync.cli.output import Format, Output, plain
+from crmsync.cli.options import OfObject, Selection, Shown, grouped
+from crmsync.cli.output import Output, plain
 from crmsync.cli.session import Session, Target, open_session
 from crmsync.errors import CRMError
 from crmsync.mapping import fixed
@@ -50,21 +43,20 @@ class _Checked:
     toml: Mapping[int, str]
 
 
+@grouped
 def check(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
+    selection: OfObject,
     accept: Annotated[
         bool, typer.Option("--accept", help="Take the CRM's schema as it is now: what changed is no longer reported.")
     ] = False,
-    format_: FormatOption = Format.HUMAN,
+    output: Shown,
 ) -> int:
     """Check the file's mappings against both sides: every fault at once, each with what mends it, and what is covered.
 
     No record is read or written. The exit code is 2 if a sync would refuse a mapping.
     """
-    return anyio.run(_check, Selection(config, integration, object_name), accept, Output(format_))
+    return anyio.run(_check, selection, accept, output)
 
 
 async def _check(selection: Selection, accept: bool, output: Output) -> int:

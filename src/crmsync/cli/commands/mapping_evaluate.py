@@ -14,14 +14,15 @@ from rich.text import Text
 
 from crmsync.cli import payloads
 from crmsync.cli.exits import ExitCode, UsageProblemError
-from crmsync.cli.options import FormatOption
-from crmsync.cli.output import Format, Output, plain
+from crmsync.cli.options import Shown, grouped
+from crmsync.cli.output import plain
 from crmsync.mapping import Evaluation
 from crmsync.mapping import evaluate as evaluated
 from crmsync.models.records import MISSING
 from crmsync.models.schema import FieldType
 
 
+@grouped
 def evaluate(
     expression: Annotated[str, typer.Argument(help='The expression, such as first & " " & upper(last).')],
     *,
@@ -32,12 +33,12 @@ def evaluate(
     types: Annotated[
         list[str] | None, typer.Option("--type", help="A field and its type as NAME=TYPE, such as born=date.")
     ] = None,
-    format_: FormatOption = Format.HUMAN,
+    output: Shown,
 ) -> int:
     """Try an expression of a computed field on one record: its value, what it is made of, and what undoes it."""
     fields = {**_record(record), **dict(_pairs(given, "--set"))}
     found = evaluated(expression, fields, types={name: _type(kind) for name, kind in _pairs(types, "--type")})
-    Output(format_).result(_payload(found), *_views(found))
+    output.result(_payload(found), *_views(found))
     return ExitCode.PARTIAL if found.failure else ExitCode.SUCCESS
 
 

@@ -18,15 +18,8 @@ from crmsync.cli import payloads, tables
 from crmsync.cli.config import load_config
 from crmsync.cli.exits import ExitCode, UsageProblemError
 from crmsync.cli.object_mappings import parse_objects
-from crmsync.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    FormatOption,
-    IntegrationOption,
-    ObjectOption,
-    Selection,
-)
-from crmsync.cli.output import Format, Output, plain
+from crmsync.cli.options import OfObject, Selection, Shown, grouped
+from crmsync.cli.output import Output, plain
 from crmsync.cli.session import Session, Target, open_session
 from crmsync.cli.targets import one_target
 from crmsync.mapping.documents import read_document
@@ -54,19 +47,17 @@ class RecordChoice:
         return any(each is not None for each in (self.record_id, self.email, self.file))
 
 
+@grouped
 def diff(
     old: Annotated[Path, typer.Argument(help="A configuration file, or a mapping document.", metavar="OLD")],
     new: Annotated[Path, typer.Argument(help="Another one.", metavar="NEW")],
     *,
     sample: Annotated[int, typer.Option("--sample", min=1, max=10_000, help="How many records to try it on.")] = 100,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfObject,
+    output: Shown,
 ) -> int:
     """Compare two mappings, and what they make of a sample of your records: which fields would come out differently."""
-    selection = Selection(config, integration, object_name)
-    return anyio.run(_diff, selection, (old, new), sample, Output(format_))
+    return anyio.run(_diff, selection, (old, new), sample, output)
 
 
 async def preview_one(selection: Selection, choice: RecordChoice, output: Output) -> int:

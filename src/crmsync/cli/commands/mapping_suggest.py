@@ -15,15 +15,8 @@ from crmsync.cli import tables
 from crmsync.cli.config import load_config
 from crmsync.cli.config_text import field_line, key
 from crmsync.cli.exits import ExitCode
-from crmsync.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    FormatOption,
-    IntegrationOption,
-    ObjectOption,
-    Selection,
-)
-from crmsync.cli.output import Format, Output, plain
+from crmsync.cli.options import OfObject, Selection, Shown, grouped
+from crmsync.cli.output import Output, plain
 from crmsync.cli.session import Session, Target, open_session
 from crmsync.mapping.suggestions import PROPOSED
 from crmsync.models.suggestions import FieldSuggestion, MappingSuggestion
@@ -56,11 +49,10 @@ class _Suggested:
         return [one for one in self.found.fields if one.local_field not in self.mapped and one.crm_field not in taken]
 
 
+@grouped
 def suggest(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
+    selection: OfObject,
     samples: Annotated[
         int, typer.Option("--samples", min=0, max=2000, help="Look at the values of so many records of each side, too.")
     ] = 0,
@@ -76,11 +68,11 @@ def suggest(
     toml: Annotated[
         bool, typer.Option("--toml", help="Print lines for the file: those that it does not have yet.")
     ] = False,
-    format_: FormatOption = Format.HUMAN,
+    output: Shown,
 ) -> int:
     """Suggest which fields of both sides correspond, with a score and the reason for each. Changes nothing."""
     asking = _Asking(samples, tuple(scorer or ()), share_samples, least, toml)
-    return anyio.run(_suggest, Selection(config, integration, object_name), asking, Output(format_))
+    return anyio.run(_suggest, selection, asking, output)
 
 
 async def _suggest(selection: Selection, asking: _Asking, output: Output) -> int:

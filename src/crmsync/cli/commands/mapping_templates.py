@@ -17,15 +17,8 @@ from crmsync.cli.config import Config, load_config
 from crmsync.cli.config_edit import rewrite_objects
 from crmsync.cli.config_text import inline
 from crmsync.cli.exits import ExitCode, UsageProblemError
-from crmsync.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    FormatOption,
-    IntegrationOption,
-    ObjectOption,
-    Selection,
-)
-from crmsync.cli.output import Format, Output, plain
+from crmsync.cli.options import InFile, OfIntegration, OfObject, Selection, Shown, grouped
+from crmsync.cli.output import Output, plain
 from crmsync.cli.session import open_session
 from crmsync.mapping.documents import DocumentForm, write_document
 from crmsync.models.integrations import MappingTemplate
@@ -48,58 +41,58 @@ def schema() -> int:
 
 
 @app.command("list")
+@grouped
 def list_(
     *,
     provider: Annotated[str | None, typer.Option("--provider", help="Only this kind of CRM.", metavar="NAME")] = None,
-    config: ConfigOption = DEFAULT_CONFIG,
-    format_: FormatOption = Format.HUMAN,
+    selection: InFile,
+    output: Shown,
 ) -> int:
     """List the templates: the providers' own, and those that were saved."""
-    return anyio.run(_list, config, provider, Output(format_))
+    return anyio.run(_list, selection.path, provider, output)
 
 
 @app.command()
+@grouped
 def show(
     name: NameArgument,
     *,
     provider: ProviderOption = None,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfIntegration,
+    output: Shown,
 ) -> int:
     """Show what a template maps."""
-    return anyio.run(_show, Selection(config, integration), (provider, name), Output(format_))
+    return anyio.run(_show, selection, (provider, name), output)
 
 
 @app.command()
+@grouped
 def save(
     name: NameArgument,
     *,
     description: Annotated[str, typer.Option("--description", help="What it is for.", metavar="TEXT")] = "",
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfObject,
+    output: Shown,
 ) -> int:
     """Save the file's mappings of an integration, or of one object of it, as a template."""
-    return anyio.run(_save, Selection(config, integration, object_name), name, description, Output(format_))
+    return anyio.run(_save, selection, name, description, output)
 
 
 @app.command()
+@grouped
 def apply(
     name: NameArgument,
     *,
     replace: Annotated[bool, typer.Option("--replace", help="Also objects that the file maps already.")] = False,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfObject,
+    output: Shown,
 ) -> int:
     """Write a template's mappings into the configuration file. Look at them by `mapping check` and `preview` then."""
-    return anyio.run(_apply, Selection(config, integration, object_name), name, replace, Output(format_))
+    return anyio.run(_apply, selection, name, replace, output)
 
 
 @app.command()
+@grouped
 def export(
     name: NameArgument,
     *,
@@ -108,36 +101,36 @@ def export(
     ] = None,
     as_: Annotated[DocumentForm | None, typer.Option("--as", help="The language; by default the file's.")] = None,
     provider: ProviderOption = None,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
+    selection: OfIntegration,
 ) -> int:
     """Write a template as a document in TOML or JSON."""
-    return anyio.run(_export, Selection(config, integration), (provider, name), to, as_)
+    return anyio.run(_export, selection, (provider, name), to, as_)
 
 
 @app.command("import")
+@grouped
 def import_(
     file: Annotated[Path, typer.Argument(help="A document in TOML or JSON.", metavar="FILE")],
     *,
     name: Annotated[str | None, typer.Option("--name", help="Save it under another name.", metavar="NAME")] = None,
-    config: ConfigOption = DEFAULT_CONFIG,
-    format_: FormatOption = Format.HUMAN,
+    selection: InFile,
+    output: Shown,
 ) -> int:
     """Save the template that a document holds."""
-    return anyio.run(_import, config, file, name, Output(format_))
+    return anyio.run(_import, selection.path, file, name, output)
 
 
 @app.command()
+@grouped
 def delete(
     name: NameArgument,
     *,
     provider: ProviderOption = None,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfIntegration,
+    output: Shown,
 ) -> int:
     """Forget a template that was saved; mappings that were made of it stay."""
-    return anyio.run(_delete, Selection(config, integration), (provider, name), Output(format_))
+    return anyio.run(_delete, selection, (provider, name), output)
 
 
 async def _list(path: Path, provider: str | None, output: Output) -> int:

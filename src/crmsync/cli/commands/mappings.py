@@ -17,15 +17,8 @@ from crmsync.cli.commands import mapping_check, mapping_evaluate, mapping_record
 from crmsync.cli.config import load_config
 from crmsync.cli.exits import UsageProblemError
 from crmsync.cli.interruption import run_interruptible
-from crmsync.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    FormatOption,
-    IntegrationOption,
-    ObjectOption,
-    Selection,
-)
-from crmsync.cli.output import Format, Output
+from crmsync.cli.options import OfObject, Selection, Shown, grouped
+from crmsync.cli.output import Output
 from crmsync.cli.progress import ProgressObserver
 from crmsync.cli.run_exits import exit_code_of_runs
 from crmsync.cli.session import open_session
@@ -44,6 +37,7 @@ app.command()(mapping_suggest.suggest)
 
 
 @app.command()
+@grouped
 def preview(
     *,
     record: Annotated[
@@ -54,16 +48,13 @@ def preview(
         Path | None, typer.Option("--file", help="A record that a .json file holds.", metavar="FILE")
     ] = None,
     side: Annotated[Side, typer.Option("--side", help="Whose fields the file holds.")] = Side.LOCAL,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfObject,
+    output: Shown,
 ) -> int:
     """Compare the file's mappings with those of the last sync, and show what the next one would write, by field.
 
     With a record, show instead what the file's mapping makes of it, both ways, and why.
     """
-    selection, output = Selection(config, integration, object_name), Output(format_)
     choice = mapping_records.RecordChoice(record, email, file, side)
     if choice.given:
         return anyio.run(mapping_records.preview_one, selection, choice, output)

@@ -16,7 +16,7 @@ from rich.text import Text
 from crmsync.cli import tables
 from crmsync.cli.config import load_config
 from crmsync.cli.exits import ExitCode, UsageProblemError
-from crmsync.cli.options import DEFAULT_CONFIG, ConfigOption, FormatOption, IntegrationOption, Selection, login
+from crmsync.cli.options import InFile, OfIntegration, Selection, Shown, grouped, login_name
 from crmsync.cli.output import Format, Output
 from crmsync.cli.session import Session, Target, open_session
 from crmsync.models.erasure import Person
@@ -32,31 +32,32 @@ CrmIds = Annotated[list[str] | None, typer.Option("--crm-id", help="An id of the
 
 
 @app.command("map")
+@grouped
 def map_(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfIntegration,
+    output: Shown,
 ) -> int:
     """Show where the values of each mapped field can be, beside the two sides, and for how long."""
-    return anyio.run(_map, Selection(config, integration), Output(format_))
+    return anyio.run(_map, selection, output)
 
 
 @app.command()
+@grouped
 def export(
     *,
     email: Emails = None,
     local_id: LocalIds = None,
     crm_id: CrmIds = None,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
+    selection: OfIntegration,
 ) -> int:
     """Print everything held about a person, on both sides and in the bookkeeping, as JSON."""
     person = _person(email, local_id, crm_id)
-    return anyio.run(_export, Selection(config, integration), person, Output(Format.JSON))
+    return anyio.run(_export, selection, person, Output(Format.JSON))
 
 
 @app.command()
+@grouped
 def erase(
     *,
     email: Emails = None,
@@ -68,49 +69,51 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", help="Erase; without it only what would be erased is shown.")] = False,
     reason: Annotated[str, typer.Option("--reason", help="Stands in the report; do not name the person.")] = "",
     by: Annotated[str | None, typer.Option("--by", help="Who asked for it; by default your login name.")] = None,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfIntegration,
+    output: Shown,
 ) -> int:
     """Erase a person from both sides and the bookkeeping, and never take them in again. Cannot be undone."""
-    order = _Order(_person(email, local_id, crm_id), () if keep_records else tuple(Side), yes, by or login(), reason)
-    return anyio.run(_erase, Selection(config, integration), order, Output(format_))
+    order = _Order(
+        _person(email, local_id, crm_id), () if keep_records else tuple(Side), yes, by or login_name(), reason
+    )
+    return anyio.run(_erase, selection, order, output)
 
 
 @app.command()
+@grouped
 def verify(
     report: Annotated[Path, typer.Argument(help="What `privacy erase --format json` printed.", metavar="FILE")],
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    format_: FormatOption = Format.HUMAN,
+    selection: InFile,
+    output: Shown,
 ) -> int:
     """Tell whether a report of an erasure was made here, and says what it said then."""
-    return anyio.run(_verify, Selection(config), _reports(report), Output(format_))
+    return anyio.run(_verify, selection, _reports(report), output)
 
 
 @app.command()
+@grouped
 def allow(
     *,
     email: Emails = None,
     local_id: LocalIds = None,
     crm_id: CrmIds = None,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfIntegration,
+    output: Shown,
 ) -> int:
     """Let a person who was erased be taken in again, who came back of their own will."""
-    return anyio.run(_allow, Selection(config, integration), _person(email, local_id, crm_id), Output(format_))
+    return anyio.run(_allow, selection, _person(email, local_id, crm_id), output)
 
 
 @app.command()
+@grouped
 def purge(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfIntegration,
+    output: Shown,
 ) -> int:
     """Forget now what is older than the mappings keep it. Each sync does the same by itself."""
-    return anyio.run(_purge, Selection(config, integration), Output(format_))
+    return anyio.run(_purge, selection, output)
 
 
 @attrs.frozen

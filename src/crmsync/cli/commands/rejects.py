@@ -15,15 +15,8 @@ from crmsync.cli import payloads, tables
 from crmsync.cli.config import load_config
 from crmsync.cli.exits import ExitCode, UsageProblemError
 from crmsync.cli.interruption import run_interruptible
-from crmsync.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    FormatOption,
-    IntegrationOption,
-    ObjectOption,
-    Selection,
-)
-from crmsync.cli.output import Format, Output
+from crmsync.cli.options import OfObject, Selection, Shown, grouped
+from crmsync.cli.output import Output
 from crmsync.cli.run_exits import exit_code_of_runs
 from crmsync.cli.session import Session, Target, open_session
 from crmsync.cli.targets import find_links, known_targets
@@ -43,79 +36,72 @@ RecordIds = Annotated[list[str], typer.Argument(help="The records' ids on either
 
 
 @app.command("list")
+@grouped
 def list_(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
+    selection: OfObject,
     show_all: Annotated[bool, typer.Option("--all", help="Also those that are ignored.")] = False,
     after: Annotated[str, typer.Option("--after", help="Begin after this local id.", metavar="ID")] = "",
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, in order of the local id.")] = 100,
-    format_: FormatOption = Format.HUMAN,
+    output: Shown,
 ) -> int:
     """List the records that could not be synced, with the reason and what to do."""
     statuses = (*_WAITING, LinkStatus.IGNORED) if show_all else _WAITING
-    return anyio.run(_list, Selection(config, integration, object_name), statuses, after, limit, Output(format_))
+    return anyio.run(_list, selection, statuses, after, limit, output)
 
 
 @app.command()
+@grouped
 def show(
     record_id: RecordId,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfObject,
+    output: Shown,
 ) -> int:
     """Show what is wrong with one record."""
-    return anyio.run(_show, Selection(config, integration, object_name), record_id, Output(format_))
+    return anyio.run(_show, selection, record_id, output)
 
 
 @app.command()
+@grouped
 def retry(
     record_ids: Annotated[
         list[str] | None, typer.Argument(help="The records' ids on either side; none: all.", metavar="ID...")
     ] = None,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfObject,
+    output: Shown,
 ) -> int:
     """Try records again now, without reading anything else."""
-    selection = Selection(config, integration, object_name)
-    return run_interruptible(_retry, selection, record_ids or [], Output(format_))
+    return run_interruptible(_retry, selection, record_ids or [], output)
 
 
 @app.command()
+@grouped
 def ignore(
     record_ids: RecordIds,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfObject,
+    output: Shown,
 ) -> int:
     """Leave records as they are: no sync tries them again until they or the mapping change."""
-    selection = Selection(config, integration, object_name)
-    return anyio.run(partial(_ignore, selection, record_ids, Output(format_), ignored=True))
+    return anyio.run(partial(_ignore, selection, record_ids, output, ignored=True))
 
 
 @app.command()
+@grouped
 def unignore(
     record_ids: RecordIds,
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfObject,
+    output: Shown,
 ) -> int:
     """Let the next sync try ignored records again."""
-    selection = Selection(config, integration, object_name)
-    return anyio.run(partial(_ignore, selection, record_ids, Output(format_), ignored=False))
+    return anyio.run(partial(_ignore, selection, record_ids, output, ignored=False))
 
 
 @app.command()
+@grouped
 def link(
     record_id: RecordId,
     *,
@@ -123,15 +109,13 @@ def link(
         str | None, typer.Option("--candidate", help="The other side's record that it belongs to.", metavar="ID")
     ] = None,
     new: Annotated[bool, typer.Option("--new", help="It belongs to none: create its counterpart.")] = False,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfObject,
+    output: Shown,
 ) -> int:
     """Say which of its candidates a record belongs to, and merge the two now; or create a new counterpart."""
     if (candidate is None) is not new:
         raise UsageProblemError("say --candidate ID or --new; `crmsync rejects show ID` lists the candidates")
-    return run_interruptible(_link, Selection(config, integration, object_name), record_id, candidate, Output(format_))
+    return run_interruptible(_link, selection, record_id, candidate, output)
 
 
 async def _list(selection: Selection, statuses: Sequence[LinkStatus], after: str, limit: int, output: Output) -> int:

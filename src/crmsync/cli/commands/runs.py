@@ -14,16 +14,8 @@ from crmsync.cli import payloads, tables
 from crmsync.cli.config import load_config
 from crmsync.cli.exits import exit_code_for
 from crmsync.cli.interruption import run_interruptible
-from crmsync.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    FormatOption,
-    IntegrationOption,
-    ObjectOption,
-    Selection,
-    run_options,
-)
-from crmsync.cli.output import Format, Output
+from crmsync.cli.options import OfObject, Selection, Shown, grouped, run_options
+from crmsync.cli.output import Output
 from crmsync.cli.progress import ProgressObserver
 from crmsync.cli.run_exits import exit_code_of_runs
 from crmsync.cli.session import open_session
@@ -60,36 +52,33 @@ FromScratch = Annotated[
 Full = Annotated[bool, typer.Option("--full", help="Read both sides from the start and compare everything.")]
 
 
+@grouped
 def plan(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
+    selection: OfObject,
     max_calls: MaxCalls = None,
     full: Full = False,
     from_scratch: FromScratch = False,
     wait: Wait = None,
     show_all: Annotated[bool, typer.Option("--all", help=f"Show every record, not the first {_ROWS}.")] = False,
-    format_: FormatOption = Format.HUMAN,
+    output: Shown,
 ) -> int:
     """Show what a sync would write on each side. Writes nothing."""
     given = {"max_calls": max_calls, "full": full or None, "from_scratch": from_scratch or None}
-    selection = Selection(config, integration, object_name)
-    return run_interruptible(_plan, selection, given, wait, None if show_all else _ROWS, Output(format_))
+    return run_interruptible(_plan, selection, given, wait, None if show_all else _ROWS, output)
 
 
+@grouped
 def sync(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
+    selection: OfObject,
     max_calls: MaxCalls = None,
     allow_deletes: AllowDeletes = None,
     allow_overwrites: AllowOverwrites = None,
     full: Full = False,
     from_scratch: FromScratch = False,
     wait: Wait = None,
-    format_: FormatOption = Format.HUMAN,
+    output: Shown,
 ) -> int:
     """Bring both sides in step. Run it again at any time: it goes on where it stopped."""
     given = {
@@ -99,7 +88,7 @@ def sync(
         "full": full or None,
         "from_scratch": from_scratch or None,
     }
-    return run_interruptible(_sync, Selection(config, integration, object_name), given, wait, Output(format_))
+    return run_interruptible(_sync, selection, given, wait, output)
 
 
 async def _plan(

@@ -13,16 +13,8 @@ from crmsync.cli import payloads, stop_views
 from crmsync.cli.config import load_config
 from crmsync.cli.exits import ExitCode, UsageProblemError
 from crmsync.cli.interruption import run_interruptible
-from crmsync.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    FormatOption,
-    IntegrationOption,
-    ObjectOption,
-    Selection,
-    login,
-)
-from crmsync.cli.output import Format, Output
+from crmsync.cli.options import OfObject, Selection, Shown, grouped, login_name
+from crmsync.cli.output import Output
 from crmsync.cli.session import Session, Target, open_session
 from crmsync.cli.targets import known_targets
 from crmsync.errors import NotFoundError
@@ -34,56 +26,51 @@ _RECORDS: Final = 50
 
 
 @app.command("list")
+@grouped
 def list_(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfObject,
+    output: Shown,
 ) -> int:
     """List the runs that a guard has stopped and nothing was done about yet."""
-    return anyio.run(_list, Selection(config, integration, object_name), Output(format_))
+    return anyio.run(_list, selection, output)
 
 
 @app.command()
+@grouped
 def show(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
+    selection: OfObject,
     anew: Annotated[bool, typer.Option("--anew", help="Find out again what a run would do now.")] = False,
     show_all: Annotated[bool, typer.Option("--all", help=f"Show every record, not the first {_RECORDS}.")] = False,
-    format_: FormatOption = Format.HUMAN,
+    output: Shown,
 ) -> int:
     """Show what a stopped run would have done: counts, fields, ids, and the digest to approve. Writes nothing."""
-    selection = Selection(config, integration, object_name)
-    return run_interruptible(_show, selection, anew, None if show_all else _RECORDS, Output(format_))
+    return run_interruptible(_show, selection, anew, None if show_all else _RECORDS, output)
 
 
 @app.command()
+@grouped
 def approve(
     digest: Annotated[str, typer.Argument(help="The plan's digest, as `stops show` says it.", metavar="DIGEST")],
     *,
     by: Annotated[str | None, typer.Option("--by", help="Who approves it; by default your login name.")] = None,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfObject,
+    output: Shown,
 ) -> int:
     """Let the next sync carry out exactly this plan, past the guards."""
-    return anyio.run(_approve, Selection(config, integration, object_name), digest, by or _approver(), Output(format_))
+    return anyio.run(_approve, selection, digest, by or _approver(), output)
 
 
 @app.command()
+@grouped
 def drop(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
-    format_: FormatOption = Format.HUMAN,
+    selection: OfObject,
+    output: Shown,
 ) -> int:
     """Forget a stop with its plan. The next sync stops again if what it would do is still too much."""
-    return anyio.run(_drop, Selection(config, integration, object_name), Output(format_))
+    return anyio.run(_drop, selection, output)
 
 
 async def _list(selection: Selection, output: Output) -> int:
@@ -153,7 +140,7 @@ async def _only(session: Session, selection: Selection) -> Target:
 
 
 def _approver() -> str:
-    name = login()
+    name = login_name()
     if not name:
         raise UsageProblemError("your login name is unknown; say who approves it with --by NAME")
     return name

@@ -14,15 +14,8 @@ from crmsync.cli import tables
 from crmsync.cli.config import load_config
 from crmsync.cli.exits import ExitCode, UsageProblemError
 from crmsync.cli.interruption import run_interruptible
-from crmsync.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    FormatOption,
-    IntegrationOption,
-    ObjectOption,
-    Selection,
-)
-from crmsync.cli.output import Format, Output, plain
+from crmsync.cli.options import OfObject, Selection, Shown, grouped
+from crmsync.cli.output import Output, plain
 from crmsync.cli.progress import ProgressObserver
 from crmsync.cli.run_exits import exit_code_of_runs
 from crmsync.cli.session import open_session
@@ -32,21 +25,20 @@ _ROWS: Final = 50
 _PERCENT: Final = 100
 
 
+@grouped
 def verify(
     *,
-    config: ConfigOption = DEFAULT_CONFIG,
-    integration: IntegrationOption = None,
-    object_name: ObjectOption = None,
+    selection: OfObject,
     sample: Annotated[
         str | None, typer.Option("--sample", help="Compare a share of the pairs, such as 5%, not everything.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Chooses another sample.")] = 0,
     repair: Annotated[bool, typer.Option("--repair", help="Put right what is found, by the mapping's rules.")] = False,
-    format_: FormatOption = Format.HUMAN,
+    output: Shown,
 ) -> int:
     """Compare both sides completely, whatever is known of them. Run it after a sync: what changed since counts, too."""
     options = VerifyOptions(sample=_share(sample), seed=seed, repair=repair)
-    return run_interruptible(_verify, Selection(config, integration, object_name), options, Output(format_))
+    return run_interruptible(_verify, selection, options, output)
 
 
 def _share(given: str | None) -> float | None:
