@@ -171,6 +171,32 @@ def test_it_writes_collections(peer: Peer, org: Any) -> None:
     assert names(org) == ["Ng", "Wu"]
 
 
+@exercises("collections")
+def test_it_writes_five_collections_in_one_call_and_no_more(peer: Peer, org: Any) -> None:
+    code = """
+    from simple_salesforce.exceptions import SalesforceMalformedRequest
+
+    def pages(count):
+        rows = [[{"attributes": {"type": "Contact"}, "LastName": f"{n}{name}"} for name in "AB"] for n in range(count)]
+        url = f"/services/data/v{sf.sf_version}/composite/sobjects"
+        requests = [
+            {"method": "POST", "url": url, "referenceId": f"p{n}", "body": {"allOrNone": False, "records": page}}
+            for n, page in enumerate(rows)
+        ]
+        return sf.restful("composite", method="POST", json={"allOrNone": False, "compositeRequest": requests})
+
+    try:
+        return [pages(6), "taken"]
+    except SalesforceMalformedRequest as error:
+        return [pages(5), error.content]
+    """
+    answer, refused = peer.run(code)
+    assert [one["httpStatusCode"] for one in answer["compositeResponse"]] == [200] * 5
+    assert [[row["success"] for row in one["body"]] for one in answer["compositeResponse"]] == [[True, True]] * 5
+    assert refused["compositeResponse"][0]["body"][0]["errorCode"] == "LIMIT_EXCEEDED"
+    assert names(org) == [f"{n}{name}" for n in range(5) for name in "AB"]
+
+
 def test_it_tells_what_was_deleted_and_updated(peer: Peer, org: Any) -> None:
     kept, gone = (org.create("Contact", {"LastName": name}) for name in ("Kept", "Gone"))
     org.delete("Contact", gone)

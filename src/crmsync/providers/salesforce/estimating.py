@@ -12,7 +12,7 @@ from crmsync.providers.salesforce.objects.options import AccountMode, ActivityMo
 from crmsync.providers.salesforce.retrieving import MAX_RETRIEVE
 from crmsync.providers.salesforce.schema import SObject
 from crmsync.providers.salesforce.settings import ChannelName, SalesforceSettings
-from crmsync.providers.salesforce.writing.choice import COLLECTION_ROWS, JOB_CALLS, Choice, may_be_bulk
+from crmsync.providers.salesforce.writing.choice import COLLECTION_ROWS, Choice, may_be_bulk
 from crmsync.providers.salesforce.writing.writer import MODERATE
 
 _VERBS: Final = 2
@@ -110,12 +110,12 @@ def _longest(length: int | None) -> int:
 
 def _writing(use: StoreUse, choice: Choice, settings: SalesforceSettings) -> CallEstimate:
     calls = math.ceil(use.items / COLLECTION_ROWS)
-    collections = CallEstimate(min(use.items, calls + _VERBS - 1), calls)
+    collections = CallEstimate(min(use.items, calls + _VERBS - 1), choice.calls(use.items))
     if not may_be_bulk(use.items, settings.channel):
         return collections
     # What a job loses sight of, or may not carry, goes through collections.
     most = _VERBS * (_JOB_ENDS + most_polls(settings.bulk_wait_seconds)) + collections.most
-    return CallEstimate(most, JOB_CALLS if choice.channel is ChannelName.BULK else calls)
+    return CallEstimate(most, choice.calls(use.items))
 
 
 def _retrieving(use: StoreUse, fields: tuple[str, ...]) -> CallEstimate:

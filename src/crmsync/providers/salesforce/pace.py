@@ -14,6 +14,7 @@ MEMORY: Final = "pace"
 _CALL: Final = 0.3
 _COLLECTION_CALLS: Final = 5
 """A collection of 200 rows takes as long as so many small calls, until it was measured."""
+_HALF_COLLECTION: Final = 100
 _PAGE_CALLS: Final = 4
 """A query's page of 2,000 rows takes as long as so many small calls, until it was measured."""
 _FULL_PAGE: Final = 2000
@@ -24,6 +25,10 @@ _QUERY_ROW: Final = 0.0002
 _WEIGHT: Final = 0.4
 """How much the newest measurement counts."""
 _SLOWEST: Final = 50.0
+SHORT: Final = 5.0
+"""Seconds that a call with several pages should not exceed: no more than 10 requests may be at Apex for longer
+("Concurrent Long-Running Apex Limit Event Type", Object Reference), and no more than 25 at work for longer than 20
+("API Request Limits and Allocations")."""
 
 
 @attrs.frozen(slots=True)
@@ -50,6 +55,14 @@ class Pace:
         """What a call with 200 rows takes."""
         return _COLLECTION_CALLS * self.call_seconds if self.collection is None else self.collection
 
+    def together_seconds(self, pages: float) -> float:
+        """What a call takes that holds so many collections of 200 rows."""
+        return self.call_seconds + pages * max(0.0, self.collection_seconds - self.call_seconds)
+
+    def pages_together(self, most: int) -> int:
+        """How many collections of 200 rows may go in one call without its being long."""
+        return next((pages for pages in range(most, 1, -1) if self.together_seconds(pages) <= SHORT), 1)
+
     @property
     def page_seconds(self) -> float:
         """What a query takes that gives 2,000 rows."""
@@ -67,11 +80,12 @@ class Pace:
         """After a small call."""
         return attrs.evolve(self, call=_mixed(self.call, seconds))
 
-    def with_collection(self, seconds: float, rows: int) -> Pace:
-        """After a call with so many rows; a small one says too little of a full one."""
-        if rows < 100:  # noqa: PLR2004 - half a collection
+    def with_collection(self, seconds: float, rows: int, pages: int = 1) -> Pace:
+        """After a call with so many rows, in one collection or several; a small one says too little of a full one."""
+        if rows < pages * _HALF_COLLECTION:
             return self
-        return attrs.evolve(self, collection=_mixed(self.collection, seconds))
+        alone = min(seconds, self.call_seconds + max(0.0, seconds - self.call_seconds) / pages)
+        return attrs.evolve(self, collection=_mixed(self.collection, alone))
 
     def with_job(self, seconds: float, rows: int) -> Pace:
         """After a bulk job."""

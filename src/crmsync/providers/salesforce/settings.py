@@ -79,8 +79,9 @@ class SalesforceSettings(BaseModel):
     server's clock for the delay between a query and its answer. ``changes`` is how changes are read: ``query`` by their
     SystemModstamp, or ``get_updated`` by the ids that `getUpdated` names, with which no commit is too late; objects
     that cannot be replicated are queried all the same. ``concurrent_calls`` is how many may be on their way at
-    once; while the org is busy they are fewer. ``allow_duplicates`` saves records against the org's duplicate rules
-    where these only warn; bulk jobs cannot, so records then go as collections.
+    once; while the org is busy they are fewer. ``collections_per_call`` is how many collections of 200 records go in
+    one call at the most; they are fewer where the org takes long for them. ``allow_duplicates`` saves records against
+    the org's duplicate rules where these only warn; bulk jobs cannot, so records then go as collections.
     ``transport`` ``sf`` sends every call through the Salesforce CLI, where only that may reach the org; ``sf`` is for
     what goes through it.
     ``channel`` is how records are written: ``auto`` chooses by size, speed and calls left. ``bulk_wait_seconds`` is how
@@ -114,6 +115,7 @@ class SalesforceSettings(BaseModel):
     first_read: FirstRead = FirstRead.AUTO
     bulk_read_from: int = Field(default=20_000, ge=0)
     concurrent_calls: int = Field(default=10, ge=1, le=25)
+    collections_per_call: int = Field(default=5, ge=1, le=5)
     max_answer_mb: int = Field(default=128, ge=1)
     allow_duplicates: bool = False
     retry_wait: float = Field(default=0.5, ge=0)

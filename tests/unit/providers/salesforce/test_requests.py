@@ -256,6 +256,37 @@ async def test_a_delete_names_the_records_in_the_address() -> None:
 
 
 @pytest.mark.parametrize("allowed", [True, False])
+async def test_several_pages_are_subrequests_of_one_call(*, allowed: bool) -> None:
+    """ "Composite", with the example of "allOrNone Parameters in Composite and Collections Requests"."""
+    async with line(allow_duplicates=allowed, channel="collections") as on:
+        await on.contacts.write([create(f"m-{number:03}") for number in range(600)])
+        sent = on.wire.take()[1]
+    assert (sent.method, sent.path, sent.params) == ("POST", f"{DATA}/composite", {})
+    pages = sent.body.pop("compositeRequest")
+    assert sent.body == {"allOrNone": False, "collateSubrequests": False}
+    assert [len(page["body"].pop("records")) for page in pages] == [200, 200]
+    headers = {"httpHeaders": {"Sforce-Duplicate-Rule-Header": "allowSave=true"}} if allowed else {}
+    url = f"{DATA}/composite/sobjects/Contact/MarkMail_Id__c"
+    assert pages == [
+        {"method": "PATCH", "url": url, "referenceId": f"page{number}", **headers, "body": {"allOrNone": False}}
+        for number in range(2)
+    ]
+
+
+async def test_pages_of_deletes_have_their_ids_in_their_addresses() -> None:
+    """ "Composite" with "Delete Records Using sObject Collections"."""
+    async with line(channel="collections") as on:
+        ids = sorted(on.org.create("Contact", {"LastName": "A"}) for _ in range(600))
+        await on.contacts.write([Operation(i, OperationKind.DELETE, i) for i in ids])
+        sent = on.wire.take()[1]
+    url = f"{DATA}/composite/sobjects?ids="
+    assert sent.body["compositeRequest"] == [
+        {"method": "DELETE", "url": f"{url}{','.join(page)}&allOrNone=false", "referenceId": f"page{number}"}
+        for number, page in enumerate((ids[200:400], ids[400:]))
+    ]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
 async def test_only_saving_says_what_to_do_about_duplicate_rules(*, allowed: bool) -> None:
     """ "Duplicate Rule Header"."""
     async with line(allow_duplicates=allowed) as on:

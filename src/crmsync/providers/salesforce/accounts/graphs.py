@@ -20,8 +20,8 @@ from crmsync.providers.salesforce.accounts.names import collapsed, key_of
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.values import encode_object
-from crmsync.providers.salesforce.writing.collections import MAX_ROWS
 from crmsync.providers.salesforce.writing.outcomes import saved
+from crmsync.providers.salesforce.writing.pages import MAX_ROWS
 from crmsync.providers.salesforce.writing.rows import Row, Verb
 
 MAX_NODES: Final = 200
@@ -85,17 +85,20 @@ def packed(companies: Sequence[Company]) -> list[list[Company]]:
     return calls
 
 
-def worthwhile(companies: Sequence[Company], *, accounts: int, rows: int) -> bool:
-    """Whether graphs take fewer calls than collections of so many accounts and rows in all; a single one, as many."""
+def worthwhile(companies: Sequence[Company], *, accounts: int, rows: int, together: int) -> bool:
+    """Whether graphs take fewer calls than collections of so many accounts and rows in all; a single one, as many.
+
+    ``together`` is how many collections go in a call.
+    """
+
+    def calls(count: int) -> int:
+        return math.ceil(count / MAX_ROWS / together)
+
     in_graphs = sum(len(company.rows) for company in companies)
-    without = _collections(accounts) + _collections(rows)
+    without = calls(accounts) + calls(rows)
     graphs = len(packed(companies))
-    with_graphs = graphs + _collections(accounts - len(companies)) + _collections(rows - in_graphs)
+    with_graphs = graphs + calls(accounts - len(companies)) + calls(rows - in_graphs)
     return bool(companies) and (with_graphs < without or (graphs == 1 and with_graphs == without))
-
-
-def _collections(rows: int) -> int:
-    return math.ceil(rows / MAX_ROWS)
 
 
 class GraphChannel:

@@ -87,9 +87,11 @@ class AccountWriter:
         return outcomes
 
     async def _choose_graphs(self, graphs: Sequence[Company], *, accounts: int, rows: int) -> bool:
-        if self._inner.choice(rows).channel is ChannelName.BULK:
+        choice = self._inner.choice(rows)
+        if choice.channel is ChannelName.BULK:
             return False
-        return worthwhile(graphs, accounts=accounts, rows=rows) and await self._graphs.works()
+        fewer = worthwhile(graphs, accounts=accounts, rows=rows, together=choice.together)
+        return fewer and await self._graphs.works()
 
     def _companies(
         self, operations: Sequence[Operation], names: Mapping[int, str], resolved: Resolved

@@ -20,7 +20,8 @@ from crmsync.providers.salesforce.people.options import PERSON
 from crmsync.providers.salesforce.retrieving import query, query_all
 from crmsync.providers.salesforce.schema import SObject
 from crmsync.providers.salesforce.tags.campaigns import TagCampaigns
-from crmsync.providers.salesforce.writing.collections import MAX_ROWS, CollectionsChannel
+from crmsync.providers.salesforce.writing.collections import CollectionsChannel
+from crmsync.providers.salesforce.writing.pages import MAX_ROWS
 from crmsync.providers.salesforce.writing.reconciling import Reconciler
 from crmsync.providers.salesforce.writing.rows import plan_writes
 

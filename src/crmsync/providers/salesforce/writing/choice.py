@@ -31,6 +31,14 @@ class Choice:
 
     channel: ChannelName
     reason: str
+    together: int = 1
+    """Collections in a call, as far as the pace is known."""
+
+    def calls(self, rows: int) -> int:
+        """What so many rows take."""
+        if self.channel is ChannelName.BULK:
+            return JOB_CALLS
+        return math.ceil(rows / COLLECTION_ROWS / self.together)
 
 
 def may_be_bulk(rows: int, wanted: ChannelName) -> bool:
@@ -43,21 +51,39 @@ NO_DUPLICATE_HEADER: Final = "a bulk job takes no duplicate rule header, which a
 Guide); that of REST is ignored (simple-salesforce/simple-salesforce, issue 628)."""
 
 
-def choose(rows: int, pace: Pace, calls_left: CallsLeft, *, wanted: ChannelName, no_bulk: str = "") -> Choice:
-    """Choose for a batch of rows. ``no_bulk`` is why a job will not do, if it will not."""
+def choose(
+    rows: int, pace: Pace, calls_left: CallsLeft, *, wanted: ChannelName, no_bulk: str = "", most: int = 1
+) -> Choice:
+    """Choose for a batch of rows. ``no_bulk`` is why a job will not do, if it will not; ``most`` is how many
+    collections may go in a call.
+    """
+    together = pace.pages_together(most)
+    collections = Choice(ChannelName.COLLECTIONS, "", together)
+
+    def choice(channel: ChannelName, reason: str) -> Choice:
+        return attrs.evolve(collections, channel=channel, reason=reason)
+
     if wanted is not ChannelName.AUTO:
-        return Choice(wanted, "the settings ask for it")
+        return choice(wanted, "the settings ask for it")
     if no_bulk:
-        return Choice(ChannelName.COLLECTIONS, no_bulk)
-    calls = math.ceil(rows / COLLECTION_ROWS)
+        return choice(ChannelName.COLLECTIONS, no_bulk)
+    # Of an org whose pace is not known they may be as many as there are collections.
+    most_calls = attrs.evolve(collections, together=1 if pace.collection is None else together).calls(rows)
     left = calls_left.left
-    if left is not None and calls + RESERVE > left and calls > JOB_CALLS:
-        return Choice(ChannelName.BULK, f"{calls} calls would not leave enough of {left}")
+    if left is not None and most_calls + RESERVE > left and most_calls > JOB_CALLS:
+        return choice(ChannelName.BULK, f"{most_calls} calls would not leave enough of {left}")
+    calls = collections.calls(rows)
     if rows < _SMALL:
-        return Choice(ChannelName.COLLECTIONS, f"{rows} rows are {calls} calls")
+        return choice(ChannelName.COLLECTIONS, f"{rows} rows are {calls} calls")
     worth = calls_left.worth
-    waves = math.ceil(calls / CALLS_AT_ONCE)
-    collections = waves * pace.collection_seconds + calls * worth
-    bulk = pace.job_seconds(rows) + JOB_CALLS * (pace.call_seconds + worth)
-    weighed = f"{calls} calls weigh {collections:.1f} s, a job of {JOB_CALLS} weighs {bulk:.1f} s"
-    return Choice(ChannelName.BULK if bulk < collections else ChannelName.COLLECTIONS, weighed)
+    one = _seconds(rows, pace, together) + calls * worth
+    other = pace.job_seconds(rows) + JOB_CALLS * (pace.call_seconds + worth)
+    weighed = f"{calls} calls weigh {one:.1f} s, a job of {JOB_CALLS} weighs {other:.1f} s"
+    return choice(ChannelName.BULK if other < one else ChannelName.COLLECTIONS, weighed)
+
+
+def _seconds(rows: int, pace: Pace, together: int) -> float:
+    """What collections take, several calls at once: the longest call, or their share of all the work."""
+    pages = rows / COLLECTION_ROWS
+    shared = pages / together / CALLS_AT_ONCE * pace.together_seconds(together)
+    return max(pace.together_seconds(min(pages, together)), shared)

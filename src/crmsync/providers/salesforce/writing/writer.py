@@ -59,7 +59,8 @@ class Writer:
         no_bulk = "" if self._bulk.works else "the org refused a bulk job"
         if client.settings.allow_duplicates and verb is not Verb.DELETE:
             no_bulk = NO_DUPLICATE_HEADER
-        return choose(rows, client.pace, client.calls_left, wanted=client.settings.channel, no_bulk=no_bulk)
+        wanted, most = client.settings.channel, client.settings.collections_per_call
+        return choose(rows, client.pace, client.calls_left, wanted=wanted, no_bulk=no_bulk, most=most)
 
     async def write(self, operations: Sequence[Operation]) -> list[Outcome]:
         """One outcome for each operation, in order.

@@ -248,7 +248,7 @@ async def test_records_that_may_be_duplicates_never_go_through_a_job_but_deletes
     clock = FakeClock()
     org = SalesforceOrg(clock=clock.now, daily_limit=60)
     org.rules.duplicates.append(DuplicateRule(object_name="Contact", fields=["LastName"], allow=True))
-    async with open_desk(org=org, clock=clock, allow_duplicates=True) as desk:
+    async with open_desk(org=org, clock=clock, allow_duplicates=True, collections_per_call=1) as desk:
         same = [create(number, key=f"key-{number}", LastName="Smith") for number in range(5_000)]
         outcomes = await desk.store.write(same)
         assert all(outcome.ok for outcome in outcomes)

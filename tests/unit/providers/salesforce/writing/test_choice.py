@@ -10,15 +10,20 @@ from crmsync.errors import ConfigurationError
 from crmsync.providers.salesforce.limits import ApiUsage, CallsLeft
 from crmsync.providers.salesforce.pace import Pace
 from crmsync.providers.salesforce.settings import ChannelName, read_settings
-from crmsync.providers.salesforce.writing.choice import choose
+from crmsync.providers.salesforce.writing.choice import Choice, choose
 
 AUTO, COLLECTIONS, BULK = ChannelName.AUTO, ChannelName.COLLECTIONS, ChannelName.BULK
 PLENTY = CallsLeft(100_000)
 
 
 def chosen(rows: int, pace: Pace = Pace(), left: CallsLeft = PLENTY) -> ChannelName:  # noqa: B008 - frozen
-    """What auto chooses."""
+    """What auto chooses where each collection has a call of its own."""
     return choose(rows, pace, left, wanted=AUTO).channel
+
+
+def joined(rows: int, pace: Pace, left: CallsLeft = PLENTY) -> Choice:
+    """What auto chooses where five collections may share a call."""
+    return choose(rows, pace, left, wanted=AUTO, most=5)
 
 
 def test_an_unknown_org_gets_a_bulk_job_from_a_few_thousand_rows_on() -> None:
@@ -29,6 +34,38 @@ def test_an_org_with_120_ms_a_call_gets_a_job_for_10_000_rows_once_half_its_call
     pace = Pace(call=0.12)
     assert chosen(10_000, pace) is COLLECTIONS
     assert chosen(10_000, pace, CallsLeft(50_000, 50_000 / 100_000)) is BULK
+
+
+def test_collections_that_share_calls_are_chosen_until_calls_are_scarce() -> None:
+    pace = Pace(call=0.12, collection=0.2)
+    assert joined(10_000, pace) == Choice(COLLECTIONS, joined(10_000, pace).reason, together=5)
+    assert joined(10_000, pace).calls(10_000) == 10
+    assert joined(10_000, pace, CallsLeft(50_000, 0.5)).channel is COLLECTIONS
+    assert joined(10_000, pace, CallsLeft(3_000, 0.03)).channel is BULK
+    assert joined(10_000, pace, CallsLeft(29)).channel is BULK
+    assert joined(10_000, pace, CallsLeft(30)).channel is COLLECTIONS
+
+
+def test_while_the_pace_is_not_known_each_collection_may_need_a_call_of_its_own() -> None:
+    assert joined(10_000, Pace(call=0.005), CallsLeft(60)).channel is BULK
+    assert joined(10_000, Pace(call=0.005, collection=0.1), CallsLeft(60)).channel is COLLECTIONS
+
+
+@pytest.mark.parametrize(
+    "collection, most, together", [(0.2, 5, 5), (0.2, 2, 2), (1.1, 5, 4), (2.5, 5, 2), (2.6, 5, 1), (60.0, 5, 1)]
+)
+def test_as_many_collections_share_a_call_as_are_saved_in_five_seconds(
+    collection: float, most: int, together: int
+) -> None:
+    assert Pace(call=0.1, collection=collection).pages_together(most) == together
+
+
+def test_the_pace_of_a_collection_is_the_same_whether_it_was_alone_or_in_company() -> None:
+    known = Pace(call=0.1)
+    assert known.with_collection(0.5, 200).collection_seconds == pytest.approx(0.5)
+    assert known.with_collection(0.1 + 5 * 0.4, 1_000, 5).collection_seconds == pytest.approx(0.5)
+    assert known.with_collection(0.05, 1_000, 5).collection_seconds == pytest.approx(0.05)
+    assert known.with_collection(3.0, 400, 5) == known, "five pages that are less than half full say too little"
 
 
 def test_an_org_that_answers_at_once_gets_collections() -> None:
@@ -73,6 +110,8 @@ def test_more_rows_never_turn_a_job_into_collections(rows: int, left: int, more:
     allowance = CallsLeft(left, left / 100_000)
     if chosen(rows, Pace(), allowance) is BULK:
         assert chosen(rows + more, Pace(), allowance) is BULK
+    if joined(rows, Pace(), allowance).channel is BULK:
+        assert joined(rows + more, Pace(), allowance).channel is BULK
 
 
 def test_the_pace_is_kept_as_text_and_what_is_unreadable_is_unknown() -> None:

@@ -1,4 +1,4 @@
-"""Rows through sObject Collections: locks, lost answers, malformed calls."""
+"""Rows through sObject Collections, a page a call: locks, lost answers, malformed calls."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def sizes(calls: list[Any]) -> list[int]:
     return [len(json.loads(call.body)["records"]) for call in calls]
 
 
-async def test_rows_go_200_a_call_with_one_outcome_each_in_order(open_desk: OpenDesk) -> None:
-    async with open_desk(channel="collections") as desk:
+async def test_rows_go_200_a_page_with_one_outcome_each_in_order(open_desk: OpenDesk) -> None:
+    async with open_desk(channel="collections", collections_per_call=1) as desk:
         operations = keyed(range(450))
         outcomes = await desk.store.write(operations)
     assert [outcome.op_id for outcome in outcomes] == [operation.op_id for operation in operations]
