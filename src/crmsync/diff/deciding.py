@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -16,6 +16,12 @@ from crmsync.models.mappings import OSCILLATION, ConflictPolicy, Enforcement, On
 from crmsync.models.problems import Problem
 from crmsync.models.records import MISSING, Side
 from crmsync.protocols.conversion import Conversion, FieldRule, LossKind
+
+# Of each changed field these are asked for several times, and an enumeration takes longer to look into than a module.
+_LOCAL: Final = Side.LOCAL
+_REMOTE: Final = Side.REMOTE
+_CLEAR: Final = OnBlank.CLEAR
+_MOST_RESTRICTIVE: Final = ConflictPolicy.MOST_RESTRICTIVE
 
 Decided: TypeAlias = Mapping[str, Verdict]
 """People's decisions on parked conflicts, by local field name."""
@@ -51,9 +57,9 @@ def carried_out(cell: Cell, verdict: Verdict) -> FieldDecision:
 
 def _flow(cell: Cell, source: Side) -> FieldDecision:
     """Only ``source`` changed since the last sync."""
-    rule, target = cell.rule, source.other
-    if rule.policy is ConflictPolicy.MOST_RESTRICTIVE and not _may_relax(cell, source):
-        return _overwrite(cell, source.other, policy=rule.policy)
+    rule, target = cell.rule, _REMOTE if source is _LOCAL else _LOCAL
+    if rule.policy is _MOST_RESTRICTIVE and not _may_relax(cell, source):
+        return _overwrite(cell, target, policy=rule.policy)
     if cell.is_echo(source):
         return FieldDecision(rule)
     if writes_over(rule, target, cell.normal(target)):
@@ -130,12 +136,12 @@ def _replace_both(cell: Cell, value: object) -> FieldDecision:
 
 
 def _write(cell: Cell, source: Side) -> FieldDecision:
-    rule, target = cell.rule, source.other
+    rule, target = cell.rule, _REMOTE if source is _LOCAL else _LOCAL
     converted = cell.converted(source)
-    if rule.on_blank is not OnBlank.CLEAR and is_blank(cell.normal(source)):
+    if rule.on_blank is not _CLEAR and is_blank(cell.normal(source)):
         if rule.on_blank is OnBlank.KEEP:
             return FieldDecision(rule)
-        converted = rule.to_remote(rule.default) if source is Side.LOCAL else rule.to_local(rule.default)
+        converted = rule.to_remote(rule.default) if source is _LOCAL else rule.to_local(rule.default)
     if converted.rejected or converted.value is MISSING:
         return held_back(rule, converted)
     normal = cell.image(target)
@@ -143,9 +149,10 @@ def _write(cell: Cell, source: Side) -> FieldDecision:
         return FieldDecision(rule, hold=True, problem=_required(rule, target))
     if normal == cell.normal(target):
         return FieldDecision(rule)
-    if target is Side.LOCAL:
-        return FieldDecision(rule, local_write=converted.value, problem=_loss(rule, converted))
-    return FieldDecision(rule, remote_write=converted.value, problem=_loss(rule, converted))
+    problem = _loss(rule, converted) if converted.losses else None
+    if target is _LOCAL:
+        return FieldDecision(rule, converted.value, MISSING, problem=problem)
+    return FieldDecision(rule, MISSING, converted.value, problem=problem)
 
 
 def _loss(rule: FieldRule, converted: Conversion) -> Problem | None:

@@ -191,6 +191,7 @@ class Digester:
     key: bytes = attrs.field(repr=False)
     _keyed: hashlib._Hash = attrs.field(init=False, repr=False, eq=False)
     _texts: hashlib._Hash = attrs.field(init=False, repr=False, eq=False)
+    _blank: bytes = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         # A copy of a keyed hash costs two thirds of a new one.
@@ -198,9 +199,14 @@ class Digester:
         texts = self._keyed.copy()
         texts.update(b"s")
         object.__setattr__(self, "_texts", texts)
+        blank = self._keyed.copy()
+        blank.update(canonical(None))
+        object.__setattr__(self, "_blank", blank.digest()[:_SIZE])
 
     def scalar(self, normal: object) -> bytes:
         """6 bytes for a value in normal form."""
+        if normal is None:
+            return self._blank
         if type(normal) is str:
             # What `canonical` makes of a text begins like this.
             keyed = self._texts.copy()

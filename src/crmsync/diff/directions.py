@@ -8,6 +8,8 @@ from crmsync.models.mappings import Enforcement
 from crmsync.models.records import Side
 from crmsync.protocols.conversion import FieldRule
 
+_LOCAL: Final = Side.LOCAL
+
 FLOWS: Final = (Enforcement.PROPAGATE, Enforcement.MIRROR)
 
 
@@ -18,7 +20,7 @@ def is_blank(normal: object) -> bool:
 
 def flows_to(rule: FieldRule, target: Side) -> Enforcement:
     """The enforcement of the direction that writes ``target``."""
-    return rule.to_crm if target is Side.REMOTE else rule.from_crm
+    return rule.from_crm if target is _LOCAL else rule.to_crm
 
 
 def writes_over(rule: FieldRule, target: Side, target_normal: object) -> bool:

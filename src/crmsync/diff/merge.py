@@ -33,7 +33,8 @@ class Merger(Standing):
         super().__init__(rule, digester)
         self.uncertainty = uncertainty
         self._every = tuple(self.fields.values())
-        self._unlike = frozenset(place for place, field in enumerate(self._every) if not field.alike)
+        self._places = tuple(range(len(self._every)))
+        self._unlike = frozenset(place for place in self._places if not self._every[place].alike)
 
     def merge(
         self, local: Record, remote: Record, local_shadow: bytes, remote_shadow: bytes, decided: Decided | None = None
@@ -43,11 +44,15 @@ class Merger(Standing):
         ours, theirs = here.values(local.fields), there.values(remote.fields)
         readings = here.of_values(local.fields, ours), there.of_values(remote.fields, theirs)
         same = stands(local_shadow, readings[0]), stands(remote_shadow, readings[1])
-        apart = _apart(ours, theirs)
+        apart = [
+            place
+            for place, our, their in zip(self._places, ours, theirs, strict=True)
+            if our != their or type(our) not in EXACT or type(our) is not type(their)
+        ]
         if same[0] or same[1]:
             places, olds = self._untold(apart, local_shadow, remote_shadow)
         else:
-            places, olds = range(len(ours)), (self.layout.read(local_shadow), self.layout.read(remote_shadow))
+            places, olds = self._places, (self.layout.read(local_shadow), self.layout.read(remote_shadow))
         decisions: dict[str, FieldDecision] = {}
         for place, our_old, their_old in zip(places, *olds, strict=True):
             field, our, their = self._every[place], ours[place], theirs[place]
@@ -63,7 +68,7 @@ class Merger(Standing):
                     continue
                 cell = Cell(field.rule, local, remote, our, their, *normals)
                 decision = changed(cell, sides, self.uncertainty, decided)
-            elif field.alike and place not in apart and exactly_equal(field.rule.to_remote(our).value, their):
+            elif field.alike and exactly_equal(our, their) and exactly_equal(field.rule.to_remote(our).value, their):
                 # Twins that are converted to what they are agree, whatever form they are compared by.
                 decision = field.agreed
             else:
@@ -75,7 +80,7 @@ class Merger(Standing):
         return Merge(local, remote, decisions, known, readings, frozenset([self._every[place].key for place in apart]))
 
     def _untold(
-        self, apart: set[int], local_shadow: bytes, remote_shadow: bytes
+        self, apart: Sequence[int], local_shadow: bytes, remote_shadow: bytes
     ) -> tuple[Sequence[int], tuple[Sequence[FieldDigest | None], Sequence[FieldDigest | None]]]:
         """The places of the fields that one side's standing does not settle, and both sides' digests of them.
 
@@ -84,14 +89,14 @@ class Merger(Standing):
         says which fields changed, and nothing needs to be digested.
         """
         if self.layout.agree(local_shadow, remote_shadow):
-            places = sorted(apart | self._unlike) if self._unlike else sorted(apart)
+            places = sorted(self._unlike.union(apart)) if self._unlike else apart
             known = self.layout.pick(local_shadow, places)
             return places, (known, known)
         ours, theirs = self.layout.read(local_shadow), self.layout.read(remote_shadow)
         rows = [
             row
-            for row in zip(range(len(ours)), ours, theirs, strict=True)
-            if row[0] in apart or row[0] in self._unlike or type(row[1]) is not bytes or row[1] != row[2]
+            for row in zip(self._places, ours, theirs, strict=True)
+            if row[1] != row[2] or row[0] in apart or row[0] in self._unlike or type(row[1]) is not bytes
         ]
         return [row[0] for row in rows], ([row[1] for row in rows], [row[2] for row in rows])
 
@@ -138,12 +143,3 @@ class Merger(Standing):
 
 
 _LOCAL, _REMOTE, _BOTH = (Side.LOCAL,), (Side.REMOTE,), (Side.LOCAL, Side.REMOTE)
-
-
-def _apart(ours: Sequence[object], theirs: Sequence[object]) -> set[int]:
-    """The places of the fields in which the sides do not hold the very same (see `exactly_equal`)."""
-    return {
-        place
-        for place, (our, their) in enumerate(zip(ours, theirs, strict=True))
-        if type(our) not in EXACT or our != their or type(our) is not type(their)
-    }

@@ -19,19 +19,18 @@ from crmsync.protocols.conversion import FieldRule
 def merge_new(merger: Merger, source: Side, record: Record) -> Merge:
     """The decisions on a record that has no counterpart: what a new one on the other side should hold."""
     decisions: dict[str, FieldDecision] = {}
-    from_local = source is Side.LOCAL
+    from_local, fields = source is Side.LOCAL, record.fields
     for key, field in merger.fields.items():
-        decision = _new_field(field, record.fields, from_local=from_local)
-        if decision is not None:
-            decisions[key] = decision
+        if field.writes_remote if from_local else field.writes_local:
+            decision = _new_field(field, fields, from_local=from_local)
+            if decision is not None:
+                decisions[key] = decision
     local, remote = (record, None) if source is Side.LOCAL else (None, record)
     return Merge(local, remote, decisions, known=False)
 
 
 def _new_field(field: PreparedField, fields: Fields, *, from_local: bool) -> FieldDecision | None:
     rule = field.rule
-    if not (field.writes_remote if from_local else field.writes_local):
-        return None
     name, normal = (rule.local, rule.normal_local) if from_local else (rule.remote, rule.normal_remote)
     value = fields.get(name, MISSING)
     blank = value is MISSING or is_blank(normal(value))
@@ -50,9 +49,8 @@ def _new_field(field: PreparedField, fields: Fields, *, from_local: bool) -> Fie
     if converted.losses:
         loss = converted.losses[0]
         report = Problem(rule.local, f"{loss.kind}_accepted", loss.message)
-    if from_local:
-        return FieldDecision(rule, remote_write=converted.value, problem=report)
-    return FieldDecision(rule, local_write=converted.value, problem=report)
+    local, remote = (MISSING, converted.value) if from_local else (converted.value, MISSING)
+    return FieldDecision(rule, local, remote, problem=report)
 
 
 def _owned(rule: FieldRule, source: Side, value: object) -> object:

@@ -33,37 +33,27 @@ class SideResult:
 
 
 class _After:
-    """One side after its write: the values that it was given, by name, and the digests that move, by tag.
+    """One side after its write: the values that it was ``given``, by name, and the digests that move, by tag.
 
-    ``made`` is what our writes made of computed fields, and of those that these are made of.
+    ``made`` is what our writes made of computed fields, and of those that these are made of. ``held(name, lacking)`` is
+    what the side holds in a field that was not written, ``took(name, written)`` in one that was.
     """
 
-    __slots__ = ("_held", "_lacking", "_made", "_stored", "digests", "given", "record", "result")
+    __slots__ = ("digests", "given", "held", "lacking", "record", "took")
 
     def __init__(self, record: Record | None, result: SideResult, made: Fields) -> None:
         self.record = record
-        self.result = result
         self.digests: dict[bytes, FieldDigest] = {}
-        self._made = made
-        self._stored = result.stored.fields if result.stored is not None else _NOTHING
+        self.held = (record.fields if record is not None else _NOTHING).get
+        self.lacking = None if record is None and result.ok else MISSING
+        stored = result.stored.fields if result.stored is not None else _NOTHING
+        self.took = ({**made, **stored} if made else stored).get
         # Our writes change more than the fields that were written.
-        self.given = {name: self._stored.get(name, value) for name, value in made.items()} if made else {}
-        self._held = record.fields if record is not None else _NOTHING
-        self._lacking = None if record is None and result.ok else MISSING
-
-    def holds(self, name: str) -> object:
-        """What the side holds in a field that was not written."""
-        return self._held.get(name, self._lacking)
-
-    def takes(self, name: str, written: object) -> object:
-        """What the side holds in a field that was written."""
-        after = self._made.get(name, written) if self._made else written
-        after = self.given[name] = self._stored.get(name, after)
-        return after
+        self.given = {name: self.took(name) for name in made}
 
     def reading(self, readings: SideReadings) -> bytes:
         """What a reading of this side will show if nobody changes it."""
-        held: Fields = dict.fromkeys(readings.sources, None) if self.record is None else self._held
+        held: Fields = dict.fromkeys(readings.sources, None) if self.record is None else self.record.fields
         given = self.given
         if given and any(n not in given and not given.keys().isdisjoint(sources) for n, sources in readings.made):
             # Our write changed what a computed field is made of: its new value has yet to be looked at.
@@ -105,7 +95,8 @@ def settle(
     """
     carried = _carried(merger, merge, local, remote)
     ours, theirs, layout = carried.local, carried.remote, merger.layout
-    if not (layout.knows(shadows[0]) and layout.knows(shadows[1])):
+    agree = layout.agree(*shadows)
+    if not agree and not (layout.knows(shadows[0]) and layout.knows(shadows[1])):
         fields = _filled(carried, shadows)
         starts = _beginnings(carried)
         left = layout.encode(starts[0], fields[0])
@@ -114,7 +105,7 @@ def settle(
     carried.twins = carried.twins and merge.apart is not None and merge.decisions.keys() >= merge.apart
     starts = _beginnings(carried)
     left = layout.moved(shadows[0], ours.digests, starts[0])
-    if ours.digests == theirs.digests and layout.agree(*shadows):
+    if agree and ours.digests == theirs.digests:
         return left, starts[1] + left[len(starts[0]) :]
     return left, layout.moved(shadows[1], theirs.digests, starts[1])
 
@@ -124,21 +115,20 @@ def _carried(merger: Merger, merge: Merge, local: SideResult, remote: SideResult
     theirs = _After(merge.remote, remote, _made(merger, merge, Side.REMOTE, remote))
     if merge.rejected:
         return _Carried(merger, merge, ours, theirs, at_rest=False, twins=False)
-    at_rest, decisions = True, merge.decisions
-    twins = True
-    for key, decision in decisions.items():
-        field, settled = merger.fields[key], not decision.hold
+    fields, at_rest, twins = merger.fields, True, True
+    for key, decision in merge.decisions.items():
+        field, rule, settled = fields[key], decision.rule, not decision.hold
         our, their = decision.local_write, decision.remote_write
         if our is MISSING:
-            our = ours.holds(field.rule.local)
-        elif local.wrote(field.rule.local):
-            our = ours.takes(field.rule.local, our)
+            our = ours.held(rule.local, ours.lacking)
+        elif local.wrote(rule.local):
+            our = ours.given[rule.local] = ours.took(rule.local, our)
         else:
             settled = False
         if their is MISSING:
-            their = theirs.holds(field.rule.remote)
-        elif remote.wrote(field.rule.remote):
-            their = theirs.takes(field.rule.remote, their)
+            their = theirs.held(rule.remote, theirs.lacking)
+        elif remote.wrote(rule.remote):
+            their = theirs.given[rule.remote] = theirs.took(rule.remote, their)
         else:
             settled = False
         at_rest = at_rest and settled
@@ -169,7 +159,8 @@ def _filled(
     for key, field in merger.fields.items() if not merge.rejected else ():
         if key in merge.decisions:
             continue
-        our, their = carried.local.holds(field.rule.local), carried.remote.holds(field.rule.remote)
+        our = carried.local.held(field.rule.local, carried.local.lacking)
+        their = carried.remote.held(field.rule.remote, carried.remote.lacking)
         same = exactly_equal(our, their)
         carried.twins = carried.twins and same
         if field.tag not in known and our is not MISSING and their is not MISSING:

@@ -150,10 +150,10 @@ MUTANTS = (
         "a field newly added to the mapping is filled only where it is edited (common: history is never back-filled)",
         (
             "diff/merge.py",
-            "            elif field.alike and place not in apart",
+            "            elif field.alike and exactly_equal(",
             (
                 '            elif local_shadow[9:11] > b"\\0\\0":\n                continue\n'
-                "            elif field.alike and place not in apart"
+                "            elif field.alike and exactly_equal("
             ),
         ),
     ),

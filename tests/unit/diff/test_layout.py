@@ -12,7 +12,7 @@ from hypothesis import given
 from crmsync.diff import BLANK_SHADOW, Digester, Merger, Shadow, SideResult, settle
 from crmsync.diff.digests import FieldDigest, beginning
 from crmsync.models.mappings import ConflictPolicy, Enforcement, MatchKeys
-from crmsync.models.records import Record, Side
+from crmsync.models.records import MISSING, Record, Side
 from crmsync.protocols.conversion import Conversion, FieldRule, RecordRule, elements_of
 
 DIGESTS = st.binary(min_size=6, max_size=6)
@@ -72,6 +72,41 @@ def test_a_shadow_of_all_fields_is_read_and_moved_like_a_decoded_one(made: Merge
     changes = {tag: others[tag] for tag in data.draw(st.sets(st.sampled_from(sorted(fields))))}
     moved = made.layout.moved(shadow, changes, beginning(b"n" * 8, settled=True, seen=False))
     assert moved == Shadow(b"n" * 8, {**fields, **changes}, settled=True, seen=False).encode()
+
+
+@pytest.mark.parametrize("made", [SINGLE, MIXED], ids=["single", "mixed"])
+@given(data=st.data())
+def test_two_shadows_agree_if_they_hold_the_same_digests_of_all_fields(made: Merger, data: st.DataObject) -> None:
+    fields = data.draw(shadows_of(made))
+    shadow, other = Shadow(b"r" * 8, fields, seen=True).encode(), Shadow(b"o" * 8, fields, settled=False).encode()
+    tag = data.draw(st.sampled_from(sorted(fields)))
+    fewer = {each: digest for each, digest in fields.items() if each != tag}
+    digest = fields[tag]
+    another = digest | {b"unlike"} if isinstance(digest, frozenset) else bytes(6) if any(digest) else b"unlike"
+    assert made.layout.agree(shadow, other)
+    assert not made.layout.agree(shadow, Shadow(b"r" * 8, {**fields, tag: another}, seen=True).encode())
+    assert not made.layout.agree(Shadow(fields=fewer).encode(), Shadow(fields=fewer).encode())
+    assert not made.layout.agree(b"", b"")
+
+
+@pytest.mark.parametrize("made", [SINGLE, MIXED], ids=["single", "mixed"])
+@given(data=st.data())
+def test_some_fields_are_picked_out_of_a_shadow_as_they_are_read(made: Merger, data: st.DataObject) -> None:
+    shadow = Shadow(b"r" * 8, data.draw(shadows_of(made))).encode()
+    read = made.layout.read(shadow)
+    places = sorted(data.draw(st.sets(st.sampled_from(range(len(read))))))
+    assert list(made.layout.pick(shadow, places)) == [read[place] for place in places]
+
+
+@pytest.mark.parametrize("made", [SINGLE, MIXED], ids=["single", "mixed"])
+@given(data=st.data())
+def test_a_shadow_of_any_digests_is_encoded_alike(made: Merger, data: st.DataObject) -> None:
+    """Also one of a field that was merged by elements before, and of one that the mapping no longer has."""
+    start = beginning(b"n" * 8, settled=True, seen=False)
+    fields = data.draw(st.dictionaries(st.sampled_from([*made.tags, b"old"]), st.one_of(DIGESTS, SETS)))
+    whole = data.draw(shadows_of(made))
+    for digests in (fields, whole, {**whole, **fields}):
+        assert made.layout.encode(start, digests) == Shadow(b"n" * 8, digests).encode()
 
 
 @pytest.mark.parametrize("made", [SINGLE, MIXED], ids=["single", "mixed"])
@@ -150,6 +185,34 @@ def test_a_shadow_of_the_first_formats_says_unchanged_by_its_fields(held: bool) 
     edited = record(Side.LOCAL, **{**dict.fromkeys(NAMES, "a"), "city": "b"})
     assert not made.unchanged(Side.LOCAL, edited, old[0])
     assert made.merge(edited, theirs, *old).writes(Side.REMOTE) == {"City": "b"}
+
+
+ANY = st.sampled_from(["a", "a ", None, 0, False, 1, True, 1.0, MISSING])
+
+
+@given(
+    rows=st.fixed_dictionaries(dict.fromkeys(NAMES, st.tuples(ANY, ANY))),
+    edits=st.dictionaries(st.sampled_from(NAMES), ANY),
+    truncates=st.booleans(),
+)
+def test_a_shadow_has_the_reading_of_the_record_as_it_is_after_the_write(
+    rows: dict[str, tuple[object, object]], edits: dict[str, object], truncates: bool
+) -> None:
+    """Whether it was hashed again, or taken over from the other side because both hold the very same."""
+    ours, theirs = ({name: pair[place] for name, pair in rows.items()} for place in (0, 1))
+    shadows = b"", b""
+    for changes in ({}, edits):
+        local, remote = record(Side.LOCAL, **{**ours, **changes}), record(Side.REMOTE, **theirs)
+        merge = SINGLE.merge(local, remote, *shadows)
+        after = [{**one.fields, **merge.writes(side)} for side, one in ((Side.LOCAL, local), (Side.REMOTE, remote))]
+        stored = {name: "t" if truncates and isinstance(value, str) else value for name, value in after[1].items()}
+        result = SideResult(stored=Record("r", stored))
+        shadows = settle(SINGLE, merge, shadows, DONE, result if merge.writes(Side.REMOTE) else DONE)
+        shown = [after[0], {**after[1], **{name: stored[name] for name in merge.writes(Side.REMOTE)}}]
+        assert shadows[0][1:9] == SINGLE.readings.local.of(shown[0])
+        assert shadows[1][1:9] == SINGLE.readings.remote.of(shown[1])
+        ours = dict(after[0])
+        theirs = {name: shown[1].get(name.title(), MISSING) for name in NAMES}
 
 
 VALUES = st.sampled_from(["a", "a ", "b", "", None, 0, False, 1, True, 1.0, "1", 0.0, -0.0])
