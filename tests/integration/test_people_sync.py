@@ -430,3 +430,40 @@ async def test_a_lead_that_opted_out_and_was_converted_into_a_contact_stays_opte
         assert local.snapshot()[ada]["opted_out"] is True
         assert [row[OPT_OUT] for row in org.records("Contact")] == [True]
         assert await in_step(app, local, options)
+
+
+@pytest.mark.parametrize(
+    "linked", ["before", "with the conversion", "by a later run", "by the first run", "by a first run that takes a job"]
+)
+async def test_an_opt_out_of_a_lead_that_was_never_linked_comes_over_with_its_contact(
+    emulator: RunningEmulator, org: SalesforceOrg, options: RunOptions, linked: str
+) -> None:
+    """No link leads from the lead to a person here, but the contact that it was converted into is one."""
+    king = {"email": "ada@king.example", "last_name": "King", "opted_out": False}
+    local, _ = subscribers({"email": "bob@example.com", "last_name": "B"})
+    born_there = PERSON.model_copy(update={"create_in_local": linked == "with the conversion"})
+    if linked == "before" or "first run" in linked:
+        local.add(king)
+    first_read = "bulk" if linked.endswith("job") else "rest"
+
+    async def sync() -> None:
+        await app.sync("main", "Person", local, options=options)
+
+    settings = {"people": "lead_then_contact", "first_read": first_read}
+    async with connected(emulator, {"Person": born_there}, **settings) as app:
+        if linked in ("with the conversion", "by a later run"):
+            await sync()
+        contact = org.create("Contact", {"LastName": "King", "Email": "ada@king.example"})
+        if linked == "before":
+            await sync()
+        org.advance(60)
+        lead = org.create("Lead", {"LastName": "K", "Email": "a@other.example", "Company": "X", OPT_OUT: True})
+        org.convert_lead(lead, Conversion(contact_id=contact))
+        await sync()
+        if linked == "by a later run":
+            local.add(king)
+            await sync()
+        held = [row for row in local.snapshot().values() if row["email"] == "ada@king.example"]
+        assert [row["opted_out"] for row in held] == [True]
+        assert opted_out(org, "ada@king.example")
+        assert await in_step(app, local, options)

@@ -15,6 +15,7 @@ from crmsync.engine.consents import note_consents
 from crmsync.engine.context import RunContext
 from crmsync.engine.examining import examine
 from crmsync.engine.history import written
+from crmsync.engine.last_words import ask_of, impose
 from crmsync.engine.oscillation import history_after, tame
 from crmsync.engine.overwrites import guard_overwrites
 from crmsync.engine.work import Work
@@ -49,9 +50,11 @@ async def carry_out(
     :raises OverwriteGuardError: too much would be overwritten; nothing of this batch was written.
     """
     works = _wanted(ctx, works)
+    if gate is None and ctx.asks_of_merges:
+        await ask_of(ctx, [work for work in works if work.fresh])
     for work in works:
         _decide(ctx, work)
-    stale = _hold_back(ctx, works, gate) if gate else set()
+    stale = await _hold_back(ctx, works, gate) if gate else set()
     guard_overwrites(ctx, works)
     if ctx.dry_run:
         for work in works:
@@ -97,6 +100,7 @@ def _decide(ctx: RunContext, work: Work) -> None:
         work.merge = merge_new(ctx.merger, Side.REMOTE, work.remote)
     if work.merge is None:
         return
+    impose(ctx, work)
     examine(ctx, work)
     for side in Side:
         new_id = work.link.markmail_id if side is Side.LOCAL else None
@@ -176,9 +180,15 @@ def _count(ctx: RunContext, work: Work) -> None:
             ctx.tally.sides[side].unchanged += 1
 
 
-def _hold_back(ctx: RunContext, works: Sequence[Work], gate: Gate) -> set[str]:
-    """Take back what the plan does not hold: those records changed since it was made."""
+async def _hold_back(ctx: RunContext, works: Sequence[Work], gate: Gate) -> set[str]:
+    """Take back what the plan does not hold: those records changed since it was made.
+
+    But for what was heard then of records that were folded into them, and is asked for again here.
+    """
     stale = set()
+    for work in await ask_of(ctx, [work for work in works if not gate(work, fingerprint(ctx, work))]):
+        work.operations.clear()
+        _decide(ctx, work)
     for work in works:
         if not gate(work, fingerprint(ctx, work)):
             work.operations.clear()

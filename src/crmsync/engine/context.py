@@ -46,8 +46,10 @@ class RunContext:
     tell. ``tried`` are the markmail_ids that this run looked at because an earlier one could not finish them.
     ``live_links`` are the links that the run began with. ``approved``: a person has approved what is carried out, so
     no guard counts it; ``approval`` is what was carried out like that. ``selected``: the run looks at some records
-    only, and reports on them alone. In a dry run nothing is written or acknowledged: ``planned`` collects what would
-    be, ``would_stop`` what a guard would say.
+    only, and reports on them alone. ``heard`` is what records said last, by their ids, that were folded into this
+    record of the CRM; ``told_of`` are those of whom this is carried out. ``asks_of_merges`` False: this run reads all
+    that was folded away; ``asked_of`` are the records of the CRM that it was asked of just now. In a dry run nothing is
+    written or acknowledged: ``planned`` collects what would be, ``would_stop`` what a guard would say.
     """
 
     run_id: str
@@ -80,6 +82,10 @@ class RunContext:
     dry_run: bool = False
     selected: bool = False
     tried: set[str] = attrs.field(factory=set)
+    heard: dict[str, Mapping[str, Fields]] = attrs.field(factory=dict)
+    told_of: set[str] = attrs.field(factory=set)
+    asks_of_merges: bool = True
+    asked_of: set[str] = attrs.field(factory=set)
     planned: list[PlannedRecord] = attrs.field(factory=list)
     planned_ids: set[str] = attrs.field(factory=set)
 
@@ -125,6 +131,10 @@ class RunContext:
     def twin_id(self, crm_id: str) -> str:
         """The local id for a record born in the CRM: always the same, so a repeated create finds itself."""
         return str(uuid.uuid5(_TWINS, f"{self.integration_id}\0{self.entity_type}\0{crm_id}"))
+
+    def heard_id(self, crm_id: str) -> str:
+        """In place of a local id, for the tombstone of a record that is gone, and that nobody here ever had."""
+        return self.twin_id(f"heard\0{crm_id}")
 
     def new_link(self, markmail_id: str, crm_id: str | None, born: Side) -> Link:
         """A link that knows nothing yet but its ids."""

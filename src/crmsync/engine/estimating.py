@@ -6,13 +6,16 @@ Follows `crmsync.engine.run.apply` step by step, with the store's own word for e
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
+from crmsync.diff.policies import is_restrictive
 from crmsync.engine.context import RunContext
 from crmsync.engine.retrying import BATCH
 from crmsync.models.calls import CallEstimate, StoreUse, StoreVerb
-from crmsync.models.mappings import DeletePolicy
+from crmsync.models.mappings import ConflictPolicy, DeletePolicy
 from crmsync.models.plans import PlannedRecord
 from crmsync.models.records import OperationKind, Side
+from crmsync.protocols.conversion import FieldRule
 from crmsync.protocols.records import SupportsCallEstimates
 
 
@@ -32,6 +35,10 @@ def estimate_apply(ctx: RunContext, planned: Sequence[PlannedRecord], opening: i
         return total + _farewells(ctx, store, planned)
     except _UnknownError:
         return None
+
+
+_STEPS = 6
+"""Queries for what was folded into records: merges of two steps, for up to three kinds."""
 
 
 class _UnknownError(Exception):
@@ -61,9 +68,20 @@ class _Batch:
         total += self._use(StoreVerb.FIND_BY_KEY, len(from_local)) + self._find(len(from_local))
         # A local record may hold a stored remote id, or come back from the dead with a link.
         total += CallEstimate(self._get(len(from_local)).most, 0)
+        total += self._overheard()
         for part in (linked, from_crm, from_local):
             total += _writes(self._ctx, self._store, sum(_writes_remote(record) for record in part))
         return total
+
+    def _overheard(self) -> CallEstimate:
+        """Opt-outs that neither of two records says are asked for again: what was folded into the CRM's one."""
+        rules = [rule for rule in self._ctx.rule.rules if rule.policy is ConflictPolicy.MOST_RESTRICTIVE]
+        known = [record for record in self._planned if record.crm_id is not None]
+        items = sum(any(map(partial(_opts_out, record), rules)) for record in known)
+        if not items:
+            return CallEstimate()
+        look = _told(self._store, StoreUse(StoreVerb.FIND, items, self._ctx.fields(Side.REMOTE), "Id"))
+        return CallEstimate(_STEPS * look.most, 0)
 
     def _get(self, items: int) -> CallEstimate:
         return self._use(StoreVerb.GET, items)
@@ -81,6 +99,12 @@ class _Batch:
         if not items:
             return CallEstimate()
         return _told(self._store, StoreUse(verb, items, self._ctx.fields(Side.REMOTE)))
+
+
+def _opts_out(record: PlannedRecord, rule: FieldRule) -> bool:
+    writes = [write.fields for write in record.writes if write.side is Side.LOCAL]
+    values = [fields[rule.local] for fields in writes if rule.local in fields]
+    return any(rule.sensitive or is_restrictive(rule, Side.LOCAL, rule.normal_local(value)) for value in values)
 
 
 def _writes_remote(record: PlannedRecord) -> int:

@@ -43,7 +43,7 @@ async def take_in(ctx: RunContext, matcher: Matcher, side: Side, records: Sequen
     strangers: list[Record] = []
     for record in latest.values():
         link = links.get(record.id)
-        if link is None:
+        if link is None or link.markmail_id == ctx.heard_id(record.id):
             strangers.append(record)
         elif link.status in _ASIDE:
             if _came_back(link, side):

@@ -1,14 +1,24 @@
-"""What a record said last before it was folded into another one: an opt-out that no run has seen."""
+"""What a record said last before it was folded into another one: an opt-out that no run has seen.
+
+Where it was linked, the local record of its pair is told first (`last_words`). Where it was not - a lead that nobody
+here had - what it said is imposed on the pair of the survivor, once there is one: neither of its two records says so.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+import attrs
+
+from crmsync.diff.decisions import ConflictNote, FieldDecision, rule_key
+from crmsync.diff.directions import is_blank, writes_over
 from crmsync.diff.policies import is_restrictive
 from crmsync.engine.context import LIVE, RunContext
+from crmsync.engine.trail import MergeTrail
 from crmsync.engine.work import Work
 from crmsync.models.mappings import ConflictPolicy
 from crmsync.models.records import MISSING, Record, Side
+from crmsync.models.state import Acknowledgement, LinkStatus
 from crmsync.protocols.conversion import FieldRule
 
 
@@ -19,12 +29,13 @@ async def last_words(ctx: RunContext, merged: Sequence[Record]) -> list[Work]:
     was, of which the remote record shows nothing but the opt-out: so that alone is carried over, and nothing is written
     to the record that is gone. From the local record it reaches the survivor, like one that an earlier run has seen.
     """
-    rules = [rule for rule in ctx.rule.rules if rule.policy is ConflictPolicy.MOST_RESTRICTIVE]
-    said = {record.id: words for record in merged if (words := _restrictive(rules, record))}
+    rules = _consents(ctx)
+    said = _said(rules, merged)
     if not said:
         return []
     links = await ctx.links(Side.REMOTE, list(said))
     live = {loser: link for loser, link in links.items() if link.status in LIVE and link.local_shadow}
+    ctx.told_of.update(live)
     locals_ = await ctx.local.get([link.markmail_id for link in live.values()], fields=ctx.fields(Side.LOCAL))
     works = []
     for loser, link in live.items():
@@ -32,6 +43,125 @@ async def last_words(ctx: RunContext, merged: Sequence[Record]) -> list[Work]:
         if local is not None and any(_unheard(rule, local) for rule in rules if rule.remote in said[loser]):
             works.append(Work(link, local, Record(loser, said[loser])))
     return works
+
+
+async def overhear(ctx: RunContext, merged: Sequence[Record], trail: MergeTrail) -> list[str]:
+    """Note in ``ctx.heard`` what folded records said that were never linked; the survivors that it is about.
+
+    Those that were, and those that an earlier run heard, have a link, or had one when this page began.
+    """
+    said = _said(_consents(ctx), merged)
+    links = await ctx.links(Side.REMOTE, list(said))
+    survivors = []
+    for loser in dict.fromkeys(record.id for record in merged):
+        survivor = trail.survivor(loser)
+        earlier = ctx.heard.pop(loser, {})
+        words = {} if loser in links or loser in ctx.told_of else said.get(loser, {})
+        if words:
+            earlier = {**earlier, loser: words}
+        if earlier and survivor != loser:
+            ctx.heard[survivor] = {**ctx.heard.get(survivor, {}), **earlier}
+            survivors.append(survivor)
+    return list(dict.fromkeys(survivors))
+
+
+async def remember_heard(ctx: RunContext, works: Iterable[Work] = ()) -> None:
+    """Store who was heard, after these were carried out, so that no later pass takes it for news.
+
+    Tombstones come more than once, and who opts in again meanwhile is not to be opted out by an old one.
+    """
+    if ctx.dry_run:
+        return
+    for work in works:
+        # Without a merge the two are not a pair yet: there was nobody to tell.
+        if work.remote is not None and work.merge is not None and all(each.ok for each in work.outcomes.values()):
+            ctx.told_of.update(ctx.heard.pop(work.remote.id, {}))
+    links = await ctx.links(Side.REMOTE, list(ctx.told_of))
+    rows = [
+        attrs.evolve(ctx.new_link(ctx.heard_id(loser), loser, Side.REMOTE), status=LinkStatus.DELETED)
+        for loser in ctx.told_of
+        if loser not in links
+    ]
+    await ctx.acknowledge(Acknowledgement(links=tuple(rows)))
+    ctx.told_of.intersection_update(links)
+
+
+async def ask_of(ctx: RunContext, works: Iterable[Work]) -> list[Work]:
+    """Ask what was folded into the remote records of these, where both sides may not say it; those with an answer."""
+    rules = _consents(ctx)
+    asked = {
+        work.remote.id: work
+        for work in works
+        if work.remote is not None
+        and work.quarantine is None
+        and work.remote.id not in ctx.asked_of
+        and any(_imposed(rule, work) is not None for rule in rules)
+    }
+    merged = await ctx.remote.merged_into(list(asked))
+    trail = MergeTrail()
+    trail.add(merged)
+    return [asked[survivor] for survivor in await overhear(ctx, merged, trail) if survivor in asked]
+
+
+async def unheard_pairs(ctx: RunContext, survivors: Sequence[str]) -> list[Work]:
+    """The linked pairs of these remote records of which a side does not say yet what was heard."""
+    links = await ctx.links(Side.REMOTE, survivors)
+    live = {
+        key: link for key, link in links.items() if link.status in LIVE and link.local_shadow and link.remote_shadow
+    }
+    if not live:
+        return []
+    remotes = await ctx.remote.get(list(live), fields=ctx.fields(Side.REMOTE))
+    locals_ = await ctx.local.get([link.markmail_id for link in live.values()], fields=ctx.fields(Side.LOCAL))
+    works = [
+        Work(link, local, remote)
+        for key, link in live.items()
+        if (remote := remotes.get(key)) is not None and (local := locals_.get(link.markmail_id)) is not None
+    ]
+    return [work for work in works if any(_imposed(rule, work) is not None for rule in _heard_rules(ctx, work))]
+
+
+def impose(ctx: RunContext, work: Work) -> None:
+    """Let both sides of a merge say what was heard about its remote record."""
+    rules = _heard_rules(ctx, work)
+    if not rules or work.merge is None:
+        return
+    imposed = {rule_key(rule): decision for rule in rules if (decision := _imposed(rule, work)) is not None}
+    work.merge = attrs.evolve(work.merge, decisions={**work.merge.decisions, **imposed})
+
+
+def _imposed(rule: FieldRule, work: Work) -> FieldDecision | None:
+    """The decision by which both sides say the protected value; None if they do, or do not show it, or must not."""
+    ours = work.local.fields.get(rule.local, MISSING) if work.local is not None else None
+    theirs = work.remote.fields.get(rule.remote, MISSING) if work.remote is not None else None
+    local_normal, remote_normal = rule.normal_local(ours), rule.normal_remote(theirs)
+    said_here = ours is MISSING or is_restrictive(rule, Side.LOCAL, local_normal)
+    said_there = theirs is MISSING or is_restrictive(rule, Side.REMOTE, remote_normal)
+    local_write = rule.restrictive if not said_here and writes_over(rule, Side.LOCAL, local_normal) else MISSING
+    there = rule.to_remote(rule.restrictive).value
+    remote_write = there if not said_there and writes_over(rule, Side.REMOTE, remote_normal) else MISSING
+    if local_write is MISSING and remote_write is MISSING:
+        return None
+    overwritten = work.local is not None and not (is_blank(local_normal) and is_blank(remote_normal))
+    note = ConflictNote(rule, rule.policy, ours, theirs) if overwritten else None
+    return FieldDecision(rule, local_write=local_write, remote_write=remote_write, conflict=note)
+
+
+def _heard_rules(ctx: RunContext, work: Work) -> list[FieldRule]:
+    said = ctx.heard.get(work.remote.id) if ctx.heard and work.remote is not None else None
+    if not said:
+        return []
+    fields = {field for words in said.values() for field in words}
+    return [rule for rule in _consents(ctx) if rule.remote in fields]
+
+
+def _said(rules: Sequence[FieldRule], merged: Iterable[Record]) -> dict[str, Mapping[str, object]]:
+    """The opt-outs of tombstones, by their ids."""
+    return {record.id: words for record in merged if rules and (words := _restrictive(rules, record))}
+
+
+def _consents(ctx: RunContext) -> list[FieldRule]:
+    return [rule for rule in ctx.rule.rules if rule.policy is ConflictPolicy.MOST_RESTRICTIVE]
 
 
 def _restrictive(rules: Sequence[FieldRule], record: Record) -> Mapping[str, object]:

@@ -11,38 +11,12 @@ from crmsync.engine.conflicts import attach_conflicts, waiting_ids
 from crmsync.engine.context import LIVE, RunContext
 from crmsync.engine.deletes import DeleteQueue
 from crmsync.engine.intake import Intake
-from crmsync.engine.last_words import last_words
+from crmsync.engine.last_words import last_words, overhear, remember_heard, unheard_pairs
+from crmsync.engine.trail import MergeTrail
 from crmsync.engine.work import Work
 from crmsync.models.problems import Problem
 from crmsync.models.records import Record, Side
 from crmsync.models.state import Acknowledgement, Link, LinkStatus
-
-
-@attrs.define(slots=True)
-class MergeTrail:
-    """Who was merged into whom during a pass. The survivor may itself be merged, on this page or a later one."""
-
-    into: dict[str, str] = attrs.field(factory=dict)
-    waiting: dict[str, Record] = attrs.field(factory=dict)
-
-    def add(self, merged: Sequence[Record]) -> None:
-        """Note the losers of a page."""
-        for record in merged:
-            if record.merged_into:
-                self.into[record.id] = record.merged_into
-                self.waiting[record.id] = record
-
-    def followed(self) -> set[str]:
-        """The losers whose links went where they belong."""
-        return self.into.keys() - self.waiting.keys()
-
-    def survivor(self, record_id: str) -> str:
-        """The end of the trail as far as it is known."""
-        seen = {record_id}
-        while (following := self.into.get(record_id)) and following not in seen:
-            seen.add(following)
-            record_id = following
-        return record_id
 
 
 async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: MergeTrail) -> Intake:
@@ -97,7 +71,10 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
 async def follow_merged(
     ctx: RunContext, merged: Sequence[Record], trail: MergeTrail, queue: DeleteQueue, gate: Gate | None = None
 ) -> Intake:
-    """As `repoint_merged`, after what the losers said last was carried over (see `last_words`)."""
+    """As `repoint_merged`, after what the losers said last was carried over (see `last_words`).
+
+    What the others said is for the survivors, of which those come along that are linked already.
+    """
     if not merged:
         return Intake()
     words = await last_words(ctx, merged)
@@ -105,7 +82,13 @@ async def follow_merged(
         result = await carry_out(ctx, words, side=Side.REMOTE, gate=gate)
         for link, missing in result.gone:
             queue.add(link, missing)
-    return await repoint_merged(ctx, merged, trail)
+    intake = await repoint_merged(ctx, merged, trail)
+    survivors = await overhear(ctx, merged, trail)
+    known = intake.remote_ids()
+    pairs = await unheard_pairs(ctx, [survivor for survivor in survivors if survivor not in known])
+    await attach_conflicts(ctx, pairs)
+    intake.works += pairs
+    return intake
 
 
 async def follow_absent(
@@ -121,5 +104,6 @@ async def follow_absent(
     for link, missing in moved.gone:
         queue.add(link, missing)
     result = await carry_out(ctx, moved.works, side=Side.REMOTE, gate=gate)
+    await remember_heard(ctx, moved.works)
     for link, missing in result.gone:
         queue.add(link, missing)

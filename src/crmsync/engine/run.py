@@ -11,11 +11,13 @@ from crmsync.engine.context import RunContext
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes, queue_absent, queue_deleted
 from crmsync.engine.intake import take_in
 from crmsync.engine.keyindex import KeySet
+from crmsync.engine.last_words import remember_heard
 from crmsync.engine.matching import Matcher
-from crmsync.engine.merging import MergeTrail, follow_absent, follow_merged
+from crmsync.engine.merging import follow_absent, follow_merged
 from crmsync.engine.reading import read_pass
 from crmsync.engine.recovery import begin
 from crmsync.engine.retrying import BATCH, carry, pairs_of, retry_unfinished
+from crmsync.engine.trail import MergeTrail
 from crmsync.engine.work import Work
 from crmsync.errors import CursorExpiredError
 from crmsync.models.plans import PlannedRecord
@@ -30,6 +32,7 @@ async def run(ctx: RunContext) -> None:
     ctx.cursors = Cursors(mapping_version=ctx.rule.version) if ctx.options.reads_all or outdated else stored
     ctx.reached = ctx.cursors
     await begin(ctx)
+    ctx.asks_of_merges = ctx.had_links or ctx.cursors.remote is not None
     matcher = Matcher(ctx, first_load=ctx.cursors.local is None)
     await retry_unfinished(ctx, matcher)
     for side in (Side.REMOTE, Side.LOCAL):
@@ -89,9 +92,11 @@ class _SidePass:
         for record in live:
             self._seen.add(record.id)
         live = await self._asked_again(live)
-        if side is Side.REMOTE and ctx.had_links:
+        if side is Side.REMOTE and ctx.asks_of_merges:
             links = await ctx.links(side, [record.id for record in live])
-            merged += await ctx.remote.merged_into([record.id for record in live if record.id not in links])
+            strangers = [record.id for record in live if record.id not in links]
+            merged += await ctx.remote.merged_into(strangers)
+            ctx.asked_of = set(strangers)
         moved = await follow_merged(ctx, merged, self._trail, self._queue)
         survivors = moved.remote_ids()
         intake = await take_in(ctx, self._matcher, side, [r for r in live if r.id not in survivors])
@@ -107,6 +112,7 @@ class _SidePass:
         if cursors == ctx.cursors:
             cursors = None
         result = await carry_out(ctx, intake.works, side=side, cursors=cursors)
+        await remember_heard(ctx, intake.works)
         self._written = result.written
         for link, missing in result.gone:
             self._queue.add(link, missing)

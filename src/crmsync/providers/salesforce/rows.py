@@ -34,8 +34,15 @@ class RowReader:
 
     @property
     def living(self) -> soql.Soql | None:
-        """What a record of a pass over everything meets, if there is such a thing; later passes tell what ceased to."""
-        return soql.compare(CONVERTED, "=", value=False) if self.sobject.follows_conversion else None
+        """What a record of a pass over everything meets, if there is such a thing; later passes tell what ceased to.
+
+        Of converted leads those come along that opted out, since their contact may not say so (see `_gone`).
+        """
+        if not self.sobject.follows_conversion:
+            return None
+        unconverted = soql.compare(CONVERTED, "=", value=False)
+        told = OPT_OUT in self.sobject.fields
+        return soql.some(unconverted, soql.compare(OPT_OUT, "=", value=True)) if told else unconverted
 
     def columns(self, fields: Iterable[str], *, deleted: bool = False) -> tuple[str, ...]:
         """What to ask for, so that `record` can say everything about these fields. Unreadable ones are left out."""
@@ -106,7 +113,10 @@ class RowReader:
         known = self.sobject.fields
         wanted = [(name, places[name], text_reader(known[name].type)) for name in self.sobject.readable(fields)]
         assemble = self._assembler(fields)
-        own = [(name, places[name]) for name in ("LastModifiedById", self.key_field) if name in places]
+        names = ("LastModifiedById", self.key_field, CONVERTED_INTO)
+        own = [(name, places[name]) for name in names if name is not None and name in places]
+        converted = places.get(CONVERTED) if self.sobject.follows_conversion else None
+        opted_out = places.get(OPT_OUT)
         id_place, stamp_place = places.get("Id", -1), places.get("SystemModstamp")
         records = []
         for row in rows:
@@ -120,6 +130,10 @@ class RowReader:
             if record_id is None:
                 raise UnexpectedResponseError("a record of Salesforce's CSV has no id")
             meta = {name: row[place] or None for name, place in own}
+            if converted is not None and row[converted] == "true":
+                told = opted_out is not None and row[opted_out] == "true"
+                records.append(self._gone(record_id, {**meta, OPT_OUT: told}, modified))
+                continue
             records.append(self._living(record_id, assemble(values) if assemble else values, meta, modified))
         return records
 

@@ -1,0 +1,36 @@
+"""Who was folded into whom in the CRM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from crmsync.models.records import Record
+
+
+@attrs.define(slots=True)
+class MergeTrail:
+    """Who was merged into whom during a pass. The survivor may itself be merged, on this page or a later one."""
+
+    into: dict[str, str] = attrs.field(factory=dict)
+    waiting: dict[str, Record] = attrs.field(factory=dict)
+
+    def add(self, merged: Sequence[Record]) -> None:
+        """Note the losers of a page."""
+        for record in merged:
+            if record.merged_into:
+                self.into[record.id] = record.merged_into
+                self.waiting[record.id] = record
+
+    def followed(self) -> set[str]:
+        """The losers whose links went where they belong."""
+        return self.into.keys() - self.waiting.keys()
+
+    def survivor(self, record_id: str) -> str:
+        """The end of the trail as far as it is known."""
+        seen = {record_id}
+        while (following := self.into.get(record_id)) and following not in seen:
+            seen.add(following)
+            record_id = following
+        return record_id
