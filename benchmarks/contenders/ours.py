@@ -33,13 +33,14 @@ def rows() -> Iterator[dict[str, str]]:
 
 async def upsert(store: RecordStore) -> int:
     """Every row of the file; how many took effect."""
-    done, batch = 0, list[Operation]()
+    done, batch, size = 0, list[Operation](), store.limits.write_batch
     for row in rows():
         key = row.pop("MarkMail_Id__c")
         batch.append(Operation(key, OperationKind.CREATE, None, key=key, fields=row))
-        if len(batch) == store.limits.write_batch:
+        if len(batch) == size:
             done += sum(outcome.ok for outcome in await store.write(batch))
             batch.clear()
+            size = store.limits.write_batch
     return done + sum(outcome.ok for outcome in await store.write(batch)) if batch else done
 
 

@@ -9,8 +9,9 @@ a worker pays only for what it needs.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from crmsync.exports import loading
 
 if TYPE_CHECKING:
     from crmsync.errors import CRMError
@@ -73,14 +74,8 @@ _HOMES = {
     "crmsync.service": ("CRMSync",),
 }
 
-if not TYPE_CHECKING:  # a module `__getattr__` would hide misspelled names from type checkers
-
-    def __getattr__(name: str) -> Any:
-        home = next((module for module, names in _HOMES.items() if name in names), None)
-        if home is None:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(import_module(home), name)
-        return value
+if not TYPE_CHECKING:
+    __getattr__ = loading(globals(), _HOMES)
 
 
 def __dir__() -> list[str]:

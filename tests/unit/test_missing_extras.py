@@ -7,9 +7,15 @@ import sys
 
 import pytest
 
+BY_JWT = (
+    "from datetime import UTC, datetime; from crmsync.models.secrets import Secret; from crmsync.providers.salesforce"
+    " import oauth; oauth.jwt_bearer('', {'client_id': Secret('a'), 'username': Secret('b')}, '', audience='',"
+    " now=datetime.now(UTC))"
+)
 PARTS = [
     ("Registry().provider('salesforce')", "httpx2", "salesforce"),
-    ("Registry().provider('salesforce')", "jwt", "salesforce"),
+    ("Registry().provider('salesforce')", "tenacity", "salesforce"),
+    (BY_JWT, "jwt", "salesforce"),
     ("Registry().load(STORAGE, 'sqlite')", "sqlalchemy", "sql"),
     ("Registry().load(STORAGE, 'postgresql')", "alembic", "sql"),
     ("Registry().load(RECORDS, 'sql')", "sqlalchemy", "sql"),

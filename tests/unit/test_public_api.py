@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -84,15 +85,20 @@ def test_a_public_name_is_there_and_listed(name: str) -> None:
     assert name in dir(crmsync)
 
 
-def test_what_type_checkers_see_is_what_is_loaded() -> None:
-    tree = ast.parse(Path(crmsync.__file__).read_text(encoding="utf-8"))
+@pytest.mark.parametrize("package", ["crmsync", "crmsync.engine", "crmsync.mapping"])
+def test_what_type_checkers_see_is_what_is_loaded(package: str) -> None:
+    module = import_module(package)
+    assert module.__file__ is not None
+    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
     guarded = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
     seen = {
         alias.name: node.module for node in guarded.body if isinstance(node, ast.ImportFrom) for alias in node.names
     }
-    loaded = {name: module for module, names in vars(crmsync)["_HOMES"].items() for name in names}
+    loaded = {name: home for home, names in vars(module)["_HOMES"].items() for name in names}
     assert seen == loaded
-    assert sorted(loaded) == NAMES
+    assert sorted(loaded) == sorted(module.__all__)
+    for name, home in loaded.items():
+        assert getattr(module, name) is getattr(import_module(home), name), "no module of the package has this name"
 
 
 def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
@@ -102,6 +108,14 @@ def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
 
 def test_importing_the_package_loads_nothing_else() -> None:
     assert not modules_after("import crmsync") & {*HEAVY, "anyio", "asyncio", "attrs", "cryptography", "pydantic"}
+
+
+def test_opening_salesforce_loads_neither_the_engine_nor_what_checks_mappings_nor_jwt() -> None:
+    program = "from crmsync.engine import RunBudget, SystemClock\nimport crmsync.providers.salesforce, sys"
+    code = f"{program}\nprint(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    unneeded = {"crmsync.engine.runner", "crmsync.mapping.compiler", "crmsync.mapping.expressions", "jwt"}
+    assert not unneeded & set(loaded)
 
 
 def test_using_every_public_name_loads_no_optional_dependency() -> None:

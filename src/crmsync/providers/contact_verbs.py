@@ -9,7 +9,7 @@ import re
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import attrs
@@ -25,7 +25,6 @@ from crmsync.errors import (
     RecordError,
     TransientError,
 )
-from crmsync.mapping import RecordConverter, compile_mapping
 from crmsync.models.campaigns import EmailActivity
 from crmsync.models.contacts import CRMContact
 from crmsync.models.mappings import Enforcement, FieldMapping, MatchKeys, ObjectMapping, SyncDirection
@@ -34,6 +33,9 @@ from crmsync.models.results import BulkSyncResult, CRMSyncResult, SyncAction
 from crmsync.models.schema import CustomField, FieldSchema, FieldType, ObjectSchema
 from crmsync.protocols.conversion import FieldRule
 from crmsync.protocols.records import RecordStore, SupportsPrecedence
+
+if TYPE_CHECKING:
+    from crmsync.mapping import RecordConverter
 
 ATTRIBUTES: Final[tuple[str, ...]] = ("email", "first_name", "last_name", "company", "phone", "tags")
 """The attributes of `CRMContact` that a mapping names as local fields; every other local field is a custom one."""
@@ -147,6 +149,8 @@ class ContactVerbs(ABC):
         The local side is taken to have every field that is named. Where the mappings do not cover what the CRM needs
         to create a record, the object mapping creates none (``create_in_crm`` False).
         """
+        from crmsync.mapping import compile_mapping  # noqa: PLC0415 - runs convert without these verbs
+
         remote = await (await self.records(object_name)).describe()
         match = self.contact_mapping().match if object_name == self.contact_object else _match_of(remote)
         mapping = ObjectMapping(fields=tuple(mappings), match=match, create_in_crm=False)
@@ -333,6 +337,8 @@ class _Desk:
 
 def _make_desk(store: RecordStore, mapping: ObjectMapping, remote: ObjectSchema, named: set[str]) -> _Desk:
     """Compile the mapping with what the CRM offers; ``named`` are custom fields that an open object need not list."""
+    from crmsync.mapping import RecordConverter, compile_mapping  # noqa: PLC0415 - runs convert without these verbs
+
     # The verbs' local side is a contact, not the records that expressions are written for.
     computed = {each.name for each in mapping.computed}
     listed = [

@@ -28,7 +28,7 @@ try:
     from crmsync.providers.salesforce.sf.provider import SfProvider
     from crmsync.providers.salesforce.sf.transport import CliSession, counting, open_transport
 except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] in ("httpx2", "jwt", "tenacity"):
+    if (error.name or "").partition(".")[0] in ("httpx2", "tenacity"):
         raise MissingExtraError("the Salesforce provider", "salesforce") from error
     raise
 

@@ -12,13 +12,13 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import attrs
-import jwt
 from pydantic import SecretStr
 
 from crmsync.errors import (
     AuthenticationError,
     ConfigurationError,
     CRMError,
+    MissingExtraError,
     RateLimitedError,
     UnavailableError,
     UnexpectedResponseError,
@@ -87,7 +87,12 @@ def jwt_bearer(origin: str, held: Mapping[str, SecretStr], pem: str, *, audience
     """Sign in as a user who is approved for the app, by an assertion signed with the app's key.
 
     :raises ConfigurationError: the key is no unencrypted RSA key in PEM.
+    :raises MissingExtraError: PyJWT is not installed.
     """
+    try:
+        import jwt  # noqa: PLC0415 - with all of its cryptography, for this way to sign in alone
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("signing in by JWT", "salesforce") from error
     claims = {
         "iss": held["client_id"].get_secret_value(),
         "sub": held["username"].get_secret_value(),

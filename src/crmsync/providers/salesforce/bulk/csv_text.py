@@ -26,6 +26,7 @@ MAX_RECORD: Final = 400_000
 MAX_FIELDS: Final = 5_000
 """Fields of a record (the same page)."""
 
+_FOLDED_NULL: Final = NULL.casefold()
 _CHUNK: Final = 64 * 1024
 # A line feed and a tab are fine, and so is a carriage return before a line feed. Lone surrogates are no UTF-8.
 _UNFIT: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufeff]|\r(?!\n)")
@@ -48,7 +49,10 @@ def carries(values: Values) -> bool:
 
 def _fits(text: str) -> bool:
     bare = text.strip()
-    return len(text) <= MAX_VALUE and bool(bare) and bare.casefold() != NULL.casefold() and not _UNFIT.search(text)
+    if len(text) > MAX_VALUE or not bare or bare.casefold() == _FOLDED_NULL:
+        return False
+    # Nothing that is unfit is printable, and this is told faster.
+    return text.isprintable() or not _UNFIT.search(text)
 
 
 def cell(value: object) -> str:

@@ -89,8 +89,9 @@ class Writer:
         """The rows by channel. An insert has no key that its result could be told by: it never goes through a job."""
         if not verb.repeatable or self.choice(len(rows), verb).channel is ChannelName.COLLECTIONS:
             return [(self._collections, rows)]
-        fit = [row for row in rows if carries(row.values)]
-        unfit = [row for row in rows if not carries(row.values)]
+        fit, unfit = list[Row](), list[Row]()
+        for row in rows:
+            (fit if carries(row.values) else unfit).append(row)
         routes: list[tuple[Channel, Sequence[Row]]] = [(self._bulk, fit), (self._collections, unfit)]
         return [(channel, part) for channel, part in routes if part]
 
