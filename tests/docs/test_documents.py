@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,14 @@ def test_the_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
     with workspace(tmp_path) as place:
         for example in parse(page, place).examples():
             example.evaluate()
+
+
+def test_no_command_has_a_word_that_an_interactive_shell_takes_for_its_history() -> None:
+    """The tests type into a shell that has none, people into one that has."""
+    for page in pages():
+        for line in page.read_text(encoding="utf-8").splitlines():
+            if line.startswith("$ "):
+                assert not re.search(r"![^\s=(]", re.sub(r"'[^']*'", "", line)), f"{page.name}: {line}"
 
 
 def test_every_block_is_in_a_language_that_is_checked() -> None:

@@ -33,7 +33,7 @@ def test_a_run_is_shown_and_taken_back(sh: Shell) -> None:
     timeline = sh.run("history", change["crm_id"]).out
     assert "create CRM" in timeline
     assert "update CRM" in timeline
-    assert run[:10] in sh.run("logs").out
+    assert run[:8] in sh.run("logs").out
 
     assert "1 write(s) to take back" in sh.run("undo", run[:8], "--dry-run").out
     assert name_of(sh) == "LEONIE"

@@ -23,7 +23,7 @@ from crmsync.models.state import CallUsage, Conflict, Link, SyncLog
 
 SIDE_NAMES: Final = {Side.LOCAL: "local", Side.REMOTE: "CRM"}
 PROBLEMS_SHOWN: Final = 20
-SHORT_ID: Final = 10
+SHORT_ID: Final = 8
 _WIDEST_VALUE: Final = 60
 _WIDEST_SETTING: Final = 60
 _STATUS_STYLES: Final = {
@@ -50,7 +50,14 @@ def table(
     *columns: str, rows: Iterable[Sequence[object]], title: str | None = None, tight: Container[str] = ()
 ) -> Table:
     """A plain table of these columns. The ``tight`` ones never wrap: their content is short."""
-    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    made = Table(
+        box=box.SIMPLE_HEAD,
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for column in columns:
         made.add_column(column, overflow="fold", no_wrap=column in tight)
     for row in rows:
@@ -181,9 +188,14 @@ def _setting(part: object) -> str:
 
 def status_views(statuses: Sequence[tuple[str, ObjectStatus]]) -> list[RenderableType]:
     """Where each object stands, by integration id."""
-    counts = ("synced", "conflicts", "rejected", "quarantined", "ignored", "deleted", "unlinked")
+    if not statuses:
+        return [Text("nothing is known yet: `crmsync connect --test` says whether all is ready, `crmsync sync` begins")]
+    others = ("conflicts", "rejected", "quarantined", "ignored", "deleted", "unlinked")
+    # On a narrow terminal, columns of zeros would leave no room for the names.
+    counts = ("synced", *(name for name in others if any(getattr(one, name) for _, one in statuses)))
     rows = [(f"{owner} {one.entity_type}", *(getattr(one, name) for name in counts)) for owner, one in statuses]
-    views: list[RenderableType] = [table("", "in step", *counts[1:], rows=rows, tight=("in step", *counts[1:]))]
+    columns = ("in step", *counts[1:])
+    views: list[RenderableType] = [table("", *columns, rows=rows, tight=columns)]
     views += [Text(f"{plain(owner)} {plain(one.entity_type)}: {_standing(one)}") for owner, one in statuses]
     return views
 
@@ -233,20 +245,17 @@ def conflicts_table(conflicts: Sequence[Conflict]) -> Table:
 
 
 def links_table(links: Sequence[Link]) -> Table:
-    """Which records belong together, and how they stand."""
+    """Which records belong together, and how they stand; since when, `link_view` says."""
+    troubled = any(one.problems for one in links)
     rows = [
         (
-            one.entity_type,
-            one.markmail_id,
-            one.crm_id or "",
-            one.status.value,
-            one.problems[0].message if one.problems else "",
-            f"{one.updated_at:%Y-%m-%d %H:%M:%S}" if one.updated_at else "",
+            *(one.entity_type, one.markmail_id, one.crm_id or "", one.status.value),
+            *([one.problems[0].message if one.problems else ""] if troubled else []),
         )
         for one in links
     ]
-    tight = ("object", "local id", "CRM id", "status")
-    return table(*tight, "problem", "since (UTC)", rows=rows, tight=tight)
+    columns = ("object", "local id", "CRM id", "status", *(["problem"] if troubled else []))
+    return table(*columns, rows=rows, tight=("local id", "CRM id", "status"))
 
 
 def link_view(link: Link) -> RenderableType:
@@ -258,6 +267,7 @@ def link_view(link: Link) -> RenderableType:
         *((f"problem in {p.path}" if p.path else "problem", f"{p.message}; {p.remedy}") for p in link.problems),
         *(("candidate", one) for one in link.candidates),
         ("failed attempts", link.attempts),
+        *([("since (UTC)", f"{link.updated_at:%Y-%m-%d %H:%M:%S}")] if link.updated_at else []),
     ]
     return table(f"{link.integration_id} {link.entity_type}", "", rows=rows)
 
@@ -316,7 +326,7 @@ def logs_table(logs: Sequence[SyncLog]) -> Table:
     rows = [
         (
             one.id[:SHORT_ID],
-            f"{one.started_at:%Y-%m-%d %H:%M:%S}",
+            f"{one.started_at:%Y-%m-%d %H:%M}",
             one.entity_type,
             one.sync_type,
             one.entity_count,
@@ -327,7 +337,7 @@ def logs_table(logs: Sequence[SyncLog]) -> Table:
         for one in logs
     ]
     columns = ("run", "started (UTC)", "object", "type", "read", "written", "failed", "took")
-    return table(*columns, rows=rows, tight=columns)
+    return table(*columns, rows=rows, tight=set(columns) - {"object"})
 
 
 def fields_table(schema: ObjectSchema) -> Table:

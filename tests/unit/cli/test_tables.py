@@ -16,7 +16,7 @@ from crmsync.models.records import OperationKind, Side
 from crmsync.models.results import ConnectionReport
 from crmsync.models.runs import ObjectStatus, RecordProblem, RunReport, RunStatus, SideReport
 from crmsync.models.schema import FieldSchema, ObjectSchema
-from crmsync.models.state import Conflict, ConflictStatus, Cursors, SyncLog
+from crmsync.models.state import Conflict, ConflictStatus, Cursors, Link, LinkStatus, SyncLog
 
 NOW = dt.datetime(2026, 11, 24, 20, 0, tzinfo=dt.UTC)
 LATER = NOW + dt.timedelta(seconds=3)
@@ -134,7 +134,7 @@ def test_values_are_shown_on_one_line(value: object, text: str) -> None:
 
 def test_conflicts_show_both_values_and_the_beginning_of_the_id() -> None:
     text = shown(tables.conflicts_table([conflict()]))
-    assert "0123456789 " in text
+    assert "01234567 " in text
     assert "(blank)" in text
     assert "open" in text
 
@@ -145,6 +145,20 @@ def test_one_conflict_is_shown_in_full() -> None:
     assert text.count("x") >= 100
     assert "0123456789abcdef" in text
     assert "2026-11-24 20:00:00 UTC" in text
+
+
+def test_on_a_narrow_terminal_tables_keep_their_names_and_ids() -> None:
+    status = shown(*tables.status_views([("acme", ObjectStatus(entity_type="Contact", synced=5, rejected=1))]))
+    assert "acme Contact  5        1" in status
+    assert "ignored" not in status
+    local_id, crm_id = "0b2cd165-4753-5063-871d-203ef681f102", "0035e0000000008AAA"
+    pair = Link("i", "Contact", local_id, crm_id, LinkStatus.QUARANTINED)
+    assert f"{local_id}  {crm_id}  quarantined" in shown(tables.links_table([pair]))
+    assert "problem" not in shown(tables.links_table([pair]))
+
+
+def test_a_status_of_nothing_says_how_to_begin() -> None:
+    assert "crmsync connect --test" in shown(*tables.status_views([]))
 
 
 def test_status_logs_fields_and_connections_show_what_they_hold() -> None:

@@ -79,7 +79,7 @@ def init(
         "mapped": {field.markmail_field: field.crm_field for field in mapping.fields},
         "unmapped": list(unmapped),
     }
-    output.result(payload, *_init_views(path, key_file, made_key, mapping, unmapped))
+    output.result(payload, *_init_views(path, key_file, made_key, mapping, unmapped), *_next_views(provider))
     return ExitCode.SUCCESS
 
 
@@ -175,8 +175,15 @@ def _init_views(
     ]
     if unmapped:
         views.append(Text(f"not mapped: {', '.join(map(plain, unmapped))}; see {config.name}"))
-    views.append(Text("next: sign in with `crmsync connect salesforce`, or put a token into the environment; then"))
-    views += [
-        Text(f"  {command}", style="bold") for command in ("crmsync connect --test", "crmsync plan", "crmsync sync")
-    ]
     return views
+
+
+def _next_views(provider: str) -> list[Text]:
+    signing_in = (
+        f"sign in with `crmsync connect salesforce`, or put a token into the variable {_CREDENTIAL_VARIABLE}; then"
+    )
+    commands = ("crmsync connect --test", "crmsync plan", "crmsync sync")
+    return [
+        Text(f"next: {signing_in if provider == 'salesforce' else ''}".rstrip()),
+        *(Text(f"  {command}", style="bold") for command in commands),
+    ]

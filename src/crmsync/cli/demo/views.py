@@ -74,11 +74,13 @@ def ending(course: Course, seconds: float, peak_mb: float, kept: str | None) -> 
             ("\nNOT in step", "bold red"), ": please report this, with the output of --format json."
         )
     calls = " + ".join(str(count) for count in course.api_calls)
-    facts = f"{excused} records wait for someone to mend them, as planted; they are tried again in every run."
+    facts = (
+        f"Left out of that are {excused} records that were spoilt on purpose; every run tries them again until mended."
+    )
     cost = f"{seconds:.1f} s in all, {calls} API calls, peak memory of this process {peak_mb:.0f} MB."
     following = (
         f"Look around with `crmsync status --config {kept}`, or try your own CSV: `crmsync emulator` tells how."
         if kept
-        else "Next: try your own CSV. `crmsync emulator` starts one to play with and tells the next commands."
+        else "Next: try your own CSV. `crmsync emulator` starts an org to play with and tells the next commands."
     )
     return [verdict, Text(facts), Text(cost, style="dim"), Text(f"\n{following}", style="bold")]
