@@ -12,11 +12,12 @@ import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crmsync.diff import Digester, FieldDecision, Merger, merge_new
 from crmsync.errors import MappingError
 from crmsync.mapping import RecordConversion, RecordConverter, compile_mapping
 from crmsync.mapping.codecs import FieldConverter
 from crmsync.models.mappings import FieldMapping, MatchKeys, ObjectMapping
-from crmsync.models.records import MISSING, Side
+from crmsync.models.records import MISSING, Record, Side
 from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema
 from crmsync.protocols.conversion import FieldRule, RecordRule
 from crmsync.testing.strategies import anything, object_mappings, values_of
@@ -86,6 +87,32 @@ def test_a_record_is_converted_as_its_fields_are_step_by_step(
         absent = data.draw(st.sampled_from(source.fields)).name
         partial = {name: value for name, value in record.items() if name != absent}
         assert told(convert(partial)) == told(step_by_step(rule, side, partial))
+
+
+@settings(max_examples=25)
+@given(object_mappings(), st.data())
+def test_a_new_record_gets_what_each_of_its_fields_is_converted_to_by_itself(
+    drawn: tuple[ObjectMapping, ObjectSchema, ObjectSchema], data: st.DataObject
+) -> None:
+    """All at once where every value is ordinary, one by one where one of them is lost, lacking or no plain value."""
+    mapping, local, remote = drawn
+    rule = compile_mapping(mapping, local, remote)
+    whole, single = (Merger(each, Digester(b"k" * 16)) for each in (rule, attrs.evolve(rule, whole=None)))
+    for side, source in ((Side.LOCAL, local), (Side.REMOTE, remote)):
+        values = {field.name: data.draw(values_of(field)) for field in source.fields}
+        odd = data.draw(st.dictionaries(st.sampled_from(sorted(values)), st.sampled_from(NEARLY), max_size=2))
+        absent = data.draw(st.sampled_from(sorted(values)))
+        partial = {name: value for name, value in values.items() if name != absent}
+        for record in (values, {**values, **odd}, partial, MappingProxyType(values)):
+            found, expected = (merge_new(each, side, Record("1", record)).decisions for each in (whole, single))
+            assert [*map(shown, found.items())] == [*map(shown, expected.items())]
+
+
+def shown(decided: tuple[str, FieldDecision]) -> tuple[object, ...]:
+    """A decision in a form that two equal ones share, NaN and the kinds of numbers included."""
+    key, decision = decided
+    writes = [(type(value), repr(value)) for value in (decision.local_write, decision.remote_write)]
+    return key, writes, decision.hold, decision.rejects_record, decision.problem
 
 
 SETTINGS: Final[list[dict[str, Any]]] = [

@@ -14,6 +14,7 @@ from crmsync.diff.deciding import Decided, carried_out, changed, met
 from crmsync.diff.decisions import FieldDecision, Merge
 from crmsync.diff.digests import Digester, FieldDigest, stands
 from crmsync.diff.directions import is_blank
+from crmsync.diff.newcomers import Newcomers
 from crmsync.diff.policies import Verdict
 from crmsync.diff.sets import merge_set_field
 from crmsync.diff.standing import Standing
@@ -33,6 +34,8 @@ class Merger(Standing):
         super().__init__(rule, digester)
         self.uncertainty = uncertainty
         self._every = tuple(self.fields.values())
+        self.new_local = Newcomers(rule, self._every, Side.LOCAL)
+        self.new_remote = Newcomers(rule, self._every, Side.REMOTE)
         self._places = tuple(range(len(self._every)))
         self._unlike = frozenset(place for place in self._places if not self._every[place].alike)
 

@@ -20,25 +20,33 @@ def merge_new(merger: Merger, source: Side, record: Record) -> Merge:
     """The decisions on a record that has no counterpart: what a new one on the other side should hold."""
     decisions: dict[str, FieldDecision] = {}
     from_local, fields = source is Side.LOCAL, record.fields
-    for key, field in merger.fields.items():
-        if field.writes_remote if from_local else field.writes_local:
-            decision = _new_field(field, fields, from_local=from_local)
-            if decision is not None:
-                decisions[key] = decision
+    newcomer = merger.new_remote if from_local else merger.new_local
+    values = newcomer.values(fields)
+    for field, converted in zip(newcomer.fields, values, strict=False):
+        decision = _new_field(field, fields, converted, from_local=from_local)
+        if decision is not None:
+            decisions[field.key] = decision
     local, remote = (record, None) if source is Side.LOCAL else (None, record)
     return Merge(local, remote, decisions, known=False)
 
 
-def _new_field(field: PreparedField, fields: Fields, *, from_local: bool) -> FieldDecision | None:
+def _new_field(field: PreparedField, fields: Fields, converted: object, *, from_local: bool) -> FieldDecision | None:
+    """``converted`` is the field's value in the target's form, MISSING if it has yet to be converted."""
     rule = field.rule
     name, normal = (rule.local, rule.normal_local) if from_local else (rule.remote, rule.normal_remote)
     value = fields.get(name, MISSING)
-    blank = value is MISSING or is_blank(normal(value))
-    if blank and rule.default is not None:
-        value = rule.default
-        blank = value is MISSING or is_blank(normal(value))
-    if blank:
-        return _blank_required(rule, Side.REMOTE if from_local else Side.LOCAL) if rule.required else None
+    if value is MISSING or is_blank(normal(value)):
+        value = MISSING if rule.default is None else rule.default
+        if value is MISSING or is_blank(normal(value)):
+            return _blank_required(rule, Side.REMOTE if from_local else Side.LOCAL) if rule.required else None
+        return _converted(field, value, from_local=from_local)
+    if converted is MISSING:
+        return _converted(field, value, from_local=from_local)
+    return FieldDecision(rule, MISSING, converted) if from_local else FieldDecision(rule, converted, MISSING)
+
+
+def _converted(field: PreparedField, value: object, *, from_local: bool) -> FieldDecision:
+    rule = field.rule
     if field.sets:
         value = _owned(rule, Side.LOCAL if from_local else Side.REMOTE, value)
     converted = rule.to_remote(value) if from_local else rule.to_local(value)

@@ -116,6 +116,7 @@ def _carried(merger: Merger, merge: Merge, local: SideResult, remote: SideResult
     if merge.rejected:
         return _Carried(merger, merge, ours, theirs, at_rest=False, twins=False)
     fields, at_rest, twins = merger.fields, True, True
+    here, there = ours.digests, theirs.digests
     for key, decision in merge.decisions.items():
         field, rule, settled = fields[key], decision.rule, not decision.hold
         our, their = decision.local_write, decision.remote_write
@@ -135,7 +136,7 @@ def _carried(merger: Merger, merge: Merge, local: SideResult, remote: SideResult
         same = settled and exactly_equal(our, their)
         twins = twins and same
         if settled and our is not MISSING and their is not MISSING:
-            ours.digests[field.tag], theirs.digests[field.tag] = _digests(merger, field, our, their, same=same)
+            here[field.tag], there[field.tag] = _digests(merger, field, our, their, same=same)
     return _Carried(merger, merge, ours, theirs, at_rest, twins)
 
 

@@ -16,6 +16,7 @@ from crmsync.mapping.codecs import Route, ValueMap, converter_of
 from crmsync.mapping.comparing import TEXT_FORMS, TextForm, comparing
 from crmsync.mapping.directives import check_directives
 from crmsync.mapping.drafts import Draft, draft
+from crmsync.mapping.engine import whole_converter
 from crmsync.mapping.findings import Findings, MappingCode
 from crmsync.mapping.fitting import second_unit
 from crmsync.mapping.normal import Likeness, normaliser_of, set_reader
@@ -82,6 +83,7 @@ def compile_mapping(
         warnings=(*findings.warnings, *findings.faults),
         computed=seen.virtual.sides,
         validation=seen.validation,
+        whole=whole_converter,
     )
 
 

@@ -6,13 +6,22 @@ from collections.abc import Callable, Container, Sequence
 from typing import Final, NamedTuple
 
 from crmsync.mapping.codecs import FieldConverter, Pipe
-from crmsync.mapping.generated import Rest, record_function
+from crmsync.mapping.generated import Rest, record_function, values_function
 from crmsync.mapping.losses import Flawed
 from crmsync.mapping.shortcuts import Case
 from crmsync.models.mappings import Enforcement
 from crmsync.models.problems import Problem
 from crmsync.models.records import MISSING, Fields, Side
-from crmsync.protocols.conversion import REMEDIES, Conversion, Converter, Loss, LossKind, RecordRule
+from crmsync.protocols.conversion import (
+    REMEDIES,
+    Conversion,
+    Converter,
+    FieldRule,
+    Loss,
+    LossKind,
+    RecordRule,
+    WholeConverter,
+)
 
 _LEFT_OUT: Final = object()
 
@@ -137,6 +146,14 @@ class RecordConverter:
             report=report,
             kind=RecordConversion,
         )
+
+
+def whole_converter(rules: Sequence[FieldRule], side: Side) -> WholeConverter:
+    """A `WholeConverter` of these rules to the form of a side."""
+    ends = [(each.local, each.to_remote) if side is Side.REMOTE else (each.remote, each.to_local) for each in rules]
+    fields = [(_cases_of(converter), _rest_of("", converter, _pipe_of(converter))) for _, converter in ends]
+    made: WholeConverter = values_function([source for source, _ in ends], fields)
+    return made
 
 
 def to_remote(rule: RecordRule, fields: Fields) -> RecordConversion:

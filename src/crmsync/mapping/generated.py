@@ -35,7 +35,6 @@ def make({arguments}):
 
 _RECORD: Final = """\
 def make({arguments}):
-    copy = empty.copy
     def convert(fields):
         if type(fields) is not dict:
             return stepwise(fields)
@@ -48,11 +47,14 @@ def make({arguments}):
             return stepwise(fields)
         if odd:
             return report(({values}), odd)
-        converted = copy()
-{stores}
-        return new(kind, (converted, (), ()))
+{result}
     return convert
 """
+
+_DICTIONARY: Final = """\
+        converted = copy()
+{stores}
+        return new(kind, (converted, (), ()))"""
 
 _CHARACTERS: Final = """\
             text = f"{texts}"
@@ -90,17 +92,34 @@ def record_function(
     """
     bound: dict[str, Any] = {
         **functions,
-        "fetch": itemgetter(*sources) if len(sources) > 1 else lambda record: (record[sources[0]],),
-        "empty": dict.fromkeys(targets),
+        "copy": dict.fromkeys(targets).copy,
         "new": tuple.__new__,
+        **{f"target_{place}": target for place, target in enumerate(targets)},
     }
-    conversions, stores, texts = [], [], []
-    for place, (target, (cases, rest)) in enumerate(zip(targets, fields, strict=True)):
+    stores = "\n".join(f"converted[target_{place}] = v{place}" for place in range(len(targets)))
+    return _record(sources, fields, bound, _DICTIONARY.format(stores=indent(stores, " " * 8)))
+
+
+def values_function(sources: Sequence[str], fields: Sequence[tuple[Sequence[Case], Rest]]) -> Function:
+    """A function of one record: the converted values of the sources; None where anything is out of the ordinary."""
+
+    def nothing(*_: object) -> None:
+        return None
+
+    values = ", ".join(f"v{place}" for place in range(len(sources)))
+    return _record(sources, fields, {"stepwise": nothing, "report": nothing}, f"        return ({values},)")
+
+
+def _record(
+    sources: Sequence[str], fields: Sequence[tuple[Sequence[Case], Rest]], bound: dict[str, Any], result: str
+) -> Function:
+    bound["fetch"] = itemgetter(*sources) if len(sources) > 1 else lambda record: (record[sources[0]],)
+    conversions, texts = [], []
+    for place, (cases, rest) in enumerate(fields):
         value = f"v{place}"
         conversions.append(_conversion(value, place, cases, bound))
-        stores.append(f"converted[target_{place}] = {value}")
         texts += [f"{{{value}}}" for case in cases if case.text]
-        bound.update({f"target_{place}": target, f"rest_{place}": rest})
+        bound[f"rest_{place}"] = rest
     characters = ""
     if texts:
         safe, _, names = _placed(SAFE, "text", "0")
@@ -111,7 +130,7 @@ def record_function(
         values=", ".join(f"v{place}" for place in range(len(sources))) + ",",
         conversions=indent("\n".join(conversions), " " * 12),
         characters=characters,
-        stores=indent("\n".join(stores), " " * 8),
+        result=result,
     )
     return _made(source, bound)
 

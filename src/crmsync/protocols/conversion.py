@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Protocol, TypeAlias
 
@@ -192,6 +192,13 @@ class ValidationChecks(Protocol):
         ...
 
 
+WholeConverter: TypeAlias = Callable[[Fields], tuple[object, ...] | None]
+"""The values of some rules' fields in the other side's form, in the rules' order, all in one.
+
+None where a value is lacking or is converted with a loss: then each is to be converted by itself.
+"""
+
+
 @attrs.frozen(slots=True)
 class RecordRule:
     """A compiled object mapping: its rules, and how unlinked records find each other.
@@ -200,7 +207,8 @@ class RecordRule:
     ``warnings`` are problems that do not hinder a sync (an unreadable field, say). ``suspended`` are CRM fields that
     are mapped and not synced, because the CRM's administrator changed something about them. ``local_fields`` and
     ``remote_fields`` are what to ask the sides for; ``computed`` are the fields that are made of these,
-    ``validation`` what the local side demands of what is written there.
+    ``validation`` what the local side demands of what is written there. ``whole`` makes a converter of several of the
+    rules to the form of a side, if the mapping has a faster way than one after the other.
     """
 
     rules: tuple[FieldRule, ...]
@@ -212,6 +220,7 @@ class RecordRule:
     suspended: tuple[str, ...] = ()
     computed: Mapping[Side, ComputedRule] = MappingProxyType({})
     validation: ValidationChecks | None = None
+    whole: Callable[[Sequence[FieldRule], Side], WholeConverter] | None = None
 
     def reads(self, side: Side, name: str) -> tuple[str, ...]:
         """The side's own fields that a field's value depends on: itself, unless it is computed."""
