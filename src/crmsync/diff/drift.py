@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 
-from crmsync.diff.decisions import FieldDecision, Merge, rule_key
+from crmsync.diff.decisions import FieldDecision, rule_key
 from crmsync.diff.digests import Shadow
 from crmsync.diff.merge import Merger
 from crmsync.models.records import MISSING, Record
@@ -29,10 +29,11 @@ def field_drifts(
     """The fields that are not simply equal, or different by the rules of their direction."""
     ordinary = merger.merge(local, remote, local_shadow, remote_shadow)
     strangers = merger.merge(local, remote, b"", b"")
-    for rule, _ in merger.tagged_rules:
-        if _acts(ordinary, rule):
+    for key, field in merger.fields.items():
+        rule = field.rule
+        if _acts(ordinary.decisions.get(key)):
             yield rule, FieldDrift.UNSYNCED
-        elif _acts(strangers, rule) and not merger.is_left_blank(rule, local, remote):
+        elif _acts(strangers.decisions.get(key)) and not merger.is_left_blank(rule, local, remote):
             resembles = merger.resembles(rule, local, remote)
             yield rule, FieldDrift.REPRESENTED if resembles else FieldDrift.DIVERGED
 
@@ -44,9 +45,8 @@ def forget_fields(merger: Merger, shadow: bytes, forgotten: frozenset[str]) -> b
     return Shadow(fields={tag: digest for tag, digest in known.items() if tag not in dropped}).encode()
 
 
-def _acts(merge: Merge, rule: FieldRule) -> bool:
+def _acts(decision: FieldDecision | None) -> bool:
     """Whether a merge would write a field, or leave it waiting."""
-    decision: FieldDecision | None = merge.decisions.get(rule_key(rule))
     if decision is None:
         return False
     return decision.hold or decision.local_write is not MISSING or decision.remote_write is not MISSING

@@ -22,9 +22,8 @@ from typing import Final
 
 import attrs
 
-from crmsync.diff.decisions import ConflictNote, FieldDecision, Merge, rule_key
+from crmsync.diff.decisions import ConflictNote, FieldDecision, Merge
 from crmsync.diff.merge import Merger
-from crmsync.diff.sets import merges_elements
 from crmsync.models.mappings import OSCILLATION, ConflictPolicy
 from crmsync.models.records import MISSING, Side
 from crmsync.protocols.conversion import FieldRule
@@ -103,19 +102,16 @@ def flips_of(merger: Merger, merge: Merge, now: datetime) -> list[tuple[FieldRul
     if merge.rejected:
         return found
     at = max(0, int(now.astimezone(UTC).timestamp()))
-    for rule, tag in merger.tagged_rules:
-        decision = merge.decisions.get(rule_key(rule))
-        if decision is None or merges_elements(rule) or rule.policy is ConflictPolicy.MOST_RESTRICTIVE:
+    for key, field in merger.fields.items():
+        decision, rule = merge.decisions.get(key), field.rule
+        if decision is None or field.sets or rule.policy is ConflictPolicy.MOST_RESTRICTIVE:
             continue
-        for side in Side:
-            record = merge.local if side is Side.LOCAL else merge.remote
-            name = rule.local if side is Side.LOCAL else rule.remote
-            written = decision.local_write if side is Side.LOCAL else decision.remote_write
-            if written is MISSING or record is None:
-                continue
-            digests = [merger.field_digest(rule, side, v, as_set=False) for v in (record.fields.get(name), written)]
-            old, new = (digest for digest in digests if isinstance(digest, bytes))
-            found.append((rule, Flip(tag, side, old, new, at)))
+        for side, record, name, written, digest in (
+            (Side.LOCAL, merge.local, rule.local, decision.local_write, field.local_digest),
+            (Side.REMOTE, merge.remote, rule.remote, decision.remote_write, field.remote_digest),
+        ):
+            if written is not MISSING and record is not None:
+                found.append((rule, Flip(field.tag, side, digest(record.fields.get(name)), digest(written), at)))
     return found
 
 

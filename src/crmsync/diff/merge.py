@@ -50,7 +50,7 @@ class Merger(Standing):
         apart = [
             place
             for place, our, their in zip(self._places, ours, theirs, strict=True)
-            if our != their or type(our) not in EXACT or type(our) is not type(their)
+            if type(our) not in EXACT or type(our) is not type(their) or our != their
         ]
         if same[0] or same[1]:
             places, olds = self._untold(apart, local_shadow, remote_shadow)
@@ -110,7 +110,7 @@ class Merger(Standing):
         olds: tuple[bytes, bytes],
         same: tuple[bool, bool],
     ) -> tuple[Side, ...]:
-        # As above, and a comparison of texts is one of their digests; of numbers it is not (1 and True).
+        # As in `_untold`, and a comparison of texts is one of their digests; of numbers it is not (1 and True).
         if (
             same[0] != same[1]
             and field.alike
