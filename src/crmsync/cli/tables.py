@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Final
@@ -13,13 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from crmsync.cli.output import plain
-from crmsync.models.inbox import Reject, RejectReason
 from crmsync.models.plans import MappingChange, Plan, PlannedRecord
 from crmsync.models.records import Side
 from crmsync.models.results import ConnectionReport
 from crmsync.models.runs import ObjectStatus, RecordProblem, RunReport, RunStatus
 from crmsync.models.schema import FieldSchema, ObjectSchema
-from crmsync.models.state import CallUsage, Conflict, Link, SyncLog
+from crmsync.models.state import CallUsage, SyncLog
 
 SIDE_NAMES: Final = {Side.LOCAL: "local", Side.REMOTE: "CRM"}
 PROBLEMS_SHOWN: Final = 20
@@ -118,7 +116,7 @@ def _counts(report: RunReport) -> Table:
 def problems_table(problems: Sequence[RecordProblem], count: int) -> Table:
     """The records that could not be synced, with the reason and what to do."""
     shown = problems[:PROBLEMS_SHOWN]
-    rows = [(_ids(one.markmail_id, one.crm_id), one.field or "", _reason(one)) for one in shown]
+    rows = [(both_ids(one.markmail_id, one.crm_id), one.field or "", _reason(one)) for one in shown]
     title = f"{count} problem(s)" + (f", the first {len(rows)}" if count > len(rows) else "")
     return table("record", "field", "reason, and what to do", rows=rows, title=title)
 
@@ -148,7 +146,7 @@ def writes_table(records: Sequence[PlannedRecord], title: str) -> Table:
 
 
 def _planned(record: PlannedRecord) -> Iterable[tuple[object, ...]]:
-    ids = _ids(record.markmail_id, record.crm_id)
+    ids = both_ids(record.markmail_id, record.crm_id)
     for write in record.writes:
         yield ids, f"{write.kind.value} {SIDE_NAMES[write.side]}", Text(_fields(write.fields))
         ids = Text()
@@ -160,7 +158,8 @@ def _fields(fields: Mapping[str, object]) -> str:
     return "\n".join(f"{plain(name)} = {shown_value(value)}" for name, value in fields.items())
 
 
-def _ids(markmail_id: str | None, crm_id: str | None) -> Text:
+def both_ids(markmail_id: str | None, crm_id: str | None) -> Text:
+    """The ids of a record on both sides, one a line."""
     return Text("\n".join(plain(one) for one in (markmail_id, crm_id) if one))
 
 
@@ -228,99 +227,6 @@ def _last_run(report: RunReport | None) -> str:
     return f"last run {moment} UTC, {report.status.value}, {report.written} written"
 
 
-def conflicts_table(conflicts: Sequence[Conflict]) -> Table:
-    """Conflicts, with both values. Their ids are cut; the commands take what is left."""
-    rows = [
-        (
-            one.id[:SHORT_ID],
-            Text(f"{plain(one.entity_type)}\n{plain(one.markmail_id)}"),
-            one.field if one.field == one.crm_field else Text(f"{plain(one.field)}\n{plain(one.crm_field)}"),
-            _held(one, one.local_value),
-            _held(one, one.remote_value),
-            one.status.value + (f": {winner}" if (winner := _winner(one)) else ""),
-        )
-        for one in conflicts
-    ]
-    return table("id", "record", "field", "local value", "CRM value", "status", rows=rows, tight=("id",))
-
-
-def links_table(links: Sequence[Link]) -> Table:
-    """Which records belong together, and how they stand; since when, `link_view` says."""
-    troubled = any(one.problems for one in links)
-    rows = [
-        (
-            *(one.entity_type, one.markmail_id, one.crm_id or "", one.status.value),
-            *([one.problems[0].message if one.problems else ""] if troubled else []),
-        )
-        for one in links
-    ]
-    columns = ("object", "local id", "CRM id", "status", *(["problem"] if troubled else []))
-    return table(*columns, rows=rows, tight=("local id", "CRM id", "status"))
-
-
-def link_view(link: Link) -> RenderableType:
-    """All that is known of one record."""
-    names = (("local id", link.markmail_id), ("CRM id", link.crm_id or "(none)"), ("status", link.status.value))
-    rows = [
-        *names,
-        ("first seen in", SIDE_NAMES[link.born]),
-        *((f"problem in {p.path}" if p.path else "problem", f"{p.message}; {p.remedy}") for p in link.problems),
-        *(("candidate", one) for one in link.candidates),
-        ("failed attempts", link.attempts),
-        *([("since (UTC)", f"{link.updated_at:%Y-%m-%d %H:%M:%S}")] if link.updated_at else []),
-    ]
-    return table(f"{link.integration_id} {link.entity_type}", "", rows=rows)
-
-
-def rejects_table(rejects: Sequence[Reject]) -> Table:
-    """Records that could not be synced, with the reasons and what to do."""
-    rows = [
-        (
-            Text(f"{plain(one.entity_type)}\n") + _reject_ids(one),
-            one.status.value,
-            Text("\n").join([_why(reason) for reason in one.reasons] + _candidates(one)),
-            f"{one.attempts}\n{_when(one.failing_since)}".strip(),
-        )
-        for one in rejects
-    ]
-    return table("record", "status", "reason, and what to do", "attempts, since", rows=rows, tight=("status",))
-
-
-def reject_view(reject: Reject) -> Table:
-    """One of them in full."""
-    rows: list[tuple[str, object]] = [
-        ("local id", reject.markmail_id if reject.linked or reject.born is Side.LOCAL else "(none)"),
-        ("CRM id", reject.crm_id or "(none)"),
-        ("first seen in", SIDE_NAMES[reject.born]),
-        ("status", reject.status.value),
-        *(("reason", _why(reason)) for reason in reject.reasons),
-        *(("candidate", one) for one in reject.candidates),
-        ("failed attempts", reject.attempts),
-        ("since", _when(reject.failing_since)),
-        ("last tried", _when(reject.last_tried_at)),
-        ("next try", "when it or the mapping changes" if reject.ignored else "in the next run"),
-    ]
-    return table(f"{plain(reject.integration_id)} {plain(reject.entity_type)}", "", rows=rows)
-
-
-def _reject_ids(reject: Reject) -> Text:
-    """The ids of records that there are: that of a twin to be is no use to a person."""
-    ours = reject.markmail_id if reject.linked or reject.born is Side.LOCAL else None
-    return _ids(ours, reject.crm_id)
-
-
-def _why(reason: RejectReason) -> Text:
-    where = f"{reason.field}: " if reason.field else ""
-    why = Text(plain(f"{where}{reason.message} [{reason.code}]"))
-    if reason.remedy:
-        why.append(f"\n{plain(reason.remedy)}", style="dim")
-    return why
-
-
-def _candidates(reject: Reject) -> list[Text]:
-    return [Text(f"candidates: {plain(', '.join(reject.candidates))}")] if reject.candidates else []
-
-
 def logs_table(logs: Sequence[SyncLog]) -> Table:
     """Runs, newest first."""
     rows = [
@@ -369,47 +275,3 @@ def connection_views(integration_id: str, report: ConnectionReport) -> list[Rend
     views += [Text(f"  {name}: {plain(value)}") for name, value in rows if value]
     views += [Text(f"  warning: {plain(warning)}", style="yellow") for warning in report.warnings]
     return views
-
-
-def _held(conflict: Conflict, value: object) -> Text:
-    return Text("(erased)", style="dim") if conflict.erased_at else Text(shown_value(value))
-
-
-def _winner(conflict: Conflict) -> str:
-    if conflict.winner is not None:
-        return SIDE_NAMES[conflict.winner]
-    return "" if conflict.decided_at is None else "a given value"
-
-
-def conflict_view(conflict: Conflict) -> Table:
-    """One conflict in full, values uncut."""
-    rows = [(name, text) for name, text in _conflict_rows(conflict) if text]
-    return table("conflict", plain(conflict.id), rows=rows)
-
-
-def _conflict_rows(conflict: Conflict) -> Iterable[tuple[str, str]]:
-    yield "object", f"{conflict.integration_id} {conflict.entity_type}"
-    yield "local id", conflict.markmail_id
-    yield "CRM id", conflict.crm_id or ""
-    yield "field", f"{conflict.field} / {conflict.crm_field}"
-    if not conflict.erased_at:
-        yield "local value", "(blank)" if conflict.local_value is None else str(conflict.local_value)
-        yield "CRM value", "(blank)" if conflict.remote_value is None else str(conflict.remote_value)
-        yield "given value", "" if conflict.given_value is None else str(conflict.given_value)
-    yield "local record changed", _when(conflict.local_changed_at, conflict.local_changed_by)
-    yield "CRM record changed", _when(conflict.remote_changed_at, conflict.remote_changed_by)
-    yield "policy", conflict.policy
-    yield "why", conflict.explanation
-    yield "status", conflict.status.value
-    yield "winner", _winner(conflict)
-    yield "found", _when(conflict.created_at)
-    yield "found by run", conflict.run_id
-    yield "decided", _when(conflict.decided_at, conflict.decided_by)
-    yield "settled", _when(conflict.resolved_at)
-    yield "settled by run", conflict.resolved_run_id or ""
-    yield "values erased", _when(conflict.erased_at)
-
-
-def _when(moment: dt.datetime | None, by: str | None = None) -> str:
-    when = f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
-    return f"{when} by {by}".strip() if by else when

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 from rich.console import Console, RenderableType
 
-from crmsync.cli import payloads, tables
+from crmsync.cli import payloads, record_views, tables
 from crmsync.models.plans import Plan, PlannedRecord, PlannedWrite
 from crmsync.models.records import OperationKind, Side
 from crmsync.models.results import ConnectionReport
@@ -133,7 +133,7 @@ def test_values_are_shown_on_one_line(value: object, text: str) -> None:
 
 
 def test_conflicts_show_both_values_and_the_beginning_of_the_id() -> None:
-    text = shown(tables.conflicts_table([conflict()]))
+    text = shown(record_views.conflicts_table([conflict()]))
     assert "01234567 " in text
     assert "(blank)" in text
     assert "open" in text
@@ -141,7 +141,7 @@ def test_conflicts_show_both_values_and_the_beginning_of_the_id() -> None:
 
 def test_one_conflict_is_shown_in_full() -> None:
     long = "x" * 100
-    text = shown(tables.conflict_view(conflict(local_value=long, winner=Side.REMOTE, created_at=NOW)))
+    text = shown(record_views.conflict_view(conflict(local_value=long, winner=Side.REMOTE, created_at=NOW)))
     assert text.count("x") >= 100
     assert "0123456789abcdef" in text
     assert "2026-11-24 20:00:00 UTC" in text
@@ -153,8 +153,8 @@ def test_on_a_narrow_terminal_tables_keep_their_names_and_ids() -> None:
     assert "ignored" not in status
     local_id, crm_id = "0b2cd165-4753-5063-871d-203ef681f102", "0035e0000000008AAA"
     pair = Link("i", "Contact", local_id, crm_id, LinkStatus.QUARANTINED)
-    assert f"{local_id}  {crm_id}  quarantined" in shown(tables.links_table([pair]))
-    assert "problem" not in shown(tables.links_table([pair]))
+    assert f"{local_id}  {crm_id}  quarantined" in shown(record_views.links_table([pair]))
+    assert "problem" not in shown(record_views.links_table([pair]))
 
 
 def test_a_status_of_nothing_says_how_to_begin() -> None:

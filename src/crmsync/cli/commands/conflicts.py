@@ -12,7 +12,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from crmsync.cli import payloads, tables
+from crmsync.cli import payloads, record_views, tables
 from crmsync.cli.config import load_config
 from crmsync.cli.exits import ExitCode, UsageProblemError
 from crmsync.cli.options import OfIntegration, OfObject, Selection, Shown, grouped, login_name
@@ -150,7 +150,7 @@ async def _list(selection: Selection, show_all: bool, limit: int, output: Output
             found += await session.crm.conflicts(section.id, selection.object_name, statuses=statuses, limit=limit)
     found = found[:limit]
     views: list[RenderableType] = [
-        tables.conflicts_table(found)
+        record_views.conflicts_table(found)
         if found
         else Text("there are no conflicts" if show_all else "no conflict waits for a decision")
     ]
@@ -164,7 +164,7 @@ async def _list(selection: Selection, show_all: bool, limit: int, output: Output
 async def _show(selection: Selection, conflict_id: str, output: Output) -> int:
     async with open_session(load_config(selection.path)) as session:
         found = await _find(session, selection.integration, conflict_id)
-    output.result({"conflict": payloads.conflict_payload(found)}, tables.conflict_view(found))
+    output.result({"conflict": payloads.conflict_payload(found)}, record_views.conflict_view(found))
     return ExitCode.SUCCESS
 
 
@@ -199,7 +199,7 @@ async def _resolve_all(selection: Selection, rule: ConflictRule, by: str, dry_ru
     text = ", ".join(f"{number} for {tables.SIDE_NAMES[side]}" for side, number in sides.items() if side)
     verb = "would be decided" if dry_run else "decided"
     then = "" if dry_run or not decided else "; the next `crmsync sync` writes them"
-    views: list[RenderableType] = [tables.conflicts_table(decided)] if dry_run and decided else []
+    views: list[RenderableType] = [record_views.conflicts_table(decided)] if dry_run and decided else []
     views.append(Text(f"{len(decided)} conflict(s) {verb}{f' ({text})' if text else ''}{then}"))
     if left:
         views.append(Text(f"{left} left: the rule cannot tell whose value is the {rule.winner}", style="yellow"))

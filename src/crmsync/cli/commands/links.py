@@ -10,7 +10,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from crmsync.cli import payloads, tables
+from crmsync.cli import payloads, record_views, tables
 from crmsync.cli.config import load_config
 from crmsync.cli.exits import ExitCode, UsageProblemError
 from crmsync.cli.interruption import run_interruptible
@@ -107,7 +107,7 @@ async def _list(selection: Selection, statuses: tuple[LinkStatus, ...], after: s
                 found += await session.crm.links(
                     target.integration.id, target.object_name, statuses=statuses, after=after, limit=room
                 )
-    view: RenderableType = tables.links_table(found) if found else Text("there are no such links")
+    view: RenderableType = record_views.links_table(found) if found else Text("there are no such links")
     output.result({"links": [payloads.link_payload(one) for one in found]}, view)
     return ExitCode.SUCCESS
 
@@ -115,7 +115,7 @@ async def _list(selection: Selection, statuses: tuple[LinkStatus, ...], after: s
 async def _show(selection: Selection, record_id: str, output: Output) -> int:
     async with open_session(load_config(selection.path)) as session:
         found = await find_links(session, selection, record_id)
-    output.result({"links": [payloads.link_payload(one) for one in found]}, *map(tables.link_view, found))
+    output.result({"links": [payloads.link_payload(one) for one in found]}, *map(record_views.link_view, found))
     return ExitCode.SUCCESS
 
 

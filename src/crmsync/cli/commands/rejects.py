@@ -11,7 +11,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from crmsync.cli import payloads, tables
+from crmsync.cli import payloads, record_views, tables
 from crmsync.cli.config import load_config
 from crmsync.cli.exits import ExitCode, UsageProblemError
 from crmsync.cli.interruption import run_interruptible
@@ -126,7 +126,7 @@ async def _list(selection: Selection, statuses: Sequence[LinkStatus], after: str
                 found += await session.crm.rejects(
                     target.integration.id, target.object_name, statuses=statuses, after=after, limit=room
                 )
-    view: RenderableType = tables.rejects_table(found) if found else Text("no record waits")
+    view: RenderableType = record_views.rejects_table(found) if found else Text("no record waits")
     output.result({"rejects": [payloads.reject_payload(one) for one in found]}, view)
     return ExitCode.SUCCESS
 
@@ -135,7 +135,7 @@ async def _show(selection: Selection, record_id: str, output: Output) -> int:
     async with open_session(load_config(selection.path)) as session:
         (target, _), *_ = await _grouped(session, selection, [record_id])
         found = await session.crm.reject(target.integration.id, target.object_name, record_id)
-    output.result({"reject": payloads.reject_payload(found)}, tables.reject_view(found))
+    output.result({"reject": payloads.reject_payload(found)}, record_views.reject_view(found))
     return ExitCode.SUCCESS
 
 
