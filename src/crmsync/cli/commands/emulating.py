@@ -85,6 +85,20 @@ def fault(
 
 @app.command()
 @grouped
+def advance(
+    seconds: Annotated[float, typer.Argument(min=0, help="How far.", metavar="SECONDS")],
+    *,
+    url: UrlOption = DEFAULT_URL,
+    output: Shown,
+) -> int:
+    """Set the clock of a running emulator forward: late commits show, bulk jobs end, sessions expire."""
+    anyio.run(EmulatorControl(url).advance, seconds)
+    output.result({"seconds": seconds}, Text(f"The emulator's clock is {seconds:g} seconds further."))
+    return ExitCode.SUCCESS
+
+
+@app.command()
+@grouped
 def dump(
     file: Annotated[Path, typer.Argument(help="Where to write it.", metavar="FILE")],
     *,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import anyio
 import attrs
@@ -108,6 +108,10 @@ class SalesforceRecordStore:
         position = Cursor() if cursor is None else Cursor.decode(cursor)
         reader = ChangeReader(self._client, await self._reader(), self._load, self._changed)
         return await reader.page(position, fields, min(limit or MAX_PAGE, MAX_PAGE))
+
+    def known_until(self, cursor: str) -> datetime | None:
+        """Until when the changes before a position are all known; None in the middle of a pass over everything."""
+        return Cursor.decode(cursor).since
 
     async def get(self, ids: Sequence[str], *, fields: Sequence[str]) -> Mapping[str, Record]:
         asked = {given: found for given in ids if (found := full_id(given))}

@@ -135,7 +135,7 @@ def encoded_length(query: str) -> int:
 def select_in(
     fields: Sequence[str], object_name: str, field: str, values: Iterable[object], *, also: Soql | None = None
 ) -> Iterator[Soql]:
-    """Queries that together find the records whose field is one of the values; each fits into a URI.
+    """Queries that together find the records whose field is one of the values; each fits into a URI, if its fields do.
 
     ``also`` is a condition that the records meet besides.
     """
@@ -145,11 +145,13 @@ def select_in(
         return select(fields, object_name, where=every(inside, also) if also else inside)
 
     empty = encoded_length(of(()))
+    # Fields that leave little room are sent in a body anyway, and then with values enough.
+    most = max(MAX_ENCODED, empty + MAX_ENCODED // 2)
     batch: list[object] = []
     length = empty
     for value in values:
         added = encoded_length(literal(value) + ",")
-        if batch and length + added > MAX_ENCODED:
+        if batch and length + added > most:
             yield of(batch)
             batch, length = [], empty
         batch.append(value)

@@ -7,7 +7,7 @@ are ours; methods, paths, parameters, headers and the shape of bodies are the pa
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -18,11 +18,12 @@ import pytest
 from pydantic import SecretStr
 
 from crmsync.engine import RunBudget
+from crmsync.errors import SchemaChangedError
 from crmsync.models.records import Operation, OperationKind
 from crmsync.protocols.provider import ProviderContext
 from crmsync.protocols.records import RecordStore
 from crmsync.providers.salesforce import SalesforceProvider, SalesforceProviderFactory
-from crmsync.testing.salesforce import API_USER_ID, DEFAULT_TOKEN, SalesforceOrg
+from crmsync.testing.salesforce import API_USER_ID, DEFAULT_TOKEN, FieldDef, Profile, SalesforceOrg, custom_field
 from crmsync.testing.salesforce.transport import InProcessTransport
 from crmsync.testing.world import FakeClock
 from tests.unit.providers.salesforce.conftest import URL
@@ -78,9 +79,11 @@ class Line:
 
 
 @asynccontextmanager
-async def line(*, external_id_field: bool = True, **settings: Any) -> AsyncIterator[Line]:
+async def line(
+    *, external_id_field: bool = True, contact_fields: Sequence[FieldDef] = (), **settings: Any
+) -> AsyncIterator[Line]:
     clock = FakeClock()
-    org = SalesforceOrg(clock=clock.now, external_id_field=external_id_field)
+    org = SalesforceOrg(clock=clock.now, external_id_field=external_id_field, custom_fields={"Contact": contact_fields})
     wire = Wire(org)
     context = ProviderContext(clock, RunBudget(), memory={"api_version": "68.0", "user_id": API_USER_ID})
     given = {"instance_url": URL, "retry_wait": 0, **settings}
@@ -189,6 +192,36 @@ async def test_further_batches_are_asked_for_where_the_answer_says() -> None:
     assert first.path == f"{DATA}/query"
     assert (more.method, more.params) == ("GET", {})
     assert more.path.startswith(f"{DATA}/query/01g")
+
+
+async def test_a_query_that_is_too_long_for_a_uri_goes_in_the_body_of_a_composite_request() -> None:
+    """Help article 000386264; "Send Multiple Requests Using Composite". Further batches come as always."""
+    names = [f"A_rather_long_name_of_a_field_{number:03d}__c" for number in range(400)]
+    async with line(contact_fields=[custom_field(name, "Score", length=10) for name in names]) as on:
+        for number in range(3):
+            on.org.create("Contact", {"LastName": f"P{number}", "Email": f"{number}@x.example", names[-1]: "last"})
+        page = await on.contacts.changes(None, fields=names)
+        assert [record.fields[names[-1]] for record in page.records] == ["last"] * 3
+        on.wire.take()
+        on.clock.tick(3600)
+        await on.contacts.changes(page.cursor, fields=names)
+        changed, _ = on.wire.take()
+        wanted = [f"{number}@x.example" for number in range(300)]
+        assert len(await on.contacts.find("Email", wanted, fields=names)) == 3
+        found = on.wire.take()
+        on.org.set_profile(API_USER_ID, Profile(hidden=frozenset({f"Contact.{names[0]}"})))
+        with pytest.raises(SchemaChangedError, match=names[0]):
+            await on.contacts.find("Email", ["1@x.example"], fields=names)
+    assert (changed.method, changed.path, changed.params) == ("POST", f"{DATA}/composite", {})
+    [query] = changed.body["compositeRequest"]
+    assert query["url"].startswith(f"{DATA}/queryAll?q=SELECT%20Id%2C")
+    assert {**query, "url": ""} == {
+        "method": "GET",
+        "url": "",
+        "referenceId": "query",
+        "httpHeaders": {"Sforce-Query-Options": "batchSize=2000"},
+    }
+    assert [sent.path for sent in found] == [f"{DATA}/composite"] * 2
 
 
 async def test_records_are_retrieved_by_id() -> None:

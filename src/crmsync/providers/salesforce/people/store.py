@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 import anyio
 import attrs
@@ -76,6 +77,16 @@ class PeopleStore:
         following = PeopleCursor(at.leads, page.cursor)
         complete = at.scanned and page.complete_scan
         return attrs.evolve(page, cursor=following.encode(), complete_scan=complete, total=None)
+
+    def known_until(self, cursor: str) -> datetime | None:
+        """Until when the changes before a position are all known, of both objects."""
+        at = PeopleCursor.decode(cursor)
+        told = [
+            store.known_until(place)
+            for store, place in ((self._leads, at.leads), (self._contacts, at.contacts))
+            if place is not None
+        ]
+        return min((moment for moment in told if moment is not None), default=None)
 
     async def get(self, ids: Sequence[str], *, fields: Sequence[str]) -> Mapping[str, Record]:
         found: dict[str, Record] = {}

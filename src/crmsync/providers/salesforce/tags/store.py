@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
 
@@ -77,10 +77,18 @@ class Position:
             raise CursorExpiredError("the position knows nothing of campaigns; read from the start") from None
 
 
+class TaggedPeople(RecordStore, Protocol):
+    """A store of contacts, leads, or both."""
+
+    def known_until(self, cursor: str) -> datetime | None:
+        """Until when the changes before a position are all known, if it says so."""
+        ...
+
+
 class CampaignTagStore:
     """Passes everything on to another store, and adds the field ``CampaignTags``."""
 
-    def __init__(self, people: RecordStore, members: Members, client: SalesforceClient) -> None:
+    def __init__(self, people: TaggedPeople, members: Members, client: SalesforceClient) -> None:
         self._people = people
         self._members = members
         self._client = client
@@ -138,9 +146,11 @@ class CampaignTagStore:
         return ChangePage(tuple(await self._tagged(records.values(), fields)), cursor, has_more=found.more)
 
     def _next(self, place: Position) -> str:
+        """Where the next pass begins: before a transaction that the people's own position waits for."""
         assert place.started is not None
-        safety = timedelta(seconds=self._client.settings.safety_seconds)
-        return Position(inner=place.inner, since=place.started - safety).encode()
+        since = place.started - timedelta(seconds=self._client.settings.safety_seconds)
+        known = self._people.known_until(place.inner) if place.inner is not None else None
+        return Position(inner=place.inner, since=min(since, known or since)).encode()
 
     async def get(self, ids: Sequence[str], *, fields: Sequence[str]) -> Mapping[str, Record]:
         found = await self._people.get(ids, fields=_own(fields))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from crmsync.testing.salesforce.bulk.control import set_bulk
 from crmsync.testing.salesforce.faults import every_nth, row_fault
 from crmsync.testing.salesforce.latency import Lognormal
 
@@ -103,6 +104,10 @@ def _replicated_ids(org: SalesforceOrg, value: Any) -> None:
     org.faults.replicated_ids = int(value)
 
 
+def _bulk(org: SalesforceOrg, value: Mapping[str, Any]) -> None:
+    set_bulk(org, value)
+
+
 #: What each member of the body does. Those of an object take its members as arguments.
 _FAULTS: Final[Mapping[str, Callable[[SalesforceOrg, Any], None]]] = {
     "latency": _latency,
@@ -120,5 +125,6 @@ _FAULTS: Final[Mapping[str, Callable[[SalesforceOrg, Any], None]]] = {
     "late": _late,
     "covered_lag": _covered_lag,
     "replicated_ids": _replicated_ids,
+    "bulk": _bulk,
 }
 FAULT_NAMES: Final = frozenset(_FAULTS)

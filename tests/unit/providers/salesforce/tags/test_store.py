@@ -186,6 +186,25 @@ async def test_who_joins_or_leaves_in_salesforce_is_met_by_the_next_pass(connect
         assert (await read_pass(store, after.cursor, (FIELD,))).newest() == {}
 
 
+@pytest.mark.parametrize("changes", ["query", "get_updated"])
+@pytest.mark.parametrize("people", ["contact", "lead_then_contact"])
+async def test_who_joins_in_a_long_transaction_is_met_once_it_ends(connect: Connect, changes: str, people: str) -> None:
+    async with connect(campaigns=SETTINGS, changes=changes, people=people) as it:
+        await contacts(it)
+        store = await it.provider.records("Person" if people == "lead_then_contact" else "Contact")
+        person = it.contact(1)
+        it.clock.tick(3600)
+        first = await read_pass(store, None, (FIELD,))
+        it.org.faults.commit_late(7200, lambda object_name, _row: object_name == "CampaignMember")
+        join(it, person, "News")
+        it.clock.tick(3600)
+        waiting = await read_pass(store, first.cursor, (FIELD,))
+        assert waiting.newest() == {}
+        it.clock.tick(3601)
+        after = await read_pass(store, waiting.cursor, (FIELD,))
+        assert {key: record.fields[FIELD] for key, record in after.newest().items()} == {person: ("news",)}
+
+
 async def test_a_complete_scan_is_one_with_tags_too_and_old_positions_ask_for_one(connect: Connect) -> None:
     async with connect(campaigns=SETTINGS) as it:
         store = await contacts(it)
