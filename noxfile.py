@@ -45,6 +45,7 @@ CORE = [
     "--ignore=tests/property/test_computed_syncs.py",
     "--ignore=tests/property/test_expressions.py",
     "--ignore=tests/property/test_first_load.py",
+    "--ignore=tests/property/test_pages_together.py",
     "--ignore=tests/property/test_fuzz_targets.py",
     "--ignore=tests/property/test_plan_calls.py",
     # Expressions are an extra.
