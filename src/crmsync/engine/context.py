@@ -49,7 +49,8 @@ class RunContext:
     only, and reports on them alone. ``heard`` is what records said last, by their ids, that were folded into this
     record of the CRM; ``told_of`` are those of whom this is carried out. ``asks_of_merges`` False: this run reads all
     that was folded away; ``asked_of`` are the records of the CRM that it was asked of just now. In a dry run nothing is
-    written or acknowledged: ``planned`` collects what would be, ``would_stop`` what a guard would say.
+    written or acknowledged: ``planned`` collects what would be, ``moved`` the links that would be stored by now though
+    nothing is written (None: removed), ``would_stop`` what a guard would say.
     """
 
     run_id: str
@@ -88,6 +89,7 @@ class RunContext:
     asked_of: set[str] = attrs.field(factory=set)
     planned: list[PlannedRecord] = attrs.field(factory=list)
     planned_ids: set[str] = attrs.field(factory=set)
+    moved: dict[str, Link | None] = attrs.field(factory=dict)
 
     def store(self, side: Side) -> MeteredStore:
         """One side's record store."""
@@ -158,11 +160,22 @@ class RunContext:
         if not ids:
             return {}
         find = self.repository.links_by_local if side is Side.LOCAL else self.repository.links_by_remote
-        return dict(await find(self.integration_id, self.entity_type, ids))
+        found = dict(await find(self.integration_id, self.entity_type, ids))
+        return self._as_planned(side, ids, found) if self.moved else found
+
+    def _as_planned(self, side: Side, ids: Sequence[str], found: Mapping[str, Link]) -> dict[str, Link]:
+        """Links that were found, as a run would have moved them by now."""
+        kept = {record_id: link for record_id, link in found.items() if link.markmail_id not in self.moved}
+        moved = {id_of(link, side): link for link in self.moved.values() if link is not None}
+        return kept | {record_id: moved[record_id] for record_id in ids if record_id in moved}
 
     async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
-        """Store in one transaction; does nothing in a dry run, or if there is nothing to store."""
-        if self.dry_run or acknowledgement == Acknowledgement():
+        """Store in one transaction, if there is anything to store; a dry run notes the links alone, for itself."""
+        if self.dry_run:
+            self.moved |= dict.fromkeys(acknowledgement.removed_links)
+            self.moved |= {link.markmail_id: link for link in acknowledgement.links}
+            return
+        if acknowledgement == Acknowledgement():
             return
         await self.repository.acknowledge(self.lease.current, acknowledgement)
         if acknowledgement.cursors is not None:

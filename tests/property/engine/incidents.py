@@ -19,6 +19,7 @@ from crmsync.models.records import ChangePage, Operation, OperationKind
 from crmsync.testing.faults import Crash
 
 BOOKKEEPING = "bookkeeping"
+ANY = "any"
 
 Spend = Callable[[], Awaitable[None]]
 Show = Callable[[ChangePage], ChangePage]
@@ -41,13 +42,20 @@ CRASHES = (Kind.CRASH_BEFORE, Kind.CRASH_DURING, Kind.CRASH_AFTER)
 
 
 class Incident(BaseModel):
-    """One thing that goes wrong in one run. In a run that never reaches the point, nothing happens."""
+    """One thing that goes wrong in one run. In a run that never reaches the point, nothing happens.
+
+    ``call`` `ANY` counts the points of all kinds.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     call: str
     number: int = 1
     kind: Kind
+
+    def is_at(self, call: str, reached: Counter[str]) -> bool:
+        """Whether it strikes at a call that is being made, of what the run has reached with it."""
+        return self.number == (reached.total() if self.call == ANY else reached[call] if self.call == call else 0)
 
 
 @attrs.define
@@ -103,9 +111,9 @@ class Incidents:
 
     def _strikes(self, call: str) -> Kind | None:
         planned = self.planned
-        if planned is None or planned.call != call or planned.number != self.reached[call]:
+        if planned is None or not planned.is_at(call, self.reached):
             return None
-        self.struck = f"{call} {planned.number} {planned.kind.value}"
+        self.struck = f"{call} {self.reached[call]} {planned.kind.value}"
         return planned.kind
 
 

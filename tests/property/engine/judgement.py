@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
+from crmsync.models.history import RecordChange
+from crmsync.models.records import OperationKind, Side
 from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES, Edit
+from tests.property.engine.ledger import untold
 from tests.property.engine.promises import Promise
-from tests.property.engine.sites import LOSSES, SCALARS, name_at
+from tests.property.engine.sites import LOSSES, REMOTE_NAMES, SCALARS, name_at
 from tests.property.engine.stage import Stage
 
 CRMS = (ACME, BETA)
@@ -25,6 +30,33 @@ async def judge(stage: Stage) -> None:
         _judge_tags(stage, person)
         _judge_consent(stage, person)
     _judge_deletions(stage)
+    for remote in CRMS:
+        _judge_history(stage, remote, await stage.changes(remote))
+
+
+def _judge_history(stage: Stage, remote: str, changes: Sequence[RecordChange]) -> None:
+    """Every write of a site is told under its run, with what was there; and nothing is told that no site saw."""
+    told: dict[tuple[str, str, Side, str], list[RecordChange]] = {}
+    for change in changes:
+        record = change.markmail_id if change.side is Side.LOCAL else change.crm_id
+        told.setdefault((remote, change.run_id, change.side, record or ""), []).append(change)
+    effects = [effect for effect in stage.ledger.effects if effect.remote == remote]
+    for effect in effects:
+        if effect.known:
+            lacking = untold(effect, told.get(effect.key, []), _loss_at(stage, remote, effect.side))
+            story = f"{remote}: a {effect.kind} at the {effect.side} side is not told: {', '.join(lacking)}"
+            stage.hold(Promise.HISTORY, not lacking, story)
+    seen = {effect.key for effect in effects}
+    for key, those in told.items():
+        claimed = key not in seen and those[0].kind is not OperationKind.DELETE
+        stage.hold(Promise.HISTORY, not claimed, f"{remote}: the history tells of {those}, which no site saw")
+
+
+def _loss_at(stage: Stage, remote: str, side: Side) -> Callable[[str, object], object]:
+    fields = {remote_name: field for field, remote_name in REMOTE_NAMES.items()}
+    if (remote, side) != (ACME, Side.REMOTE):
+        return lambda _name, value: value
+    return lambda name, value: _lossy(stage, fields.get(name, name), value)
 
 
 def _judge_count(stage: Stage, person: int) -> None:

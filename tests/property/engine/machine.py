@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from crmsync.models.mappings import ConflictPolicy, DeletePolicy
 from crmsync.models.records import Side
 from tests.property.engine.history import History, Step, breaks, run_play
-from tests.property.engine.incidents import BOOKKEEPING, Incident, Kind
+from tests.property.engine.incidents import ANY, BOOKKEEPING, Incident, Kind
 from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES
 from tests.property.engine.promises import Counts
 from tests.property.engine.shrinking import smallest
@@ -21,6 +21,8 @@ from tests.property.engine.twins import Twin
 
 PEOPLE = 3
 STEPS = 25
+POINTS = 25
+"""How many points a run has that finds something to do, about."""
 POLICIES = [
     ConflictPolicy.LOCAL_WINS,
     ConflictPolicy.REMOTE_WINS,
@@ -59,8 +61,9 @@ def incidents(remote: str) -> st.SearchStrategy[Incident | None]:
     """What may go wrong in a run with one CRM."""
     calls = [f"{site}.{call}" for site in (LOCAL, remote) for call in CALLS]
     points = st.sampled_from([*calls, *(f"{BOOKKEEPING}.{call}" for call in COMMITS)])
-    incident = st.builds(Incident, call=points, number=st.sampled_from([1, 1, 2, 3]), kind=st.sampled_from(Kind))
-    return st.one_of(st.none(), incident, incident.map(lambda one: one))
+    named = st.builds(Incident, call=points, number=st.sampled_from([1, 1, 2, 3]), kind=st.sampled_from(Kind))
+    counted = st.builds(Incident, call=st.just(ANY), number=st.integers(1, POINTS), kind=st.sampled_from(Kind))
+    return st.one_of(st.none(), named, counted)
 
 
 class EngineMachine(RuleBasedStateMachine):

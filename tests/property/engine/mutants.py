@@ -313,4 +313,19 @@ MUTANTS = (
             ),
         ),
     ),
+    _mutant(
+        "history-without-recovery",
+        "what a crash kept from being acknowledged is in no history, and no undo takes it back",
+        ("engine/recovery.py", "            settled.changes.append(done)\n", "            pass\n"),
+    ),
+    _mutant(
+        "delete-not-journaled",
+        "the history lacks a delete that a crash kept from being acknowledged",
+        ("engine/deletes.py", "        await _announce(ctx, farewells)\n", "        pass\n"),
+    ),
+    _mutant(
+        "plan-forgets-its-moves",
+        "a plan takes a pair for linked that the run has just separated, and the run writes more than was planned",
+        ("engine/context.py", "if self.moved else found", "if False else found"),
+    ),
 )

@@ -11,6 +11,7 @@ import attrs
 from crmsync.engine import RunBudget
 from crmsync.errors import CRMError, SafetyStopError
 from crmsync.mapping import compile_mapping
+from crmsync.models.history import RecordChange
 from crmsync.models.integrations import Integration
 from crmsync.models.mappings import ConflictPolicy, FieldMapping, ObjectMapping, two_way
 from crmsync.models.plans import Plan
@@ -26,11 +27,13 @@ from crmsync.testing.faults import Crash
 from crmsync.testing.world import FakeClock, World
 from tests.property.engine.incidents import BOOKKEEPING, Incidents
 from tests.property.engine.knowledge import ACME, BETA, LOCAL
+from tests.property.engine.ledger import Ledger
 from tests.property.engine.people import People
 from tests.property.engine.promises import Counts, Promise
-from tests.property.engine.sites import LATE, OBJECT, SCALARS, Conditions, Sites
+from tests.property.engine.sites import LATE, OBJECT, SCALARS, Conditions, Sites, name_at
 
 LEASE_SECONDS = 60
+KEPT_DAYS = 1000
 MANY = 1000
 """More deletes than a history can come to."""
 _TYPES = {"score": FieldType.DECIMAL, "seen": FieldType.DATETIME}
@@ -59,6 +62,7 @@ class Stage:
         self.calls = conditions.calls
         self.guard: int | None = conditions.guard
         self.disturbed = False
+        self.ledger = Ledger()
         self.reached: list[Counter[str]] = []
         self._rules: dict[tuple[str, ...], RecordRule] = {}
         self.story = self.people.story
@@ -98,6 +102,7 @@ class Stage:
             delete_in_crm=self.conditions.delete,
             delete_in_local=self.conditions.delete,
             delete_guard_count=self.conditions.guard,
+            history_days=KEPT_DAYS,
             # What a version may differ by: nothing is archived here.
             local_archive_field=f"archived_{self.mapped.version}" if self.mapped.version else "",
         )
@@ -115,15 +120,25 @@ class Stage:
             integration_id=remote,
             budget=RunBudget(self.calls),
             compile=self._compiled,
+            observers=(self.ledger,),
         )
+        local, theirs = (self.ledger.watch(self.sites[name], remote, side) for side, name in self._sides(remote))
         world.through = {
-            Side.LOCAL: incidents.around(self.sites.local, LOCAL, show=self._shown),
-            Side.REMOTE: incidents.around(
-                self.sites.remotes[remote], remote, spend=world.budget.spend, show=self._shown
-            ),
+            Side.LOCAL: incidents.around(local, LOCAL, show=self._shown),
+            Side.REMOTE: incidents.around(theirs, remote, spend=world.budget.spend, show=self._shown),
         }
         world.through_repository = incidents.around(self.repository, BOOKKEEPING)
         return world
+
+    def _sides(self, remote: str) -> tuple[tuple[Side, str], tuple[Side, str]]:
+        return (Side.LOCAL, LOCAL), (Side.REMOTE, remote)
+
+    def _look(self, remote: str) -> None:
+        """A run is about to begin: what of an earlier one's writes still shows?"""
+        snapshot = self.sites.snapshot()
+        held = {side: snapshot[name] for side, name in self._sides(remote)}
+        hidden = {side: {name_at(name, one) for one in self.sites.hidden[name]} for side, name in self._sides(remote)}
+        self.ledger.look(remote, held, hidden)
 
     def _compiled(self, mapping: ObjectMapping, *sides: ObjectSchema, **custom: Any) -> RecordRule:
         """Compiled once for all runs with the same mapping and schemas: it takes longer than the runs."""
@@ -150,6 +165,7 @@ class Stage:
         world = self.world(remote, incidents)
         several, linked = self._several(remote), await self._pairs(remote)
         keyed = set(self.sites[remote].keys().items())
+        self._look(remote)
         try:
             allowed = MANY if self.guard is None else None
             report = await world.sync(page_size=self.conditions.page, allow_deletes=allowed, **options)
@@ -161,6 +177,7 @@ class Stage:
         finished = report is not None and not (report.conflicts_open or report.ignored)
         well = finished and report is not None and report.status is RunStatus.SUCCESS
         self.people.knowledge.ran(remote, before=met, well=well)
+        self.ledger.settle(remote, well=report is not None)
         self._count(incidents)
         self._judge_run(remote, incidents, report, error)
         self._judge_guesses(remote, several & self._several(remote), await self._pairs(remote) - linked - keyed)
@@ -224,11 +241,13 @@ class Stage:
         """Somebody has the rejects tried again, and nothing else."""
         error: CRMError | None = None
         report = None
+        self._look(remote)
         try:
             report = await (await self.world(remote, Incidents()).runner()).retry(None)
         except CRMError as stopped:
             error = stopped
             self.clock.tick(2 * LEASE_SECONDS)
+        self.ledger.settle(remote, well=report is not None)
         self.story.append(f"{remote}: the rejects are retried: {_ended(report, error)}")
         self.people.knowledge.ran(remote, before=(), well=False)
 
@@ -244,6 +263,7 @@ class Stage:
 
     async def plan(self, remote: str) -> Plan:
         """A dry run, of any number of calls."""
+        self._look(remote)
         world = self.world(remote, Incidents())
         world.budget = RunBudget()
         return await world.plan(page_size=self.conditions.page)
@@ -257,6 +277,10 @@ class Stage:
         for conflict in await self.repository.list_conflicts(remote, OBJECT, statuses=[ConflictStatus.OPEN]):
             self.story.append(f"{remote}: {conflict.field} is decided for the {winner} side")
             await self.repository.decide_conflicts(remote, {conflict.id: Decision(winner)}, now=self.clock.now())
+
+    async def changes(self, remote: str) -> list[RecordChange]:
+        """The whole history, newest first."""
+        return await self.repository.list_changes(remote, OBJECT, limit=100_000)
 
     async def links(self, remote: str) -> list[Link]:
         """The links, without what counts looks at them: when they were stored, and how often they failed."""

@@ -1,0 +1,131 @@
+"""What the engine wrote at the sites, as the sites saw it: what the history has to account for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from crmsync.models.events import RunStarted, SyncEvent
+from crmsync.models.history import RecordChange, untagged
+from crmsync.models.records import Operation, OperationKind, Outcome, Side
+from crmsync.testing.memory_records import MemoryRecordStore
+
+Fields = Mapping[str, object]
+Held = Mapping[str, Fields]
+
+
+@attrs.define
+class Effect:
+    """One write as a site saw it. ``fields`` has the values before and after of those that changed.
+
+    ``certain``: the run that made it ended well enough to say so. ``known``: its history can tell of it.
+    """
+
+    remote: str
+    run_id: str
+    side: Side
+    kind: OperationKind
+    record: str
+    fields: dict[str, tuple[object, object]]
+    left: Fields
+    certain: bool = False
+    known: bool = True
+
+    @property
+    def key(self) -> tuple[str, str, Side, str]:
+        """Where the history tells of it."""
+        return self.remote, self.run_id, self.side, self.record
+
+
+class Ledger:
+    """All effects, in order. It hears which run is at work as an observer."""
+
+    def __init__(self) -> None:
+        self.effects: list[Effect] = []
+        self.run_id = ""
+
+    def notify(self, event: SyncEvent) -> None:
+        """A run begins."""
+        if isinstance(event, RunStarted):
+            self.run_id = event.run_id
+
+    def watch(self, store: MemoryRecordStore, remote: str, side: Side) -> Any:
+        """The store, with its writes noted."""
+
+        def note(before: Held, after: Held) -> None:
+            for record in {**before, **after}:
+                old, new = before.get(record), after.get(record)
+                if old != new:
+                    self.effects.append(_effect(remote, self.run_id, side, record, old, new))
+
+        return _Watched(store, note)
+
+    def settle(self, remote: str, *, well: bool) -> None:
+        """A run with a CRM has ended."""
+        for effect in self.effects:
+            if effect.remote == remote and well:
+                effect.certain = True
+
+    def look(self, remote: str, held: Mapping[Side, Held], hidden: Mapping[Side, set[str]]) -> None:
+        """A run with a CRM is about to begin: of what an earlier one left uncertain it can know what still shows."""
+        for effect in self.effects:
+            if effect.remote == remote and not effect.certain and effect.known:
+                effect.known = _shows(effect, held[effect.side].get(effect.record), hidden[effect.side])
+
+
+def _effect(remote: str, run_id: str, side: Side, record: str, old: Fields | None, new: Fields | None) -> Effect:
+    names = {**(old or {}), **(new or {})}
+    values = {name: ((old or {}).get(name), (new or {}).get(name)) for name in names}
+    changed = {name: pair for name, pair in values.items() if pair[0] != pair[1]}
+    kind = OperationKind.CREATE if old is None else OperationKind.UPDATE if new is not None else OperationKind.DELETE
+    return Effect(remote, run_id, side, kind, record, changed, dict(new or {}))
+
+
+def _shows(effect: Effect, now: Fields | None, hidden: set[str]) -> bool:
+    if effect.kind is OperationKind.DELETE:
+        return now is None
+    if now is None:
+        return False
+    if effect.kind is OperationKind.CREATE:
+        # Without a key it is found by who wrote it last.
+        return now == effect.left
+    return any(now.get(name) == after for name, (_, after) in effect.fields.items() if name not in hidden)
+
+
+def untold(effect: Effect, changes: Sequence[RecordChange], lossy: Callable[[str, object], object]) -> list[str]:
+    """The fields of an effect that these changes do not tell with their values before and after.
+
+    ``lossy`` is what the site makes of a value that is sent.
+    """
+    told: dict[str, list[tuple[object, object]]] = {}
+    for change in changes:
+        for one in change.fields:
+            after = plain(untagged(one.after))
+            told.setdefault(one.field, []).append((plain(untagged(one.before)), plain(lossy(one.field, after))))
+    return [
+        f"{name} {before!r} to {after!r}"
+        for name, (before, after) in effect.fields.items()
+        if (plain(before), plain(lossy(name, after))) not in told.get(name, [])
+    ]
+
+
+def plain(value: object) -> object:
+    """A value, without what no normal form has: the order of a set."""
+    return frozenset(value) if isinstance(value, tuple) else value
+
+
+class _Watched:
+    def __init__(self, store: MemoryRecordStore, note: Callable[[Held, Held], None]) -> None:
+        self._store = store
+        self._note = note
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(self._store, attribute)
+
+    async def write(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
+        before = self._store.snapshot()
+        outcomes = await self._store.write(operations)
+        self._note(before, self._store.snapshot())
+        return outcomes
