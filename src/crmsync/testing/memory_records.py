@@ -35,6 +35,7 @@ from crmsync.models.records import (
 )
 from crmsync.models.schema import FieldType, ObjectSchema
 from crmsync.testing.change_feed import EPOCH, ChangeFeed, FeedPosition, RecordVersion
+from crmsync.testing.record_table import RecordTable
 
 _SCALARS = frozenset({str, bool, int, float, Decimal, date, time, timedelta, type(None)})
 
@@ -96,9 +97,7 @@ class MemoryRecordStore:
         self._generation = 0
         self._made = 0
         self._stamped = 0
-        self._rows: dict[str, RecordVersion] = {}
-        self._keys: dict[str, str] = {}
-        self._indexes: dict[str, dict[str, dict[str, None]]] = {}
+        self._table = RecordTable(self._form)
         self._feed = ChangeFeed(late)
 
     def __repr__(self) -> str:
@@ -106,7 +105,7 @@ class MemoryRecordStore:
 
     def __len__(self) -> int:
         """How many records live."""
-        return sum(not row.deleted for row in self._rows.values())
+        return sum(1 for _ in self._table.live())
 
     @property
     def name(self) -> str:
@@ -183,30 +182,27 @@ class MemoryRecordStore:
         """See `RecordStore.get`."""
         await anyio.lowlevel.checkpoint()
         self._check_readable(fields)
-        rows = (self._rows.get(id_) for id_ in dict.fromkeys(ids))
+        rows = (self._table.get(id_) for id_ in dict.fromkeys(ids))
         return {row.id: self._record(row, fields) for row in rows if row is not None and not row.deleted}
 
     async def find(self, field: str, values: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         """See `RecordStore.find`. E-mail fields are those of that type, or named ``email`` in an open schema."""
         await anyio.lowlevel.checkpoint()
         self._check_readable((field, *fields))
-        index = self._index(field)
-        wanted = dict.fromkeys(self._form(field, value) for value in values)
-        ids = dict.fromkeys(id_ for value in wanted for id_ in index.get(value, ()))
-        return [self._record(self._rows[id_], fields) for id_ in ids]
+        return [self._record(row, fields) for row in self._table.find(field, values)]
 
     async def find_by_key(self, keys: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         """See `RecordStore.find_by_key`."""
         await anyio.lowlevel.checkpoint()
         self._check_readable(fields)
-        found = (self._keys.get(key) for key in dict.fromkeys(keys))
-        return [self._record(self._rows[id_], fields) for id_ in found if id_ is not None]
+        rows = (self._live(self._table.keys.get(key)) for key in dict.fromkeys(keys))
+        return [self._record(row, fields) for row in rows if row is not None]
 
     async def merged_into(self, survivors: Sequence[str]) -> Sequence[Record]:
         """See `SupportsMerges.merged_into`."""
         await anyio.lowlevel.checkpoint()
         wanted = set(survivors)
-        return [self._record(row, ()) for row in self._rows.values() if row.merged_into in wanted]
+        return [self._record(row, ()) for row in self._table if row.merged_into in wanted]
 
     async def merged_away(self, ids: Sequence[str]) -> Sequence[Record]:
         """See `SupportsMerges.merged_away`."""
@@ -214,7 +210,7 @@ class MemoryRecordStore:
         found: dict[str, Record] = {}
         trail = list(ids)
         while trail:
-            row = self._rows.get(trail.pop())
+            row = self._table.get(trail.pop())
             if row is not None and row.merged_into is not None and row.id not in found:
                 found[row.id] = self._record(row, ())
                 trail.append(row.merged_into)
@@ -273,7 +269,7 @@ class MemoryRecordStore:
 
     def _create(self, operation: Operation, key: str | None, now: datetime) -> tuple[OutcomeStatus, RecordVersion]:
         given = operation.id if self._limits.accepts_ids else None
-        known = self._keys.get(key) if key is not None else None
+        known = self._table.keys.get(key) if key is not None else None
         row = self._live(known if known is not None else given)
         if row is not None:
             changed = self._put(attrs.evolve(row, key=key or row.key), operation.fields, now, by_self=True)
@@ -282,7 +278,7 @@ class MemoryRecordStore:
         return OutcomeStatus.CREATED, self._put(fresh, operation.fields, now, by_self=True)
 
     def _check_key(self, key: str | None, id_: str) -> None:
-        owner = self._keys.get(key) if key is not None else None
+        owner = self._table.keys.get(key) if key is not None else None
         if owner not in (None, id_):
             msg = "another record carries this external key"
             raise DuplicateError(msg, existing_id=owner)
@@ -340,11 +336,11 @@ class MemoryRecordStore:
 
     def snapshot(self) -> dict[str, dict[str, object]]:
         """The fields of every live record by id: what is true now, whatever `changes` can see."""
-        return {row.id: dict(row.fields) for row in self._rows.values() if not row.deleted}
+        return {row.id: dict(row.fields) for row in self._table.live()}
 
     def keys(self) -> dict[str, str]:
         """The id of the live record that carries each external key."""
-        return dict(self._keys)
+        return dict(self._table.keys)
 
     def hide(self, fields: Iterable[str]) -> None:
         """Let these fields, and no others, be ``hidden`` from now on: what an administrator does to permissions."""
@@ -355,7 +351,7 @@ class MemoryRecordStore:
         self._generation += 1
 
     def _live(self, id_: str | None) -> RecordVersion | None:
-        row = self._rows.get(id_) if id_ is not None else None
+        row = self._table.get(id_) if id_ is not None else None
         return None if row is None or row.deleted else row
 
     def _put(
@@ -375,8 +371,7 @@ class MemoryRecordStore:
             number=self._stamped,
             by_self=by_self,
         )
-        self._reindex(self._rows.get(row.id), version)
-        self._rows[row.id] = version
+        self._table.put(version)
         self._feed.put(version, now)
         return version
 
@@ -395,25 +390,6 @@ class MemoryRecordStore:
     def _new_id(self) -> str:
         self._made += 1
         return f"{self._id_prefix}{self._made:06d}"
-
-    def _reindex(self, before: RecordVersion | None, after: RecordVersion) -> None:
-        if before is not None and before.key is not None and self._keys.get(before.key) == before.id:
-            del self._keys[before.key]
-        if after.key is not None and not after.deleted:
-            self._keys[after.key] = after.id
-        for field, index in self._indexes.items():
-            if before is not None and (form := self._form(field, before.fields.get(field))) in index:
-                index[form].pop(before.id, None)
-            if not after.deleted:
-                index.setdefault(self._form(field, after.fields.get(field)), {})[after.id] = None
-
-    def _index(self, field: str) -> dict[str, dict[str, None]]:
-        if field not in self._indexes:
-            index = self._indexes[field] = {}
-            for row in self._rows.values():
-                if not row.deleted:
-                    index.setdefault(self._form(field, row.fields.get(field)), {})[row.id] = None
-        return self._indexes[field]
 
     def _form(self, field: str, value: object) -> str:
         known = self._schema.field(field)
