@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import attrs
 
 from crmsync.errors import BudgetExceededError
-from crmsync.models.integrations import CallLimits
 from crmsync.models.state import Allowance
-from crmsync.protocols.repository import SyncRepository
 from crmsync.protocols.runtime import Clock
+
+if TYPE_CHECKING:  # whoever opens a provider without bookkeeping needs none of it
+    from crmsync.models.integrations import CallLimits
+    from crmsync.protocols.repository import SyncRepository
 
 BLOCK: Final = 20
 """Calls that a process takes from the day at a time. A crash loses no more than these until the day turns."""
