@@ -41,10 +41,10 @@ def estimate(
         return CallEstimate()
     match use.verb:
         case StoreVerb.WRITE:
-            back = _retrieving(use, use.fields) if settings.read_back else CallEstimate()
+            back = _retrieving(use, use.fields, settings) if settings.read_back else CallEstimate()
             return _writing(use, choice, settings) + back
         case StoreVerb.GET:
-            return _retrieving(use, use.fields)
+            return _retrieving(use, use.fields, settings)
         case StoreVerb.FIND:
             return _finding(use, sobject, use.field)
         case StoreVerb.FIND_BY_KEY:
@@ -99,7 +99,7 @@ def _saving(items: int, settings: SalesforceSettings) -> CallEstimate:
     most = CallEstimate()
     for start in range(0, items, MODERATE):
         use = StoreUse(StoreVerb.WRITE, min(MODERATE, items - start))
-        most += _writing(use, _COLLECTIONS, settings) + _retrieving(use, ())
+        most += _writing(use, _COLLECTIONS, settings) + _retrieving(use, (), settings)
     return most
 
 
@@ -118,11 +118,11 @@ def _writing(use: StoreUse, choice: Choice, settings: SalesforceSettings) -> Cal
     return CallEstimate(most, choice.calls(use.items))
 
 
-def _retrieving(use: StoreUse, fields: tuple[str, ...]) -> CallEstimate:
+def _retrieving(use: StoreUse, fields: tuple[str, ...], settings: SalesforceSettings) -> CallEstimate:
     if any("." in name for name in fields):
         return _querying(use.items, _ID_LENGTH + _QUOTES, _ID_LENGTH + _QUOTES, fields)
     calls = math.ceil(use.items / MAX_RETRIEVE)
-    return CallEstimate(calls, calls)
+    return CallEstimate(calls, math.ceil(calls / settings.collections_per_call))
 
 
 def _finding(use: StoreUse, sobject: SObject, field: str | None) -> CallEstimate:

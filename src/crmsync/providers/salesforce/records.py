@@ -43,9 +43,9 @@ MAX_PAGE = 2000
 class SalesforceRecordStore:
     """The records of one object.
 
-    `write` takes 10,000 operations, sends them 200 a call or through a bulk job, and reads back what was stored, 2,000
-    records a call. Its limits say how many make a good batch at present. Fields that the user cannot see are left out
-    of records. With ``accounts`` a contact's ``Account.Name`` can be written too.
+    `write` takes 10,000 operations, sends them in pages of 200 or through a bulk job, and reads back what was stored,
+    up to 10,000 records a call. Its limits say how many make a good batch at present. Fields that the user cannot see
+    are left out of records. With ``accounts`` a contact's ``Account.Name`` can be written too.
     """
 
     def __init__(

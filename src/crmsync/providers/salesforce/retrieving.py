@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import attrs
 
-from crmsync.errors import UnexpectedResponseError
+from crmsync.errors import SchemaChangedError, UnexpectedResponseError
 from crmsync.models.records import Record
-from crmsync.providers.salesforce import soql
+from crmsync.providers.salesforce import composite, soql
+from crmsync.providers.salesforce.backoff import LostAnswerError
 from crmsync.providers.salesforce.client import Answer, SalesforceClient
 from crmsync.providers.salesforce.errors import call_error
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.rows import RowReader
+
+T = TypeVar("T")
 
 MAX_RETRIEVE: Final = 2000
 """Ids a call ("Get Records With a Request Body Using sObject Collections", REST API Developer Guide)."""
@@ -43,10 +46,10 @@ async def query(client: SalesforceClient, statement: str, *, deleted: bool = Fal
 
 async def _long_query(client: SalesforceClient, path: str, statement: str) -> Answer:
     url = f"/services/data/v{await client.version()}{path}?q={quote(statement, safe='')}"
-    subrequest = {"method": "GET", "url": url, "referenceId": "query", "httpHeaders": _WHOLE_BATCHES}
-    answer = await client.call("POST", "/composite", content=json.dumps({"compositeRequest": [subrequest]}).encode())
+    head = {"method": "GET", "url": url, "httpHeaders": _WHOLE_BATCHES}
+    answer = await client.call("POST", composite.PATH, content=composite.body_of([(head, None)]))
+    [told] = composite.answers_of(answer.body, 1)
     try:
-        [told] = answer.body["compositeResponse"]
         status, body = int(told["httpStatusCode"]), told["body"]
     except (KeyError, TypeError, ValueError) as error:
         raise UnexpectedResponseError("Salesforce's answer to a composite request is not as documented") from error
@@ -103,13 +106,42 @@ async def retrieve_told(
         for statement in soql.select_in(columns, reader.sobject.schema.name, "Id", ids):
             found += reader.records(await query_all(client, statement), fields)
         return found
-    for start in range(0, len(ids), MAX_RETRIEVE):
-        content = json.dumps({"ids": list(ids[start : start + MAX_RETRIEVE]), "fields": columns}).encode()
-        answer = await client.call("POST", f"/composite/sobjects/{reader.sobject.schema.name}", content=content)
-        if not isinstance(answer.body, list):
-            raise UnexpectedResponseError("Salesforce's answer to a retrieve is not as documented")
-        found += reader.records([row for row in answer.body if row is not None], fields)
+    pages = list(_sliced(ids, MAX_RETRIEVE))
+    for some in _sliced(pages, client.settings.collections_per_call):
+        for rows in await _retrieved(client, reader.sobject.schema.name, some, columns):
+            found += reader.records([row for row in rows if row is not None], fields)
     return found
+
+
+async def _retrieved(
+    client: SalesforceClient, object_name: str, pages: Sequence[Sequence[str]], columns: Sequence[str]
+) -> list[list[Any]]:
+    """The rows of each page of ids: in one call or, where that does not give all of them, in a call each."""
+    path = f"/composite/sobjects/{object_name}"
+    bodies = [json.dumps({"ids": list(page), "fields": columns}) for page in pages]
+    if len(pages) > 1 and (rows := await _joined(client, path, bodies)) is not None:
+        return rows
+    answers = [await client.call("POST", path, content=body.encode()) for body in bodies]
+    if not all(isinstance(answer.body, list) for answer in answers):
+        raise UnexpectedResponseError("Salesforce's answer to a retrieve is not as documented")
+    return [answer.body for answer in answers]
+
+
+async def _joined(client: SalesforceClient, path: str, bodies: Sequence[str]) -> list[list[Any]] | None:
+    """The rows of each page, all in one call; None if it did not give them: it is not made twice."""
+    head = {"method": "POST", "url": f"/services/data/v{await client.version()}{path}"}
+    content = composite.body_of([(head, body) for body in bodies])
+    try:
+        answer = await client.call("POST", composite.PATH, content=content, repeatable=False)
+    except (LostAnswerError, SchemaChangedError, UnexpectedResponseError):
+        return None
+    found = list(composite.answers_of(answer.body, len(bodies)))
+    given = all(one.get("httpStatusCode") == HTTPStatus.OK and isinstance(one.get("body"), list) for one in found)
+    return [one["body"] for one in found] if given else None
+
+
+def _sliced(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 async def tombstones(client: SalesforceClient, reader: RowReader, ids: Sequence[str]) -> Mapping[str, Record]:

@@ -79,15 +79,16 @@ class SalesforceSettings(BaseModel):
     server's clock for the delay between a query and its answer. ``changes`` is how changes are read: ``query`` by their
     SystemModstamp, or ``get_updated`` by the ids that `getUpdated` names, with which no commit is too late; objects
     that cannot be replicated are queried all the same. ``concurrent_calls`` is how many may be on their way at
-    once; while the org is busy they are fewer. ``collections_per_call`` is how many collections of 200 records go in
-    one call at the most; they are fewer where the org takes long for them. ``allow_duplicates`` saves records against
-    the org's duplicate rules where these only warn; bulk jobs cannot, so records then go as collections.
+    once; while the org is busy they are fewer. ``collections_per_call`` is how many collections go in one call at the
+    most: of 200 records to write, fewer where the org takes long for them, or of 2,000 to read by their ids.
+    ``allow_duplicates`` saves records against the org's duplicate rules where these only warn; bulk jobs cannot, so
+    records then go as collections.
     ``transport`` ``sf`` sends every call through the Salesforce CLI, where only that may reach the org; ``sf`` is for
     what goes through it.
     ``channel`` is how records are written: ``auto`` chooses by size, speed and calls left. ``bulk_wait_seconds`` is how
     long a bulk job may take before it is aborted.
-    ``read_back`` reads what was written, 2,000 records a call, so that what the org made of it (a trigger, a format) is
-    known at once; without, the next run takes that for a change in the org.
+    ``read_back`` reads what was written, up to 10,000 records a call, so that what the org made of it (a trigger, a
+    format) is known at once; without, the next run takes that for a change in the org.
     ``first_read`` is how a large object is read for the first time: ``rest`` by ranges of ids side by side, ``bulk`` by
     a query job, ``auto`` by what is faster and spares calls, from more than ``bulk_read_from`` records on.
     ``accounts`` is what a contact's company does to its account; ``account_key_field`` is an external id of Account by

@@ -218,7 +218,7 @@ async def test_a_query_that_is_too_long_for_a_uri_goes_in_the_body_of_a_composit
     assert {**query, "url": ""} == {
         "method": "GET",
         "url": "",
-        "referenceId": "query",
+        "referenceId": "page0",
         "httpHeaders": {"Sforce-Query-Options": "batchSize=2000"},
     }
     assert [sent.path for sent in found] == [f"{DATA}/composite"] * 2

@@ -19,6 +19,7 @@ import anyio
 import attrs
 
 from crmsync.errors import CRMError, SchemaChangedError
+from crmsync.providers.salesforce import composite
 from crmsync.providers.salesforce.backoff import LostAnswerError
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.errors import is_malformed
@@ -127,7 +128,7 @@ class CollectionsChannel:
         try:
             content = self._pages.together(verb, pages, await self._client.version())
             answer = await self._client.call(
-                "POST", "/composite", content=content, repeatable=False, prepaid=paid.take()
+                "POST", composite.PATH, content=content, repeatable=False, prepaid=paid.take()
             )
         except LostAnswerError as error:
             taken = (self._client.clock.now() - before).total_seconds()

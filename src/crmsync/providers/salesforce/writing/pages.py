@@ -1,9 +1,4 @@
-"""What a page of a collection says, alone or several in one call, and what is told of each. Pure.
-
-"Composite", REST API Developer Guide: of its 25 subrequests 5 may be sObject Collections, upserts, updates, creates or
-deletes alike, and "the entire series of requests counts as a single call toward your API limits". With ``allOrNone``
-false each page behaves by its own ("allOrNone Parameters in Composite and Collections Requests").
-"""
+"""What a page of a collection says, alone or several in one call, and what is told of each. Pure."""
 
 from __future__ import annotations
 
@@ -14,14 +9,13 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from crmsync.errors import CRMError, UnexpectedResponseError
+from crmsync.providers.salesforce import composite
 from crmsync.providers.salesforce.errors import call_error
 from crmsync.providers.salesforce.values import encode_rows
 from crmsync.providers.salesforce.writing.rows import Row, Verb, chunks
 
 MAX_ROWS: Final = 200
 """Of a page ("sObject Collections", REST API Developer Guide)."""
-MAX_TOGETHER: Final = 5
-"""Pages in a call ("Composite", REST API Developer Guide)."""
 
 Page: TypeAlias = Sequence[Row]
 
@@ -79,26 +73,18 @@ class Pages:
     def together(self, verb: Verb, pages: Sequence[Page], version: str) -> bytes:
         """The body of a call with several pages."""
         method, path = self._target(verb)
-        requests = []
-        for number, page in enumerate(pages):
-            url = f"/services/data/v{version}{path}"
-            if verb is Verb.DELETE:
-                url += "?" + "&".join(f"{name}={value}" for name, value in _deleted(page).items())
-            head: dict[str, object] = {"method": method, "url": url, "referenceId": f"page{number}"}
-            if verb is Verb.DELETE:
-                requests.append(json.dumps(head))
-                continue
-            if self.headers:
-                head["httpHeaders"] = dict(self.headers)
-            requests.append(f'{json.dumps(head)[:-1]},"body":{self._records(page).decode()}}}')
-        inner = ",".join(requests)
-        return f'{{"allOrNone":false,"collateSubrequests":false,"compositeRequest":[{inner}]}}'.encode()
+        url = f"/services/data/v{version}{path}"
+        if verb is Verb.DELETE:
+            return composite.body_of([({"method": method, "url": f"{url}?{_query(page)}"}, None) for page in pages])
+        head: dict[str, object] = {"method": method, "url": url}
+        if self.headers:
+            head["httpHeaders"] = dict(self.headers)
+        return composite.body_of([(head, self._records(page).decode()) for page in pages])
 
     def told(self, body: Any, pages: Sequence[Page]) -> list[Told]:
         """What the answer to `together` says of each page."""
-        answers = body.get("compositeResponse") if isinstance(body, Mapping) else None
-        found = {one.get("referenceId"): one for one in answers or () if isinstance(one, Mapping)}
-        return [_told(found.get(f"page{number}", {}), page) for number, page in enumerate(pages)]
+        answers = composite.answers_of(body, len(pages))
+        return [_told(answer, page) for answer, page in zip(answers, pages, strict=True)]
 
     def _target(self, verb: Verb) -> tuple[str, str]:
         match verb:
@@ -138,6 +124,10 @@ def _told(answer: Mapping[str, Any], page: Page) -> Told:
 
 def _deleted(page: Page) -> dict[str, str]:
     return {"ids": ",".join(row.target for row in page), "allOrNone": "false"}
+
+
+def _query(page: Page) -> str:
+    return "&".join(f"{name}={value}" for name, value in _deleted(page).items())
 
 
 def _refers(page: Page) -> bool:
