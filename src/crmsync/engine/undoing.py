@@ -15,6 +15,7 @@ from functools import partial
 
 import attrs
 
+from crmsync.diff.echoes import is_lossy_image
 from crmsync.engine.context import RunContext
 from crmsync.engine.deletes import guard_deletes
 from crmsync.engine.history import fields_of, noted
@@ -37,6 +38,9 @@ _DONE = {
 _CHANGED = Problem("", "changed_since", "the record was changed after the run", "look at it, and change it by hand")
 _UNLINKED = Problem("", "not_linked", "the record is linked differently since the run", "change it by hand")
 _NOT_KEPT = Problem("", "not_kept", "the value before is not kept: the field is sensitive", "change it by hand")
+_UNREADABLE = Problem(
+    "", "not_readable", "the side does not show what it holds, so it may have changed since", "change it by hand"
+)
 _GONE = Problem("", "missing", "the record is not there any more", "")
 
 
@@ -142,9 +146,14 @@ def _step(ctx: RunContext, change: RecordChange, link: Link, record: Record | No
     created = change.kind is OperationKind.CREATE
     fields = change.fields if created else _kept(change)
     as_left = {one.field: untagged(one.before) for one in fields if _is_as_left(ctx, side, one, record)}
+    if not any(one.field in record.fields for one in fields):
+        # An activity, say: what it became part of shows none of it.
+        ctx.tally.add_problem(link, _UNREADABLE, side=side)
+        return None
     for one in fields:
         if one.field not in as_left:
-            ctx.tally.add_problem(link, attrs.evolve(_CHANGED, path=one.field), side=side)
+            problem = _CHANGED if one.field in record.fields else _UNREADABLE
+            ctx.tally.add_problem(link, attrs.evolve(problem, path=one.field), side=side)
     if not as_left or (created and len(as_left) < len(change.fields)):
         return None
     if created:
@@ -160,16 +169,20 @@ def _kept(change: RecordChange) -> tuple[FieldChange, ...]:
 
 
 def _is_as_left(ctx: RunContext, side: Side, one: FieldChange, record: Record) -> bool:
-    """Whether a field still holds what the run wrote."""
+    """Whether a field still holds what the run wrote, or what the side made of it."""
+    if one.field not in record.fields:
+        return False
     if is_masked(one.after):
         normal = ctx.sensitive(side).get(one.field)
-        return normal is not None and ctx.digest_of(normal, record.fields.get(one.field)) == one.after["value"]
-    held, left = record.fields.get(one.field), untagged(one.after)
+        return normal is not None and ctx.digest_of(normal, record.fields[one.field]) == one.after["value"]
+    held, left = record.fields[one.field], untagged(one.after)
     for rule in ctx.rule.rules:
         if one.field == (rule.local if side is Side.LOCAL else rule.remote):
             normal = rule.normal_local if side is Side.LOCAL else rule.normal_remote
-            return normal(held) == normal(left)
-    return bool(held == left)
+            held, left = normal(held), normal(left)
+    # A CRM that does not answer what it stored: the run knew only what it sent.
+    ours = side is Side.REMOTE and record.modified_by_self
+    return bool(held == left) or bool(ours and is_lossy_image(left, held))
 
 
 def _tombstone(link: Link, side: Side) -> Link:

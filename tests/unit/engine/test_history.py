@@ -307,3 +307,27 @@ async def test_a_field_that_a_side_leaves_out_of_an_undo_is_told_and_stays_in_sy
         report = await w.sync()
         held = w.remote.snapshot()[theirs]
         assert (held["Name"], held["Phone"], report.remote.conflicts, report.local.conflicts) == ("Newer", "1", 0, 0)
+
+
+async def test_a_value_that_the_side_cut_without_saying_so_is_taken_back() -> None:
+    remote = {"lossy": {"Name": lambda name: str(name)[:4]}, "returns_stored": False}
+    async with world(MAPPING, remote=remote) as w:
+        ours, theirs = await pair(w)
+        w.local.edit(ours, name="Wrongly")
+        run = await w.sync()
+        assert w.remote.snapshot()[theirs]["Name"] == "Wron"
+        report = await undo(w, run.run_id)
+        assert (w.remote.snapshot()[theirs]["Name"], report.problem_count) == ("Ada", 0)
+        w.remote.edit(theirs, Name="Wrongly")
+        assert (await undo(w, report.run_id)).problem_count == 1, "somebody changed it since"
+
+
+async def test_a_field_that_is_not_shown_any_more_is_told() -> None:
+    async with world(MAPPING) as w:
+        ours, theirs = await pair(w)
+        w.local.edit(ours, name="Wrong", phone="9")
+        run = await w.sync()
+        w.remote.hide(["Name"])
+        report = await undo(w, run.run_id)
+        assert [(one.field, one.code) for one in report.problems] == [("Name", "not_readable")]
+        assert w.remote.snapshot()[theirs]["Phone"] == "1"

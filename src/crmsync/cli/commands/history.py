@@ -86,9 +86,16 @@ async def _undo(selection: Selection, given: str, allow_deletes: int | None, dry
                 head: RenderableType = tables.writes_table(records, f"{len(records)} write(s) to take back")
             else:
                 report = await session.crm.undo(*place, run_id=run_id, options=options)
-                head = Text(f"what run {run_id} wrote is taken back")
+                head = Text(_told(run_id, report))
     output.result({"run": run_id, "undo": payloads.report_payload(report)}, head, *tables.report_views(report))
     return _exit_code(report)
+
+
+def _told(run_id: str, report: RunReport) -> str:
+    if not report.problem_count:
+        return f"what run {run_id} wrote is taken back"
+    left = f"{report.written} write(s) of run {run_id} are taken back, wholly or in part"
+    return f"{left}; the problems below say what could not be"
 
 
 def _exit_code(report: RunReport) -> int:
