@@ -67,12 +67,7 @@ def list_(
 
 @app.command()
 @grouped
-def show(
-    conflict_id: ConflictId,
-    *,
-    selection: OfIntegration,
-    output: Shown,
-) -> int:
+def show(conflict_id: ConflictId, *, selection: OfIntegration, output: Shown) -> int:
     """Show one conflict."""
     return anyio.run(_show, selection, conflict_id, output)
 

@@ -27,12 +27,7 @@ RevisionOption = Annotated[
 
 @app.command()
 @grouped
-def upgrade(
-    *,
-    to: RevisionOption = None,
-    selection: InFile,
-    output: Shown,
-) -> int:
+def upgrade(*, to: RevisionOption = None, selection: InFile, output: Shown) -> int:
     """Bring the database to this crmsync's schema. Every command does so by itself; this is for deployments."""
     return anyio.run(_upgrade, selection, to, output)
 

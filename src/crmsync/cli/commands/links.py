@@ -43,12 +43,7 @@ def list_(
 
 @app.command()
 @grouped
-def show(
-    record_id: RecordId,
-    *,
-    selection: OfObject,
-    output: Shown,
-) -> int:
+def show(record_id: RecordId, *, selection: OfObject, output: Shown) -> int:
     """Show what is known of one record: its counterpart, status and problems."""
     return anyio.run(_show, selection, record_id, output)
 
@@ -68,32 +63,19 @@ def link_(
 
 @app.command()
 @grouped
-def unlink(
-    record_id: RecordId,
-    *,
-    selection: OfObject,
-    output: Shown,
-) -> int:
+def unlink(record_id: RecordId, *, selection: OfObject, output: Shown) -> int:
     """Separate a pair. Both records live on, and no sync links them by itself again."""
     return run_interruptible(_unlink, selection, record_id, output)
 
 
 @grouped
-def pause(
-    *,
-    selection: OfIntegration,
-    output: Shown,
-) -> int:
+def pause(*, selection: OfIntegration, output: Shown) -> int:
     """Refuse syncs until `crmsync resume`. Changes are taken in by the first sync after it."""
     return anyio.run(partial(_enable, selection, output, enabled=False))
 
 
 @grouped
-def resume(
-    *,
-    selection: OfIntegration,
-    output: Shown,
-) -> int:
+def resume(*, selection: OfIntegration, output: Shown) -> int:
     """Allow syncs again."""
     return anyio.run(partial(_enable, selection, output, enabled=True))
 

@@ -22,11 +22,7 @@ from crmsync.registry import PROVIDERS, RECORDS, STORAGE, Registry
 
 
 @grouped
-def status(
-    *,
-    selection: OfIntegration,
-    output: Shown,
-) -> int:
+def status(*, selection: OfIntegration, output: Shown) -> int:
     """Show how many records are in step, and what needs attention."""
     return anyio.run(_status, selection, output)
 

@@ -54,13 +54,7 @@ def list_(
 
 @app.command()
 @grouped
-def show(
-    name: NameArgument,
-    *,
-    provider: ProviderOption = None,
-    selection: OfIntegration,
-    output: Shown,
-) -> int:
+def show(name: NameArgument, *, provider: ProviderOption = None, selection: OfIntegration, output: Shown) -> int:
     """Show what a template maps."""
     return anyio.run(_show, selection, (provider, name), output)
 
@@ -122,13 +116,7 @@ def import_(
 
 @app.command()
 @grouped
-def delete(
-    name: NameArgument,
-    *,
-    provider: ProviderOption = None,
-    selection: OfIntegration,
-    output: Shown,
-) -> int:
+def delete(name: NameArgument, *, provider: ProviderOption = None, selection: OfIntegration, output: Shown) -> int:
     """Forget a template that was saved; mappings that were made of it stay."""
     return anyio.run(_delete, selection, (provider, name), output)
 

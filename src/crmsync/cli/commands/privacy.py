@@ -33,24 +33,14 @@ CrmIds = Annotated[list[str] | None, typer.Option("--crm-id", help="An id of the
 
 @app.command("map")
 @grouped
-def map_(
-    *,
-    selection: OfIntegration,
-    output: Shown,
-) -> int:
+def map_(*, selection: OfIntegration, output: Shown) -> int:
     """Show where the values of each mapped field can be, beside the two sides, and for how long."""
     return anyio.run(_map, selection, output)
 
 
 @app.command()
 @grouped
-def export(
-    *,
-    email: Emails = None,
-    local_id: LocalIds = None,
-    crm_id: CrmIds = None,
-    selection: OfIntegration,
-) -> int:
+def export(*, email: Emails = None, local_id: LocalIds = None, crm_id: CrmIds = None, selection: OfIntegration) -> int:
     """Print everything held about a person, on both sides and in the bookkeeping, as JSON."""
     person = _person(email, local_id, crm_id)
     return anyio.run(_export, selection, person, Output(Format.JSON))
@@ -107,11 +97,7 @@ def allow(
 
 @app.command()
 @grouped
-def purge(
-    *,
-    selection: OfIntegration,
-    output: Shown,
-) -> int:
+def purge(*, selection: OfIntegration, output: Shown) -> int:
     """Forget now what is older than the mappings keep it. Each sync does the same by itself."""
     return anyio.run(_purge, selection, output)
 

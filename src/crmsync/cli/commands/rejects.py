@@ -52,12 +52,7 @@ def list_(
 
 @app.command()
 @grouped
-def show(
-    record_id: RecordId,
-    *,
-    selection: OfObject,
-    output: Shown,
-) -> int:
+def show(record_id: RecordId, *, selection: OfObject, output: Shown) -> int:
     """Show what is wrong with one record."""
     return anyio.run(_show, selection, record_id, output)
 
@@ -78,24 +73,14 @@ def retry(
 
 @app.command()
 @grouped
-def ignore(
-    record_ids: RecordIds,
-    *,
-    selection: OfObject,
-    output: Shown,
-) -> int:
+def ignore(record_ids: RecordIds, *, selection: OfObject, output: Shown) -> int:
     """Leave records as they are: no sync tries them again until they or the mapping change."""
     return anyio.run(partial(_ignore, selection, record_ids, output, ignored=True))
 
 
 @app.command()
 @grouped
-def unignore(
-    record_ids: RecordIds,
-    *,
-    selection: OfObject,
-    output: Shown,
-) -> int:
+def unignore(record_ids: RecordIds, *, selection: OfObject, output: Shown) -> int:
     """Let the next sync try ignored records again."""
     return anyio.run(partial(_ignore, selection, record_ids, output, ignored=False))
 

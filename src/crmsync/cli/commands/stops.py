@@ -27,11 +27,7 @@ _RECORDS: Final = 50
 
 @app.command("list")
 @grouped
-def list_(
-    *,
-    selection: OfObject,
-    output: Shown,
-) -> int:
+def list_(*, selection: OfObject, output: Shown) -> int:
     """List the runs that a guard has stopped and nothing was done about yet."""
     return anyio.run(_list, selection, output)
 
@@ -64,11 +60,7 @@ def approve(
 
 @app.command()
 @grouped
-def drop(
-    *,
-    selection: OfObject,
-    output: Shown,
-) -> int:
+def drop(*, selection: OfObject, output: Shown) -> int:
     """Forget a stop with its plan. The next sync stops again if what it would do is still too much."""
     return anyio.run(_drop, selection, output)
 

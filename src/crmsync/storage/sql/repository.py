@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Engine
 
 from crmsync.errors import ConfigurationError, NotFoundError
 from crmsync.models.integrations import Integration
@@ -32,7 +32,7 @@ from crmsync.storage.sql.conflicts import SqlConflicts
 from crmsync.storage.sql.database import Database, open_database
 from crmsync.storage.sql.erasure import SqlErasure
 from crmsync.storage.sql.reading import fetch
-from crmsync.storage.sql.revision import bring_up_to_date
+from crmsync.storage.sql.revision import HEAD, check_writable, current_revision
 from crmsync.storage.sql.sealed import SqlSealedTexts
 from crmsync.storage.sql.statements import AnyRow, of_object, store
 from crmsync.storage.sql.stops import SqlStops
@@ -262,5 +262,15 @@ async def open_repository(url: str, **options: Any) -> AsyncIterator[SqlReposito
     if unknown:
         raise ConfigurationError(f"SQL storage takes no option {', '.join(unknown)}")
     async with open_database(url) as database:
-        await database.manage(lambda engine: bring_up_to_date(engine, database.name))
+        await database.manage(lambda engine: _bring_up_to_date(engine, database.name))
         yield SqlRepository(database, **options)
+
+
+def _bring_up_to_date(engine: Engine, name: str) -> None:
+    with engine.connect() as connection, connection.begin():
+        if current_revision(connection) == HEAD:
+            check_writable(connection, name)
+            return
+    from crmsync.storage.sql import schema  # noqa: PLC0415 - a current database needs no Alembic
+
+    schema.upgrade(engine, name)

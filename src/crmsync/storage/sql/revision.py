@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection
 
 from crmsync.errors import StorageError
 from crmsync.storage.sql.layout import VERSION_TABLE, has_tables
@@ -17,20 +17,6 @@ LOCK_WAIT: Final = "2s"
 """How long what changes a table waits for a lock. Whoever comes after it waits too, so it gives up for a while."""
 
 _VERSIONS: Final = sa.Table(VERSION_TABLE, sa.MetaData(), sa.Column("version_num", sa.String))
-
-
-def bring_up_to_date(engine: Engine, name: str) -> None:
-    """Upgrade a database to `HEAD`, or make its tables. ``name`` is for messages.
-
-    :raises StorageError: it is read-only, or newer than this code.
-    """
-    with engine.connect() as connection, connection.begin():
-        if current_revision(connection) == HEAD:
-            check_writable(connection, name)
-            return
-    from crmsync.storage.sql import schema  # noqa: PLC0415 - imports Alembic
-
-    schema.upgrade(engine, name)
 
 
 def current_revision(connection: Connection) -> str | None:
