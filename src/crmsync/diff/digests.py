@@ -27,7 +27,7 @@ from decimal import Context, Decimal
 from functools import lru_cache
 from itertools import chain
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import attrs
 
@@ -243,13 +243,13 @@ class Digester:
         """
         begun = self._keyed.copy()
         begun.update(_joined((version.encode(),)))
-        copy = begun.copy
+        copy, dumps = begun.copy, cast("Callable[[object, int], bytes]", marshal.dumps)
 
         def reading(values: tuple[object, ...]) -> bytes:
             keyed = copy()
             try:
                 # Version 2 says nothing of how often an object is referred to.
-                keyed.update(marshal.dumps(cast("Any", values), 2))
+                keyed.update(dumps(values, 2))
             except ValueError:
                 keyed.update(_joined(map(canonical, values)))
             return keyed.digest()

@@ -47,6 +47,9 @@ class Merger(Standing):
         ours, theirs = here.values(local.fields), there.values(remote.fields)
         readings = here.of_values(local.fields, ours), there.of_values(remote.fields, theirs)
         same = stands(local_shadow, readings[0]), stands(remote_shadow, readings[1])
+        if same[0] and same[1] and self.layout.knows(local_shadow) and self.layout.knows(remote_shadow):
+            # Both are as they were when every field had come to rest.
+            return Merge(local, remote, {}, readings=readings)
         apart = [
             place
             for place, our, their in zip(self._places, ours, theirs, strict=True)

@@ -72,11 +72,11 @@ def _getter(names: Sequence[str]) -> Getter:
 
     if len(names) < 2:  # noqa: PLR2004 (of one name an itemgetter gives no tuple)
         return some
-    every = itemgetter(*names)
+    every = cast("Getter", itemgetter(*names))
 
     def all_or_some(fields: Fields) -> tuple[object, ...]:
         try:
-            return cast("tuple[object, ...]", every(fields))
+            return every(fields)
         except KeyError:
             return some(fields)
 

@@ -49,7 +49,7 @@ class _After:
         stored = result.stored.fields if result.stored is not None else _NOTHING
         self.took = ({**made, **stored} if made else stored).get
         # Our writes change more than the fields that were written.
-        self.given = {name: self.took(name) for name in made}
+        self.given = {name: self.took(name) for name in made} if made else {}
 
     def reading(self, readings: SideReadings) -> bytes:
         """What a reading of this side will show if nobody changes it."""

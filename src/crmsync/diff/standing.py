@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from crmsync.diff.cells import prepare
 from crmsync.diff.decisions import rule_key
 from crmsync.diff.digests import Digester, FieldDigest, Shadow, differs, field_tags, reading_of, sync_hash
@@ -11,6 +13,8 @@ from crmsync.diff.readings import Readings
 from crmsync.diff.sets import local_elements, remote_elements
 from crmsync.models.records import MISSING, Record, Side
 from crmsync.protocols.conversion import FieldRule, RecordRule
+
+_LOCAL: Final = Side.LOCAL
 
 
 class Standing:
@@ -41,7 +45,8 @@ class Standing:
         """Whether the record is as it was acknowledged; then there is nothing to look at."""
         if not shadow:
             return False
-        reading = self.readings.side(side).of(record.fields)
+        readings = self.readings.local if side is _LOCAL else self.readings.remote
+        reading = readings.of(record.fields)
         if reading == reading_of(shadow):
             return True
         return not (self._steady and differs(shadow, reading)) and self._holds(side, record, shadow)
