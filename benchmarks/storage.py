@@ -55,7 +55,6 @@ def links(count: int) -> list[Link]:
                 last_sync_hash=sync_hash(local, remote),
                 local_shadow=local,
                 remote_shadow=remote,
-                remote_version="2026-11-24T12:00:00.000+0000",
                 mapping_version="0123456789abcdef" * 2,
             )
         )
@@ -111,7 +110,6 @@ def bytes_stored(url: str) -> dict[str, int]:
             columns = {name: connection.execute(f"PRAGMA index_info({name})").fetchall()[-1][2] for _, name, *_ in made}
             return {f"index {columns[name]}" if name in columns else name: size for name, size in found}
     with psycopg.connect(url) as connection:
-        connection.execute("CHECKPOINT")
         table = "SELECT 'crm_sync_status', pg_table_size('crm_sync_status')"
         index = "SELECT indexrelid::regclass::text, pg_relation_size(indexrelid) FROM pg_index WHERE indrelid = "
         return dict(connection.execute(f"{table} UNION ALL {index}'crm_sync_status'::regclass").fetchall())
@@ -121,7 +119,7 @@ async def measure(url: str, count: int, page: int) -> None:
     batch = links(count)
     is_sqlite = url.startswith("sqlite")
     now = datetime.now(UTC)
-    rows, _ = row_values(batch, now, "sqlite" if is_sqlite else "postgresql")
+    rows, _ = row_values(batch, {SCOPE[0]: 1}, now, "sqlite" if is_sqlite else "postgresql")
     pages = [tuple(batch[start : start + page]) for start in range(0, count, page)]
     best: dict[str, float] = {}
     size: dict[str, float] = {}

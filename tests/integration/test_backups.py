@@ -188,14 +188,16 @@ async def test_a_backup_of_an_earlier_revision_is_upgraded(url: str, other: str)
         assert await database.check() == []
     async with open_repository(other) as repository:
         assert [one.id for one in await repository.list_integrations()] == [OURS, THEIRS]
-        assert len(await repository.scan_links(OURS, CONTACT)) == 5
+        found = await repository.scan_links(OURS, CONTACT)
+        assert len(found) == 5
+        assert all(each.created_at and each.created_at > NOW for each in found)
 
 
 def as_of(engine: sa.Engine, revision: str) -> list[bytes]:
     """The lines of a database that is brought back to a revision."""
     import json
 
-    from crmsync.storage.sql.snapshot import _line, _plain
+    from crmsync.storage.sql.snapshot import _cut, _line, _plain
 
     schema.downgrade(engine, "x", revision)
     with engine.connect() as connection:
@@ -209,7 +211,7 @@ def as_of(engine: sa.Engine, revision: str) -> list[bytes]:
         head = {"crmsync_backup": 1, "revision": revision, "made_at": NOW.isoformat(), "tables": columns}
         lines, counts = [json.dumps(head).encode()], {}
         for name, kept in columns.items():
-            table = metadata.tables[name]
+            table = _cut(name, kept, revision)
             found = connection.execute(sa.select(*(table.c[each] for each in kept))).all()
             lines.append(_line({"table": name}).strip())
             lines += [

@@ -263,4 +263,6 @@ class Digester:
 
 def sync_hash(local_shadow: bytes, remote_shadow: bytes) -> str:
     """``last_sync_hash``: 64 hex characters of SHA-256 over both sides' shadows."""
-    return hashlib.sha256(_joined((local_shadow, remote_shadow))).hexdigest()
+    # `_joined` of both, in half the time: each link that is stored or read has one made.
+    parts = (len(local_shadow).to_bytes(4, "big"), local_shadow, len(remote_shadow).to_bytes(4, "big"), remote_shadow)
+    return hashlib.sha256(b"".join(parts)).hexdigest()

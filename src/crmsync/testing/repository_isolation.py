@@ -41,6 +41,7 @@ from crmsync.testing.repository_subject import (
     lease_of,
     link,
     log,
+    shadows,
 )
 
 DAY: Final = date(2026, 11, 26)
@@ -188,7 +189,7 @@ async def fill(repository: SyncRepository, name: str, text: str) -> Lease:
     await repository.add_remote_job(lease, RemoteJob("750A", text, "insert", 1, NOW))
     problem = Problem("Email", "too_long", text)
     page = Acknowledgement(
-        links=tuple(link(n, scope, problems=(problem,)) for n in (1, 2, 3)),
+        links=tuple(link(n, scope, problems=(problem,), **shadows()) for n in (1, 2, 3)),
         conflicts=tuple(conflict(n, scope, local_value=text) for n in (1, 2, 3)),
         changes=(_change(scope, text),),
         cursors=Cursors(text, text, "v"),

@@ -8,6 +8,7 @@ import anyio
 import attrs
 import pytest
 
+from crmsync.diff import BLANK_SHADOW
 from crmsync.errors import StorageError
 from crmsync.models.state import Acknowledgement, Cursors, LinkStatus
 from crmsync.protocols.repository import SyncRepository
@@ -28,6 +29,7 @@ from crmsync.testing.repository_subject import (
     ids_in,
     lease_of,
     link,
+    shadows,
     store_links,
 )
 
@@ -46,6 +48,18 @@ class LinkPromises(RepositorySubject):
         by_remote = await repository.links_by_remote(OURS, CONTACT, ["003000000000001AAA"])
         assert by_remote == {"003000000000001AAA": stored[full_link().markmail_id]}
         assert await repository.scan_links(OURS, CONTACT) == list(stored.values())
+
+    async def test_shadows_come_back_byte_for_byte_whatever_links_have_in_common(
+        self, repository: SyncRepository
+    ) -> None:
+        """Of one mapping or another, of sides that agree or not, of one side alone; stored again in another form."""
+        told = [shadows(seed=1), shadows(seed=2, apart=3), shadows(seed=3, apart=20, version="other")]
+        told += [{**shadows(seed=4), "remote_shadow": b"", "last_sync_hash": "ab" * 32}, {"local_shadow": BLANK_SHADOW}]
+        for turn in (told, told[::-1]):
+            given = [link(number, **each) for number, each in enumerate(turn)]
+            await store_links(repository, given)
+            found = await repository.scan_links(OURS, CONTACT)
+            assert [attrs.evolve(each, created_at=None, updated_at=None) for each in found] == given
 
     async def test_storing_sets_the_times_of_a_link(self, repository: SyncRepository) -> None:
         """``created_at`` when it is first stored, ``updated_at`` each time; next_attempt_at comes back in UTC."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta, timezone
+from random import Random
 from typing import Any
 
 import attrs
 import pytest
 
+from crmsync.diff import Shadow, sync_hash
 from crmsync.models.integrations import Integration
 from crmsync.models.problems import Problem
 from crmsync.models.records import OperationKind, Side
@@ -87,6 +89,17 @@ async def lease_of(
 def link(number: int | str, scope: tuple[str, str] = (OURS, CONTACT), **changes: Any) -> Link:
     """A link of a scope between ``m<number>`` and ``c<number>``."""
     return attrs.evolve(Link(*scope, f"m{number}", f"c{number}"), **changes)
+
+
+def shadows(*, seed: int = 0, apart: int = 0, version: str = "0123456789abcdef" * 2) -> dict[str, Any]:
+    """What a link holds of two records in sync: of twenty fields, the first ``apart`` of them in different forms."""
+    random = Random(seed)
+    fields = {number.to_bytes(3, "big"): random.randbytes(6) for number in range(20)}
+    others = {tag: random.randbytes(6) for tag in list(fields)[:apart]}
+    local = Shadow(random.randbytes(8), fields, seen=True).encode()
+    remote = Shadow(random.randbytes(8), {**fields, **others}).encode()
+    hashed = sync_hash(local, remote)
+    return {"local_shadow": local, "remote_shadow": remote, "mapping_version": version, "last_sync_hash": hashed}
 
 
 def full_link(scope: tuple[str, str] = (OURS, CONTACT)) -> Link:

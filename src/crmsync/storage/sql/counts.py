@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from crmsync.models.state import Lease, LinkStatus
 from crmsync.storage.sql.isolation import qualified
+from crmsync.storage.sql.numbers import number_in_sql
 from crmsync.storage.sql.statements import insert_into, of_object, parts
 from crmsync.storage.sql.tables import counts, links
 
@@ -40,16 +42,20 @@ def agree(connection: Connection, integration_id: str, entity_type: str) -> bool
 def count_among(connection: Connection, lease: Lease, markmail_ids: Iterable[str]) -> Counter[str]:
     """The links of each status among these, as they are now."""
     # Written by hand: SQLAlchemy would take as long to write hundreds of marks as the database to answer.
-    mark = "%s" if connection.dialect.name == "postgresql" else "?"
-    query = (
-        f"SELECT sync_status, count(*) FROM {qualified(connection, links.name)}"  # noqa: S608  (a name of ours)
-        f" WHERE integration_id = {mark} AND entity_type = {mark} AND markmail_id IN "
-    )
+    is_postgres = connection.dialect.name == "postgresql"
+    mark = "%s" if is_postgres else "?"
+    table = qualified(connection, links.name)
+    ours = f"integration_id = {number_in_sql(connection, mark)} AND entity_type = {mark}"
     found = Counter[str]()
+    values: list[Any]
     for part in parts(markmail_ids):
-        marks = ", ".join([mark] * len(part))
-        values = (lease.integration_id, lease.entity_type, *part)
-        for status, count in connection.exec_driver_sql(f"{query}({marks}) GROUP BY sync_status", values):
+        if is_postgres:
+            # Joined: a prepared plan that looks through an array compares each row with each id in it.
+            among, values = f"{table} JOIN unnest(CAST(%s AS text[])) AS one (id) ON markmail_id = one.id WHERE", [part]
+        else:
+            among, values = f"{table} WHERE markmail_id IN ({', '.join([mark] * len(part))}) AND", [*part]
+        query = f"SELECT sync_status, count(*) FROM {among} {ours} GROUP BY sync_status"  # noqa: S608  (names of ours)
+        for status, count in connection.exec_driver_sql(query, (*values, lease.integration_id, lease.entity_type)):
             found[status] += count
     return found
 

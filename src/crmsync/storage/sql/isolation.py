@@ -21,7 +21,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from crmsync.errors import ConfigurationError
 from crmsync.storage.sql.layout import VERSION_TABLE, layout_of
 from crmsync.storage.sql.revision import LOCK_WAIT
-from crmsync.storage.sql.tables import audit_keys, audit_log, metadata
+from crmsync.storage.sql.tables import audit_keys, audit_log, links, metadata, numbers
 
 POLICY: Final = "crmsync_isolation"
 
@@ -121,7 +121,10 @@ def _own_rows(connection: Connection, table: sa.Table) -> str:
         return f"id = {_OWN_INTEGRATION} OR user_id = {_OWN_USER}"
     integrations = qualified(connection, "crm_integrations")
     of_user = f"SELECT id FROM {integrations} WHERE user_id = {_OWN_USER}"  # noqa: S608  (names of ours)
-    return f"integration_id = {_OWN_INTEGRATION} OR integration_id IN ({of_user})"
+    own = f"integration_id = {_OWN_INTEGRATION} OR integration_id IN ({of_user})"
+    if table is links:
+        return f"integration_id IN (SELECT id FROM {qualified(connection, numbers.name)} WHERE {own})"  # noqa: S608
+    return own
 
 
 def _grant(connection: Connection, role: str) -> None:

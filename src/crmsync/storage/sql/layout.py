@@ -28,7 +28,7 @@ TABLES: Final = frozenset({*metadata.tables, VERSION_TABLE})
 
 # Not what the names of constraints and indexes begin with, by which we know them.
 _PREFIX: Final = re.compile(r"(?!(?:pk|fk|ix|uq|ck)_$)[a-z_][a-z0-9_]{0,15}")
-# PostgreSQL cuts names after 63 bytes; our longest has 39.
+# PostgreSQL cuts names after 63 bytes; our longest has 42.
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _OF_A_TABLE: Final = re.compile(r"(?:pk|fk|ix|uq|ck)_crm")
 _OPTION: Final = "crmsync_layout"

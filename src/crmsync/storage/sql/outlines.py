@@ -35,6 +35,7 @@ class StoredOutlines(dict[bytes, Outline]):
 
     def __init__(self, connection: Connection, integration_id: str) -> None:
         super().__init__()
+        self.integration_id = integration_id
         self._connection = connection
         self._ours = outlines.c.integration_id == integration_id
 

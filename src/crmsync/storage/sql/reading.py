@@ -20,7 +20,7 @@ from crmsync.models.state import Link, LinkStatus
 from crmsync.storage.sql.outlines import StoredOutlines
 from crmsync.storage.sql.rows import link_of
 from crmsync.storage.sql.statements import AnyRow
-from crmsync.storage.sql.tables import links
+from crmsync.storage.sql.tables import links, numbers
 
 T = TypeVar("T")
 
@@ -60,11 +60,12 @@ def fetch_links(connection: Connection, query: sa.Select[Any], integration_id: s
 
 def link_reader(connection: Connection) -> Callable[[AnyRow], Link]:
     """Reads links of any integration, of `LINK_COLUMNS`."""
-    outlines: dict[str, StoredOutlines] = {}
+    ids: dict[int, str] = {row.id: row.integration_id for row in connection.execute(sa.select(numbers))}
+    outlines: dict[int, StoredOutlines] = {}
 
     def read(row: AnyRow) -> Link:
         if row[0] not in outlines:
-            outlines[row[0]] = StoredOutlines(connection, row[0])
+            outlines[row[0]] = StoredOutlines(connection, ids[row[0]])
         return link_of(row, outlines[row[0]])
 
     return read
@@ -88,7 +89,7 @@ def described(table: sa.Table, key: AnyRow) -> str:
     return f"of {table.name} with {named}"
 
 
-_LINK_KEY: Final = (links.c.id, links.c.integration_id, links.c.entity_type, links.c.markmail_id, links.c.crm_id)
+_LINK_KEY: Final = (links.c.id, links.c.entity_type, links.c.markmail_id, links.c.crm_id)
 
 
 def _link(connection: Connection, query: sa.Select[Any], key: AnyRow, outlines: StoredOutlines) -> Link:
@@ -96,8 +97,10 @@ def _link(connection: Connection, query: sa.Select[Any], key: AnyRow, outlines: 
         [found] = [link_of(row, outlines) for row in connection.execute(query.where(links.c.id == key[0]))]
     except DAMAGE:
         _LOG.warning("the row of crm_sync_status with id %s cannot be read: its record is looked at anew", key[0])
-        _, integration_id, entity_type, markmail_id, crm_id = key
-        return Link(integration_id, entity_type, markmail_id, crm_id, LinkStatus.REJECTED, problems=(_DAMAGED,))
+        _, entity_type, markmail_id, crm_id = key
+        return Link(
+            outlines.integration_id, entity_type, markmail_id, crm_id, LinkStatus.REJECTED, problems=(_DAMAGED,)
+        )
     return found
 
 

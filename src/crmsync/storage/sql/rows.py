@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import attrs
 
-from crmsync.diff.packing import Outline, unpack
+from crmsync.diff.packing import unpack
 from crmsync.models.history import FieldChange, RecordChange
 from crmsync.models.integrations import Integration, MappingTemplate
 from crmsync.models.mappings import SyncDirection
@@ -25,6 +24,7 @@ from crmsync.models.state import (
     SyncLog,
 )
 from crmsync.storage.sql import tables
+from crmsync.storage.sql.outlines import StoredOutlines
 from crmsync.storage.sql.statements import AnyRow
 
 _BORN = {SyncDirection.TO_CRM.value: Side.LOCAL, SyncDirection.FROM_CRM.value: Side.REMOTE}
@@ -60,7 +60,7 @@ LINK_COLUMNS = tuple(
 """In the order of the fields of `Link`."""
 
 
-def link_of(row: AnyRow, outlines: Mapping[bytes, Outline]) -> Link:
+def link_of(row: AnyRow, outlines: StoredOutlines) -> Link:
     """A link from its row.
 
     :param row: of `LINK_COLUMNS`.
@@ -69,7 +69,7 @@ def link_of(row: AnyRow, outlines: Mapping[bytes, Outline]) -> Link:
     local_shadow, remote_shadow, mapping_version, last_sync_hash = unpack((row[7], row[8], row[11], row[6]), outlines)
     # By position: a page has thousands of rows, and looking names up doubles the time.
     return Link(
-        row[0],
+        outlines.integration_id,
         row[1],
         row[2],
         row[3],

@@ -28,9 +28,10 @@ from crmsync.models.backups import BackupSummary, RestoreOptions
 from crmsync.storage.sql import schema
 from crmsync.storage.sql.append_only import lifted
 from crmsync.storage.sql.attempts import WRITES
+from crmsync.storage.sql.column_types import Id, Moment, UtcDateTime
 from crmsync.storage.sql.isolation import qualified
 from crmsync.storage.sql.revision import HEAD, current_revision
-from crmsync.storage.sql.tables import audit_log, cursors, integrations, metadata, templates
+from crmsync.storage.sql.tables import audit_log, cursors, integrations, links, metadata, templates
 
 FORMAT: Final = 1
 
@@ -125,7 +126,7 @@ class _Reader:
             raise _damaged() from None
         if form != FORMAT or revision not in schema.revisions():
             raise StorageError(f"the backup was written by a newer crmsync (schema {revision}): upgrade crmsync")
-        known = {table: _cut(table, columns) for table, columns in tables.items()}
+        known = {table: _cut(table, columns, revision) for table, columns in tables.items()}
         return cls(BackupSummary(revision, made_at, dict.fromkeys(known, 0)), known, lines)
 
     @property
@@ -180,12 +181,18 @@ def _lines(connection: Connection, summary: BackupSummary) -> Lines:
     yield _line({"end": summary.rows})
 
 
-def _cut(name: str, columns: object) -> sa.Table:
-    """A table with the columns that a backup has of it."""
+def _cut(name: str, columns: object, revision: str) -> sa.Table:
+    """A table with the columns that a backup has of it, in the types of its revision."""
     table = metadata.tables.get(name)
     if table is None or not isinstance(columns, list) or not set(columns) <= {*table.columns.keys()}:
         raise StorageError("the backup has tables or columns that this crmsync does not know: nothing was restored")
-    return sa.Table(name, sa.MetaData(), *(sa.Column(each, table.columns[each].type) for each in columns))
+    types = {column.name: column.type for column in table.columns}
+    if table is links and revision < "0016":
+        types |= {
+            "integration_id": Id(),
+            **{each: UtcDateTime() for each, kind in types.items() if isinstance(kind, Moment)},
+        }
+    return sa.Table(name, sa.MetaData(), *(sa.Column(each, types[each]) for each in columns))
 
 
 def _is_empty(connection: Connection) -> bool:

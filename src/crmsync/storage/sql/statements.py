@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
 
+from crmsync.storage.sql.tables import links, numbers
+
 AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
 
 IDS_PER_STATEMENT = 500
@@ -44,4 +46,7 @@ def parts(ids: Iterable[str]) -> Iterator[list[str]]:
 
 def of_object(table: sa.Table, integration_id: str, entity_type: str) -> sa.ColumnElement[bool]:
     """The rows of one object of one integration."""
-    return sa.and_(table.c.integration_id == integration_id, table.c.entity_type == entity_type)
+    owner: Any = integration_id
+    if table is links:
+        owner = sa.select(numbers.c.id).where(numbers.c.integration_id == integration_id).scalar_subquery()
+    return sa.and_(table.c.integration_id == owner, table.c.entity_type == entity_type)

@@ -6,7 +6,7 @@ goes to PostgreSQL by COPY: new links at once, others by way of a table of the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -18,7 +18,9 @@ from sqlalchemy.exc import DBAPIError
 from crmsync.diff.packing import Kept, Outline, pack
 from crmsync.models.state import Link
 from crmsync.storage import admission
+from crmsync.storage.sql.column_types import microseconds
 from crmsync.storage.sql.isolation import qualified
+from crmsync.storage.sql.numbers import number_for
 from crmsync.storage.sql.outlines import store_outlines
 from crmsync.storage.sql.rows import DIRECTIONS
 
@@ -62,7 +64,8 @@ def store_links(connection: Connection, stored: Sequence[Link], now: datetime, *
     """
     if not stored:
         return
-    values, outlines = row_values(stored, now, connection.dialect.name)
+    numbers = {name: number_for(connection, name) for name in {link.integration_id for link in stored}}
+    values, outlines = row_values(stored, numbers, now, connection.dialect.name)
     for integration_id, found in outlines.items():
         store_outlines(connection, integration_id, found)
     table = qualified(connection, "crm_sync_status")
@@ -104,25 +107,28 @@ def _copy_in(connection: Connection, table: str, values: Sequence[Values]) -> No
 
 
 def row_values(
-    stored: Sequence[Link], now: datetime, dialect: str
+    stored: Sequence[Link], numbers: Mapping[str, int], now: datetime, dialect: str
 ) -> tuple[list[Values], dict[str, dict[bytes, Outline]]]:
-    """The rows of links, in the order of `COLUMNS`, and the outlines that they need by integration and reference."""
-    time = _as_it_is if dialect == "postgresql" else _as_text
+    """The rows of links, in the order of `COLUMNS`, and the outlines that they need by integration and reference.
+
+    :param numbers: of the integrations.
+    """
+    time = _as_it_is if dialect == "postgresql" else microseconds
     rows: list[Values] = []
     outlines: dict[str, dict[bytes, Outline]] = {}
     for link in stored:
         packed, outline = pack(link.local_shadow, link.remote_shadow, link.mapping_version, link.last_sync_hash)
         if outline is not None:
             outlines.setdefault(link.integration_id, {})[outline.reference] = outline
-        rows.append(_values(link, packed, now, time))
+        rows.append((numbers[link.integration_id], *_values(link, packed, now, time)))
     return rows, outlines
 
 
 def _values(link: Link, packed: Kept, now: datetime, time: Callable[[datetime], object]) -> Values:
+    """In the order of `COLUMNS`, after the integration."""
     local_shadow, remote_shadow, mapping_version, last_sync_hash = packed
     problems = [attrs.astuple(problem) for problem in link.problems]
     return (
-        link.integration_id,
         link.entity_type,
         link.markmail_id,
         link.crm_id,
@@ -148,7 +154,3 @@ def _values(link: Link, packed: Kept, now: datetime, time: Callable[[datetime], 
 
 def _as_it_is(moment: datetime) -> datetime:
     return moment
-
-
-def _as_text(moment: datetime) -> str:
-    return moment.isoformat(timespec="microseconds")

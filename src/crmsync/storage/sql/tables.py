@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from crmsync.storage.sql.column_types import Id, Json, Name, Number, UtcDateTime
+from crmsync.storage.sql.column_types import Id, Json, Moment, Name, Number, UtcDateTime
 
 metadata = sa.MetaData(
     naming_convention={
@@ -35,11 +35,22 @@ integrations = sa.Table(
     sa.Column("updated_at", UtcDateTime, nullable=False),
 )
 
+numbers = sa.Table(
+    "crm_integration_numbers",
+    metadata,
+    sa.Column("id", Number(), primary_key=True, autoincrement=True),
+    _integration_id(),
+    sa.UniqueConstraint("integration_id", name="uq_crm_integration_numbers_integration_id"),
+)
+"""What links call their integration by."""
+
 links = sa.Table(
     "crm_sync_status",
     metadata,
     sa.Column("id", Number(), primary_key=True, autoincrement=True),
-    _integration_id(),
+    sa.Column(
+        "integration_id", sa.Integer, sa.ForeignKey("crm_integration_numbers.id", ondelete="CASCADE"), nullable=False
+    ),
     sa.Column("entity_type", Id(), nullable=False),
     sa.Column("markmail_id", Id(), nullable=False),
     sa.Column("crm_id", Id()),
@@ -53,12 +64,12 @@ links = sa.Table(
     sa.Column("remote_version", sa.Text),
     sa.Column("mapping_version", sa.Text, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("next_attempt_at", UtcDateTime),
+    sa.Column("next_attempt_at", Moment),
     sa.Column("problems", Json()),
     sa.Column("candidates", Json()),
-    sa.Column("failing_since", UtcDateTime),
-    sa.Column("created_at", UtcDateTime, nullable=False),
-    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Column("failing_since", Moment),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
     sa.Column("flips", sa.LargeBinary),
     sa.UniqueConstraint("integration_id", "entity_type", "markmail_id", name="uq_crm_sync_status_markmail_id"),
     sa.UniqueConstraint("integration_id", "entity_type", "crm_id", name="uq_crm_sync_status_crm_id"),
@@ -71,7 +82,8 @@ links = sa.Table(
 )
 """The links. ``sync_direction`` says which way the pair came about; ``error_message`` is its problems as text.
 
-The shadows, the mapping's version and the sync hash are packed (`crmsync.diff.packing`).
+``integration_id`` is the integration's number: it is in each row and its indexes, and an id may be long. The shadows,
+the mapping's version and the sync hash are packed (`crmsync.diff.packing`).
 """
 
 UNSYNCED = links.c.sync_status != sa.literal_column("'synced'")

@@ -71,6 +71,9 @@ def owners(connection: Connection) -> dict[str, set[str]]:
     for table in sorted(isolation.owned_tables()):
         column = "id" if table == "crm_integrations" else "integration_id"
         shown[table] = set(connection.exec_driver_sql(f"SELECT {column} FROM {PREFIX}{table}").scalars())
+    numbers = connection.exec_driver_sql(f"SELECT id, integration_id FROM {PREFIX}crm_integration_numbers")
+    ids = {row.id: row.integration_id for row in numbers}
+    shown["crm_sync_status"] = {ids[number] for number in shown["crm_sync_status"]}
     return shown
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -140,6 +140,32 @@ async def test_a_link_whose_outline_is_gone_is_read_and_goes_back_as_one_that_no
         assert await database.read(raw_links) == [(b"", b"", "", "")]
 
 
+async def test_links_call_their_integration_by_a_number_from_the_upgrade_on(new_url: str) -> None:
+    """The times, too, are the same on the way there and back, and another tenant's links stay another's."""
+    async with open_repository(new_url) as repository, open_database(new_url) as database:
+        for name in ("x", "ours", "theirs"):
+            await repository.save_integration(integration(name))
+        for name in ("theirs", "ours"):
+            await store_links(repository, [link(number, (name, "Contact")) for number in range(3)])
+        before = [await repository.scan_links(name, "Contact") for name in ("ours", "theirs")]
+        await back_to(database, "0015")
+        query = sa.text("SELECT integration_id, created_at FROM crm_sync_status ORDER BY id")
+        rows = await database.read(lambda connection: connection.execute(query).all())
+        assert [row[0] for row in rows] == ["theirs"] * 3 + ["ours"] * 3
+        assert [as_moment(row[1]) for row in rows] == [each.created_at for links in before[::-1] for each in links]
+        await to(database, HEAD)
+        assert [await repository.scan_links(name, "Contact") for name in ("ours", "theirs")] == before
+        await repository.delete_integration("theirs")
+        assert await repository.scan_links("ours", "Contact") == before[0]
+        assert await repository.count_links("theirs", "Contact") == {}
+        query = sa.text("SELECT count(*) FROM crm_sync_status")
+        assert await database.read(lambda connection: connection.scalar(query)) == 3
+
+
+def as_moment(value: object) -> datetime:
+    return datetime.fromisoformat(value) if isinstance(value, str) else cast("datetime", value)
+
+
 async def test_revisions_that_there_are_not_are_refused(new_url: str) -> None:
     async with open_database(new_url) as database:
         await to(database, "0003")
@@ -239,16 +265,25 @@ def fill(integration_id: str, connection: Connection) -> Tables:
     stored = {}
     for table in reflected(connection):
         row = {column.name: value(column, integration_id) for column in table.columns if not numbered(column)}
-        connection.execute(sa.insert(table), row)
+        if row.get("integration_id") == integration_id and isinstance(table.c.integration_id.type, sa.Integer):
+            number = connection.scalar(sa.text("SELECT max(id) FROM crm_integration_numbers"))
+            connection.execute(sa.insert(table), {**row, "integration_id": number})
+        else:
+            connection.execute(sa.insert(table), row)
         stored[table.name] = [row]
     return stored
 
 
 def contents(connection: Connection) -> Tables:
-    return {
+    """With the integrations' ids, also where there are numbers of theirs."""
+    found = {
         table.name: [dict(row._mapping) for row in connection.execute(sa.select(table))]
         for table in reflected(connection)
     }
+    ids = {row["id"]: row["integration_id"] for row in found.get("crm_integration_numbers", [])}
+    for link_row in found.get("crm_sync_status", []):
+        link_row["integration_id"] = ids.get(link_row["integration_id"], link_row["integration_id"])
+    return found
 
 
 def reflected(connection: Connection) -> list[sa.Table]:
