@@ -134,6 +134,8 @@ class CollectionsChannel:
             taken = (self._client.clock.now() - before).total_seconds()
             if taken > SHORT:
                 self._keep_pace(taken, len(rows), len(pages))
+            # The org may still be at work on it, and was not to be for longer.
+            await self._client.clock.sleep(max(0.0, SHORT - taken))
             return await self._again(verb, [(page, Told(error=error)) for page in pages], began, sent)
         except CRMError as error:
             if not is_malformed(error) and not isinstance(error, SchemaChangedError):

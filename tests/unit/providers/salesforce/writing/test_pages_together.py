@@ -179,7 +179,9 @@ async def test_creates_whose_answer_was_lost_are_found_or_sent_again(
     org = SalesforceOrg(clock=(clock := FakeClock()).now, external_id_field=False)
     async with open_desk(org=org, clock=clock, memory=dict(FAST), **COLLECTIONS) as desk:
         org.faults.drop_next(path=is_joined, after_commit=after_commit)
+        before = desk.clock.now()
         outcomes = await desk.store.write([create(n) for n in range(600)])
+        assert (desk.clock.now() - before).total_seconds() >= 5, "the org may still have been at work"
     by_id = {record["Id"]: record["Email"] for record in desk.contacts()}
     assert [by_id[outcome.id or ""] for outcome in outcomes] == [f"p{n}@example.com" for n in range(600)]
     assert len(by_id) == 600
