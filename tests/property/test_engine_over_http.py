@@ -63,7 +63,8 @@ async def _play(seed: int, directory: Path, counts: Counts) -> None:
             open_repository(f"sqlite:///{directory / 'crmsync.db'}") as repository,
             open_records(**people.options()) as local,
         ):
-            stage = WireStage(given, repository, counts, emulators, (people, local), channel)
+            ways = {"channel": channel, "changes": ("query", "get_updated")[seed // 2 % 2]}
+            stage = WireStage(given, repository, counts, emulators, (people, local), ways)
             await stage.begin()
             try:
                 for _ in range(STEPS):

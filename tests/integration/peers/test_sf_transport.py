@@ -60,8 +60,14 @@ def test_a_two_way_sync_of_hundreds_goes_through_the_cli(tmp_path: Path) -> None
 
         assert (run_of(second)["local"]["written"], run_of(second)["remote"]["written"]) == (1, 1)
 
+        # What has changed may be named by getUpdated from now on, and nothing has but by ourselves.
+        file = made.directory / "crmsync.toml"
+        text = file.read_text(encoding="utf-8").replace('transport = "sf"', 'transport = "sf"\nchanges = "get_updated"')
+        file.write_text(text, encoding="utf-8")
         third = made.run("sync", "--format", "json")
         assert (third.code, run_of(third)["written"]) == (0, 0)
+        assert run_of(third)["remote"]["read"] >= 1
+        assert org.calls["GET /sobjects/{object}/updated"] == 1
 
 
 def run_of(done: Done) -> dict[str, Any]:

@@ -214,7 +214,9 @@ class WireSites(Sites):
 
 
 class WireStage(Stage):
-    """A history over the wire. ``channel`` is how the provider writes; ``trouble`` is for the next run."""
+    """A history over the wire. ``ways`` are the provider's settings of how it reads and writes; ``trouble`` is for the
+    next run.
+    """
 
     def __init__(
         self,
@@ -223,11 +225,11 @@ class WireStage(Stage):
         counts: Counts,
         emulators: dict[str, RunningEmulator],
         table: tuple[TablePeople, RecordStore],
-        channel: str,
+        ways: Mapping[str, str],
     ) -> None:
         super().__init__(conditions, repository, counts)
-        self.emulators, self.channel, self.trouble = emulators, channel, Trouble()
-        self.story.append(f"channel {channel}")
+        self.emulators, self.ways, self.trouble = emulators, ways, Trouble()
+        self.story.append(", ".join(f"{name} {way}" for name, way in ways.items()))
         places = {LOCAL: table[0], **{name: OrgPeople(emulator.org) for name, emulator in emulators.items()}}
         self.sites: WireSites = WireSites(conditions, self.clock, places)
         self.people.sites = self.sites
@@ -282,7 +284,7 @@ class WireStage(Stage):
                     "look_back_seconds": int(LOOK_BACK.total_seconds()),
                     "retry_wait": 0.05,
                     "timeout": TIMEOUT,
-                    "channel": self.channel,
+                    **self.ways,
                 },
                 credentials={"access_token": emulator.access_token},
                 mappings={OBJECT: self.mapping()},
