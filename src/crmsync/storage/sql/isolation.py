@@ -79,6 +79,22 @@ def isolate(connection: Connection, role: str | None = None) -> None:
         _grant(connection, role)
 
 
+def extend_isolation(connection: Connection) -> None:
+    """After an upgrade: for the tables that are new what `isolate` did for the others, and the roles that work there.
+
+    :raises ConfigurationError: it is not PostgreSQL.
+    """
+    isolate(connection)
+    roles = sa.text(
+        "SELECT DISTINCT r.rolname FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a JOIN pg_roles r"
+        " ON r.oid = a.grantee WHERE c.oid = CAST(:name AS regclass) AND a.privilege_type = 'DELETE'"
+        " AND r.oid <> c.relowner"
+    )
+    name = qualified(connection, "crm_integrations")
+    for role in connection.execute(roles, {"name": name}).scalars().all():
+        _grant(connection, role)
+
+
 def undo_isolation(connection: Connection) -> None:
     """Drop the policies; whoever may read a table sees all of it again.
 
@@ -116,12 +132,17 @@ def _owned() -> Iterator[sa.Table]:
     return (t for t in metadata.sorted_tables if t.name == "crm_integrations" or "integration_id" in t.columns)
 
 
+def own_rows(connection: Connection) -> str:
+    """The condition of a table that has the integrations' ids."""
+    integrations = qualified(connection, "crm_integrations")
+    of_user = f"SELECT id FROM {integrations} WHERE user_id = {_OWN_USER}"  # noqa: S608  (names of ours)
+    return f"integration_id = {_OWN_INTEGRATION} OR integration_id IN ({of_user})"
+
+
 def _own_rows(connection: Connection, table: sa.Table) -> str:
     if table.name == "crm_integrations":
         return f"id = {_OWN_INTEGRATION} OR user_id = {_OWN_USER}"
-    integrations = qualified(connection, "crm_integrations")
-    of_user = f"SELECT id FROM {integrations} WHERE user_id = {_OWN_USER}"  # noqa: S608  (names of ours)
-    own = f"integration_id = {_OWN_INTEGRATION} OR integration_id IN ({of_user})"
+    own = own_rows(connection)
     if table is links:
         return f"integration_id IN (SELECT id FROM {qualified(connection, numbers.name)} WHERE {own})"  # noqa: S608
     return own

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from crmsync.errors import ConfigurationError, StorageError
-from crmsync.storage.sql.isolation import isolate, isolated_tables
+from crmsync.storage.sql.isolation import extend_isolation, isolated_tables
 from crmsync.storage.sql.layout import layout_of
 from crmsync.storage.sql.revision import HEAD, LOCK_WAIT, check_writable, current_revision
 
@@ -160,8 +160,7 @@ def _upgrade(connection: Connection, name: str, target: str) -> None:
         with _ALEMBIC:
             command.upgrade(configuration(connection), target)
         if target == HEAD and connection.dialect.name == "postgresql" and isolated_tables(connection):
-            # A table that is new keeps tenants apart as the others do.
-            isolate(connection)
+            extend_isolation(connection)
             connection.commit()
 
 

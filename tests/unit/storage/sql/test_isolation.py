@@ -18,7 +18,7 @@ from crmsync.storage.sql import isolation, open_repository, schema
 from crmsync.storage.sql.database import Database, open_database
 from crmsync.storage.sql.maintenance import Maintenance, open_maintenance
 from crmsync.testing.repository_isolation import CASES, contents, fill
-from crmsync.testing.repository_subject import CONTACT, NOW, OURS, THEIRS, TTL, integration, link
+from crmsync.testing.repository_subject import CONTACT, NOW, OURS, THEIRS, TTL, integration, link, shadows
 
 pytestmark = pytest.mark.anyio
 
@@ -168,9 +168,23 @@ async def test_an_upgrade_keeps_tenants_apart_in_new_tables_and_a_check_names_on
         await database.manage(partial(schema.downgrade, name="x", target="0007"))
         await database.manage(partial(schema.upgrade, name="x"))
         assert await database.read(isolation.isolated_tables) == isolation.owned_tables()
+        async with open_repository(place.as_tenant(tenant_user="user of ours")) as repository:
+            lease = await repository.acquire_lease(OURS, CONTACT, "worker-1", now=NOW, ttl=TTL)
+            await repository.acknowledge(lease, Acknowledgement(links=(link(1000, **shadows()),)))
+            assert len(await repository.scan_links(OURS, CONTACT)) == 4
+            assert await repository.scan_links(THEIRS, CONTACT) == []
         await drop_policy(database, "crm_sync_changes")
         [finding] = await Maintenance(database).check()
         assert (finding.code, "rls_crm_sync_changes" in finding.message) == ("not_isolated", True)
+
+
+async def test_links_are_kept_apart_on_the_way_back_too(place: Place) -> None:
+    async with open_database(place.owner) as database:
+        await database.manage(partial(schema.downgrade, name="x", target="0015"))
+        async with open_database(place.as_tenant(tenant_user="user of ours")) as tenant:
+            query = sa.text(f"SELECT DISTINCT integration_id FROM {PREFIX}crm_sync_status")
+            assert await tenant.read(lambda connection: connection.execute(query).scalars().all()) == [OURS]
+        await database.manage(partial(schema.upgrade, name="x"))
 
 
 async def drop_policy(database: Database, table: str) -> None:

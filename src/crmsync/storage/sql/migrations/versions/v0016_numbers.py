@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from crmsync.storage.sql.column_types import Id, Json, Moment, Number, UtcDateTime
-from crmsync.storage.sql.isolation import POLICY
+from crmsync.storage.sql.isolation import POLICY, isolated_tables, own_rows, qualified
 
 revision = "0016"
 down_revision = "0015"
@@ -47,8 +47,12 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Call them by their ids again."""
+    connection = op.get_bind()
+    keeps_apart = connection.dialect.name == "postgresql" and _LINKS in isolated_tables(connection)
     _rewrite(numbered=False)
     op.drop_table(_NUMBERS)
+    if keeps_apart:
+        op.execute(f"CREATE POLICY {POLICY} ON {qualified(connection, _LINKS)} USING ({own_rows(connection)})")
 
 
 def _rewrite(*, numbered: bool) -> None:
@@ -61,7 +65,7 @@ def _rewrite(*, numbered: bool) -> None:
 def _alter(*, numbered: bool) -> None:
     # The connection's search path leads to their schema.
     links, numbers = map(op.get_context().dialect.identifier_preparer.quote, (_LINKS, _NUMBERS))
-    # A policy that names the column keeps it from being altered; the next `isolate` makes it anew.
+    # A policy that names the column keeps it from being altered. After an upgrade `schema` makes it anew.
     op.execute(f"DROP POLICY IF EXISTS {POLICY} ON {links}")
     op.drop_constraint(f"fk_{_LINKS}_{_REFERRED[not numbered]}", _LINKS, type_="foreignkey")
     if numbered:
