@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 
 import attrs
 import hypothesis.strategies as st
@@ -213,6 +214,17 @@ def test_a_shadow_has_the_reading_of_the_record_as_it_is_after_the_write(
         assert shadows[1][1:9] == SINGLE.readings.remote.of(shown[1])
         ours = dict(after[0])
         theirs = {name: shown[1].get(name.title(), MISSING) for name in NAMES}
+
+
+def test_a_number_that_compares_with_nothing_stops_no_merge() -> None:
+    """Not even `!=` can be asked of a signalling NaN and another number."""
+    made = merger(rule("city", normal=repr), rule("name"))
+    ours, theirs = record(Side.LOCAL, city=Decimal("sNaN"), name="a"), record(Side.REMOTE, city=1, name="a")
+    merge = made.merge(ours, theirs, b"", b"")
+    assert merge.writes(Side.LOCAL) == {"city": 1}
+    shadows = settle(made, merge, (b"", b""), DONE, DONE)
+    broken = record(Side.LOCAL, city=Decimal("sNaN"), name="a")
+    assert made.merge(broken, theirs, *shadows).writes(Side.REMOTE).keys() == {"City"}
 
 
 VALUES = st.sampled_from(["a", "a ", "b", "", None, 0, False, 1, True, 1.0, "1", 0.0, -0.0])
