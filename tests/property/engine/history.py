@@ -23,6 +23,7 @@ from tests.property.engine.promises import Counts
 from tests.property.engine.rest import come_to_rest
 from tests.property.engine.sites import Conditions
 from tests.property.engine.stage import Stage
+from tests.property.engine.taking_back import take_back
 from tests.property.engine.twins import Twin, compare
 
 Value = str | bool | int | None
@@ -132,6 +133,7 @@ async def _play_once(history: History, url: str, counts: Counts, stories: list[l
             await take(stage, step)
         await come_to_rest(stage)
         await judge(stage)
+        await take_back(stage)
         return stage
 
 

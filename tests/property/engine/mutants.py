@@ -328,4 +328,9 @@ MUTANTS = (
         "a plan takes a pair for linked that the run has just separated, and the run writes more than was planned",
         ("engine/context.py", "if self.moved else found", "if False else found"),
     ),
+    _mutant(
+        "undo-carried-over",
+        "what an undo restores is taken for somebody's edit, and the next run carries it to the other side",
+        ("engine/undoing.py", "shifted(ctx, link, side, as_left), record", "link, record"),
+    ),
 )

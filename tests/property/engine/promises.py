@@ -1,4 +1,4 @@
-"""The sixteen promises of a sync, and three that come with them: what a history is judged by."""
+"""The sixteen promises of a sync, and four that come with them: what a history is judged by."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class Promise(enum.Enum):
     CONSENT = 17, "an opt-out stands against whoever did not see it"
     NO_GUESS = 18, "of several candidates none is linked"
     HISTORY = 19, "the history tells of every write that took effect, and of no other"
+    UNDO = 20, "an undo takes back what is as the run left it, and no later run repeats it"
 
     def __init__(self, number: int, says: str) -> None:
         self.number = number

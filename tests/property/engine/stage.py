@@ -122,7 +122,7 @@ class Stage:
             compile=self._compiled,
             observers=(self.ledger,),
         )
-        local, theirs = (self.ledger.watch(self.sites[name], remote, side) for side, name in self._sides(remote))
+        local, theirs = (self.ledger.watch(self.sites[name], remote, side) for side, name in self.sides(remote))
         world.through = {
             Side.LOCAL: incidents.around(local, LOCAL, show=self._shown),
             Side.REMOTE: incidents.around(theirs, remote, spend=world.budget.spend, show=self._shown),
@@ -130,14 +130,15 @@ class Stage:
         world.through_repository = incidents.around(self.repository, BOOKKEEPING)
         return world
 
-    def _sides(self, remote: str) -> tuple[tuple[Side, str], tuple[Side, str]]:
+    def sides(self, remote: str) -> tuple[tuple[Side, str], tuple[Side, str]]:
+        """The sites that an integration is between."""
         return (Side.LOCAL, LOCAL), (Side.REMOTE, remote)
 
     def _look(self, remote: str) -> None:
         """A run is about to begin: what of an earlier one's writes still shows?"""
         snapshot = self.sites.snapshot()
-        held = {side: snapshot[name] for side, name in self._sides(remote)}
-        hidden = {side: {name_at(name, one) for one in self.sites.hidden[name]} for side, name in self._sides(remote)}
+        held = {side: snapshot[name] for side, name in self.sides(remote)}
+        hidden = {side: {name_at(name, one) for one in self.sites.hidden[name]} for side, name in self.sides(remote)}
         self.ledger.look(remote, held, hidden)
 
     def _compiled(self, mapping: ObjectMapping, *sides: ObjectSchema, **custom: Any) -> RecordRule:
@@ -260,6 +261,12 @@ class Stage:
             self.clock.tick(2 * LEASE_SECONDS)  # the lease of a run that crashed has to run out
             self.story.append(f"{remote}: {len(found)} rejects are {'' if ignored else 'no longer '}ignored")
             await (crm.ignore_rejects if ignored else crm.unignore_rejects)(remote, OBJECT, found)
+
+    async def undo(self, remote: str, run_id: str) -> RunReport:
+        """Somebody takes a run back."""
+        report = await (await self.world(remote, Incidents()).runner(allow_deletes=MANY)).undo(run_id)
+        self.story.append(f"{remote}: a run is undone: {_ended(report, None)}")
+        return report
 
     async def plan(self, remote: str) -> Plan:
         """A dry run, of any number of calls."""
