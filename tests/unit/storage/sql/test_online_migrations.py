@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -13,9 +14,10 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from crmsync.storage.sql import schema
+from crmsync.storage.sql import open_repository, schema
 from crmsync.storage.sql.database import Database, open_database
 from crmsync.storage.sql.revision import current_revision
+from crmsync.testing.repository_subject import CONTACT, OURS, integration, link, shadows, store_links
 
 pytestmark = pytest.mark.anyio
 
@@ -144,3 +146,43 @@ async def test_two_who_upgrade_at_once_do_not_wait_for_each_other_for_ever(datab
             tasks.start_soon(upgrade, database)
             tasks.start_soon(upgrade, other)
     assert await database.read(current_revision) == AFTER
+
+
+async def test_links_that_another_process_changes_while_they_are_packed_stay_as_it_wrote_them(
+    postgres_url: str,
+) -> None:
+    """It writes all of them again and again, in the form that it knows, from before the upgrade to after it."""
+    url = sa.make_url(postgres_url).update_query_dict({"table_prefix": "packed_"}).render_as_string(hide_password=False)
+    statement = b"UPDATE packed_crm_sync_status SET local_shadow = %s, remote_shadow = %s, last_sync_hash = %s"
+    names = ("local_shadow", "remote_shadow", "last_sync_hash")
+    upgraded = threading.Event()
+
+    def write() -> dict[str, Any]:
+        seed, last = 100, False
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            while not last:
+                last = upgraded.is_set()
+                seed += 1
+                connection.execute(statement, [shadows(seed=seed)[name] for name in names])
+        return shadows(seed=seed)
+
+    async with open_database(url) as opened:
+        async with open_repository(url) as repository:
+            await repository.save_integration(integration())
+            await store_links(repository, [link(number, **shadows(seed=number)) for number in range(50)])
+        await opened.manage(partial(schema.downgrade, name="x", target="0014"))
+        written: list[dict[str, Any]] = []
+        async with anyio.create_task_group() as tasks:
+
+            async def others() -> None:
+                written.append(await anyio.to_thread.run_sync(write))
+
+            tasks.start_soon(others)
+            await opened.manage(partial(schema.upgrade, name="x", target="0015"))
+            upgraded.set()
+        await opened.manage(partial(schema.upgrade, name="x"))
+        async with open_repository(url) as repository:
+            found = await repository.scan_links(OURS, CONTACT)
+        assert len(found) == 50
+        assert all(getattr(each, name) == written[0][name] for each in found for name in names)
+        await opened.manage(partial(schema.downgrade, name="x", target=schema.BASE))

@@ -1,6 +1,6 @@
 """Links call their integration by a number, and keep times as numbers on SQLite.
 
-Here the table of links is written anew. Nobody else reads or writes it meanwhile: up to half a minute for a million links.
+The table of links is written anew. Nobody else uses it meanwhile: up to half a minute for a million links.
 """
 
 from __future__ import annotations
