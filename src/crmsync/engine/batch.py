@@ -15,7 +15,7 @@ from crmsync.engine.consents import note_consents
 from crmsync.engine.context import RunContext
 from crmsync.engine.examining import examine
 from crmsync.engine.history import written
-from crmsync.engine.last_words import ask_of, impose
+from crmsync.engine.last_words import ask_of, impose, remember_heard
 from crmsync.engine.oscillation import history_after, tame
 from crmsync.engine.overwrites import guard_overwrites
 from crmsync.engine.work import Work
@@ -70,6 +70,7 @@ async def carry_out(
     acknowledgement = _acknowledgement(ctx, works, stale, result, acknowledgement)
     await note_consents(ctx, works)
     await ctx.acknowledge(acknowledgement)
+    await remember_heard(ctx, [work for work in works if work.link.markmail_id not in stale])
     ctx.notify(PageAcknowledged(ctx.run_id, side, len(works)))
     return result
 

@@ -65,13 +65,11 @@ async def overhear(ctx: RunContext, merged: Sequence[Record], trail: MergeTrail)
     return list(dict.fromkeys(survivors))
 
 
-async def remember_heard(ctx: RunContext, works: Iterable[Work] = ()) -> None:
+async def remember_heard(ctx: RunContext, works: Iterable[Work]) -> None:
     """Store who was heard, after these were carried out, so that no later pass takes it for news.
 
     Tombstones come more than once, and who opts in again meanwhile is not to be opted out by an old one.
     """
-    if ctx.dry_run:
-        return
     for work in works:
         # Without a merge the two are not a pair yet: there was nobody to tell.
         if work.remote is not None and work.merge is not None and all(each.ok for each in work.outcomes.values()):
@@ -104,7 +102,7 @@ async def ask_of(ctx: RunContext, works: Iterable[Work]) -> list[Work]:
 
 
 async def unheard_pairs(ctx: RunContext, survivors: Sequence[str]) -> list[Work]:
-    """The linked pairs of these remote records of which a side does not say yet what was heard."""
+    """The linked pairs of these remote records of which a side does not say yet what was heard. The others know."""
     links = await ctx.links(Side.REMOTE, survivors)
     live = {
         key: link for key, link in links.items() if link.status in LIVE and link.local_shadow and link.remote_shadow
@@ -113,12 +111,17 @@ async def unheard_pairs(ctx: RunContext, survivors: Sequence[str]) -> list[Work]
         return []
     remotes = await ctx.remote.get(list(live), fields=ctx.fields(Side.REMOTE))
     locals_ = await ctx.local.get([link.markmail_id for link in live.values()], fields=ctx.fields(Side.LOCAL))
-    works = [
-        Work(link, local, remote)
-        for key, link in live.items()
-        if (remote := remotes.get(key)) is not None and (local := locals_.get(link.markmail_id)) is not None
-    ]
-    return [work for work in works if any(_imposed(rule, work) is not None for rule in _heard_rules(ctx, work))]
+    unheard = []
+    for key, link in live.items():
+        local, remote = locals_.get(link.markmail_id), remotes.get(key)
+        if local is None or remote is None:
+            continue
+        work = Work(link, local, remote)
+        if any(_imposed(rule, work) is not None for rule in _heard_rules(ctx, work)):
+            unheard.append(work)
+        else:
+            ctx.told_of.update(ctx.heard.pop(key, {}))
+    return unheard
 
 
 def impose(ctx: RunContext, work: Work) -> None:

@@ -11,7 +11,7 @@ from crmsync.engine.conflicts import attach_conflicts, waiting_ids
 from crmsync.engine.context import LIVE, RunContext
 from crmsync.engine.deletes import DeleteQueue
 from crmsync.engine.intake import Intake
-from crmsync.engine.last_words import last_words, overhear, remember_heard, unheard_pairs
+from crmsync.engine.last_words import last_words, overhear, unheard_pairs
 from crmsync.engine.trail import MergeTrail
 from crmsync.engine.work import Work
 from crmsync.models.problems import Problem
@@ -104,6 +104,5 @@ async def follow_absent(
     for link, missing in moved.gone:
         queue.add(link, missing)
     result = await carry_out(ctx, moved.works, side=Side.REMOTE, gate=gate)
-    await remember_heard(ctx, moved.works)
     for link, missing in result.gone:
         queue.add(link, missing)

@@ -11,7 +11,6 @@ from crmsync.engine.context import RunContext
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes, queue_absent, queue_deleted
 from crmsync.engine.intake import take_in
 from crmsync.engine.keyindex import KeySet
-from crmsync.engine.last_words import remember_heard
 from crmsync.engine.matching import Matcher
 from crmsync.engine.merging import follow_absent, follow_merged
 from crmsync.engine.reading import read_pass
@@ -112,7 +111,6 @@ class _SidePass:
         if cursors == ctx.cursors:
             cursors = None
         result = await carry_out(ctx, intake.works, side=side, cursors=cursors)
-        await remember_heard(ctx, intake.works)
         self._written = result.written
         for link, missing in result.gone:
             self._queue.add(link, missing)

@@ -707,6 +707,19 @@ async def test_an_opt_out_of_a_loser_that_was_never_linked_reaches_both_sides_of
             assert held == (opted_out, opted_out), "a later word holds, although the tombstone is read again"
 
 
+async def test_who_opts_in_again_is_not_opted_out_by_a_tombstone_that_said_nothing_new() -> None:
+    async with world(mapped(NAME, OPT_OUT)) as w:
+        local, remote = await subscribed(w)
+        w.local.edit(local, opted_out=True)
+        await w.sync()
+        await never_linked(w, remote)
+        await w.sync()
+        w.local.edit(local, opted_out=False)
+        await w.sync()
+        assert value(w, Side.LOCAL, local, "opted_out") is False
+        assert value(w, Side.REMOTE, remote, "OptedOut") is False
+
+
 async def test_a_plan_gives_both_sides_the_opt_out_of_a_loser_that_was_never_linked() -> None:
     async with world(mapped(NAME, OPT_OUT)) as w:
         local, remote = await subscribed(w)
