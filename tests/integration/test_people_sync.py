@@ -436,7 +436,7 @@ async def test_a_lead_that_opted_out_and_was_converted_into_a_contact_stays_opte
     "linked", ["before", "with the conversion", "by a later run", "by the first run", "by a first run that takes a job"]
 )
 async def test_an_opt_out_of_a_lead_that_was_never_linked_comes_over_with_its_contact(
-    emulator: RunningEmulator, org: SalesforceOrg, options: RunOptions, linked: str
+    emulator: RunningEmulator, org: SalesforceOrg, linked: str
 ) -> None:
     """No link leads from the lead to a person here, but the contact that it was converted into is one."""
     king = {"email": "ada@king.example", "last_name": "King", "opted_out": False}
@@ -447,7 +447,7 @@ async def test_an_opt_out_of_a_lead_that_was_never_linked_comes_over_with_its_co
     first_read = "bulk" if linked.endswith("job") else "rest"
 
     async def sync() -> None:
-        await app.sync("main", "Person", local, options=options)
+        await app.sync("main", "Person", local)
 
     settings = {"people": "lead_then_contact", "first_read": first_read}
     async with connected(emulator, {"Person": born_there}, **settings) as app:
@@ -466,4 +466,4 @@ async def test_an_opt_out_of_a_lead_that_was_never_linked_comes_over_with_its_co
         held = [row for row in local.snapshot().values() if row["email"] == "ada@king.example"]
         assert [row["opted_out"] for row in held] == [True]
         assert opted_out(org, "ada@king.example")
-        assert await in_step(app, local, options)
+        assert await in_step(app, local, RunOptions())
