@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crmsync.errors import CRMError, DeleteGuardError, NotFoundError, RecordError, RejectedError
+from crmsync.models.erasure import Person
 from crmsync.models.history import RecordChange, untagged
 from crmsync.models.mappings import ConflictPolicy, DeletePolicy, ObjectMapping, two_way
 from crmsync.models.records import Operation, OperationKind, Side
@@ -331,3 +332,68 @@ async def test_a_field_that_is_not_shown_any_more_is_told() -> None:
         report = await undo(w, run.run_id)
         assert [(one.field, one.code) for one in report.problems] == [("Name", "not_readable")]
         assert w.remote.snapshot()[theirs]["Phone"] == "1"
+
+
+async def test_undoing_a_run_twice_changes_nothing_more() -> None:
+    async with world(MAPPING) as w:
+        ours, theirs = await pair(w)
+        w.local.edit(ours, name="Wrong")
+        run = await w.sync()
+        await undo(w, run.run_id)
+        report = await undo(w, run.run_id)
+        assert (report.written, [one.code for one in report.problems]) == (0, ["changed_since"])
+        assert w.remote.snapshot()[theirs]["Name"] == "Ada"
+        assert (await w.sync()).written == 0
+
+
+async def test_who_was_erased_since_does_not_come_back() -> None:
+    async with world(MAPPING) as w:
+        ids = [w.local.add(email=f"p{n}@example.org", name=f"P {n}") for n in range(2)]
+        await w.sync()
+        for ours in ids:
+            w.local.remove(ours)
+        run = await w.sync()
+        assert w.remote.snapshot() == {}
+        await (await w.runner()).erase_person(Person(markmail_ids=frozenset(ids[:1])), list(Side))
+        report = await undo(w, run.run_id)
+        assert [one["Email"] for one in w.remote.snapshot().values()] == ["p1@example.org"]
+        assert report.remote.created == 1
+
+
+async def test_a_record_merged_since_is_taken_back_at_its_survivor_where_that_holds_what_the_run_wrote() -> None:
+    async with world(MAPPING) as w:
+        ours, theirs = await pair(w)
+        w.local.edit(ours, name="Wrong", phone="9")
+        run = await w.sync()
+        survivor = w.remote.add(Email="ada@example.org", Name="Wrong", Phone="7")
+        w.remote.remove(theirs, merged_into=survivor)
+        await w.sync()
+        held = w.remote.snapshot()[survivor]
+        report = await undo(w, run.run_id)
+        after = w.remote.snapshot()[survivor]
+        assert after["Name"] == "Ada"
+        assert after["Phone"] == (held["Phone"] if held["Phone"] != "9" else "1")
+        assert {one.code for one in report.problems} <= {"changed_since"}
+        assert (await w.sync()).written == 0
+
+
+async def test_a_reject_that_waits_goes_on_waiting_and_is_written_once_mended() -> None:
+    bad = {"Bad"}
+
+    def reject(operation: Operation) -> CRMError | None:
+        return RejectedError("no", code="rule", field="Name") if operation.fields.get("Name") in bad else None
+
+    async with world(MAPPING, remote={"reject": reject}) as w:
+        ours, theirs = await pair(w)
+        w.local.edit(ours, phone="9")
+        run = await w.sync()
+        w.local.edit(ours, name="Bad")
+        assert (await w.sync()).problem_count == 1
+        await undo(w, run.run_id)
+        assert w.remote.snapshot()[theirs]["Phone"] == "1"
+        assert [(one.field, one.code) for one in (await w.sync()).problems] == [("Name", "rule")]
+        bad.clear()
+        await w.sync()
+        held = w.remote.snapshot()[theirs]
+        assert (held["Name"], held["Phone"]) == ("Bad", "1")
+        assert (await w.sync()).written == 0
