@@ -55,9 +55,10 @@ async def recover(ctx: RunContext) -> None:
         Side.REMOTE: await _remotes(ctx, entries, links, fields[Side.REMOTE]),
     }
     settled = _Settled(links)
+    born = await _born_locally(ctx, [entry for entry in entries if entry.markmail_id not in found[Side.LOCAL]], fields)
     for entry in entries:
         records = {side: found[side].get(entry.markmail_id) for side in Side}
-        done = effect(ctx, entry, records[entry.target])
+        done = effect(ctx, entry, records[entry.target] or born.get(entry.op_id))
         if entry.purpose is JournalPurpose.SYNC:
             _settle(ctx, entry, records, settled)
         elif entry.purpose is JournalPurpose.UNDO and (link := settled.link(entry.markmail_id)) is not None:
@@ -129,6 +130,34 @@ async def _remotes(
     if not ctx.remote.limits.external_key:
         found.update(await _created_by_us(ctx, [m for m in missing if m not in found]))
     return found
+
+
+async def _born_locally(
+    ctx: RunContext, entries: Sequence[JournalEntry], fields: Mapping[Side, Sequence[str]]
+) -> dict[str, Record]:
+    """By op_id, where the local side chooses ids: the one unlinked record with the e-mail that was to be created.
+
+    Only the history needs it: the two records meet by their e-mail in this run.
+    """
+    name = ctx.rule.match.local_email
+    if ctx.local.limits.accepts_ids or not name:
+        return {}
+    wanted = {
+        email: entry.op_id
+        for entry in entries
+        if entry.target is Side.LOCAL and entry.kind is OperationKind.CREATE and entry.change is not None
+        for one in entry.change.fields
+        if one.field == name and isinstance(email := one.after, str)
+    }
+    candidates: dict[str, list[Record]] = {}
+    for record in await ctx.local.find(name, sorted(wanted), fields=fields[Side.LOCAL]):
+        candidates.setdefault(str(record.fields.get(name)), []).append(record)
+    linked = await ctx.links(Side.LOCAL, [record.id for records in candidates.values() for record in records])
+    return {
+        wanted[email]: records[0]
+        for email, records in candidates.items()
+        if email in wanted and len(records) == 1 and records[0].id not in linked
+    }
 
 
 async def _created_by_us(ctx: RunContext, markmail_ids: Sequence[str]) -> dict[str, Record]:

@@ -12,7 +12,7 @@ from crmsync.errors import NotFoundError
 from crmsync.models.events import RunStarted, SyncEvent
 from crmsync.models.history import RecordChange, untagged
 from crmsync.models.mappings import DeletePolicy, ObjectMapping, two_way
-from crmsync.models.records import OperationKind, Side
+from crmsync.models.records import OperationKind, Side, StoreLimits
 from crmsync.models.schema import FieldType
 from crmsync.testing.faults import Crash, Fault, FaultyStore, When
 from crmsync.testing.world import REMOTE_LIMITS, World, world
@@ -122,6 +122,19 @@ async def test_a_create_is_in_the_history_of_the_run_that_sent_it_and_is_taken_b
         assert told(change)["name"] == (None, "Ada", "created")
         await undo(w, run_id)
         assert held(w, target) == []
+        assert (await w.sync(full=True)).written == 0
+
+
+async def test_a_create_under_an_id_of_the_local_side_s_own_is_in_the_history_and_is_taken_back() -> None:
+    async with world(MAPPING, local={"limits": StoreLimits()}) as w:
+        w.remote.add(Email="ada@example.org", Name="Ada")
+        run_id = await crash(w, Side.LOCAL)
+        await w.sync()
+        (ours,) = w.local.snapshot()
+        (change,) = await changes(w, run_id)
+        assert (change.kind, change.markmail_id, told(change)["name"]) == (CREATE, ours, (None, "Ada", "created"))
+        await undo(w, run_id)
+        assert held(w, Side.LOCAL) == []
         assert (await w.sync(full=True)).written == 0
 
 
