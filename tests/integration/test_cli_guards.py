@@ -133,6 +133,7 @@ def test_a_stopped_plan_is_looked_at_approved_and_carried_out(sh: Shell) -> None
     edited = [row.replace("First", "New").replace("Last", "Name") for row in rows]
     people.write_text("\n".join([header, *edited]) + "\n", encoding="utf-8")
     assert sh.run("sync").code == 4
+    assert "stopped: see `crmsync stops show`" in " ".join(sh.run("status").out.split())
     (listed,) = sh.run("stops", "list", "--format", "json").json["stops"]
     assert (listed["code"], listed["plan"]) == ("overwrite_guard", None)
     shown = sh.run("stops", "show", "--all", "--format", "json").json["stop"]

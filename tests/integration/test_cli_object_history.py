@@ -123,7 +123,7 @@ def test_a_run_is_shown_taken_back_verified_and_its_conflict_decided(
     assert (verified.code, verified.json["verifications"][0]["consistent"]) == (3, False)
     replace(sh, file, after, before)
     sh.emulator.org.update(name, crm_id, {"Status": after})
-    assert synced(sh, name)["conflicts_open"] == 1
+    assert "1 conflict(s) waiting: see `crmsync conflicts list`" in sh.run("sync", "--object", name).out
     [conflict] = sh.run("conflicts", "list", "--format", "json").json["conflicts"]
     shown = (conflict["entity_type"], conflict["crm_field"], conflict["local_value"], conflict["remote_value"])
     assert shown == (name, "Status", before, after)

@@ -74,7 +74,7 @@ def report_views(report: RunReport) -> list[RenderableType]:
         "to write" if report.dry_run else "written",
     )
     if report.conflicts_open:
-        head.append(f", {report.conflicts_open} conflict(s) waiting", style="yellow")
+        head.append(f", {report.conflicts_open} conflict(s) waiting: see `crmsync conflicts list`", style="yellow")
     if report.ignored:
         head.append(f", {report.ignored} ignored", style="dim")
     views: list[RenderableType] = [head, _counts(report)]
@@ -224,7 +224,8 @@ def _last_run(report: RunReport | None) -> str:
     if report is None:
         return "never run"
     moment = f"{report.finished_at:%Y-%m-%d %H:%M:%S}"
-    return f"last run {moment} UTC, {report.status.value}, {report.written} written"
+    stopped = ": see `crmsync stops show`" if report.status is RunStatus.STOPPED else ""
+    return f"last run {moment} UTC, {report.status.value}{stopped}, {report.written} written"
 
 
 def logs_table(logs: Sequence[SyncLog]) -> Table:
