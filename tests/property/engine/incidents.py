@@ -9,12 +9,13 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import attrs
 from pydantic import BaseModel, ConfigDict
 
-from crmsync.errors import StorageError, UnavailableError
+from crmsync.errors import CRMError, StorageError, UnavailableError
 from crmsync.models.records import ChangePage, Operation, OperationKind
 from crmsync.testing.faults import Crash
 
@@ -104,7 +105,9 @@ class Incidents:
             operations: Sequence[Operation] = arguments[0]
             await target(operations[: len(operations) // 2], **named)
         if kind in (Kind.FAIL_AFTER, Kind.CRASH_AFTER):
-            await target(*arguments, **named)
+            # A refusal is an answer, too, and gets lost.
+            with suppress(CRMError):
+                await target(*arguments, **named)
         if kind in CRASHES:
             raise Crash
         raise failure
