@@ -133,6 +133,7 @@ async def _play_once(history: History, url: str, counts: Counts, stories: list[l
             await take(stage, step)
         await come_to_rest(stage)
         await judge(stage)
+        stage.at_rest = stage.sites.snapshot()
         await take_back(stage)
         return stage
 

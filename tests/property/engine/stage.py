@@ -49,7 +49,7 @@ class MappingState:
 
 
 class Stage:
-    """A history, as it is played. ``reached`` has the points of each run."""
+    """A history, as it is played. ``reached`` has the points of each run, ``at_rest`` what the sites came to."""
 
     def __init__(self, conditions: Conditions, repository: SyncRepository, counts: Counts) -> None:
         self.conditions = conditions
@@ -63,6 +63,7 @@ class Stage:
         self.guard: int | None = conditions.guard
         self.disturbed = False
         self.ledger = Ledger()
+        self.at_rest: dict[str, dict[str, dict[str, object]]] = {}
         self.reached: list[Counter[str]] = []
         self._rules: dict[tuple[str, ...], RecordRule] = {}
         self.story = self.people.story

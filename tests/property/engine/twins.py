@@ -46,7 +46,7 @@ def _held(stage: Stage, person: int) -> dict[str, list[dict[str, object]]]:
     return {
         site: [
             {name: frozenset(value) if isinstance(value, tuple) else value for name, value in fields.items() if value}
-            for fields in stage.sites.snapshot()[site].values()
+            for fields in stage.at_rest[site].values()
             if fields.get(name_at(site, "email")) == email
         ]
         for site in SITES
