@@ -71,6 +71,8 @@ async def carry_out(
     await note_consents(ctx, works)
     await ctx.acknowledge(acknowledgement)
     await remember_heard(ctx, [work for work in works if work.link.markmail_id not in stale])
+    for foresight in ctx.foresights:
+        foresight.note_links(work.link for work in works)
     ctx.notify(PageAcknowledged(ctx.run_id, side, len(works)))
     return result
 

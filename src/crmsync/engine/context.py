@@ -9,6 +9,7 @@ import attrs
 
 from crmsync.diff import Merger, PersonMarks
 from crmsync.engine.budget import RunBudget
+from crmsync.engine.foresight import ForeseeingStore, Foresight
 from crmsync.engine.lease import RunLease
 from crmsync.engine.metering import MeteredStore
 from crmsync.engine.overwrites import OverwriteTally
@@ -48,9 +49,10 @@ class RunContext:
     no guard counts it; ``approval`` is what was carried out like that. ``selected``: the run looks at some records
     only, and reports on them alone. ``heard`` is what records said last, by their ids, that were folded into this
     record of the CRM; ``told_of`` are those of whom this is carried out. ``asks_of_merges`` False: this run reads all
-    that was folded away; ``asked_of`` are the records of the CRM that it was asked of just now. In a dry run nothing is
-    written or acknowledged: ``planned`` collects what would be, ``moved`` the links that would be stored by now though
-    nothing is written (None: removed), ``would_stop`` what a guard would say.
+    that was folded away; ``asked_of`` are the records of the CRM that it was asked of just now. ``foresight`` answers
+    and keeps what is looked up for a page while the page before is written; in ``foresights`` is noted what is written.
+    In a dry run nothing is written or acknowledged: ``planned`` collects what would be, ``moved`` the links that would
+    be stored by now though nothing is written (None: removed), ``would_stop`` what a guard would say.
     """
 
     run_id: str
@@ -82,6 +84,8 @@ class RunContext:
     consents: ConsentLog | None = None
     dry_run: bool = False
     selected: bool = False
+    foresight: Foresight | None = None
+    foresights: list[Foresight] = attrs.field(factory=list)
     tried: set[str] = attrs.field(factory=set)
     heard: dict[str, Mapping[str, Fields]] = attrs.field(factory=dict)
     told_of: set[str] = attrs.field(factory=set)
@@ -160,7 +164,11 @@ class RunContext:
         if not ids:
             return {}
         find = self.repository.links_by_local if side is Side.LOCAL else self.repository.links_by_remote
-        found = dict(await find(self.integration_id, self.entity_type, ids))
+
+        async def look(wanted: Sequence[str]) -> Mapping[str, Link]:
+            return await find(self.integration_id, self.entity_type, wanted)
+
+        found = dict(await look(ids)) if self.foresight is None else await self.foresight.links(side, ids, look)
         return self._as_planned(side, ids, found) if self.moved else found
 
     def _as_planned(self, side: Side, ids: Sequence[str], found: Mapping[str, Link]) -> dict[str, Link]:
@@ -168,6 +176,16 @@ class RunContext:
         kept = {record_id: link for record_id, link in found.items() if link.markmail_id not in self.moved}
         moved = {id_of(link, side): link for link in self.moved.values() if link is not None}
         return kept | {record_id: moved[record_id] for record_id in ids if record_id in moved}
+
+    def foreseeing(self, foresight: Foresight) -> RunContext:
+        """The same run for a page's plan, which writes nothing: what it looks up and counts is kept apart."""
+        return attrs.evolve(
+            self,
+            local=ForeseeingStore(self.local, Side.LOCAL, foresight),
+            remote=ForeseeingStore(self.remote, Side.REMOTE, foresight),
+            tally=RunTally(self.tally.started_at),
+            foresight=foresight,
+        )
 
     async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
         """Store in one transaction, if there is anything to store; a dry run notes the links alone, for itself."""
@@ -178,6 +196,8 @@ class RunContext:
         if acknowledgement == Acknowledgement():
             return
         await self.repository.acknowledge(self.lease.current, acknowledgement)
+        for foresight in self.foresights:
+            foresight.note_acknowledged(acknowledgement)
         if acknowledgement.cursors is not None:
             self.cursors = acknowledgement.cursors
 

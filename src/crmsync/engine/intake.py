@@ -65,7 +65,7 @@ async def take_in(ctx: RunContext, matcher: Matcher, side: Side, records: Sequen
             changed.append((link, record))
     await _pair_up(ctx, side, changed, intake)
     if strangers:
-        intake.works += await matcher.match(side, strangers, links)
+        intake.works += await matcher.match(ctx, side, strangers, links)
     return intake
 
 

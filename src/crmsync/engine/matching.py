@@ -7,12 +7,15 @@ e-mail twice on one side, is never settled by taking "the first": the record is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
+import anyio
 import attrs
 
 from crmsync.engine.context import RunContext, shadow_of
 from crmsync.engine.erasing import without_erased
 from crmsync.engine.keyindex import KeySet
+from crmsync.engine.tasks import single_error
 from crmsync.engine.work import Work
 from crmsync.models.problems import Problem
 from crmsync.models.records import Record, Side
@@ -47,62 +50,64 @@ class Candidates:
 class Matcher:
     """Matches strangers of one run. ``first_load`` True allows to read all remote keys at once."""
 
-    def __init__(self, ctx: RunContext, *, first_load: bool) -> None:
-        self._ctx = ctx
+    def __init__(self, *, first_load: bool) -> None:
         self._first_load = first_load
         self._index: RemoteIndex | None = None
         self._looked_up: dict[str, list[Record]] | None = None
 
-    async def match(self, side: Side, strangers: Sequence[Record], placeholders: Mapping[str, Link]) -> list[Work]:
+    def reads_index(self, strangers: int) -> bool:
+        """Whether the next match of so many reads all remote keys first."""
+        return self._first_load and self._index is None and strangers >= INDEX_FROM
+
+    async def match(
+        self, ctx: RunContext, side: Side, strangers: Sequence[Record], placeholders: Mapping[str, Link]
+    ) -> list[Work]:
         """One piece of work for each stranger: linked to its counterpart, to be created, or quarantined.
 
         Who was erased is left out.
 
         ``placeholders`` are the strangers' own stored links (rejected or quarantined earlier), by their id.
         """
-        strangers = await without_erased(self._ctx, side, strangers)
-        if self._first_load and self._index is None and len(strangers) >= INDEX_FROM:
-            self._index = await self._read_index()
-        found = await self._candidates(side, strangers)
+        strangers = await without_erased(ctx, side, strangers)
+        if self.reads_index(len(strangers)):
+            await self._read_index(ctx, side, strangers)
+        found = await self._candidates(ctx, side, strangers)
         taken: set[str] = set()
-        return [self._decide(side, record, found, taken, placeholders.get(record.id)) for record in strangers]
+        return [_decide(ctx, side, record, found, taken, placeholders.get(record.id)) for record in strangers]
 
-    async def look_up(self, emails: Iterable[str]) -> None:
+    async def look_up(self, ctx: RunContext, emails: Iterable[str]) -> None:
         """Ask the CRM for these e-mails once, for the matches of both sides that follow. `forget` ends that."""
         wanted = set(emails)
-        found = await self._by_email(Side.REMOTE, wanted, at_least=1) if wanted else {}
+        found = await self._by_email(ctx, Side.REMOTE, wanted, at_least=1) if wanted else {}
         self._looked_up = {email: found.get(email, []) for email in wanted}
 
     def forget(self) -> None:
         """Ask afresh from now on."""
         self._looked_up = None
 
-    async def _read_index(self) -> RemoteIndex:
-        ctx, index = self._ctx, RemoteIndex()
-        email = ctx.rule.match.remote_email
-        cursor, more = None, True
-        while more:
-            page = await ctx.remote.changes(cursor, fields=(email,) if email else ())
-            for record in page.records:
-                if record.key:
-                    index.keys.add(record.key)
-                if address := ctx.email(Side.REMOTE, record):
-                    index.emails.add(address)
-            cursor, more = page.cursor, page.has_more
-        return index
+    async def _read_index(self, ctx: RunContext, side: Side, strangers: Sequence[Record]) -> None:
+        """Read all remote keys; meanwhile the local side is asked what it will be asked, if that is remembered."""
+        emails = {e for r in strangers if (e := ctx.email(side, r))}
+        spelled = {e for r in strangers if (e := ctx.spelled_email(side, r))}
+        with single_error():
+            async with anyio.create_task_group() as group:
+                if side is Side.LOCAL and ctx.foresight is not None:
+                    group.start_soon(partial(self._by_email, ctx, side, emails, at_least=2, spelled=spelled))
+                index = await _read_index(ctx)
+        self._index = index
 
-    async def _candidates(self, side: Side, strangers: Sequence[Record]) -> Candidates:
+    async def _candidates(self, ctx: RunContext, side: Side, strangers: Sequence[Record]) -> Candidates:
         other = side.other
-        by_key = await self._by_key(side, strangers)
-        emails = {e for r in strangers if r.id not in by_key and (e := self._ctx.email(side, r))}
-        spelled = {e for r in strangers if (e := self._ctx.spelled_email(side, r)) and e.casefold() in emails}
-        by_email = await self._by_email(other, emails, at_least=1, spelled=spelled)
-        twins = await self._by_email(side, emails, at_least=2, spelled=spelled)
+        by_key = await self._by_key(ctx, side, strangers)
+        emails = {e for r in strangers if r.id not in by_key and (e := ctx.email(side, r))}
+        spelled = {e for r in strangers if (e := ctx.spelled_email(side, r)) and e.casefold() in emails}
+        by_email = await self._by_email(ctx, other, emails, at_least=1, spelled=spelled)
+        twins = await self._by_email(ctx, side, emails, at_least=2, spelled=spelled)
         ids = {r.id for r in by_key.values()} | {r.id for records in by_email.values() for r in records}
-        return Candidates(by_key, by_email, twins, await self._ctx.links(other, sorted(ids)))
+        return Candidates(by_key, by_email, twins, await ctx.links(other, sorted(ids)))
 
-    async def _by_key(self, side: Side, strangers: Sequence[Record]) -> dict[str, Record]:
-        ctx, other = self._ctx, side.other
+    async def _by_key(self, ctx: RunContext, side: Side, strangers: Sequence[Record]) -> dict[str, Record]:
+        other = side.other
         fields = ctx.fields(other)
         stored_id = ctx.rule.match.local_remote_id
         if side is Side.REMOTE:
@@ -123,9 +128,8 @@ class Matcher:
         return found
 
     async def _by_email(
-        self, side: Side, emails: Iterable[str], *, at_least: int, spelled: Iterable[str] = ()
+        self, ctx: RunContext, side: Side, emails: Iterable[str], *, at_least: int, spelled: Iterable[str] = ()
     ) -> dict[str, list[Record]]:
-        ctx = self._ctx
         name = ctx.rule.match.local_email if side is Side.LOCAL else ctx.rule.match.remote_email
         wanted = sorted(emails)
         if not name:
@@ -142,52 +146,77 @@ class Matcher:
                 found.setdefault(email, []).append(record)
         return {email: list(ctx.store(side).foremost(records)) for email, records in found.items()}
 
-    def _decide(self, side: Side, record: Record, found: Candidates, taken: set[str], placeholder: Link | None) -> Work:
-        candidate = found.by_key.get(record.id)
-        email = self._ctx.email(side, record)
-        if candidate is None and email:
-            others = found.by_email.get(email, [])
-            twins = [r for r in found.twins.get(email, []) if r.id != record.id]
-            if twins or len(others) > 1:
-                problem = _ambiguous(side, others=len(others), twins=len(twins))
-                return self._quarantined(side, record, problem, (*others, *twins), placeholder)
-            candidate = others[0] if others else None
-        if candidate is None:
-            return self._pair(side, record, None, None, placeholder)
-        link = found.links.get(candidate.id)
-        if candidate.id in taken or (link is not None and not _available(link, side, record.id)):
-            problem = Problem(
-                "",
-                "already_linked",
-                "its counterpart is linked to another record",
-                "merge the duplicates, or delete one",
-            )
-            return self._quarantined(side, record, problem, (candidate,), placeholder)
-        taken.add(candidate.id)
-        return self._pair(side, record, candidate, link, placeholder)
 
-    def _pair(
-        self, side: Side, record: Record, candidate: Record | None, stored: Link | None, placeholder: Link | None
-    ) -> Work:
-        local, remote = (record, candidate) if side is Side.LOCAL else (candidate, record)
-        markmail_id = local.id if local else self._ctx.twin_id(record.id)
-        link = self._ctx.new_link(markmail_id, remote.id if remote else None, side)
-        old = [row for row in (stored, placeholder) if row is not None]
-        link = attrs.evolve(
-            link,
-            attempts=max((row.attempts for row in old), default=0),
-            failing_since=min((row.failing_since for row in old if row.failing_since), default=None),
+async def _read_index(ctx: RunContext) -> RemoteIndex:
+    index = RemoteIndex()
+    email = ctx.rule.match.remote_email
+    cursor, more = None, True
+    while more:
+        page = await ctx.remote.changes(cursor, fields=(email,) if email else ())
+        for record in page.records:
+            if record.key:
+                index.keys.add(record.key)
+            if address := ctx.email(Side.REMOTE, record):
+                index.emails.add(address)
+        cursor, more = page.cursor, page.has_more
+    return index
+
+
+def _decide(
+    ctx: RunContext, side: Side, record: Record, found: Candidates, taken: set[str], placeholder: Link | None
+) -> Work:
+    candidate = found.by_key.get(record.id)
+    email = ctx.email(side, record)
+    if candidate is None and email:
+        others = found.by_email.get(email, [])
+        twins = [r for r in found.twins.get(email, []) if r.id != record.id]
+        if twins or len(others) > 1:
+            problem = _ambiguous(side, others=len(others), twins=len(twins))
+            return _quarantined(ctx, side, record, problem, (*others, *twins), placeholder)
+        candidate = others[0] if others else None
+    if candidate is None:
+        return _pair(ctx, side, record, None, None, placeholder)
+    link = found.links.get(candidate.id)
+    if candidate.id in taken or (link is not None and not _available(link, side, record.id)):
+        problem = Problem(
+            "",
+            "already_linked",
+            "its counterpart is linked to another record",
+            "merge the duplicates, or delete one",
         )
-        replaces = tuple(dict.fromkeys(row.markmail_id for row in old if row.markmail_id != markmail_id))
-        return Work(link, local, remote, fresh=True, replaces=replaces)
+        return _quarantined(ctx, side, record, problem, (candidate,), placeholder)
+    taken.add(candidate.id)
+    return _pair(ctx, side, record, candidate, link, placeholder)
 
-    def _quarantined(
-        self, side: Side, record: Record, problem: Problem, candidates: Sequence[Record], placeholder: Link | None
-    ) -> Work:
-        work = self._pair(side, record, None, None, placeholder)
-        work.quarantine = problem
-        work.link = attrs.evolve(work.link, candidates=tuple(dict.fromkeys(r.id for r in candidates)))
-        return work
+
+def _pair(
+    ctx: RunContext, side: Side, record: Record, candidate: Record | None, stored: Link | None, placeholder: Link | None
+) -> Work:
+    local, remote = (record, candidate) if side is Side.LOCAL else (candidate, record)
+    markmail_id = local.id if local else ctx.twin_id(record.id)
+    link = ctx.new_link(markmail_id, remote.id if remote else None, side)
+    old = [row for row in (stored, placeholder) if row is not None]
+    link = attrs.evolve(
+        link,
+        attempts=max((row.attempts for row in old), default=0),
+        failing_since=min((row.failing_since for row in old if row.failing_since), default=None),
+    )
+    replaces = tuple(dict.fromkeys(row.markmail_id for row in old if row.markmail_id != markmail_id))
+    return Work(link, local, remote, fresh=True, replaces=replaces)
+
+
+def _quarantined(
+    ctx: RunContext,
+    side: Side,
+    record: Record,
+    problem: Problem,
+    candidates: Sequence[Record],
+    placeholder: Link | None,
+) -> Work:
+    work = _pair(ctx, side, record, None, None, placeholder)
+    work.quarantine = problem
+    work.link = attrs.evolve(work.link, candidates=tuple(dict.fromkeys(r.id for r in candidates)))
+    return work
 
 
 def _available(link: Link, side: Side, stranger_id: str) -> bool:

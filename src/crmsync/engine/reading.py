@@ -7,16 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import TypeVar
 
 import anyio
 import attrs
-from anyio.streams.memory import MemoryObjectSendStream
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from crmsync.engine.context import RunContext
 from crmsync.engine.tasks import single_error
 from crmsync.errors import CRMError
 from crmsync.models.events import PageRead
 from crmsync.models.records import ChangePage, Side
+
+_Prepared = TypeVar("_Prepared")
+
+READ_AHEAD = 3
+"""Pages that `read_prepared` may have handled between the moment when one was read and its own turn: while one is
+handled the next is prepared, one waits for that, and one is read: so a side's calls at a time are made use of."""
 
 
 async def read_pass(
@@ -27,15 +35,60 @@ async def read_pass(
     A read error reaches the caller only after the pages before it are dealt with: it never interrupts a write.
     """
     with single_error():
+        async with anyio.create_task_group() as group, _begun(group, ctx, side, cursor) as pages:
+            async for page in pages:
+                if isinstance(page, CRMError):
+                    raise page
+                ctx.tally.sides[side].read += len(page.records)
+                await handle(page)
+
+
+async def read_prepared(
+    ctx: RunContext,
+    side: Side,
+    cursor: str | None,
+    prepare: Callable[[ChangePage], Awaitable[_Prepared]],
+    handle: Callable[[_Prepared], Awaitable[None]],
+) -> None:
+    """`read_pass`, but a page is prepared while the one before it is handled, and none earlier.
+
+    What preparing raises reaches the caller like a read error.
+    """
+    with single_error():
         async with anyio.create_task_group() as group:
-            send, receive = anyio.create_memory_object_stream[ChangePage | CRMError](0)
-            group.start_soon(_read_ahead, ctx, side, cursor, send)
+            send, receive = anyio.create_memory_object_stream[_Prepared | CRMError](0)
+            group.start_soon(_prepare_ahead, _begun(group, ctx, side, cursor, waiting=1), prepare, send)
             async with receive:
-                async for page in receive:
-                    if isinstance(page, CRMError):
-                        raise page
-                    ctx.tally.sides[side].read += len(page.records)
-                    await handle(page)
+                async for prepared in receive:
+                    if isinstance(prepared, CRMError):
+                        raise prepared
+                    await handle(prepared)
+
+
+def _begun(
+    group: TaskGroup, ctx: RunContext, side: Side, cursor: str | None, *, waiting: int = 0
+) -> MemoryObjectReceiveStream[ChangePage | CRMError]:
+    send, receive = anyio.create_memory_object_stream[ChangePage | CRMError](waiting)
+    group.start_soon(_read_ahead, ctx, side, cursor, send)
+    return receive
+
+
+async def _prepare_ahead(
+    pages: MemoryObjectReceiveStream[ChangePage | CRMError],
+    prepare: Callable[[ChangePage], Awaitable[_Prepared]],
+    send: MemoryObjectSendStream[_Prepared | CRMError],
+) -> None:
+    with suppress(anyio.BrokenResourceError):  # see `_read_ahead`
+        async with pages, send:
+            async for page in pages:
+                await send.send(page if isinstance(page, CRMError) else await _prepared(page, prepare))
+
+
+async def _prepared(page: ChangePage, prepare: Callable[[ChangePage], Awaitable[_Prepared]]) -> _Prepared | CRMError:
+    try:
+        return await prepare(page)
+    except CRMError as error:
+        return error
 
 
 async def _read_ahead(

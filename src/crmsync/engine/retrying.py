@@ -35,7 +35,7 @@ async def retry_unfinished(ctx: RunContext, matcher: Matcher) -> None:
 async def retry_only(ctx: RunContext, markmail_ids: Sequence[str] | None) -> None:
     """Look again at these rejects, ignored ones among them, or with None at all that are not; and at nothing else."""
     await begin(ctx)
-    matcher = Matcher(ctx, first_load=False)
+    matcher = Matcher(first_load=False)
     if markmail_ids is None:
         await _retry_rejects(ctx, matcher)
         return
@@ -63,7 +63,7 @@ async def retry(ctx: RunContext, matcher: Matcher, links: Sequence[Link]) -> Non
     await carry(ctx, await pairs_of(ctx, pairs, queue), Side.LOCAL, queue)
     lone = [link for link in links if not (link.local_shadow and link.remote_shadow)]
     records = {born: await _lone_records(ctx, born, lone) for born in Side}
-    await matcher.look_up({e for born in Side for r in records[born] if (e := ctx.email(born, r))})
+    await matcher.look_up(ctx, {e for born in Side for r in records[born] if (e := ctx.email(born, r))})
     for born in (Side.REMOTE, Side.LOCAL):
         await carry(ctx, await _lone(ctx, matcher, born, records[born]), born, queue)
     matcher.forget()
@@ -110,4 +110,4 @@ async def _lone(ctx: RunContext, matcher: Matcher, born: Side, records: Sequence
     """Match them, but for those that the batch before has linked meanwhile."""
     links = await ctx.links(born, [record.id for record in records])
     still = [r for r in records if (link := links.get(r.id)) is not None and not shadow_of(link, born.other)]
-    return await matcher.match(born, still, links) if still else []
+    return await matcher.match(ctx, born, still, links) if still else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
@@ -9,11 +10,12 @@ import attrs
 from crmsync.engine.batch import carry_out
 from crmsync.engine.context import RunContext
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes, queue_absent, queue_deleted
-from crmsync.engine.intake import take_in
+from crmsync.engine.foresight import Foresight
+from crmsync.engine.intake import Intake, take_in
 from crmsync.engine.keyindex import KeySet
 from crmsync.engine.matching import Matcher
 from crmsync.engine.merging import follow_absent, follow_merged
-from crmsync.engine.reading import read_pass
+from crmsync.engine.reading import READ_AHEAD, read_prepared
 from crmsync.engine.recovery import begin
 from crmsync.engine.retrying import BATCH, carry, pairs_of, retry_unfinished
 from crmsync.engine.trail import MergeTrail
@@ -32,7 +34,7 @@ async def run(ctx: RunContext) -> None:
     ctx.reached = ctx.cursors
     await begin(ctx)
     ctx.asks_of_merges = ctx.had_links or ctx.cursors.remote is not None
-    matcher = Matcher(ctx, first_load=ctx.cursors.local is None)
+    matcher = Matcher(first_load=ctx.cursors.local is None)
     await retry_unfinished(ctx, matcher)
     for side in (Side.REMOTE, Side.LOCAL):
         await sync_side(ctx, matcher, side)
@@ -49,6 +51,24 @@ async def sync_side(ctx: RunContext, matcher: Matcher, side: Side) -> None:
         await _SidePass(ctx, matcher, side).go(None)
 
 
+LOOKED_AHEAD = 5000
+"""Records of a page up to which it is planned while the one before is written."""
+
+
+@attrs.frozen(slots=True, eq=False)
+class _Ahead:
+    """A page, and what was planned for it, in which view of the run. The CRM was asked of merges into the strangers."""
+
+    page: ChangePage
+    view: RunContext | None = None
+    intake: Intake | None = None
+    strangers: set[str] = attrs.field(factory=set)
+
+
+def _live(page: ChangePage) -> list[Record]:
+    return [record for record in page.records if not record.deleted]
+
+
 class _SidePass:
     """One pass over one side. The cursor stays behind once a delete waits: they are carried out when all are known."""
 
@@ -59,14 +79,16 @@ class _SidePass:
         self._queue = DeleteQueue()
         self._trail = MergeTrail()
         self._seen = KeySet()
-        self._written: set[str] = set()
+        self._written: deque[set[str]] = deque(maxlen=READ_AHEAD)
+        self._begun = False
         self._complete = False
         self._cursor: str | None = None
 
     async def go(self, cursor: str | None) -> None:
         ctx, side = self._ctx, self._side
         self._cursor = cursor
-        await read_pass(ctx, side, cursor, self._page)
+        ctx.foresights.clear()
+        await read_prepared(ctx, side, cursor, self._look_ahead, self._page)
         if self._trail.waiting:
             await queue_deleted(ctx, side, list(self._trail.waiting.values()), self._queue)
         if self._complete and ctx.had_links:
@@ -83,25 +105,37 @@ class _SidePass:
         else:
             ctx.reached = attrs.evolve(ctx.reached, remote=self._cursor)
 
-    async def _page(self, page: ChangePage) -> None:
-        ctx, side = self._ctx, self._side
-        live = [record for record in page.records if not record.deleted]
-        gone = [record for record in page.records if record.deleted and record.merged_into is None]
-        merged = [record for record in page.records if record.deleted and record.merged_into is not None]
-        for record in live:
+    async def _look_ahead(self, page: ChangePage) -> _Ahead:
+        """Plan a page while the one before is written, where that can be found right afterwards."""
+        ctx, first = self._ctx, not self._begun
+        self._begun = True
+        live = _live(page)
+        merges = any(record.merged_into is not None for record in page.records)
+        # Of few calls none is spent on what may have to be asked again. References are read by links of other records
+        # than the page's. All keys at once are read while nothing is written. What a bulk job takes is too much to hold
+        # twice.
+        refers = any(rule.references for rule in ctx.rule.rules)
+        index = self._matcher.reads_index(len(live)) and not first
+        large = len(live) > LOOKED_AHEAD
+        if ctx.dry_run or ctx.budget.left is not None or merges or refers or index or large:
+            return _Ahead(page)
+        foresight = Foresight()
+        ctx.foresights.append(foresight)
+        view = ctx.foreseeing(foresight)
+        strangers = await self._asked_of(view, live)
+        if await view.remote.merged_into(sorted(strangers)):
+            return _Ahead(page, view)
+        return _Ahead(page, view, await take_in(view, self._matcher, self._side, live), strangers)
+
+    async def _page(self, ahead: _Ahead) -> None:
+        ctx, side, page = self._ctx, self._side, ahead.page
+        ctx.tally.sides[side].read += len(page.records)
+        for record in _live(page):
             self._seen.add(record.id)
-        live = await self._asked_again(live)
-        if side is Side.REMOTE and ctx.asks_of_merges:
-            links = await ctx.links(side, [record.id for record in live])
-            strangers = [record.id for record in live if record.id not in links]
-            merged += await ctx.remote.merged_into(strangers)
-            ctx.asked_of = set(strangers)
-        moved = await follow_merged(ctx, merged, self._trail, self._queue)
-        survivors = moved.remote_ids()
-        intake = await take_in(ctx, self._matcher, side, [r for r in live if r.id not in survivors])
-        intake.extend(moved)
+        intake = await self._intake(ahead)
         for link, missing in intake.gone:
             self._queue.add(link, missing)
+        gone = [record for record in page.records if record.deleted and record.merged_into is None]
         if gone:
             await queue_deleted(ctx, side, gone, self._queue)
         self._cursor, self._complete = page.cursor, page.complete_scan
@@ -111,20 +145,58 @@ class _SidePass:
         if cursors == ctx.cursors:
             cursors = None
         result = await carry_out(ctx, intake.works, side=side, cursors=cursors)
-        self._written = result.written
+        self._written.append(result.written)
         for link, missing in result.gone:
             self._queue.add(link, missing)
 
+    async def _intake(self, ahead: _Ahead) -> Intake:
+        """What was planned ahead, if it stands; else what is planned now."""
+        ctx, view = self._ctx, self._ctx
+        live = _live(ahead.page)
+        if ahead.view is not None and ahead.view.foresight is not None:
+            foresight = ahead.view.foresight
+            ctx.foresights.remove(foresight)
+            stands = foresight.stands() and self._written_since().isdisjoint(r.id for r in live)
+            if stands and ahead.intake is not None:
+                ctx.asked_of = ahead.strangers
+                ctx.tally.add(ahead.view.tally)
+                return ahead.intake
+            view = ctx.foreseeing(foresight)
+        live = await self._asked_again(live)
+        merged = [record for record in ahead.page.records if record.deleted and record.merged_into is not None]
+        ctx.asked_of = await self._asked_of(view, live)
+        merged += await view.remote.merged_into(sorted(ctx.asked_of))
+        if merged:
+            view = ctx  # what is written of the merges was not foreseen
+        moved = await follow_merged(ctx, merged, self._trail, self._queue)
+        survivors = moved.remote_ids()
+        intake = await take_in(view, self._matcher, self._side, [r for r in live if r.id not in survivors])
+        if view is not ctx:
+            ctx.tally.add(view.tally)
+        intake.extend(moved)
+        return intake
+
+    async def _asked_of(self, view: RunContext, live: Sequence[Record]) -> set[str]:
+        """The records that are not linked yet: the CRM is asked who was merged into them."""
+        if self._side is Side.LOCAL or not view.asks_of_merges:
+            return set()
+        links = await view.links(Side.REMOTE, [record.id for record in live])
+        return {record.id for record in live} - links.keys()
+
     async def _asked_again(self, live: list[Record]) -> list[Record]:
-        """The records as they are now, where the page before wrote to them: this one may have been read before that.
+        """The records as they are now, where the pages before wrote to them: this one may have been read before that.
 
         Else our own write would look undone, and the old value be carried to the other side.
         """
-        old = [record.id for record in live if record.id in self._written]
+        old = self._written_since().intersection(record.id for record in live)
         if not old:
             return live
-        now = await self._ctx.store(self._side).get(old, fields=self._ctx.fields(self._side))
-        return [now.get(record.id, record) for record in live if record.id in now or record.id not in self._written]
+        now = await self._ctx.store(self._side).get(sorted(old), fields=self._ctx.fields(self._side))
+        return [now.get(record.id, record) for record in live if record.id in now or record.id not in old]
+
+    def _written_since(self) -> set[str]:
+        """What was written since the page that is next was read, at the earliest."""
+        return set().union(*self._written)
 
 
 PlanPages = Callable[[int], Awaitable[Sequence[PlannedRecord]]]
@@ -134,7 +206,7 @@ PlanPages = Callable[[int], Awaitable[Sequence[PlannedRecord]]]
 async def apply(ctx: RunContext, page_of: PlanPages, cursors: Cursors) -> None:
     """Carry out exactly what a plan holds; records that changed since are left for the next run."""
     allowed = set[str]()
-    matcher = Matcher(ctx, first_load=False)
+    matcher = Matcher(first_load=False)
     await begin(ctx)
 
     def gate(_work: Work, digest: str) -> bool:

@@ -50,6 +50,11 @@ class SideTally:
         if record.modified_by_self and (record.version is None or record.version == seen_version):
             self.echoes_dropped += 1
 
+    def add(self, other: SideTally) -> None:
+        """Add what was counted apart."""
+        for field in attrs.fields(SideTally):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
     def report(self, *, api_calls: int) -> SideReport:
         """The counters as a value."""
         return SideReport(**attrs.asdict(self), api_calls=api_calls)
@@ -65,6 +70,15 @@ class RunTally:
     problem_count: int = 0
     waiting: int = 0
     unusable: int = 0
+
+    def add(self, other: RunTally) -> None:
+        """Add what was counted apart."""
+        for side, tally in other.sides.items():
+            self.sides[side].add(tally)
+        self.problems += other.problems[: max(0, PROBLEMS_KEPT - len(self.problems))]
+        self.problem_count += other.problem_count
+        self.waiting += other.waiting
+        self.unusable += other.unusable
 
     def add_unusable(self, side: Side, problems: Sequence[Problem]) -> None:
         """Note records that their own side cannot hand over, such as broken rows of a file."""

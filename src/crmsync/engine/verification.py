@@ -88,7 +88,7 @@ class Verification:
         self.findings = Findings(options.keep)
         self._ctx = ctx
         self._options = options
-        self._matcher = Matcher(ctx, first_load=False)
+        self._matcher = Matcher(first_load=False)
         self._lost = DeleteQueue()
         self._read = {side: KeySet() for side in Side}
         self._met = KeySet()
@@ -227,7 +227,7 @@ class Verification:
         for record in alone:
             self.findings.add(_ALONE[side], *((record.id, None) if side is Side.LOCAL else (None, record.id)))
         if alone and not ctx.dry_run:
-            await carry(ctx, await self._matcher.match(side, alone, {}), side, self._lost)
+            await carry(ctx, await self._matcher.match(ctx, side, alone, {}), side, self._lost)
 
 
 def _settled(link: Link) -> bool:

@@ -130,6 +130,9 @@ async def _write_once(
             msg = f"{store.name} did not answer each operation in order"
             raise UnexpectedResponseError(msg)
         outcomes.update((outcome.op_id, outcome) for outcome in answered)
+        for foresight in ctx.foresights:
+            for operation, outcome in zip(batch, answered, strict=True):
+                foresight.note_write(side, operation, outcome)
         failed = sum(not outcome.ok for outcome in answered)
         ctx.notify(BatchWritten(ctx.run_id, side, len(batch) - failed, failed))
 

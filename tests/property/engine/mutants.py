@@ -294,8 +294,8 @@ MUTANTS = (
         "a read that was refused is reported as a finished sync (Airbyte source-salesforce)",
         (
             "engine/reading.py",
-            "                    if isinstance(page, CRMError):\n                        raise page\n",
-            "                    if isinstance(page, CRMError):\n                        return\n",
+            "                    if isinstance(prepared, CRMError):\n                        raise prepared\n",
+            "                    if isinstance(prepared, CRMError):\n                        return\n",
         ),
     ),
     _mutant(
