@@ -144,6 +144,10 @@ def _step(ctx: RunContext, change: RecordChange, link: Link, record: Record | No
         new_id = change.markmail_id if side is Side.LOCAL else None
         return _Step(change, link, None, None, Operation(op_id, OperationKind.CREATE, new_id, key, held))
     created = change.kind is OperationKind.CREATE
+    if created and side is Side.REMOTE and change.crm_id not in (None, record.id):
+        # Merged or converted since: the survivor is not what the run created.
+        ctx.tally.add_problem(link, _CHANGED, side=side)
+        return None
     fields = change.fields if created else _kept(change)
     as_left = {one.field: untagged(one.before) for one in fields if _is_as_left(ctx, side, one, record)}
     if not any(one.field in record.fields for one in fields):

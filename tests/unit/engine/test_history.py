@@ -397,3 +397,16 @@ async def test_a_reject_that_waits_goes_on_waiting_and_is_written_once_mended() 
         held = w.remote.snapshot()[theirs]
         assert (held["Name"], held["Phone"]) == ("Bad", "1")
         assert (await w.sync()).written == 0
+
+
+async def test_what_a_created_record_was_merged_into_since_is_not_deleted() -> None:
+    """It was there before, or somebody made it of the created one."""
+    async with world(MAPPING) as w:
+        _, theirs = await pair(w)
+        (creation,) = await changes(w)
+        survivor = w.remote.add(w.remote.snapshot()[theirs])
+        w.remote.remove(theirs, merged_into=survivor)
+        await w.sync()
+        report = await undo(w, creation.run_id)
+        assert [*w.remote.snapshot()] == [survivor]
+        assert [one.code for one in report.problems] == ["changed_since"]
