@@ -49,7 +49,12 @@ class MappingState:
 
 
 class Stage:
-    """A history, as it is played. ``reached`` has the points of each run, ``at_rest`` what the sites came to."""
+    """A history, as it is played. ``reached`` has the points of each run, ``at_rest`` what the sites came to.
+
+    ``keeps_ledger``: what the runs write at the sites is noted, so that the history can be held to it.
+    """
+
+    keeps_ledger = True
 
     def __init__(self, conditions: Conditions, repository: SyncRepository, counts: Counts) -> None:
         self.conditions = conditions

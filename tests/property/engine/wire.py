@@ -215,8 +215,10 @@ class WireSites(Sites):
 
 class WireStage(Stage):
     """A history over the wire. ``ways`` are the provider's settings of how it reads and writes; ``trouble`` is for the
-    next run.
+    next run. Nobody notes what is written on the far side of the wire.
     """
+
+    keeps_ledger = False
 
     def __init__(
         self,
