@@ -51,6 +51,19 @@ class RecordingTransport(httpx2.AsyncBaseTransport):
         return [call for call in self.calls if call.method == method and part in call.path]
 
 
+class DistantTransport(httpx2.AsyncBaseTransport):
+    """Lets a clock go on by so many seconds for each call, half of them before the org sees it."""
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport, clock: FakeClock, seconds: float) -> None:
+        self._inner, self._clock, self._half = inner, clock, seconds / 2
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        self._clock.tick(self._half)
+        response = await self._inner.handle_async_request(request)
+        self._clock.tick(self._half)
+        return response
+
+
 @dataclasses.dataclass
 class Desk:
     """What a test works with."""
@@ -72,7 +85,10 @@ OpenDesk = Callable[..., AbstractAsyncContextManager[Desk]]
 
 @pytest.fixture
 def open_desk() -> OpenDesk:
-    """Open a store of contacts: ``open_desk(org=..., budget=..., jobs=..., memory=..., **settings)``."""
+    """Open a store of contacts: ``open_desk(org=..., budget=..., jobs=..., memory=..., **settings)``.
+
+    Each call takes ``call_seconds`` of the clock.
+    """
 
     @asynccontextmanager
     async def desk(
@@ -83,11 +99,12 @@ def open_desk() -> OpenDesk:
         object_name: str = "Contact",
         memory: dict[str, str] | None = None,
         lent: dict[str, Any] | None = None,
+        call_seconds: float = 0.0,
         **settings: Any,
     ) -> AsyncIterator[Desk]:
         clock = clock or FakeClock()
         org = org or SalesforceOrg(clock=clock.now)
-        sent = RecordingTransport(InProcessTransport(org))
+        sent = RecordingTransport(DistantTransport(InProcessTransport(org), clock, call_seconds))
         budget = budget or RunBudget()
         context = ProviderContext(clock, budget, memory=memory if memory is not None else {}, **(lent or {}))
         given = {"instance_url": "https://acme.my.salesforce.com", "retry_wait": 0.0, **settings}
