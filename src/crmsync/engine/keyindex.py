@@ -5,6 +5,11 @@ from __future__ import annotations
 import hashlib
 from array import array
 from bisect import bisect_left, bisect_right
+from heapq import merge
+from typing import Final
+
+_SORTED_AT_ONCE: Final = 50_000
+"""Numbers that are sorted as Python's own, which take five times the room."""
 
 
 class KeySet:
@@ -29,7 +34,9 @@ class KeySet:
     def count(self, key: str) -> int:
         """How often it was put in."""
         if not self._sorted:
-            self._digests = array("Q", sorted(self._digests))
+            places = range(0, len(self._digests), _SORTED_AT_ONCE)
+            parts = [array("Q", sorted(self._digests[at : at + _SORTED_AT_ONCE])) for at in places]
+            self._digests = array("Q", merge(*parts)) if len(parts) > 1 else parts[0]
             self._sorted = True
         digest = _digest(key)
         return bisect_right(self._digests, digest) - bisect_left(self._digests, digest)
