@@ -68,11 +68,16 @@ class Ledger:
             if effect.remote == remote and well:
                 effect.certain = True
 
-    def look(self, remote: str, held: Mapping[Side, Held], hidden: Mapping[Side, set[str]]) -> None:
-        """A run with a CRM is about to begin: of what an earlier one left uncertain it can know what still shows."""
+    def look(self, remote: str, held: Mapping[Side, Held], hidden: Mapping[Side, set[str]], *, keyed: bool) -> None:
+        """A run with a CRM is about to begin: of what an earlier one left uncertain it can know what still shows.
+
+        Without keys (``keyed`` False) a record that was created there is found by its e-mail, if that is nobody else's.
+        """
         for effect in self.effects:
             if effect.remote == remote and not effect.certain and effect.known:
-                effect.known = _shows(effect, held[effect.side].get(effect.record), hidden[effect.side])
+                there = held[effect.side]
+                found = keyed or effect.side is Side.LOCAL or _is_alone(effect, there)
+                effect.known = found and _shows(effect, there.get(effect.record), hidden[effect.side])
 
 
 def _effect(remote: str, run_id: str, side: Side, record: str, old: Fields | None, new: Fields | None) -> Effect:
@@ -81,6 +86,13 @@ def _effect(remote: str, run_id: str, side: Side, record: str, old: Fields | Non
     changed = {name: pair for name, pair in values.items() if pair[0] != pair[1]}
     kind = OperationKind.CREATE if old is None else OperationKind.UPDATE if new is not None else OperationKind.DELETE
     return Effect(remote, run_id, side, kind, record, changed, dict(new or {}))
+
+
+def _is_alone(effect: Effect, there: Held) -> bool:
+    if effect.kind is not OperationKind.CREATE:
+        return True
+    email = effect.left.get("Email")
+    return not any(fields.get("Email") == email for record, fields in there.items() if record != effect.record)
 
 
 def _shows(effect: Effect, now: Fields | None, hidden: set[str]) -> bool:

@@ -145,7 +145,7 @@ class Stage:
         snapshot = self.sites.snapshot()
         held = {side: snapshot[name] for side, name in self.sides(remote)}
         hidden = {side: {name_at(name, one) for one in self.sites.hidden[name]} for side, name in self.sides(remote)}
-        self.ledger.look(remote, held, hidden)
+        self.ledger.look(remote, held, hidden, keyed=self.conditions.external_key)
 
     def _compiled(self, mapping: ObjectMapping, *sides: ObjectSchema, **custom: Any) -> RecordRule:
         """Compiled once for all runs with the same mapping and schemas: it takes longer than the runs."""
