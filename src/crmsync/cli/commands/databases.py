@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import anyio
 import typer
@@ -17,6 +19,9 @@ from crmsync.cli.tables import table
 from crmsync.models.backups import BackupSummary, RestoreOptions
 from crmsync.registry import Registry
 from crmsync.service import backups
+
+if TYPE_CHECKING:
+    from crmsync.storage.sql.maintenance import Maintenance
 
 app = typer.Typer(help="Look after the bookkeeping's database.", no_args_is_help=True)
 
@@ -134,36 +139,38 @@ def sql(
     return ExitCode.SUCCESS
 
 
-async def _upgrade(selection: Selection, to: str | None, output: Output) -> int:
-    from crmsync.storage.sql import maintenance, revision  # noqa: PLC0415
+@asynccontextmanager
+async def _database(config: Config) -> AsyncIterator[Maintenance]:
+    from crmsync.storage.sql.maintenance import open_maintenance  # noqa: PLC0415  (an extra of its own)
 
-    async with maintenance.open_maintenance(load_config(selection.path).storage) as database:
+    async with open_maintenance(config.storage) as database:
+        yield database
+
+
+async def _upgrade(selection: Selection, to: str | None, output: Output) -> int:
+    async with _database(load_config(selection.path)) as database:
         before = await database.revision()
-        await database.upgrade(to or revision.HEAD)
+        await database.upgrade(to or database.newest)
         after = await database.revision()
-        name = database.name
+        name, newest = database.name, database.newest
     said = f"{name} is at revision {after}" if before == after else f"{name} went from revision {before} to {after}"
-    output.result({"before": before, "revision": after, "newest": revision.HEAD}, Text(plain(said)))
+    output.result({"before": before, "revision": after, "newest": newest}, Text(plain(said)))
     return ExitCode.SUCCESS
 
 
 async def _downgrade(selection: Selection, to: str, output: Output) -> int:
-    from crmsync.storage.sql import maintenance, revision  # noqa: PLC0415
-
-    async with maintenance.open_maintenance(load_config(selection.path).storage) as database:
+    async with _database(load_config(selection.path)) as database:
         before = await database.revision()
         await database.downgrade(to)
-        said = f"{database.name} went from revision {before} to {to}"
-    output.result({"before": before, "revision": to, "newest": revision.HEAD}, Text(plain(said)))
+        said, newest = f"{database.name} went from revision {before} to {to}", database.newest
+    output.result({"before": before, "revision": to, "newest": newest}, Text(plain(said)))
     return ExitCode.SUCCESS
 
 
 async def _users(
     selection: Selection, place: str | None, on_delete: Literal["restrict", "cascade"], output: Output
 ) -> int:
-    from crmsync.storage.sql import maintenance  # noqa: PLC0415
-
-    async with maintenance.open_maintenance(load_config(selection.path).storage) as database:
+    async with _database(load_config(selection.path)) as database:
         await (database.reference_users(place, on_delete) if place else database.unreference_users())
     said = f"user_id refers to {place}" if place else "user_id refers to no table any more"
     output.result({"users": place, "on_delete": on_delete if place else None}, Text(plain(said)))
@@ -171,9 +178,7 @@ async def _users(
 
 
 async def _isolate(selection: Selection, role: str | None, undo: bool, output: Output) -> int:
-    from crmsync.storage.sql import maintenance  # noqa: PLC0415
-
-    async with maintenance.open_maintenance(load_config(selection.path).storage) as database:
+    async with _database(load_config(selection.path)) as database:
         await (database.undo_isolation() if undo else database.isolate(role))
         name = database.name
     said = "does not keep tenants apart any more" if undo else "keeps tenants apart, but for the owner of its tables"
@@ -182,9 +187,7 @@ async def _isolate(selection: Selection, role: str | None, undo: bool, output: O
 
 
 async def _check(selection: Selection, output: Output) -> int:
-    from crmsync.storage.sql import maintenance  # noqa: PLC0415
-
-    async with maintenance.open_maintenance(load_config(selection.path).storage) as database:
+    async with _database(load_config(selection.path)) as database:
         revision, findings = await database.revision(), await database.check()
         name = database.name
     shown = [Text(f"{one.code}: {plain(one.message)}") for one in findings]
@@ -194,13 +197,12 @@ async def _check(selection: Selection, output: Output) -> int:
 
 
 async def _backup(selection: Selection, place: str, output: Output) -> int:
-    from crmsync.storage.sql import maintenance, revision  # noqa: PLC0415
-
     config = load_config(selection.path)
     vault = await open_vault(config, Registry())
-    async with maintenance.open_maintenance(config.storage) as database:
+    async with _database(config) as database:
         summary = await backups.back_up(database, vault, place)
-    if summary.revision == revision.HEAD:
+        is_current = summary.revision == database.newest
+    if is_current:
         # An older database is left as it is: a session would upgrade it.
         await _write_down(config, "bookkeeping.backed_up", place)
     _show(output, place, summary, f"{place} holds the bookkeeping of {summary.made_at:%Y-%m-%d %H:%M:%S} UTC")
@@ -208,11 +210,9 @@ async def _backup(selection: Selection, place: str, output: Output) -> int:
 
 
 async def _restore(selection: Selection, place: str, options: RestoreOptions | None, output: Output) -> int:
-    from crmsync.storage.sql import maintenance  # noqa: PLC0415
-
     config = load_config(selection.path)
     vault = await open_vault(config, Registry())
-    async with maintenance.open_maintenance(config.storage) as database:
+    async with _database(config) as database:
         if options is None:
             summary = await backups.inspect_backup(database, vault, place)
             said = f"{place} is whole: the bookkeeping of"

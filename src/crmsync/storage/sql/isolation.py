@@ -144,7 +144,7 @@ def _own_rows(connection: Connection, table: sa.Table) -> str:
         return f"id = {_OWN_INTEGRATION} OR user_id = {_OWN_USER}"
     own = own_rows(connection)
     if table is links:
-        return f"integration_id IN (SELECT id FROM {qualified(connection, numbers.name)} WHERE {own})"  # noqa: S608
+        return f"integration_id IN (SELECT id FROM {qualified(connection, numbers.name)} WHERE {own})"  # noqa: S608  (names of ours)
     return own
 
 

@@ -28,6 +28,11 @@ class Maintenance:
         """The URL for people: without its password."""
         return self._database.name
 
+    @property
+    def newest(self) -> str:
+        """The revision of the schema that this crmsync works with."""
+        return HEAD
+
     async def revision(self) -> str:
         """The revision of the schema; ``base`` where there are no tables of ours.
 

@@ -26,4 +26,4 @@ def number_for(connection: Connection, integration_id: str) -> int:
 
 def number_in_sql(connection: Connection, mark: str) -> str:
     """The number of the integration whose id is at the mark, for a statement that is written by hand."""
-    return f"(SELECT id FROM {qualified(connection, numbers.name)} WHERE integration_id = {mark})"  # noqa: S608
+    return f"(SELECT id FROM {qualified(connection, numbers.name)} WHERE integration_id = {mark})"  # noqa: S608  (names of ours)

@@ -22,7 +22,7 @@ def store_outlines(connection: Connection, integration_id: str, found: Mapping[b
     mark = "%s" if connection.dialect.name == "postgresql" else "?"
     names = "integration_id, reference, mapping_version, tags"
     statement = (
-        f"INSERT INTO {qualified(connection, outlines.name)} ({names}) VALUES ({', '.join([mark] * 4)})"  # noqa: S608
+        f"INSERT INTO {qualified(connection, outlines.name)} ({names}) VALUES ({', '.join([mark] * 4)})"  # noqa: S608  (names of ours)
         " ON CONFLICT DO NOTHING"
     )
     for reference, outline in found.items():

@@ -79,16 +79,16 @@ def store_links(connection: Connection, stored: Sequence[Link], now: datetime, *
     else:
         mark = "?"
     marks = ", ".join([mark] * len(COLUMNS))
-    connection.exec_driver_sql(f"INSERT INTO {table} ({_NAMES}) VALUES ({marks}) {_REPLACING}", values)  # noqa: S608
+    connection.exec_driver_sql(f"INSERT INTO {table} ({_NAMES}) VALUES ({marks}) {_REPLACING}", values)  # noqa: S608  (names of ours)
 
 
 def _copy_over(connection: Connection, table: str, values: Sequence[Values]) -> None:
     # Made once in a session, and emptied by each COMMIT; by hand for a second page of one transaction.
-    made = f"CREATE TEMP TABLE IF NOT EXISTS {_INCOMING} ON COMMIT DELETE ROWS AS SELECT {_NAMES} FROM {table}"  # noqa: S608
+    made = f"CREATE TEMP TABLE IF NOT EXISTS {_INCOMING} ON COMMIT DELETE ROWS AS SELECT {_NAMES} FROM {table}"  # noqa: S608  (names of ours)
     connection.exec_driver_sql(f"{made} WHERE false")
-    connection.exec_driver_sql(f"DELETE FROM {_INCOMING}")  # noqa: S608
+    connection.exec_driver_sql(f"DELETE FROM {_INCOMING}")  # noqa: S608  (names of ours)
     _copy_in(connection, _INCOMING, values)
-    connection.exec_driver_sql(f"INSERT INTO {table} ({_NAMES}) SELECT {_NAMES} FROM {_INCOMING} {_REPLACING}")  # noqa: S608
+    connection.exec_driver_sql(f"INSERT INTO {table} ({_NAMES}) SELECT {_NAMES} FROM {_INCOMING} {_REPLACING}")  # noqa: S608  (names of ours)
 
 
 def _copy_in(connection: Connection, table: str, values: Sequence[Values]) -> None:

@@ -201,12 +201,12 @@ async def test_10_000_rows_into_an_unknown_org_take_7_calls_and_the_next_as_many
 ) -> None:
     """120 ms a call, 2 s and 1 ms a record: a describe, three to give, two questions, one file of results.
 
-    The last question comes within half a second of the job's end: 2 % of what was measured, or a batch not counted yet.
+    The first time it is met a moment after its end, as its own counts tell; then after 2 % of what was measured.
     """
     clock = FakeClock()
     org = SalesforceOrg(clock=clock.now, bulk_seconds=2, bulk_seconds_per_record=0.001)
     memory: dict[str, str] = {}
-    calls: list[int] = []
+    calls, seconds = list[int](), list[float]()
     for _ in range(2):
         ways: dict[str, Any] = {"channel": "bulk", "read_back": False, "call_seconds": 0.12}
         async with open_desk(org=org, clock=clock, memory=memory, **ways) as desk:
@@ -214,8 +214,10 @@ async def test_10_000_rows_into_an_unknown_org_take_7_calls_and_the_next_as_many
             outcomes = await desk.store.write(keyed(range(10_000)))
             calls.append(len([call for call in desk.sent.calls if call.path != "/services/data"]))
         assert all(outcome.ok for outcome in outcomes)
-        assert (clock.now() - began).total_seconds() < 12 + 4 * 0.12 + 0.5
+        seconds.append((clock.now() - began).total_seconds())
     assert calls == [7, 6]
+    assert seconds[0] < 12 + 5 * 0.12 + 0.05
+    assert seconds[1] < 12 * 1.02 + 6 * 0.12 + 0.05
 
 
 @pytest.mark.parametrize("channel", ["bulk", "collections"])
