@@ -189,7 +189,8 @@ def read(count: int) -> list[Figures]:
     commands: Mapping[str, Sequence[str]] = {
         "crmsync, auto": (*OURS, "read", "auto"),
         "crmsync, ranges side by side": (*OURS, "read", "rest"),
-        "crmsync, query job": (*OURS, "read", "bulk"),
+        "crmsync, query jobs of ranges": (*OURS, "read", "bulk"),
+        "crmsync, one query job": (*OURS, "read", "bulk+one"),
         "simple-salesforce, query_all_iter": (clients, simple, "read"),
         "simple-salesforce, bulk2": (clients, simple, "read-bulk"),
     }

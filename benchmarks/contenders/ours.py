@@ -1,4 +1,4 @@
-"""crmsync's own provider: ``upsert CHANNEL[+back]`` or ``read WAY``.
+"""crmsync's own provider: ``upsert CHANNEL[+back]`` or ``read WAY[+one]``, where one query job reads everything.
 
 Settings come in the environment; see salesforce.py.
 """
@@ -58,6 +58,7 @@ async def main(task: str, way: str) -> None:
     chosen = "channel" if task == "upsert" else "first_read"
     settings = {"instance_url": os.environ["URL"], "allow_insecure_loopback": True, "api_version": "62.0"}
     settings |= {chosen: way.partition("+")[0], "read_back": way.endswith("+back")}
+    settings |= {"bulk_read_ranges": 1} if way.endswith("+one") else {}
     credentials = {"access_token": SecretStr(os.environ["TOKEN"])}
     context = ProviderContext(SystemClock(), RunBudget())
     began = time.perf_counter()

@@ -14,7 +14,7 @@ Its `latestDateCovered` is the next position, so no commit is too late, and what
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from crmsync.models.records import ChangePage, Record
 from crmsync.providers.salesforce import soql
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.cursor import Cursor
-from crmsync.providers.salesforce.loading.first_load import FirstLoad
+from crmsync.providers.salesforce.loading.first_load import FirstLoad, unchanged
 from crmsync.providers.salesforce.loading.results import LoadLostError
 from crmsync.providers.salesforce.objects.parents import followed
 from crmsync.providers.salesforce.replication import MIN_SPAN, ChangedIds, deleted
@@ -58,9 +58,9 @@ class ChangeReader:
         """
         if cursor.whole and cursor.started is None:
             cursor = await self.load.begin(await self._counted(cursor), self.reader, fields, size)
-            if cursor.job is not None:
+            if cursor.jobs:
                 return _nothing_yet(cursor)
-        if cursor.job is not None or cursor.ranges:
+        if cursor.loading:
             return await self._loaded(cursor, fields, size)
         if cursor.child_after is not None:
             return await self._children(cursor, fields, size)
@@ -83,7 +83,7 @@ class ChangeReader:
             cursor,
             started=started,
             after=_position(records[-1]) if records else cursor.after,
-            seen=cursor.seen + _unchanged(records, started),
+            seen=cursor.seen + unchanged(records, started),
             told=(*cursor.told, *(record.id for record in records if record.deleted))[-_TOLD:],
         )
         if has_more and records:
@@ -140,16 +140,16 @@ class ChangeReader:
     async def _loaded(self, cursor: Cursor, fields: Sequence[str], size: int) -> ChangePage:
         """A page of a large pass over everything."""
         assert cursor.started is not None
+        asked = await self.load.ask(cursor, self.reader, fields, size)
+        if asked != cursor:
+            return _nothing_yet(asked)
         try:
             records, reached = await self.load.take(cursor, self.reader, fields, size)
-        except LoadLostError:
-            # Nothing says which records came already, but they are the same: their sync hash drops them.
-            restarted = attrs.evolve(cursor, job=None, seen=0)
-            return _nothing_yet(await self.load.begin(restarted, self.reader, fields, size))
-        reached = attrs.evolve(reached, seen=cursor.seen + _unchanged(records, cursor.started))
-        if reached.job is None and not reached.ranges:
-            return await self._last_page(reached, tuple(records), cursor.started)
-        return ChangePage(tuple(records), reached.encode(), has_more=True, total=cursor.expected)
+        except LoadLostError as lost:
+            return _nothing_yet(await self.load.recover(cursor, self.reader, size, lost))
+        if reached.loading:
+            return ChangePage(tuple(records), reached.encode(), has_more=True, total=cursor.expected)
+        return await self._last_page(reached, tuple(records), cursor.started)
 
     def _followed(self, fields: Sequence[str]) -> tuple[str, ...]:
         return followed(self.reader.sobject, fields) if self.client.settings.parents.follow else ()
@@ -255,10 +255,6 @@ class ChangeReader:
 def _nothing_yet(cursor: Cursor) -> ChangePage:
     """A page that only moves the position, so that a job is known to whoever goes on after a crash."""
     return ChangePage((), cursor.encode(), has_more=True, total=cursor.expected)
-
-
-def _unchanged(records: Iterable[Record], since: datetime) -> int:
-    return sum(record.modified_at is not None and record.modified_at <= since for record in records)
 
 
 def _position(record: Record) -> tuple[datetime, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,24 +17,35 @@ _FORMAT = 1
 
 
 @attrs.frozen(slots=True)
-class JobPlace:
-    """A place in the results of a query job: after ``skip`` records of the page at ``locator`` (None: the first).
-
-    ``version`` is the API version that the job was made with: only with the same one its results are given out.
-    """
-
-    job_id: str
-    version: str
-    locator: str | None = None
-    skip: int = 0
-
-
-@attrs.frozen(slots=True)
 class IdRange:
     """Records that are still to be read: those with an id greater than ``after``, up to and with ``until``."""
 
-    after: str | None
-    until: str | None
+    after: str | None = None
+    until: str | None = None
+
+
+@attrs.frozen(slots=True)
+class JobPlace:
+    """A range of ids that a query job reads, and a place in its results: after ``skip`` records of the page at
+    ``locator`` (None: the first).
+
+    ``version`` is the API version that the job was made with: only with the same one its results are given out. Without
+    ``job_id`` the job is still to be made. There are about ``records`` in the range; of those given out, ``seen`` did
+    not change since the pass started.
+    """
+
+    job_id: str | None = None
+    version: str = ""
+    locator: str | None = None
+    skip: int = 0
+    part: IdRange = IdRange()
+    records: int = 0
+    seen: int = 0
+
+    @property
+    def anew(self) -> JobPlace:
+        """The same range before anything of it was read, without a job."""
+        return JobPlace(part=self.part, records=self.records)
 
 
 @attrs.frozen(slots=True)
@@ -55,7 +67,7 @@ class Cursor:
     over everything knows how many records it ``expected``, and how many it has ``seen`` that did not change since it
     started. ``told`` are the ids of the latest deletions handed out. ``child_after`` is set once the records' own
     changes are read and those of their parents are followed: the id of the last child read. A large pass over
-    everything goes by the results of a query ``job``, or by ``ranges`` of ids side by side.
+    everything goes by the results of query ``jobs``, one after the other, and then by ``ranges`` of ids side by side.
 
     Where changes are read by `getUpdated`, ``covered`` says until when this pass will have read them all, however late
     they were committed, and ``stretch`` which ids are being read. ``exact``: ``since`` was such a ``covered``.
@@ -69,7 +81,7 @@ class Cursor:
     seen: int = 0
     told: tuple[str, ...] = ()
     child_after: str | None = None
-    job: JobPlace | None = None
+    jobs: tuple[JobPlace, ...] = ()
     ranges: tuple[IdRange, ...] = ()
     covered: datetime | None = None
     stretch: Stretch | None = None
@@ -79,6 +91,11 @@ class Cursor:
     def whole(self) -> bool:
         """Whether this pass reads everything there is."""
         return self.since is None
+
+    @property
+    def loading(self) -> bool:
+        """Whether this pass goes by jobs or ranges, and has not read them all."""
+        return bool(self.jobs or self.ranges)
 
     def encode(self) -> str:
         """The opaque form."""
@@ -92,7 +109,7 @@ class Cursor:
             "seen": self.seen or None,
             "told": self.told or None,
             "child": self.child_after,
-            "job": attrs.astuple(self.job) if self.job else None,
+            "jobs": [_job_state(each) for each in self.jobs] or None,
             "ranges": [attrs.astuple(each) for each in self.ranges] or None,
             "covered": _text(self.covered),
             "stretch": _stretch_state(self.stretch) if self.stretch else None,
@@ -120,7 +137,7 @@ class Cursor:
                 seen=int(state.get("seen", 0)),
                 told=tuple(state.get("told", ())),
                 child_after=state.get("child"),
-                job=_job(state["job"]) if "job" in state else None,
+                jobs=_jobs(state),
                 ranges=tuple(IdRange(_id(after), _id(until)) for after, until in state.get("ranges", ())),
                 covered=_moment(state.get("covered")),
                 stretch=_stretch(state["stretch"]) if "stretch" in state else None,
@@ -138,9 +155,22 @@ def _moment(text: str | None) -> datetime | None:
     return parse_datetime(text) if text else None
 
 
-def _job(state: list[Any]) -> JobPlace:
-    job_id, version, locator, skip = state
-    return JobPlace(_required(_id(job_id)), str(version), None if locator is None else str(locator), int(skip))
+def _job_state(place: JobPlace) -> list[Any]:
+    return [*attrs.astuple(place, filter=lambda field, _: field.name != "part"), place.part.after, place.part.until]
+
+
+def _jobs(state: Mapping[str, Any]) -> tuple[JobPlace, ...]:
+    if "job" in state:
+        # Before a load went by several jobs there was one, for everything.
+        return (_job([*state["job"], state.get("expected") or 0, state.get("seen", 0), None, None]),)
+    return tuple(_job(each) for each in state.get("jobs", ()))
+
+
+def _job(state: Sequence[Any]) -> JobPlace:
+    job_id, version, locator, skip, records, seen, after, until = state
+    part = IdRange(_id(after), _id(until))
+    place = JobPlace(_id(job_id), str(version), None if locator is None else str(locator), int(skip), part)
+    return attrs.evolve(place, records=int(records), seen=int(seen))
 
 
 def _stretch_state(stretch: Stretch) -> list[str | None]:

@@ -90,7 +90,8 @@ class SalesforceSettings(BaseModel):
     ``read_back`` reads what was written, up to 10,000 records a call, so that what the org made of it (a trigger, a
     format) is known at once; without, the next run takes that for a change in the org.
     ``first_read`` is how a large object is read for the first time: ``rest`` by ranges of ids side by side, ``bulk`` by
-    a query job, ``auto`` by what is faster and spares calls, from more than ``bulk_read_from`` records on.
+    query jobs, ``auto`` by what is faster and spares calls, from more than ``bulk_read_from`` records on.
+    ``bulk_read_ranges`` is how many ranges of ids have a query job each; None chooses by how many records there are.
     ``accounts`` is what a contact's company does to its account; ``account_key_field`` is an external id of Account by
     which no two processes make one twice. ``parents``, ``campaigns`` and ``activity`` say how single objects
     are treated; see `crmsync.providers.salesforce.objects.options`. ``activity_id_field`` is a field of Task that holds
@@ -115,6 +116,7 @@ class SalesforceSettings(BaseModel):
     read_back: bool = True
     first_read: FirstRead = FirstRead.AUTO
     bulk_read_from: int = Field(default=20_000, ge=0)
+    bulk_read_ranges: int | None = Field(default=None, ge=1, le=100)
     concurrent_calls: int = Field(default=10, ge=1, le=25)
     collections_per_call: int = Field(default=5, ge=1, le=5)
     max_answer_mb: int = Field(default=128, ge=1)

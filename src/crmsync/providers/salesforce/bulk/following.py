@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from crmsync.errors import UnavailableError, UnexpectedResponseError
 from crmsync.models.state import RemoteJob
 from crmsync.providers.salesforce.bulk.jobs import INGEST, OPEN, QUERY, JobInfo, Jobs
@@ -11,18 +13,26 @@ from crmsync.providers.salesforce.pace import Pace
 
 
 async def follow(
-    client: SalesforceClient, jobs: Jobs, job: RemoteJob, *, abort_late: bool, learn: bool = True
+    client: SalesforceClient,
+    jobs: Jobs,
+    job: RemoteJob,
+    *,
+    abort_late: bool,
+    learn: bool = True,
+    since: datetime | None = None,
 ) -> JobInfo:
     """Wait until a closed job is over, asking seldom.
 
     A job that takes longer than ``bulk_wait_seconds`` is aborted; what it has done until then stays done. How long it
-    took is remembered, unless ``learn`` is False: it was at work before.
+    took is remembered, unless ``learn`` is False: nobody knows since when it is at work. ``since`` is when it was made;
+    None: now.
 
     :raises UnavailableError: with ``abort_late`` False: it takes longer.
     """
-    clock, began = client.clock, client.clock.now()
-    polls = _polls(client.pace, jobs.kind, job.records)
-    wait, unfinished = polls.first(), 0.0
+    clock, began = client.clock, since or client.clock.now()
+    unfinished = (clock.now() - began).total_seconds()
+    polls = _polls(client.pace, jobs.kind, job.records, unfinished)
+    wait = polls.first()
     while True:
         await clock.sleep(wait)
         asked = clock.now()
@@ -49,10 +59,10 @@ async def follow(
             wait = max(0.0, polls.next(info.processed, info.active) - (clock.now() - asked).total_seconds())
 
 
-def _polls(pace: Pace, kind: str, records: int) -> Polls:
+def _polls(pace: Pace, kind: str, records: int, waited: float) -> Polls:
     if kind == QUERY:
-        return Polls(records, pace.query_seconds(records), measured=pace.query_scale is not None)
-    return Polls(records, pace.job_seconds(records), measured=pace.job_scale is not None)
+        return Polls(records, pace.query_seconds(records), measured=pace.query_scale is not None, waited=waited)
+    return Polls(records, pace.job_seconds(records), measured=pace.job_scale is not None, waited=waited)
 
 
 async def settle(client: SalesforceClient) -> None:

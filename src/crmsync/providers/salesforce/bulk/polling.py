@@ -41,8 +41,9 @@ class Polls:
     _answers: tuple[float, int] | None = None
 
     def first(self) -> float:
-        """Seconds before the first question."""
-        return self._wait(self.foreseen * _MARGIN if self.measured else min(self.foreseen / 2, _BLIND))
+        """Seconds before the first question; fewer where it was ``waited`` before."""
+        due = self.foreseen * _MARGIN if self.measured else min(self.foreseen / 2, _BLIND)
+        return self._wait(due - self.waited)
 
     def next(self, processed: int, active: float = 0.0) -> float:
         """Seconds before the next one, after an answer: so many records, in so many seconds of work (0: not told)."""

@@ -1,14 +1,17 @@
-"""Everything there is of an object, by a query job of Bulk API 2.0.
+"""Everything there is of an object, by query jobs of Bulk API 2.0: one, or one for each of several ranges of ids.
 
-Salesforce splits the query by ranges of ids itself and works on them side by side, as long as it has no ORDER BY and no
-LIMIT ("Understanding Bulk API 2.0 Query"): one job is enough. A record's place in the results does not change while the
-job exists, which is seven days, so a position in them outlives the process.
+Salesforce splits a query by ranges of ids itself, as long as it has no ORDER BY and no LIMIT ("Understanding Bulk API
+2.0 Query"); jobs of their own make sure that ranges are worked on side by side, and a range whose job fails is all that
+has to be read again. A record keeps its id, so it is in one range only, whichever job is made first. Its place in the
+results does not change while the job exists, which is seven days, so a position in them outlives the process.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
 from typing import Final
 
 import attrs
@@ -26,11 +29,13 @@ from crmsync.providers.salesforce import soql
 from crmsync.providers.salesforce.bulk.following import follow
 from crmsync.providers.salesforce.bulk.jobs import JOB_COMPLETE, QUERY, Jobs
 from crmsync.providers.salesforce.client import SalesforceClient
-from crmsync.providers.salesforce.cursor import Cursor, JobPlace
+from crmsync.providers.salesforce.cursor import JobPlace
+from crmsync.providers.salesforce.loading.by_ranges import within
 from crmsync.providers.salesforce.loading.results import JobResults, LoadLostError, Taken
 from crmsync.providers.salesforce.retrieving import changed_ids, retrieve
 from crmsync.providers.salesforce.rows import RowReader
 from crmsync.providers.salesforce.settings import TransportName
+from crmsync.providers.salesforce.together import together
 
 _LOG = logging.getLogger(__name__)
 _FIRST_VERSION: Final = 58
@@ -51,7 +56,7 @@ class JobLoad:
         self._client = client
         self._jobs = Jobs(client, QUERY)
         self._results: dict[str, JobResults] = {}
-        self._made: set[str] = set()
+        self._made: dict[str, datetime] = {}
         self._changed: dict[str, set[str]] = {}
 
     async def hindrance(self, reader: RowReader, fields: Sequence[str]) -> str | None:
@@ -68,44 +73,54 @@ class JobLoad:
             return "a field is too long for CSV"
         return None
 
-    async def begin(self, reader: RowReader, fields: Sequence[str]) -> JobPlace | None:
-        """Create a job; None if the org refuses it."""
-        statement = soql.select(reader.columns(fields), reader.sobject.schema.name, where=reader.living)
+    async def ask(self, places: Sequence[JobPlace], reader: RowReader, fields: Sequence[str]) -> tuple[JobPlace, ...]:
+        """The places, each with a job; one without is left as it is if the org refuses it one."""
+        if await self.hindrance(reader, fields) is not None:
+            return tuple(places)
+        waiting = [place for place in places if place.job_id is None]
+        made = iter(await together([partial(self._begin, place, reader, fields) for place in waiting]))
+        return tuple(next(made) if place.job_id is None else place for place in places)
+
+    async def _begin(self, place: JobPlace, reader: RowReader, fields: Sequence[str]) -> JobPlace:
+        statement = soql.select(
+            reader.columns(fields), reader.sobject.schema.name, where=within(place.part, reader.living)
+        )
         version = await self._client.version()
         try:
             info = await self._jobs.create({"operation": "query", "query": statement})
         except _REFUSED as error:
             self._refuse(reader, error.message)
-            return None
-        self._made.add(info.id)
-        return JobPlace(info.id, version)
+            return place
+        self._made[info.id] = self._client.clock.now()
+        return attrs.evolve(place, job_id=info.id, version=version)
 
     async def take(
-        self, cursor: Cursor, reader: RowReader, fields: Sequence[str], size: int
+        self, place: JobPlace, started: datetime, reader: RowReader, fields: Sequence[str], size: int
     ) -> tuple[Sequence[Record], JobPlace | None]:
-        """The next records and the place after them; None if there are no more. Waits for the job to be complete.
+        """The next records of a pass that started then, and the place after them; None if there are no more. Waits for
+        the job to be complete.
 
         :raises LoadLostError: the job failed or is gone, or its results cannot be read.
         """
-        place = cursor.job
-        assert place is not None
+        job_id = place.job_id
+        assert job_id is not None
         try:
-            results = await self._complete(cursor, place, reader)
+            results = await self._complete(job_id, place, started, reader)
             taken = await results.take(place.locator, place.skip, size)
             records = self._records(taken, reader, fields)
         except (SchemaChangedError, CursorExpiredError, UnexpectedResponseError) as error:
             # Nothing is taken from results that are not as documented.
             self._refuse(reader, error.message)
-            await self._drop(place.job_id)
+            await self._drop(job_id)
             raise LoadLostError(error.message) from error
         except LoadLostError as error:
             if not error.again:
                 self._refuse(reader, str(error))
-            await self._drop(place.job_id)
+            await self._drop(job_id)
             raise
-        records = await self._as_they_are(records, self._changed.get(place.job_id, set()), reader, fields)
+        records = await self._as_they_are(records, self._changed.get(job_id, set()), reader, fields)
         if taken.done:
-            await self._drop(place.job_id)
+            await self._drop(job_id)
             return records, None
         return records, attrs.evolve(place, locator=taken.locator, skip=taken.skip)
 
@@ -119,30 +134,30 @@ class JobLoad:
         for job_id in list(self._results):
             await self._drop(job_id)
 
-    async def _complete(self, cursor: Cursor, place: JobPlace, reader: RowReader) -> JobResults:
+    async def _complete(self, job_id: str, place: JobPlace, started: datetime, reader: RowReader) -> JobResults:
         """The results of a job, once it is complete."""
-        if place.job_id in self._results:
-            return self._results[place.job_id]
+        if job_id in self._results:
+            return self._results[job_id]
         if place.version != await self._client.version():
             # "Get Results for a Query Job": another version than the job's answers 409.
             raise LoadLostError("the job was made with another API version", again=True)
-        info = await self._jobs.info(place.job_id)
+        info, made = await self._jobs.info(job_id), self._made.get(job_id)
         if info is None:
             # One that was gone at once would be so again and again.
-            raise LoadLostError("the job is gone", again=place.job_id not in self._made)
+            raise LoadLostError("the job is gone", again=made is None)
         if not info.is_final:
             now, name = self._client.clock.now(), reader.sobject.schema.name
-            job = RemoteJob(place.job_id, name, "query", cursor.expected or 0, now)
-            made = place.job_id in self._made
-            info = await follow(self._client, self._jobs, job, abort_late=True, learn=made)
+            job = RemoteJob(job_id, name, "query", place.records, made or now)
+            learn = made is not None
+            info = await follow(self._client, self._jobs, job, abort_late=True, learn=learn, since=made)
         if info.state != JOB_COMPLETE:
             raise LoadLostError(f"the job ended as {info.state}")
-        if place.job_id not in self._made and cursor.started is not None:
-            since = cursor.started - self._client.settings.look_back
-            self._changed[place.job_id] = await changed_ids(self._client, reader.sobject.schema.name, since)
-        for job_id in list(self._results)[: 1 - _KEPT]:
-            await self._drop(job_id)
-        return self._results.setdefault(place.job_id, JobResults(self._client, place.job_id, place.version))
+        if made is None:
+            since = started - self._client.settings.look_back
+            self._changed[job_id] = await changed_ids(self._client, reader.sobject.schema.name, since)
+        for other in list(self._results)[: 1 - _KEPT]:
+            await self._drop(other)
+        return self._results.setdefault(job_id, JobResults(self._client, job_id, place.version))
 
     async def _as_they_are(
         self, records: list[Record], changed: set[str], reader: RowReader, fields: Sequence[str]
@@ -168,5 +183,6 @@ class JobLoad:
         return reader.csv_records(taken.header, taken.rows, fields)
 
     def _refuse(self, reader: RowReader, reason: str) -> None:
+        if self.works:
+            _LOG.warning("%s is read by REST, a query job cannot read it: %s", reader.sobject.schema.name, reason)
         self.works = False
-        _LOG.warning("%s is read by REST, a query job cannot read it: %s", reader.sobject.schema.name, reason)

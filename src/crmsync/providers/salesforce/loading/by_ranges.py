@@ -40,6 +40,21 @@ def divided(first: str, last: str, parts: int) -> tuple[IdRange, ...]:
     return tuple(IdRange(after, until) for after, until in pairwise(bounds))
 
 
+async def cut(client: SalesforceClient, object_name: str, parts: int) -> tuple[IdRange, ...]:
+    """So many ranges that together hold every record of an object; none if it has no record."""
+    edges = [soql.edge(object_name, last=last) for last in (False, True)]
+    answers = await together([partial(query, client, statement) for statement in edges])
+    first, last = (_last_id(rows) if rows else None for _, rows, _ in answers)
+    return divided(first, last, parts) if first and last else ()
+
+
+def within(part: IdRange, living: soql.Soql | None) -> soql.Soql | None:
+    """The condition that a record is in a range, and meets another condition besides."""
+    after = () if part.after is None else (soql.compare("Id", ">", part.after),)
+    until = () if part.until is None else (soql.compare("Id", "<=", part.until),)
+    return soql.every(*(() if living is None else (living,)), *after, *until) or None
+
+
 def _number(record_id: str) -> int:
     number = 0
     for digit in record_id[_PREFIX:_SHORT]:
@@ -68,10 +83,7 @@ class _Query:
 
     @property
     def soql(self) -> str:
-        after = () if self.part.after is None else (soql.compare("Id", ">", self.part.after),)
-        until = () if self.part.until is None else (soql.compare("Id", "<=", self.part.until),)
-        living = () if self.living is None else (self.living,)
-        where = soql.every(*living, *after, *until) or None
+        where = within(self.part, self.living)
         return soql.select(self.columns, self.object_name, where=where, order_by=("Id",), limit=self.size)
 
 
@@ -92,12 +104,7 @@ class RangeLoad:
     async def begin(self, object_name: str, expected: int, size: int) -> tuple[IdRange, ...]:
         """Ranges that are worth reading side by side; none if there is too little for two."""
         parts = min(LANES, expected // (2 * size))
-        if parts <= 1:
-            return ()
-        edges = [soql.edge(object_name, last=last) for last in (False, True)]
-        answers = await together([partial(query, self._client, statement) for statement in edges])
-        first, last = (_last_id(rows) if rows else None for _, rows, _ in answers)
-        return divided(first, last, parts) if first and last else ()
+        return await cut(self._client, object_name, parts) if parts > 1 else ()
 
     async def take(
         self, cursor: Cursor, reader: RowReader, fields: Sequence[str], size: int

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 import attrs
 
 from crmsync.models.records import Record
 from crmsync.providers.salesforce.client import SalesforceClient
-from crmsync.providers.salesforce.cursor import Cursor
+from crmsync.providers.salesforce.cursor import Cursor, IdRange, JobPlace
 from crmsync.providers.salesforce.loading.by_job import JobLoad
-from crmsync.providers.salesforce.loading.by_ranges import RangeLoad
-from crmsync.providers.salesforce.loading.choice import ReadChoice, choose_read
+from crmsync.providers.salesforce.loading.by_ranges import RangeLoad, cut
+from crmsync.providers.salesforce.loading.choice import LANES, ReadChoice, choose_read
+from crmsync.providers.salesforce.loading.results import LoadLostError
 from crmsync.providers.salesforce.rows import RowReader
 
 
@@ -24,38 +27,78 @@ class FirstLoad:
         self._ranges = RangeLoad(client)
 
     async def begin(self, cursor: Cursor, reader: RowReader, fields: Sequence[str], size: int) -> Cursor:
-        """The cursor of a pass that was counted, with the way it goes: a job, ranges, or neither if it is small."""
+        """The cursor of a pass that was counted, with the way it goes: jobs, ranges, or neither if it is small."""
         records = cursor.expected or 0
-        if (await self.choice(records, reader, fields)).bulk and (job := await self._jobs.begin(reader, fields)):
-            return attrs.evolve(cursor, job=job)
-        return attrs.evolve(cursor, ranges=await self._ranges.begin(reader.sobject.schema.name, records, size))
+        choice = await self.choice(records, reader, fields)
+        if choice.bulk:
+            cursor = attrs.evolve(cursor, jobs=await self._parts(reader, records, choice.ranges))
+            return await self.ask(cursor, reader, fields, size)
+        return await self._by_rest(cursor, reader, (IdRange(),), size)
+
+    async def ask(self, cursor: Cursor, reader: RowReader, fields: Sequence[str], size: int) -> Cursor:
+        """The cursor with a job for each of the next ranges; the same one if they have theirs. A range whose job is
+        refused is left to REST.
+        """
+        following = cursor.jobs[:LANES]
+        if all(place.job_id is not None for place in following):
+            return cursor
+        places = await self._jobs.ask(following, reader, fields)
+        made = tuple(place for place in places if place.job_id is not None)
+        refused = tuple(place.part for place in places if place.job_id is None)
+        cursor = attrs.evolve(cursor, jobs=(*made, *cursor.jobs[LANES:]))
+        return await self._by_rest(cursor, reader, refused, size) if refused else cursor
+
+    async def recover(self, cursor: Cursor, reader: RowReader, size: int, lost: LoadLostError) -> Cursor:
+        """The cursor once the first job cannot give the rest: its range begins again, with another job or by REST.
+
+        Nothing says which of its records came already, but they are the same: their sync hash drops them.
+        """
+        place, *others = cursor.jobs
+        cursor = attrs.evolve(cursor, seen=cursor.seen - place.seen)
+        if lost.again:
+            return attrs.evolve(cursor, jobs=(place.anew, *others))
+        return await self._by_rest(attrs.evolve(cursor, jobs=tuple(others)), reader, (place.part,), size)
+
+    async def _by_rest(self, cursor: Cursor, reader: RowReader, parts: tuple[IdRange, ...], size: int) -> Cursor:
+        if parts == (IdRange(),):
+            parts = await self._ranges.begin(reader.sobject.schema.name, cursor.expected or 0, size)
+        return attrs.evolve(cursor, ranges=(*cursor.ranges, *parts))
+
+    async def _parts(self, reader: RowReader, records: int, count: int) -> tuple[JobPlace, ...]:
+        parts = await cut(self._client, reader.sobject.schema.name, count) if count > 1 else ()
+        share = math.ceil(records / max(1, len(parts)))
+        return tuple(JobPlace(part=part, records=share) for part in parts or (IdRange(),))
 
     async def choice(self, records: int, reader: RowReader, fields: Sequence[str]) -> ReadChoice:
-        """Whether a job reads so many records, and why."""
-        client, settings = self._client, self._client.settings
-        return choose_read(
-            records,
-            client.pace,
-            client.calls_left,
-            wanted=settings.first_read,
-            bulk_from=settings.bulk_read_from,
-            hindrance=await self._jobs.hindrance(reader, fields),
-        )
+        """Whether jobs read so many records, and why."""
+        client = self._client
+        hindrance = await self._jobs.hindrance(reader, fields)
+        return choose_read(records, client.pace, client.calls_left, settings=client.settings, hindrance=hindrance)
 
     async def take(
         self, cursor: Cursor, reader: RowReader, fields: Sequence[str], size: int
     ) -> tuple[Sequence[Record], Cursor]:
-        """The next records of a pass with a job or ranges, and the cursor after them, without either at the end.
+        """The next records of a pass with jobs or ranges, and the cursor after them, without either at the end.
 
-        :raises LoadLostError: the job cannot give the rest; the pass has to begin again.
+        :raises LoadLostError: the first job cannot give the rest: see `recover`.
         """
-        if cursor.job is not None:
-            records, place = await self._jobs.take(cursor, reader, fields, size)
-            return records, attrs.evolve(cursor, job=place)
-        rows, ranges = await self._ranges.take(cursor, reader, fields, size)
-        return reader.records(rows, fields), attrs.evolve(cursor, ranges=ranges)
+        assert cursor.started is not None
+        if not cursor.jobs:
+            rows, ranges = await self._ranges.take(cursor, reader, fields, size)
+            read = reader.records(rows, fields)
+            return read, attrs.evolve(cursor, ranges=ranges, seen=cursor.seen + unchanged(read, cursor.started))
+        place, *others = cursor.jobs
+        records, reached = await self._jobs.take(place, cursor.started, reader, fields, size)
+        seen = unchanged(records, cursor.started)
+        jobs = (attrs.evolve(reached, seen=reached.seen + seen), *others) if reached else tuple(others)
+        return records, attrs.evolve(cursor, jobs=jobs, seen=cursor.seen + seen)
 
     async def forget(self) -> None:
         """Drop what was fetched ahead: before a run, which may write to the org before it reads on."""
         self._ranges.forget()
         await self._jobs.forget()
+
+
+def unchanged(records: Iterable[Record], since: datetime) -> int:
+    """How many of the records did not change since."""
+    return sum(record.modified_at is not None and record.modified_at <= since for record in records)

@@ -90,7 +90,7 @@ async def test_the_first_page_only_makes_the_job_known(open_desk: OpenDesk) -> N
         page = await desk.store.changes(None, fields=FIELDS)
         assert (page.records, page.has_more, page.total) == ((), True, 3)
         [job] = desk.org.bulk.query
-        assert json.loads(page.cursor or "")["job"][0] == job
+        assert json.loads(page.cursor or "")["jobs"][0][0] == job
 
 
 async def test_values_and_blanks_are_those_of_rest(open_desk: OpenDesk) -> None:

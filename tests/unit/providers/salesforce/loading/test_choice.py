@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crmsync.providers.salesforce.limits import CallsLeft
 from crmsync.providers.salesforce.loading.choice import choose_read
 from crmsync.providers.salesforce.pace import Pace
-from crmsync.providers.salesforce.settings import FirstRead
+from crmsync.providers.salesforce.settings import FirstRead, SalesforceSettings
 
 PLENTY = CallsLeft(100_000)
+
+
+def settings(**given: Any) -> SalesforceSettings:
+    """Settings of a connection."""
+    return SalesforceSettings(instance_url="https://acme.my.salesforce.com", **given)
 
 
 def by_job(
@@ -22,7 +29,7 @@ def by_job(
     hindrance: str | None = None,
 ) -> bool:
     """Whether a query job is chosen."""
-    return choose_read(records, pace, left, wanted=wanted, bulk_from=20_000, hindrance=hindrance).bulk
+    return choose_read(records, pace, left, settings=settings(first_read=wanted), hindrance=hindrance).bulk
 
 
 def test_up_to_the_threshold_auto_reads_by_rest_however_slow_that_is() -> None:
@@ -47,9 +54,8 @@ def test_a_job_is_taken_where_calls_run_short() -> None:
 def test_the_settings_decide_over_everything_but_what_is_impossible() -> None:
     assert by_job(1, wanted=FirstRead.BULK)
     assert not by_job(10_000_000, wanted=FirstRead.REST)
-    choice = choose_read(
-        10_000_000, Pace(), PLENTY, wanted=FirstRead.BULK, bulk_from=0, hindrance="the org refused a query job"
-    )
+    asked = settings(first_read=FirstRead.BULK, bulk_read_from=0)
+    choice = choose_read(10_000_000, Pace(), PLENTY, settings=asked, hindrance="the org refused a query job")
     assert (choice.bulk, choice.reason) == (False, "the org refused a query job")
 
 
@@ -60,4 +66,41 @@ def test_nothing_is_no_work_for_a_job() -> None:
 @given(st.integers(0, 10**8), st.floats(0.001, 10), st.floats(0.001, 60), st.integers(0, 10**6))
 def test_the_reason_is_always_given(records: int, call: float, page: float, left: int) -> None:
     pace = Pace(call=call, page=page)
-    assert choose_read(records, pace, CallsLeft(left), wanted=FirstRead.AUTO, bulk_from=20_000).reason
+    assert choose_read(records, pace, CallsLeft(left), settings=settings()).reason
+
+
+def ranges(records: int, pace: Pace = Pace(), left: CallsLeft = PLENTY, **given: Any) -> int:  # noqa: B008 - frozen
+    """How many ranges have a job each."""
+    return choose_read(records, pace, left, settings=settings(first_read="bulk", **given)).ranges
+
+
+def test_a_range_is_worth_a_job_of_its_own_if_it_is_large_and_jobs_are_slow() -> None:
+    slow = Pace(call=0.12, query_scale=3.0)
+    assert [ranges(count, slow) for count in (5, 39_999, 40_000, 100_000, 1_000_000)] == [1, 1, 2, 5, 5]
+    assert ranges(100_000, Pace(call=0.12, query_scale=0.1)) == 1
+
+
+def test_a_very_large_object_is_cut_so_that_a_lost_range_is_not_too_much() -> None:
+    slow = Pace(call=0.12, query_scale=3.0)
+    assert [ranges(count, slow) for count in (2_500_000, 10_000_000, 100_000_000)] == [10, 40, 100]
+
+
+def test_one_job_is_taken_where_calls_run_short() -> None:
+    slow = Pace(call=0.12, query_scale=3.0)
+    assert ranges(100_000, slow, CallsLeft(1_000, 0.01)) == 1
+
+
+def test_the_settings_say_how_many_ranges_but_none_is_without_a_record() -> None:
+    assert ranges(100_000, bulk_read_ranges=7) == 7
+    assert ranges(3, bulk_read_ranges=7) == 3
+    assert ranges(0, bulk_read_ranges=7) == 1
+    assert ranges(10_000_000, bulk_read_ranges=1) == 1
+
+
+def test_jobs_side_by_side_are_weighed_by_the_time_of_one_range() -> None:
+    """At this pace one job takes longer than REST, five do not."""
+    pace = Pace(call=0.12, page=4.0, query_scale=3.0)
+    assert not choose_read(100_000, pace, PLENTY, settings=settings(bulk_read_ranges=1)).bulk
+    choice = choose_read(100_000, pace, PLENTY, settings=settings())
+    assert (choice.bulk, choice.ranges) == (True, 5)
+    assert "5 query jobs" in choice.reason

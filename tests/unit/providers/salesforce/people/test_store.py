@@ -105,6 +105,19 @@ async def test_a_key_that_both_carry_is_the_contacts() -> None:
         assert [record.id for record in await store.find_by_key(["k", "l"], fields=())] == [contact, other]
 
 
+async def test_query_jobs_of_ranges_read_everybody_who_is_not_converted() -> None:
+    async with connected(first_read="bulk", bulk_read_ranges=2) as line:
+        contacts = {line.contact(Email=f"c{number}@example.com") for number in range(5)}
+        leads = [line.lead(Email=f"l{number}@example.com") for number in range(8)]
+        became = line.org.convert_lead(leads.pop(3)).contact_id
+        full = await read_pass(await line.people(), None, FIELDS)
+        queries = [job.query for job in line.org.bulk.query.values()]
+    assert len(full.records) == 13
+    assert full.live_ids() == {*contacts, *leads, became}
+    assert len(queries) == 4
+    assert all("isconverted = false" in query.lower() for query in queries if "FROM Lead" in query)
+
+
 async def test_a_converted_lead_is_gone_and_says_into_whom() -> None:
     async with connected() as line:
         lead, store = line.lead(), await line.people()
