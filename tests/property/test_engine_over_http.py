@@ -21,10 +21,13 @@ from crmsync.testing.salesforce import SalesforceOrg, running_emulator
 from tests.property.engine.incidents import BOOKKEEPING, Incident, Incidents, Kind
 from tests.property.engine.judgement import judge
 from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES
-from tests.property.engine.promises import Counts
+from tests.property.engine.promises import Counts, Promise
 from tests.property.engine.rest import come_to_rest
 from tests.property.engine.sites import TEXTS
-from tests.property.engine.wire import REFUSED, TablePeople, WireStage, conditions, trouble
+from tests.property.engine.taking_back import take_back
+from tests.property.engine.troubles import trouble
+from tests.property.engine.wire import WireStage, conditions
+from tests.property.engine.wire_sites import REFUSED, TablePeople
 
 PEOPLE = 3
 STEPS = 30
@@ -48,6 +51,9 @@ def test_any_history_over_http_keeps_every_promise(
         anyio.run(_play, seed, directory, counts, backend=("asyncio", "trio")[seed % 2])
     record_property("played", f"over HTTP: {counts.told()}")
     assert counts.histories == len(SEEDS)
+    if len(SEEDS) > 1:
+        assert counts.judged[Promise.HISTORY]
+        assert counts.judged[Promise.UNDO]
 
 
 async def _play(seed: int, directory: Path, counts: Counts) -> None:
@@ -71,6 +77,7 @@ async def _play(seed: int, directory: Path, counts: Counts) -> None:
                     await _step(stage, chance)
                 await come_to_rest(stage)
                 await judge(stage)
+                await take_back(stage)
             except AssertionError as error:
                 raise AssertionError("\n  ".join([f"CRMSYNC_SEED={seed}: {error}", *stage.story])) from None
     counts.histories += 1

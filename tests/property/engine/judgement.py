@@ -16,7 +16,7 @@ CRMS = (ACME, BETA)
 
 
 async def judge(stage: Stage) -> None:
-    """Every person, after `come_to_rest`. Promises 1, 4 to 7, 12 to 14, 17; 19 where what runs write is noted."""
+    """Every person, after `come_to_rest`. Promises 1, 4 to 7, 12 to 14, 17 and 19."""
     knowledge, people = stage.people.knowledge, stage.people
     recorded = {(c.field, c.markmail_id) for remote in CRMS for c in await stage.conflicts(remote)}
     for person in sorted({edit.person for edit in knowledge.edits}):
@@ -30,7 +30,7 @@ async def judge(stage: Stage) -> None:
         _judge_tags(stage, person)
         _judge_consent(stage, person)
     _judge_deletions(stage)
-    for remote in CRMS if stage.keeps_ledger else ():
+    for remote in CRMS:
         _judge_history(stage, remote, await stage.changes(remote))
 
 

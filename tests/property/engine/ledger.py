@@ -10,7 +10,6 @@ import attrs
 from crmsync.models.events import RunStarted, SyncEvent
 from crmsync.models.history import RecordChange, untagged
 from crmsync.models.records import Operation, OperationKind, Outcome, Side
-from crmsync.testing.memory_records import MemoryRecordStore
 
 Fields = Mapping[str, object]
 Held = Mapping[str, Fields]
@@ -51,16 +50,30 @@ class Ledger:
         if isinstance(event, RunStarted):
             self.run_id = event.run_id
 
-    def watch(self, store: MemoryRecordStore, remote: str, side: Side) -> Any:
-        """The store, with its writes noted."""
+    def watch(self, store: Any, snapshot: Callable[[], Held], remote: str, side: Side) -> Any:
+        """The store, with its writes noted. ``snapshot`` shows what it holds."""
 
         def note(before: Held, after: Held) -> None:
             for record in {**before, **after}:
-                old, new = before.get(record), after.get(record)
-                if old != new:
-                    self.effects.append(_effect(remote, self.run_id, side, record, old, new))
+                self.note(remote, side, record, before.get(record), after.get(record))
 
-        return _Watched(store, note)
+        return _Watched(store, snapshot, note)
+
+    def note(
+        self,
+        remote: str,
+        side: Side,
+        record: str,
+        old: Fields | None,
+        new: Fields | None,
+        *,
+        born: Fields | None = None,
+    ) -> None:
+        """The run at work wrote a record. ``born`` is what a record has that was created without it."""
+        if old is None and new is not None and born is not None:
+            new = {name: value for name, value in new.items() if name not in born or value != born[name]}
+        if old != new:
+            self.effects.append(_effect(remote, self.run_id, side, record, old, new))
 
     def settle(self, remote: str, *, well: bool) -> None:
         """A run with a CRM has ended."""
@@ -129,15 +142,14 @@ def plain(value: object) -> object:
 
 
 class _Watched:
-    def __init__(self, store: MemoryRecordStore, note: Callable[[Held, Held], None]) -> None:
-        self._store = store
-        self._note = note
+    def __init__(self, store: Any, snapshot: Callable[[], Held], note: Callable[[Held, Held], None]) -> None:
+        self._store, self._snapshot, self._note = store, snapshot, note
 
     def __getattr__(self, attribute: str) -> Any:
         return getattr(self._store, attribute)
 
     async def write(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
-        before = self._store.snapshot()
-        outcomes = await self._store.write(operations)
-        self._note(before, self._store.snapshot())
+        before = self._snapshot()
+        outcomes: Sequence[Outcome] = await self._store.write(operations)
+        self._note(before, self._snapshot())
         return outcomes

@@ -49,12 +49,7 @@ class MappingState:
 
 
 class Stage:
-    """A history, as it is played. ``reached`` has the points of each run, ``at_rest`` what the sites came to.
-
-    ``keeps_ledger``: what the runs write at the sites is noted, so that the history can be held to it.
-    """
-
-    keeps_ledger = True
+    """A history, as it is played. ``reached`` has the points of each run, ``at_rest`` what the sites came to."""
 
     def __init__(self, conditions: Conditions, repository: SyncRepository, counts: Counts) -> None:
         self.conditions = conditions
@@ -128,7 +123,10 @@ class Stage:
             compile=self._compiled,
             observers=(self.ledger,),
         )
-        local, theirs = (self.ledger.watch(self.sites[name], remote, side) for side, name in self.sides(remote))
+        local, theirs = (
+            self.ledger.watch(self.sites[name], self.sites[name].snapshot, remote, side)
+            for side, name in self.sides(remote)
+        )
         world.through = {
             Side.LOCAL: incidents.around(local, LOCAL, show=self._shown),
             Side.REMOTE: incidents.around(theirs, remote, spend=world.budget.spend, show=self._shown),

@@ -8,217 +8,40 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 import attrs
-import sqlalchemy as sa
 
 from crmsync import CRMSync, Vault
 from crmsync.errors import CRMError
+from crmsync.models.history import RecordChange
 from crmsync.models.mappings import ConflictPolicy, DeletePolicy, FieldMapping, ObjectMapping, two_way
 from crmsync.models.plans import Plan
+from crmsync.models.records import Side
 from crmsync.models.runs import RunOptions, RunReport, RunStatus
 from crmsync.models.schema import FieldType
 from crmsync.protocols.records import RecordStore
 from crmsync.protocols.repository import SyncRepository
 from crmsync.testing.faults import Crash
-from crmsync.testing.salesforce import RowError, RunningEmulator, SalesforceOrg, every_nth, row_lock
-from crmsync.testing.world import FakeClock
+from crmsync.testing.salesforce import RunningEmulator
 from tests.property.engine.incidents import BOOKKEEPING, Incidents
 from tests.property.engine.knowledge import ACME, LOCAL, SITES
 from tests.property.engine.promises import Counts
-from tests.property.engine.sites import LATE, LOOK_BACK, OBJECT, Conditions, Sites
+from tests.property.engine.sites import LATE, LOOK_BACK, OBJECT, Conditions
 from tests.property.engine.stage import LEASE_SECONDS, MANY, Stage
-
-NAMES = {
-    "Name": "FirstName",
-    "City": "MailingCity",
-    "Note": "Description",
-    "Email": "Email",
-    "Tags": "MarkMail_Tags__c",
-    "OptedOut": "HasOptedOutOfEmail",
-}
-"""The stage's names of a CRM's fields, in Salesforce."""
+from tests.property.engine.troubles import Trouble
+from tests.property.engine.wire_sites import BORN, NAMES, OrgPeople, TablePeople, WireSites, shown
 
 TRIGGERS = {"cut": ("truncate", 6), "upper": ("upper", None), "trim": ("trim", None)}
 TIMEOUT = 0.75
-REFUSED = "evil"
-"""What a rule of the CRM does not want in a name."""
-
-Strike = Callable[[SalesforceOrg, dict[str, Any]], None]
-TROUBLES: dict[str, Strike] = {
-    "503 before the effect": lambda org, where: org.faults.fail_next(**where),
-    "500 after the effect": lambda org, where: org.faults.fail_next(status=500, after_commit=True, **where),
-    "a page of HTML": lambda org, where: org.faults.fail_next(status=503, html=True, **where),
-    "429 with Retry-After": lambda org, where: org.faults.fail_next(status=429, retry_after=2, **where),
-    "403 REQUEST_LIMIT_EXCEEDED": lambda org, where: org.faults.fail_next(status=403, **where),
-    "a connection cut before the effect": lambda org, where: org.faults.drop_next(**where),
-    "a connection cut after the effect": lambda org, where: org.faults.drop_next(after_commit=True, **where),
-    "no answer in time": lambda org, where: org.faults.hold_next(60, **{**where, "times": 1}),
-    "ConcurrentRequests": lambda org, where: org.faults.concurrency_exceeded_next(where["times"]),
-}
-
-
-@attrs.define
-class Trouble:
-    """What goes wrong at a CRM in one run: calls from the ``skip``-th on, or ``rows`` that are refused."""
-
-    name: str = ""
-    skip: int = 0
-    times: int = 1
-    writes: bool = False
-    rows: str = ""
-
-    @property
-    def named(self) -> str:
-        """What it is, for the count; empty if nothing goes wrong."""
-        return self.name or (f"rows {self.rows}" if self.rows else "")
-
-    def strike(self, org: SalesforceOrg, by_run: Callable[[], bool]) -> None:
-        """Switch it on. ``by_run`` says whether a row is being saved by the run, not by a person."""
-        if self.rows:
-            locked = self.rows == "locked"
-            refuse = row_lock(OBJECT, lambda _row: True, times=self.times) if locked else every_nth(2)
-            org.faults.reject(lambda name, row: refuse(name, row) if by_run() else None)
-        if self.name:
-            TROUBLES[self.name](org, {"times": self.times, "path": self._rule()})
-
-    def _rule(self) -> Callable[[str, str], bool]:
-        left = self.skip
-
-        def rule(method: str, path: str) -> bool:
-            nonlocal left
-            if self.writes and (method == "GET" or not ("composite" in path or "jobs" in path)):
-                return False
-            left -= 1
-            return left < 0
-
-        return rule
-
-
-class OrgPeople:
-    """The contacts of an org as the stage's people see them, in the browser."""
-
-    def __init__(self, org: SalesforceOrg) -> None:
-        self.org = org
-
-    def snapshot(self) -> dict[str, dict[str, object]]:
-        """The living ones by id."""
-        return {c["Id"]: {name: _shown(name, c[field]) for name, field in NAMES.items()} for c in self._records()}
-
-    def _records(self) -> list[dict[str, Any]]:
-        return list(self.org.records(OBJECT))
-
-    def add(self, values: dict[str, object]) -> str:
-        """Somebody enters one."""
-        given = {NAMES[name]: _cell(value) for name, value in values.items()}
-        return str(self.org.create(OBJECT, {"LastName": str(values["Email"]).partition("@")[0], **given}))
-
-    def edit(self, record_id: str, values: dict[str, object]) -> None:
-        """Somebody edits one."""
-        self.org.update(OBJECT, record_id, {NAMES[name]: _cell(value) for name, value in values.items()})
-
-    def remove(self, record_id: str, *, merged_into: str | None = None) -> None:
-        """Somebody deletes one, or merges it into another."""
-        if merged_into is None:
-            self.org.delete(OBJECT, record_id)
-        else:
-            self.org.merge(OBJECT, merged_into, [record_id])
-
-
-class TablePeople:
-    """The rows of the application's table, as the application writes them."""
-
-    def __init__(self, engine: sa.Engine, *, scanned: bool) -> None:
-        self._engine = engine
-        self._scanned = scanned
-        times = () if scanned else (sa.Column("updated_at", sa.DateTime), sa.Column("deleted_at", sa.DateTime))
-        texts = ("email", "surname", "name", "city", "note", "tags")
-        self.table = sa.Table(
-            "people",
-            sa.MetaData(),
-            sa.Column("id", sa.String(64), primary_key=True),
-            *(sa.Column(name, sa.String(255)) for name in texts),
-            sa.Column("opted_out", sa.Boolean),
-            *times,
-        )
-        self.table.metadata.create_all(engine)
-        self._made = 0
-
-    def options(self) -> dict[str, Any]:
-        """How to open it as a side."""
-        times = {} if self._scanned else {"updated_at": "updated_at", "deleted_at": "deleted_at"}
-        types = {"tags": "tags", "opted_out": "boolean", "email": "email"}
-        return {"url": str(self._engine.url), "table": "people", "types": types, **times}
-
-    def snapshot(self) -> dict[str, dict[str, object]]:
-        """The living ones by id."""
-        with self._engine.connect() as connection:
-            rows = connection.execute(sa.select(self.table)).mappings().all()
-        living = [row for row in rows if row.get("deleted_at") is None]
-        return {row["id"]: {name: _shown(name, row[name]) for name in row if name != "id"} for row in living}
-
-    def add(self, values: dict[str, object]) -> str:
-        """Somebody enters one."""
-        self._made += 1
-        row = {"id": f"m{self._made}", "surname": str(values["email"]).partition("@")[0], **self._cells(values)}
-        self._execute(sa.insert(self.table).values(row))
-        return str(row["id"])
-
-    def edit(self, record_id: str, values: dict[str, object]) -> None:
-        """Somebody edits one."""
-        self._execute(sa.update(self.table).where(self.table.c.id == record_id).values(self._cells(values)))
-
-    def remove(self, record_id: str, *, merged_into: str | None = None) -> None:
-        """Somebody deletes one; merged are only records of a CRM."""
-        assert merged_into is None
-        mine = self.table.c.id == record_id
-        if self._scanned:
-            self._execute(sa.delete(self.table).where(mine))
-        else:
-            self._execute(sa.update(self.table).where(mine).values(deleted_at=_now(), updated_at=_now()))
-
-    def _cells(self, values: dict[str, object]) -> dict[str, object]:
-        times = {} if self._scanned else {"updated_at": _now()}
-        return {name: _cell(value) for name, value in values.items()} | times
-
-    def _execute(self, statement: sa.Executable) -> None:
-        with self._engine.begin() as connection:
-            connection.execute(statement)
-
-
-class WireSites(Sites):
-    """The sites, in the places of the stores in memory. ``by_run`` is whether a run is saving, and not a person."""
-
-    def __init__(self, conditions: Conditions, clock: FakeClock, places: dict[str, Any]) -> None:
-        super().__init__(conditions, clock)
-        self.places = places
-        self.by_run = False
-        self.late = False
-
-    def __getitem__(self, site: str) -> Any:
-        return self.places[site]
-
-    def settle(self, org: SalesforceOrg) -> None:
-        """No trouble but what belongs to the org: a rule against bad names, and people whose saves commit late."""
-        org.clear_faults()
-        org.faults.reject(self._rule)
-        if self.conditions.late:
-            org.faults.commit_late(LATE.total_seconds(), lambda _name, _row: self.late)
-
-    def _rule(self, name: str, row: Mapping[str, Any]) -> RowError | None:
-        bad = self.by_run and self.strict and name == OBJECT and REFUSED in str(row.get("FirstName"))
-        return RowError("FIELD_CUSTOM_VALIDATION_EXCEPTION", "refused by a rule", ("FirstName",)) if bad else None
 
 
 class WireStage(Stage):
     """A history over the wire. ``ways`` are the provider's settings of how it reads and writes; ``trouble`` is for the
-    next run. Nobody notes what is written on the far side of the wire.
+    next run.
     """
-
-    keeps_ledger = False
 
     def __init__(
         self,
@@ -241,6 +64,7 @@ class WireStage(Stage):
         self._hidden_until: dict[int, datetime] = {}
         for name, emulator in emulators.items():
             emulator.org.clock.source = self.clock.now
+            emulator.org.watch(partial(self._saved, name))
             self.sites.settle(emulator.org)
             if name == ACME and conditions.loss in TRIGGERS:
                 rewrite, length = TRIGGERS[conditions.loss]
@@ -302,9 +126,10 @@ class WireStage(Stage):
             incidents.edit = partial(self._as_person, incidents.edit)
         self.mapped.was_narrow |= self.mapped.narrow
         met, place, report = self._met(remote), len(self.story), None
+        self._look(remote)
         with self._troubled(remote) as trouble:
             try:
-                sync, local = self._engine(incidents).sync, incidents.around(self._table, LOCAL)
+                sync, local = self._engine(incidents).sync, self._local(remote, incidents)
                 report = await sync(remote, OBJECT, local, options=self._options(options))
             except (Crash, CRMError) as error:
                 ended = f"{type(error).__name__}: {error}"
@@ -315,6 +140,7 @@ class WireStage(Stage):
         self.story.insert(place, f"run {remote} {options or ''} {trouble} {incidents.struck}: {ended}")
         well = report is not None and report.status is RunStatus.SUCCESS and not report.conflicts_open
         self.people.knowledge.ran(remote, before=met, well=well)
+        self.ledger.settle(remote, well=report is not None)
         self._count(incidents)
         if trouble.named:
             self.counts.incidents[trouble.named] += 1
@@ -338,17 +164,49 @@ class WireStage(Stage):
         self.sites.by_run = True
 
     def _engine(self, incidents: Incidents) -> CRMSync:
-        return CRMSync(incidents.around(self.repository, BOOKKEEPING), vault=self._vault, clock=self.clock)
+        repository = incidents.around(self.repository, BOOKKEEPING)
+        return CRMSync(repository, vault=self._vault, clock=self.clock, observers=(self.ledger,))
+
+    def _local(self, remote: str, incidents: Incidents) -> RecordStore:
+        people = self.sites[LOCAL].snapshot
+        noted: RecordStore = incidents.around(self.ledger.watch(self._table, people, remote, Side.LOCAL), LOCAL)
+        return noted
+
+    def _saved(self, remote: str, name: str, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
+        """An org tells of a change: if a run made it, it is an effect."""
+        if name == OBJECT and after["LastModifiedById"] == self.emulators[remote].org.user_id:
+            old, new = (None if one is None or one["IsDeleted"] else shown(one) for one in (before, after))
+            self.ledger.note(remote, Side.REMOTE, after["Id"], old, new, born=BORN)
 
     def _options(self, options: dict[str, Any]) -> RunOptions:
         allowed = MANY if self.guard is None else None
-        page = self.conditions.page
-        return RunOptions(page_size=page, allow_deletes=allowed, lease_seconds=LEASE_SECONDS, **options)
+        usual = {"page_size": self.conditions.page, "allow_deletes": allowed, "lease_seconds": LEASE_SECONDS}
+        return RunOptions(**{**usual, **options})
 
     async def plan(self, remote: str) -> Plan:
         if self._registered != (self.mapped.narrow, self.mapped.version):
             await self._register()
+        self._look(remote)
         return await self._engine(Incidents()).plan(remote, OBJECT, self._table, options=self._options({}))
+
+    async def undo(self, remote: str, run_id: str) -> RunReport:
+        self._look(remote)
+        undo, local = self._engine(Incidents()).undo, self._local(remote, Incidents())
+        report = await undo(remote, OBJECT, local, run_id=run_id, options=self._options({"allow_deletes": MANY}))
+        self.ledger.settle(remote, well=True)
+        self.story.append(f"{remote}: a run is undone: {report.status}, {report.written} written")
+        return report
+
+    async def changes(self, remote: str) -> list[RecordChange]:
+        """The history, with the stage's names of a CRM's fields."""
+        return [_renamed(change) for change in await super().changes(remote)]
+
+
+def _renamed(change: RecordChange) -> RecordChange:
+    if change.side is Side.LOCAL:
+        return change
+    names = {field: name for name, field in NAMES.items()}
+    return attrs.evolve(change, fields=tuple(attrs.evolve(one, field=names[one.field]) for one in change.fields))
 
 
 def conditions(chance: random.Random) -> Conditions:
@@ -371,31 +229,3 @@ _SPECIAL = (
     ConflictPolicy.MOST_RESTRICTIVE,
     ConflictPolicy.MIN,
 )
-
-
-def trouble(chance: random.Random) -> Trouble:
-    """What goes wrong in one run."""
-    if chance.random() < 0.25:
-        return Trouble()
-    if chance.random() < 0.2:
-        return Trouble(rows=chance.choice(["locked", "every second"]), times=chance.randint(1, 40))
-    return Trouble(
-        chance.choice(list(TROUBLES)),
-        skip=chance.randint(0, 6),
-        times=chance.choice([1, 1, 2, 4, 8]),
-        writes=chance.random() < 0.6,
-    )
-
-
-def _shown(name: str, value: Any) -> object:
-    if name in ("tags", "Tags"):
-        return tuple(part for part in (value or "").split(";") if part) or None
-    return value
-
-
-def _cell(value: object) -> object:
-    return ";".join(value) or None if isinstance(value, tuple) else value
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

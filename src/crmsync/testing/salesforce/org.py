@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from attrs import frozen
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from crmsync.testing.salesforce.permissions import Profile
     from crmsync.testing.salesforce.rules import Trigger
+    from crmsync.testing.salesforce.store import Row
 
 ORG_ID: Final = make_id("00D", 1)
 #: Replication feeds reach back to an org's birth, so a new emulator's org is not newborn.
@@ -43,6 +44,11 @@ ORG_AGE: Final = timedelta(days=365)
 DEFAULT_TOKEN: Final = f"{ORG_ID}!emulator.access.token"
 #: The address that a real org would have; JWT bearer assertions may name it.
 MY_DOMAIN: Final = "https://emulator-dev-ed.develop.my.salesforce.com"
+
+
+#: Called with the object's name and the record before (None: it was created) and after, as the API shows them. The
+#: record after has ``IsDeleted`` and ``LastModifiedById``.
+Watcher: TypeAlias = Callable[[str, "dict[str, Any] | None", "dict[str, Any]"], None]
 
 
 @frozen
@@ -294,6 +300,19 @@ class SalesforceOrg:
         """
         with self.lock:
             self.rules.rewrite(self.table(object_name).name, field_name, rewrite, length=length)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have every committed change of a record told, whoever made it; what was rolled back is not.
+
+        The watcher runs in the thread that made the change, with the org's lock held.
+        """
+
+        def tell(table: Table, before: Row | None, after: Row) -> None:
+            old = None if before is None else render(table.definition, before)
+            watcher(table.name, old, render(table.definition, after))
+
+        with self.lock:
+            self.writer.watchers.append(tell)
 
     def set_profile(self, user_id: str, profile: Profile | None) -> None:
         """Set what a user may see and do; ``None`` is everything.

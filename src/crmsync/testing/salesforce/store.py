@@ -40,6 +40,11 @@ class Saved:
     visible: Row | None
     late: LateRow | None
 
+    @property
+    def newest(self) -> Row | None:
+        """The last saved row, visible or not."""
+        return self.late.row if self.late else self.visible
+
 
 def fold(definition: FieldDef, value: str) -> str:
     """Return the text as the field compares it."""

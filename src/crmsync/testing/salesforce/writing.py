@@ -18,7 +18,7 @@ from crmsync.testing.salesforce.store import DELETED_DATE, DELETED_WITH, Row, Sa
 from crmsync.testing.salesforce.times import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from crmsync.testing.salesforce.behaviours.behaviour import Behaviour
     from crmsync.testing.salesforce.clock import Clock
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 class Writer:
     """Changes the rows of an org's tables by Salesforce's rules. Its caller holds the org's lock.
 
-    ``options`` are those of the call at hand.
+    ``options`` are those of the call at hand. ``watchers`` are told of each row that a transaction changed once it is
+    over: its table, the row before (None: there was none) and after.
     """
 
     tables: Mapping[str, Table]
@@ -43,6 +44,7 @@ class Writer:
     permissions: Permissions
     locks: Locks
     options: SaveOptions = field(factory=SaveOptions)
+    watchers: list[Callable[[Table, Row | None, Row], None]] = field(factory=list)
     _undo: list[tuple[Table, str, Saved]] | None = None
     _children: dict[str, Sequence[tuple[Table, str]]] = field(factory=dict, repr=False)
 
@@ -196,8 +198,20 @@ class Writer:
         else:
             if outer is not None:
                 outer.extend(self._undo)
+            elif self.watchers:
+                self._tell(self._undo)
         finally:
             self._undo = outer
+
+    def _tell(self, saves: Iterable[tuple[Table, str, Saved]]) -> None:
+        before: dict[tuple[str, str], tuple[Table, Saved]] = {}
+        for table, record_id, saved in saves:
+            before.setdefault((table.name, record_id), (table, saved))
+        for (_, record_id), (table, saved) in before.items():
+            row = table.newest(record_id)
+            assert row is not None
+            for watcher in self.watchers:
+                watcher(table, saved.newest, row)
 
     def _seen(self, table: Table, by: str) -> ObjectDef:
         seen = self.permissions.tables_of(by).get(table.name)

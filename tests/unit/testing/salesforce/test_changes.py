@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -156,3 +157,34 @@ async def test_the_feeds_reach_back_a_bounded_time(
 async def test_a_stretch_that_is_none_is_refused(client: httpx2.AsyncClient, start: str, end: str) -> None:
     response = await feed(client, "updated", start, end)
     assert (response.status_code, response.json()[0]["errorCode"]) == (400, "INVALID_REPLICATION_DATE")
+
+
+async def test_a_watcher_is_told_of_every_committed_change_with_the_record_before_and_after(org: SalesforceOrg) -> None:
+    told: list[tuple[str, dict[str, Any] | None, dict[str, Any]]] = []
+    org.watch(lambda *change: told.append(change))
+    record_id = org.create("Contact", {"LastName": "Ng"})
+    org.update("Contact", record_id, {"LastName": "Li"}, by=API_USER_ID)
+    org.delete("Contact", record_id)
+    assert [(name, before and before["LastName"], after["LastName"]) for name, before, after in told] == [
+        ("Contact", None, "Ng"),
+        ("Contact", "Ng", "Li"),
+        ("Contact", "Li", "Li"),
+    ]
+    assert [after["LastModifiedById"] for _, _, after in told] == [OTHER_USER_ID, API_USER_ID, OTHER_USER_ID]
+    assert [after["IsDeleted"] for _, _, after in told] == [False, False, True]
+
+
+async def test_what_is_rolled_back_is_told_to_no_watcher_and_a_transaction_s_changes_of_a_record_are_told_as_one(
+    org: SalesforceOrg,
+) -> None:
+    told: list[tuple[object, object]] = []
+    org.watch(lambda _name, before, after: told.append((before and before["Title"], after["Title"])))
+    with org.transaction():
+        record_id = org.create("Contact", {"LastName": "Ng", "Title": "Dr"})
+        org.update("Contact", record_id, {"Title": "Prof"})
+    assert told == [(None, "Prof")]
+    with suppress(RowError), org.transaction():
+        org.update("Contact", record_id, {"Title": "Sir"})
+        org.create("Contact", {})
+    assert record(org, record_id)["Title"] == "Prof"
+    assert told == [(None, "Prof")]
