@@ -67,11 +67,22 @@ def rejects_table(rejects: Sequence[Reject]) -> Table:
             Text(f"{plain(one.entity_type)}\n") + _reject_ids(one),
             one.status.value,
             Text("\n").join([_why(reason) for reason in one.reasons] + _candidates(one)),
-            f"{one.attempts}\n{_when(one.failing_since)}".strip(),
+            Text("\n".join(_tries(one))),
         )
         for one in rejects
     ]
-    return table("record", "status", "reason, and what to do", "attempts, since", rows=rows, tight=("status",))
+    return table("record", "status", "reason, and what to do", "tried", rows=rows, tight=("status",))
+
+
+def _tries(reject: Reject) -> Iterable[str]:
+    yield f"{reject.attempts} attempt(s)"
+    if reject.failing_since is not None:
+        yield f"since {_when(reject.failing_since)}"
+    yield f"next try {_next_try(reject)}"
+
+
+def _next_try(reject: Reject) -> str:
+    return "when it or the mapping changes" if reject.ignored else "in the next run"
 
 
 def reject_view(reject: Reject) -> Table:
@@ -86,7 +97,7 @@ def reject_view(reject: Reject) -> Table:
         ("failed attempts", reject.attempts),
         ("since", _when(reject.failing_since)),
         ("last tried", _when(reject.last_tried_at)),
-        ("next try", "when it or the mapping changes" if reject.ignored else "in the next run"),
+        ("next try", _next_try(reject)),
     ]
     return table(f"{plain(reject.integration_id)} {plain(reject.entity_type)}", "", rows=rows)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
@@ -174,8 +174,15 @@ class RunContext:
     def _as_planned(self, side: Side, ids: Sequence[str], found: Mapping[str, Link]) -> dict[str, Link]:
         """Links that were found, as a run would have moved them by now."""
         kept = {record_id: link for record_id, link in found.items() if link.markmail_id not in self.moved}
-        moved = {id_of(link, side): link for link in self.moved.values() if link is not None}
-        return kept | {record_id: moved[record_id] for record_id in ids if record_id in moved}
+        if side is Side.LOCAL:
+            return kept | {key: link for key in ids if (link := self.moved.get(key)) is not None}
+        moved = {link.crm_id: link for link in self.moved.values() if link is not None}
+        return kept | {key: moved[key] for key in ids if key in moved}
+
+    def still_live(self, links: Iterable[Link]) -> list[Link]:
+        """Live links as the bookkeeping holds them, without those that a plan has parted with by now."""
+        now = (self.moved.get(link.markmail_id, link) for link in links)
+        return [link for link in now if link is not None and link.status in LIVE]
 
     def foreseeing(self, foresight: Foresight) -> RunContext:
         """The same run for a page's plan, which writes nothing: what it looks up and counts is kept apart."""

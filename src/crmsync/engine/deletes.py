@@ -73,7 +73,7 @@ async def queue_absent(ctx: RunContext, side: Side, seen: KeySet, queue: DeleteQ
         after = links[-1].markmail_id
         absent = {
             found: link
-            for link in links
+            for link in ctx.still_live(links)
             if shadow_of(link, side) and (found := id_of(link, side)) is not None and found not in seen
         }
         present = await ctx.store(side).get(list(absent), fields=ctx.fields(side))
@@ -110,6 +110,7 @@ async def carry_out_deletes(ctx: RunContext, queue: DeleteQueue, *, gate: Gate |
     if ctx.dry_run:
         for farewell in farewells:
             _plan(ctx, farewell)
+        await ctx.acknowledge(Acknowledgement(links=tuple(_farewell_link(ctx, f) for f in farewells)))
         return
     stale = [f for f in farewells if gate is not None and f.operation is not None and not gate(*_as_work(ctx, f))]
     for farewell in stale:

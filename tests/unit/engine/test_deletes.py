@@ -6,7 +6,8 @@ import pytest
 
 from crmsync.errors import RejectedError
 from crmsync.models.mappings import DeletePolicy, ObjectMapping, two_way
-from crmsync.models.records import Operation
+from crmsync.models.records import Operation, OperationKind, StoreLimits
+from crmsync.models.runs import RunStatus
 from crmsync.models.schema import FieldType
 from crmsync.testing.world import world
 
@@ -42,3 +43,30 @@ async def test_a_rejected_value_that_was_cleared_does_not_keep_a_deleted_record(
         w.remote.remove(remote)
         await w.sync()
         assert w.local.snapshot() == {}
+
+
+async def test_a_plan_under_another_mapping_counts_each_delete_once() -> None:
+    """The pass of the CRM meets pairs whose local record is gone, the local one misses them: a run knows by then."""
+    limits = StoreLimits(accepts_ids=True, change_feed=False)
+    async with world(MAPPING, local={"limits": limits}) as w:
+        people = [w.local.add(email=f"p{number}@example.org") for number in range(6)]
+        await w.sync()
+        for one in people[:2]:
+            w.local.remove(one)
+        changed = {"delete_in_crm": DeletePolicy.PROPAGATE, "delete_guard_count": 3, "delete_guard_share": 0.0}
+        w.mapping = MAPPING.model_copy(update=changed)
+        plan = await w.plan()
+        writes = [(record.markmail_id, write.kind) for record in plan.records for write in record.writes]
+        assert sorted(writes) == sorted((one, OperationKind.DELETE) for one in people[:2])
+        assert plan.report.status is RunStatus.SUCCESS, "no guard would stop it"
+        assert (await w.apply(plan)).remote.deleted == 2
+
+
+async def test_a_plan_under_another_mapping_counts_a_pair_that_is_only_forgotten_once() -> None:
+    async with world(MAPPING, local={"limits": StoreLimits(accepts_ids=True, change_feed=False)}) as w:
+        gone = w.local.add(email="ann@example.org")
+        await w.sync()
+        w.local.remove(gone)
+        w.mapping = MAPPING.model_copy(update={"delete_in_crm": DeletePolicy.ARCHIVE, "remote_archive_field": "City"})
+        plan = await w.plan()
+        assert [record.markmail_id for record in plan.records] == [gone]
