@@ -25,9 +25,9 @@ from crmsync.models.mappings import ComputedField, FieldMapping, MatchKeys, Obje
 from crmsync.models.runs import RunOptions
 from crmsync.models.templates import mapping_schema
 from crmsync.protocols.conversion import LossKind
-from crmsync.providers.salesforce import error_codes
+from crmsync.providers.salesforce import error_codes, oauth_refusals
 from crmsync.providers.salesforce.credentials import SalesforceCredentials
-from crmsync.providers.salesforce.errors import call_error, is_gone, row_error
+from crmsync.providers.salesforce.errors import call_error, command_error, is_gone, row_error
 from crmsync.providers.salesforce.objects.options import CampaignOptions, ParentOptions
 from crmsync.providers.salesforce.settings import SalesforceSettings
 from crmsync.providers.salesforce.sf.options import SfOptions
@@ -40,6 +40,7 @@ from tests.docs import type_tables
 from tests.docs.documents import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
+OWN_CODE = re.compile(r"""(?:code=|failure\()"([a-z_]+)\"""")
 
 
 def sections(page: str) -> list[tuple[str, str]]:
@@ -176,6 +177,35 @@ def test_every_code_of_a_failed_row_is_described_under_what_it_becomes() -> None
             assert type(error).__name__ == kind, code
             assert not is_gone([{"statusCode": code, "message": "x", "fields": ["Name"]}])
     assert all(is_gone([{"statusCode": code, "message": "x", "fields": []}]) for code in gone)
+
+
+def test_every_refusal_of_a_sign_in_is_described_under_what_it_becomes() -> None:
+    documented = salesforce_errors("Signing in")
+    assert documented.pop("GrantRefusedError") == set(oauth_refusals.GRANT_ADVICE)
+    assert documented.pop("Policies of the org") == set(oauth_refusals.POLICY_ADVICE)
+    listed = {code.lower() for found in documented.values() for code in found}
+    assert listed == oauth_refusals.CODES - {oauth_refusals.GRANT}
+    for kind, found in documented.items():
+        assert {type(oauth_refusals.refusal_of(code, "")).__name__ for code in found} == {kind}
+
+
+def test_every_failure_of_the_salesforce_cli_is_described_under_what_it_becomes() -> None:
+    documented = salesforce_errors("The Salesforce CLI")
+    assert set().union(*documented.values()) == {
+        *error_codes.CLI_REMEDIES,
+        *error_codes.CLI_LOGIN,
+        *error_codes.CLI_NETWORK,
+    }
+    for kind, found in documented.items():
+        assert {type(command_error(name, "", "")).__name__ for name in found} == {kind}
+
+
+def test_crmsync_s_own_codes_about_salesforce_are_described() -> None:
+    text = (REFERENCE / "salesforce-errors.md").read_text(encoding="utf-8")
+    documented = {code for row in rows(text.split("\n## What crmsync itself finds\n")[1]) for code in codes(row[0])}
+    sources = (ROOT / "src/crmsync/providers/salesforce").rglob("*.py")
+    used = {code for path in sources for code in OWN_CODE.findall(path.read_text(encoding="utf-8"))}
+    assert documented == used
 
 
 def configuration(section: str) -> set[str]:

@@ -14,7 +14,8 @@ from crmsync.models.secrets import Secret
 from crmsync.protocols.provider import CredentialStore
 from crmsync.providers.salesforce import oauth
 from crmsync.providers.salesforce.bodies import read_error
-from crmsync.providers.salesforce.oauth import Access, FormRequest, GrantRefusedError, TokenAnswer
+from crmsync.providers.salesforce.oauth import Access, FormRequest, TokenAnswer
+from crmsync.providers.salesforce.oauth_refusals import GrantRefusedError
 from crmsync.providers.salesforce.settings import SalesforceSettings
 
 _TIMEOUT: Final = 20.0

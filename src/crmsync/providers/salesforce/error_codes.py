@@ -127,6 +127,9 @@ ROW_REMEDIES: Final[Mapping[str, str]] = {
     "NUMBER_OUTSIDE_VALID_RANGE": "the number has more digits than the field",
     "INVALID_EMAIL_ADDRESS": "correct the address",
     "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST": "map it to one of the picklist's values",
+    "TOO_MANY_ENUM_VALUE": "the picklist takes fewer values in one record",
+    "TEXT_DATA_OUTSIDE_SUPPORTED_RANGE": "the text has characters that Salesforce cannot hold",
+    "INVALID_FIELD": "compare the mapping with what `crmsync fields` lists",
     "INVALID_TYPE_ON_FIELD_IN_RECORD": "map it as the type that the field has",
     "FIELD_INTEGRITY_EXCEPTION": "the field does not go with the other fields of the record",
     "INVALID_CROSS_REFERENCE_KEY": "the record that the field names does not exist",
@@ -152,3 +155,17 @@ ROW_CODES: Final = frozenset(
     | {"DUPLICATE_EXTERNAL_ID", "REQUEST_LIMIT_EXCEEDED"}
 )
 """Every code of a row that is treated in a way of its own. Any other one rejects the row and is named."""
+
+CLI_REMEDIES: Final[Mapping[str, str]] = {
+    "NoDefaultEnvError": "name the org, sf.org, or give an access token of the form 00D...!...",
+    "NamedOrgNotFoundError": "the CLI is not logged in to sf.org; log in with the same home directory",
+    "GenericKeychainInvalidPermsError": "the key file in its home directory must have mode 600",
+    "InvalidAccessTokenFormatError": "the access token is not of the form that the CLI takes",
+}
+"""What can be done about failures of the Salesforce CLI's own setting, by their names."""
+CLI_LOGIN: Final = frozenset({"AuthCodeUsernameRetrievalError", "JwtGrantError", "RefreshTokenAuthError"})
+"""Names for a login that the org refuses to the Salesforce CLI."""
+CLI_NETWORK: Final = frozenset(
+    {"ECONNREFUSED", "ECONNRESET", "ENOTFOUND", "EPIPE", "ETIMEDOUT", "FetchError", "TimeoutError"}
+)
+"""Node's names for a connection that could not be made or broke, and the CLI's for a command that waited in vain."""

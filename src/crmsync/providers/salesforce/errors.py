@@ -42,19 +42,6 @@ _ID_IN_TEXT = re.compile(r"\b[A-Za-z0-9]{15}(?:[A-Z0-5]{3})?\b")
 _MAX_LENGTH = re.compile(r"max length=(\d+)")
 _COLUMN = re.compile(r"No such column '([A-Za-z][A-Za-z0-9_.]{0,254})'")
 
-_CLI_REMEDIES: Mapping[str, str] = {
-    "NoDefaultEnvError": "name the org, sf.org, or give an access token of the form 00D...!...",
-    "NamedOrgNotFoundError": "the CLI is not logged in to sf.org; log in with the same home directory",
-    "GenericKeychainInvalidPermsError": "the key file in its home directory must have mode 600",
-    "InvalidAccessTokenFormatError": "the access token is not of the form that the CLI takes",
-}
-"""What can be done about failures of the CLI's own setting."""
-_CLI_LOGIN = frozenset({"AuthCodeUsernameRetrievalError", "JwtGrantError", "RefreshTokenAuthError"})
-_NODE_NETWORK = frozenset(
-    {"ECONNREFUSED", "ECONNRESET", "ENOTFOUND", "EPIPE", "ETIMEDOUT", "FetchError", "TimeoutError"}
-)
-"""Node's names for a connection that could not be made or broke, and the CLI's for a command that waited in vain."""
-
 
 def call_error(status: int, body: bytes, retry_after: float | None = None) -> CRMError:
     """The error of an answer that is no success, whatever its body: REST's array, OAuth's object, HTML, nothing.
@@ -78,11 +65,11 @@ def command_error(name: str, code: str, message: str) -> CRMError:
     """
     name = _clean(_CODE, name)
     what = f"the Salesforce CLI failed with {name or 'an error without a name'}"
-    if name in _CLI_REMEDIES:
-        return ConfigurationError(f"{what}: {_CLI_REMEDIES[name]}")
-    if name in _CLI_LOGIN:
+    if name in codes.CLI_REMEDIES:
+        return ConfigurationError(f"{what}: {codes.CLI_REMEDIES[name]}")
+    if name in codes.CLI_LOGIN:
         return AuthenticationError(f"{what}: the login is refused; log in to the org again")
-    broken = code in _NODE_NETWORK or name in _NODE_NETWORK or message.startswith("fetch failed")
+    broken = code in codes.CLI_NETWORK or name in codes.CLI_NETWORK or message.startswith("fetch failed")
     if broken or name.startswith("ERROR_HTTP_5"):
         return UnavailableError(what)
     return _call_error(codes.BY_CODE.get(name.upper(), UnexpectedResponseError), what, message, None)

@@ -1,7 +1,7 @@
 """OAuth 2.0 as Salesforce speaks it, without I/O: requests for tokens, and what their answers mean.
 
 "OAuth Authorization Flows" and "OAuth 2.0 Refresh Token Flow for Renewed Sessions" (Salesforce Help) describe requests
-and answers. Descriptions in refusals may quote what was sent, so none is passed on as it came.
+and answers. `oauth_refusals` says what a refusal means.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import attrs
 from pydantic import SecretStr
 
 from crmsync.errors import (
-    AuthenticationError,
     ConfigurationError,
     CRMError,
     MissingExtraError,
@@ -25,11 +24,11 @@ from crmsync.errors import (
 )
 from crmsync.models.secrets import Secret
 from crmsync.providers.salesforce.bodies import parse
+from crmsync.providers.salesforce.oauth_refusals import refusal_of
 from crmsync.providers.salesforce.settings import SalesforceSettings
 
 TOKEN_PATH: Final = "/services/oauth2/token"  # noqa: S105 - a path
 REVOKE_PATH: Final = "/services/oauth2/revoke"
-SIGN_IN_AGAIN: Final = "sign in again with `crmsync connect salesforce`"
 
 _ASSERTION_LIFETIME: Final = timedelta(minutes=2)
 """An assertion may be good for 3 minutes ("OAuth 2.0 JWT Bearer Flow"); one is left for clocks that differ."""
@@ -65,10 +64,6 @@ class FormRequest:
 
     url: str
     form: Mapping[str, str] = attrs.field(repr=False)
-
-
-class GrantRefusedError(AuthenticationError):
-    """What was to be exchanged for a token (``invalid_grant``) is expired, used, revoked or not approved."""
 
 
 def refresh(origin: str, held: Mapping[str, SecretStr]) -> FormRequest:
@@ -142,7 +137,7 @@ def audience_of(settings: SalesforceSettings) -> str:
 def read_answer(status: int, body: bytes, settings: SalesforceSettings) -> TokenAnswer:
     """What the token endpoint answered.
 
-    :raises GrantRefusedError: see there. :raises AuthenticationError: the app or the user is refused.
+    :raises GrantRefusedError: see `oauth_refusals`. :raises AuthenticationError: the app or the user is refused.
     :raises ConfigurationError: the app is not set up for this, or the org's address is not to be trusted.
     :raises TransientError: try again later. :raises UnexpectedResponseError: it is no answer of OAuth's.
     """
@@ -178,64 +173,9 @@ def read_revocation(status: int, body: bytes) -> None:
         raise _refusal(status, parsed)
 
 
-_GRANT_ADVICE: Final[Sequence[tuple[str, str]]] = (
-    # pozil/pub-sub-api-node-client, issue 58, has both texts of the client credentials flow.
-    (
-        "request not supported on this domain",
-        "the client credentials flow works on the org's My Domain only: set instance_url to it, not to login or test",
-    ),
-    (
-        "no client credentials user enabled",
-        "set the user to run as in the External Client App's policies (Client Credentials Flow, Run As)",
-    ),
-    (
-        "hasn't approved this consumer",
-        "pre-authorize the user: in the app's policies, Admin approved users, and a permission set that the user has",
-    ),
-    ("not admin approved", "give the user a permission set or profile that the app's policies name"),
-    ("audience is invalid", "the assertion is for another org: correct instance_url or jwt_audience"),
-    ("invalid assertion", "the app has no certificate for this private_key, or this machine's clock is wrong"),
-    ("code verifier", "the sign-in was not finished by the one who began it; begin it again"),
-    ("authorization code", "the code is used up or older than 15 minutes; begin the sign-in again"),
-    ("ip restricted", "the app or the user's profile does not let this machine's address in"),
-    ("token", f"the refresh token is expired, revoked or replaced by a newer one; {SIGN_IN_AGAIN}"),
-)
-_APP_ADVICE: Final[Mapping[str, str]] = {
-    "invalid_client_id": "the org knows no app with this client_id (a new one takes some minutes to be known)",
-    "invalid_client": "the client_secret is wrong, missing, or sent for a public app, which has none",
-    "inactive_user": "the user is not active",
-    "inactive_org": "the org is locked, closed or suspended",
-    "access_denied": "the user, or the app's policies, did not allow it",
-}
-_SETUP_ADVICE: Final[Mapping[str, str]] = {
-    "unsupported_grant_type": "the flow is not enabled for the app",
-    "unauthorized_client": "the flow is not enabled for the app",
-    "redirect_uri_mismatch": "the app's Callback URL must be the redirect address, port included",
-    "redirect_uri_missing": "the app's Callback URL must be the redirect address, port included",
-    "invalid_scope": "the app does not offer the scopes that were asked for",
-    "unsupported_response_type": "the web server flow is not enabled for the app",
-    "invalid_request": "the app asks for something that the request lacks",
-}
-
-
-def refusal_of(code: str, description: str) -> CRMError:
-    """The error of an OAuth refusal, by its code and its description."""
-    if code == "invalid_grant":
-        text = description.casefold()
-        advice = next((advice for part, advice in _GRANT_ADVICE if part in text), SIGN_IN_AGAIN)
-        return GrantRefusedError(f"Salesforce refused the sign-in: {advice}")
-    if code in _APP_ADVICE:
-        return AuthenticationError(f"Salesforce refused the sign-in: {_APP_ADVICE[code]}")
-    if code in _SETUP_ADVICE:
-        return ConfigurationError(f"Salesforce cannot do this sign-in: {_SETUP_ADVICE[code]} ({code})")
-    if code == "rate_limit_exceeded":
-        return RateLimitedError("Salesforce refused the sign-in: too many in an hour")
-    return AuthenticationError("Salesforce refused the sign-in")
-
-
 def _refusal(status: int, parsed: Mapping[str, Any]) -> CRMError:
     code = parsed.get("error")
-    if status >= 500 or code in ("server_error", "unknown_error", "temporarily_unavailable"):  # noqa: PLR2004
+    if status >= 500:  # noqa: PLR2004
         return UnavailableError(f"Salesforce could not sign in now: it answered {status}")
     if status == 429:  # noqa: PLR2004
         return RateLimitedError("Salesforce refused the sign-in: too many in an hour")

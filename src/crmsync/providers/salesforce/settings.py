@@ -22,6 +22,7 @@ from crmsync.providers.salesforce.objects.options import (
 )
 from crmsync.providers.salesforce.people.options import ContactRule, PeopleMode
 from crmsync.providers.salesforce.sf.options import SfOptions
+from crmsync.providers.salesforce.versions import OLDEST
 
 SALESFORCE_DOMAINS = (
     "salesforce.com",
@@ -74,15 +75,15 @@ class SalesforceSettings(BaseModel):
     outside Salesforce's own domains must stand in ``allowed_hosts`` (``host`` or ``host:port``), so that a mistyped URL
     does not send the token to a stranger; plain http is for loopback only, with ``allow_insecure_loopback`` or by name
     in ``allowed_hosts``. ``jwt_audience`` None is what Salesforce documents for the domain. ``api_version`` None takes
-    the newest that both the org and this library know. Times are in seconds. ``look_back_seconds`` is how far before
-    its position every pass reads again, for transactions that commit late. ``safety_seconds`` is subtracted from the
-    server's clock for the delay between a query and its answer. ``changes`` is how changes are read: ``query`` by their
-    SystemModstamp, or ``get_updated`` by the ids that `getUpdated` names, with which no commit is too late; objects
-    that cannot be replicated are queried all the same. ``concurrent_calls`` is how many may be on their way at
-    once; while the org is busy they are fewer. ``collections_per_call`` is how many collections go in one call at the
-    most: of 200 records to write, fewer where the org takes long for them, or of 2,000 to read by their ids.
-    ``allow_duplicates`` saves records against the org's duplicate rules where these only warn; bulk jobs cannot, so
-    records then go as collections.
+    the newest that both the org and this library know; none older than `versions.OLDEST` is taken. Times are in
+    seconds. ``look_back_seconds`` is how far before its position every pass reads again, for transactions that commit
+    late. ``safety_seconds`` is subtracted from the server's clock for the delay between a query and its answer.
+    ``changes`` is how changes are read: ``query`` by their SystemModstamp, or ``get_updated`` by the ids that
+    `getUpdated` names, with which no commit is too late; objects that cannot be replicated are queried all the same.
+    ``concurrent_calls`` is how many may be on their way at once; while the org is busy they are fewer.
+    ``collections_per_call`` is how many collections go in one call at the most: of 200 records to write, fewer where
+    the org takes long for them, or of 2,000 to read by their ids. ``allow_duplicates`` saves records against the org's
+    duplicate rules where these only warn; bulk jobs cannot, so records then go as collections.
     ``transport`` ``sf`` sends every call through the Salesforce CLI, where only that may reach the org; ``sf`` is for
     what goes through it.
     ``channel`` is how records are written: ``auto`` chooses by size, speed and calls left. ``bulk_wait_seconds`` is how
@@ -141,6 +142,13 @@ class SalesforceSettings(BaseModel):
     @classmethod
     def _is_an_origin(cls, value: str | None) -> str | None:
         return value if value is None else origin_of(value)
+
+    @field_validator("api_version")
+    @classmethod
+    def _is_known(cls, value: str | None) -> str | None:
+        if value is not None and int(value.partition(".")[0]) < OLDEST:
+            raise ValueError(f"this crmsync works with {OLDEST}.0 and newer; leave it out for the newest of both")
+        return value
 
     @model_validator(mode="after")
     def _is_trusted(self) -> SalesforceSettings:

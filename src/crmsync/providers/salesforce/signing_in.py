@@ -21,6 +21,7 @@ from crmsync.protocols.signing_in import PendingSignIn, Question, SignedIn, Sign
 from crmsync.providers.salesforce import oauth
 from crmsync.providers.salesforce.auth import TokenEndpoint
 from crmsync.providers.salesforce.credentials import SalesforceCredentials
+from crmsync.providers.salesforce.oauth_refusals import refusal_of
 from crmsync.providers.salesforce.settings import SalesforceSettings, faults_of, read_settings
 
 AUTHORIZE_PATH: Final = "/services/oauth2/authorize"
@@ -118,7 +119,7 @@ def _code(pending: PendingSignIn, callback_url: str) -> str:
     if not hmac.compare_digest(found.get("state", "").encode(), pending.state.encode()):
         raise AuthenticationError("the callback belongs to another sign-in (its state differs); begin again")
     if "error" in found:
-        raise oauth.refusal_of(found["error"], found.get("error_description", ""))
+        raise refusal_of(found["error"], found.get("error_description", ""))
     if not found.get("code"):
         raise AuthenticationError("the callback brings no code; begin again")
     return found["code"]

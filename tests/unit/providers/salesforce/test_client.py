@@ -271,8 +271,9 @@ async def test_what_is_not_there_in_a_version_that_is_costs_one_look_a_connectio
 
 
 async def test_a_configured_version_that_the_org_does_not_offer_names_the_setting(connect: Connect) -> None:
-    async with connect([error(410, "GONE"), answer(body=VERSIONS)], api_version="21.0") as line:
-        with pytest.raises(ConfigurationError, match=r"not offer API version 21\.0 \(it offers 41\.0 to 68\.0\)"):
+    retired = VERSIONS[-3:]
+    async with connect([error(410, "GONE"), answer(body=retired)], api_version="46.0") as line:
+        with pytest.raises(ConfigurationError, match=r"not offer API version 46\.0 \(it offers 66\.0 to 68\.0\)"):
             await line.client.call("GET", "/x")
 
 

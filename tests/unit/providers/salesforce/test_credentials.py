@@ -51,6 +51,14 @@ def test_nothing_given_names_every_way() -> None:
     assert all(name in text for name in ("access_token", "refresh_token", "client_secret", "private_key", "sf.org"))
 
 
+@pytest.mark.parametrize("version", ["21.0", "31.0", "45.0"])
+def test_an_api_version_that_lacks_what_is_relied_on_is_refused_before_anything_is_sent(version: str) -> None:
+    assert "api_version: this crmsync works with 46.0 and newer" in fault(
+        "access_token", {**SETTINGS, "api_version": version}
+    )
+    assert read_connection({**SETTINGS, "api_version": "46.0"}, masked("access_token"))[0].api_version == "46.0"
+
+
 def test_what_is_missing_is_named_all_at_once() -> None:
     assert "client_id: missing; private_key: missing" in fault("username")
     assert "client_id: missing" in fault("refresh_token")

@@ -18,6 +18,7 @@ from crmsync.errors import (
     UnexpectedResponseError,
 )
 from crmsync.providers.salesforce import oauth
+from crmsync.providers.salesforce.oauth_refusals import GrantRefusedError
 from crmsync.providers.salesforce.settings import SalesforceSettings
 
 ORG = "https://acme.my.salesforce.com"
@@ -120,6 +121,7 @@ def test_a_success_without_a_usable_token_is_unexpected(body: bytes) -> None:
         ("no client credentials user enabled", "Run As"),
         ("user hasn't approved this consumer", "pre-authorize the user"),
         ("audience is invalid", "jwt_audience"),
+        ("Audience validation failed", "jwt_audience"),
         ("invalid assertion", "certificate"),
         ("expired authorization code", "15 minutes"),
         ("invalid code verifier", "begin it again"),
@@ -128,9 +130,35 @@ def test_a_success_without_a_usable_token_is_unexpected(body: bytes) -> None:
 )
 def test_a_refused_grant_says_what_to_do_and_quotes_nothing(description: str, advice: str) -> None:
     error = refusal(400, "invalid_grant", description)
-    assert isinstance(error, oauth.GrantRefusedError)
+    assert isinstance(error, GrantRefusedError)
     assert advice in error.message
     assert "SECRET" not in error.message
+
+
+@pytest.mark.parametrize(
+    "code,description,advice",
+    [
+        ("invalid_app_access", "user is not admin approved to access this app", "Permitted Users"),
+        ("OAUTH_APP_ACCESS_DENIED", "user is not admin approved to access this app", "Permitted Users"),
+        ("OAUTH_APP_ACCESS_DENIED", "", "Permitted Users"),
+        ("access_denied", "user is not admin approved", "Permitted Users"),
+        ("invalid_client", "app must be installed into org", "install the app"),
+        ("OAUTH_APP_BLOCKED", "this app is blocked by admin", "unblock"),
+        ("OAUTH_AUTHORIZATION_BLOCKED", "", "unblock"),
+        ("OAUTH_APPROVAL_ERROR_GENERIC", "An unexpected error has occurred", "API-only user"),
+        ("invalid_request", "ip restricted", "this machine's address"),
+        ("never_heard_of", "SECRET-VALUE", "(never_heard_of)"),
+    ],
+)
+def test_a_policy_of_the_org_is_told_whatever_the_code(code: str, description: str, advice: str) -> None:
+    error = refusal(400, code, description)
+    assert type(error) is AuthenticationError
+    assert advice in error.message
+    assert "SECRET" not in error.message
+
+
+def test_a_code_that_is_no_word_is_not_quoted() -> None:
+    assert refusal(400, "00D!SECRET value").message == "Salesforce refused the sign-in"
 
 
 @pytest.mark.parametrize(
