@@ -15,7 +15,7 @@ from crmsync.engine.consents import note_consents
 from crmsync.engine.context import RunContext
 from crmsync.engine.examining import examine
 from crmsync.engine.history import written
-from crmsync.engine.last_words import ask_of, impose, remember_heard
+from crmsync.engine.last_words import ask_of, impose, remember_heard, unwritten_words, waiting_words
 from crmsync.engine.oscillation import history_after, tame
 from crmsync.engine.overwrites import guard_overwrites
 from crmsync.engine.work import Work
@@ -70,7 +70,7 @@ async def carry_out(
     acknowledgement = _acknowledgement(ctx, works, stale, result, acknowledgement)
     await note_consents(ctx, works)
     await ctx.acknowledge(acknowledgement)
-    await remember_heard(ctx, [work for work in works if work.link.markmail_id not in stale])
+    await remember_heard(ctx, works)
     for foresight in ctx.foresights:
         foresight.note_links(work.link for work in works)
     ctx.notify(PageAcknowledged(ctx.run_id, side, len(works)))
@@ -208,6 +208,13 @@ def stale_link(link: Link) -> Link:
     return attrs.evolve(link, status=LinkStatus.REJECTED, problems=(_STALE,))
 
 
+def _waiting_link(work: Work) -> Link:
+    """The link of a work that a plan no longer fits: what was to be carried over in it waits."""
+    words = unwritten_words(work, *(_result(work, side) for side in (Side.LOCAL, Side.REMOTE)))
+    link = stale_link(work.link)
+    return attrs.evolve(link, problems=(*link.problems, *words))
+
+
 def _acknowledgement(
     ctx: RunContext, works: Sequence[Work], stale: set[str], result: BatchResult, base: Acknowledgement
 ) -> Acknowledgement:
@@ -217,7 +224,7 @@ def _acknowledgement(
     resolved: list[str] = []
     for work in works:
         if work.link.markmail_id in stale:
-            link = stale_link(work.link)
+            link = _waiting_link(work)
         else:
             _count(ctx, work)
             link = _settled_link(ctx, work)
@@ -250,7 +257,7 @@ def _settled_link(ctx: RunContext, work: Work) -> Link:
         return attrs.evolve(
             link,
             status=LinkStatus.QUARANTINED,
-            problems=(problem,),
+            problems=(problem, *waiting_words(link)),
             attempts=link.attempts + 1,
             failing_since=link.failing_since or ctx.clock.now(),
             last_sync_hash=_lone_hash(ctx, work) or link.last_sync_hash,
@@ -273,6 +280,9 @@ def _settled_link(ctx: RunContext, work: Work) -> Link:
             problems.append(_problem_of_record(error))
             link = attrs.evolve(link, candidates=_candidates(error) or link.candidates)
             _report(ctx, link, problems[-1], side)
+    for problem in unwritten_words(work, results[Side.LOCAL], results[Side.REMOTE]):
+        problems.append(problem)
+        _report(ctx, link, problem, None)
     local, remote = link.local_shadow, link.remote_shadow
     if all(work.record(side) is not None or side in created for side in Side):
         local, remote = settle(ctx.merger, work.merge, (local, remote), results[Side.LOCAL], results[Side.REMOTE])

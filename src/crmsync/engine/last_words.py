@@ -2,14 +2,18 @@
 
 Where it was linked, the local record of its pair is told first (`last_words`). Where it was not - a lead that nobody
 here had - what it said is imposed on the pair of the survivor, once there is one: neither of its two records says so.
+Where neither can be written, a problem of the link keeps it, and it is imposed anew whenever that is tried again: the
+record that said it may be purged by then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import attrs
 
+from crmsync.diff import SideResult
 from crmsync.diff.decisions import ConflictNote, FieldDecision, rule_key
 from crmsync.diff.directions import is_blank, writes_over
 from crmsync.diff.policies import is_restrictive
@@ -17,9 +21,14 @@ from crmsync.engine.context import LIVE, RunContext
 from crmsync.engine.trail import MergeTrail
 from crmsync.engine.work import Work
 from crmsync.models.mappings import ConflictPolicy
+from crmsync.models.problems import Problem
 from crmsync.models.records import MISSING, Record, Side
-from crmsync.models.state import Acknowledgement, LinkStatus
+from crmsync.models.state import Acknowledgement, Link, LinkStatus
 from crmsync.protocols.conversion import FieldRule
+
+_WAITS: Final = "opt_out_waits"
+"""The code of the problem that keeps an opt-out; its path is the local field."""
+_MESSAGE: Final = "an opt-out of a record that was merged or converted into this one waits to be written"
 
 
 async def last_words(ctx: RunContext, merged: Sequence[Record]) -> list[Work]:
@@ -40,8 +49,10 @@ async def last_words(ctx: RunContext, merged: Sequence[Record]) -> list[Work]:
     works = []
     for loser, link in live.items():
         local = locals_.get(link.markmail_id)
-        if local is not None and any(_unheard(rule, local) for rule in rules if rule.remote in said[loser]):
-            works.append(Work(link, local, Record(loser, said[loser])))
+        unheard = [rule for rule in rules if rule.remote in said[loser] and local and _unheard(rule, local)]
+        if unheard:
+            heard = tuple(rule.local for rule in unheard)
+            works.append(Work(link, local, Record(loser, said[loser]), heard=heard))
     return works
 
 
@@ -71,8 +82,8 @@ async def remember_heard(ctx: RunContext, works: Iterable[Work]) -> None:
     Tombstones come more than once, and who opts in again meanwhile is not to be opted out by an old one.
     """
     for work in works:
-        # Without a merge the two are not a pair yet: there was nobody to tell.
-        if work.remote is not None and work.merge is not None and all(each.ok for each in work.outcomes.values()):
+        # Without a merge the two are not a pair yet: there was nobody to tell. What was refused waits with the link.
+        if work.remote is not None and work.merge is not None:
             ctx.told_of.update(ctx.heard.pop(work.remote.id, {}))
     links = await ctx.links(Side.REMOTE, list(ctx.told_of))
     rows = [
@@ -125,12 +136,36 @@ async def unheard_pairs(ctx: RunContext, survivors: Sequence[str]) -> list[Work]
 
 
 def impose(ctx: RunContext, work: Work) -> None:
-    """Let both sides of a merge say what was heard about its remote record."""
+    """Let both sides of a merge say what was heard about its remote record, now or when it could not be written."""
     rules = _heard_rules(ctx, work)
     if not rules or work.merge is None:
         return
-    imposed = {rule_key(rule): decision for rule in rules if (decision := _imposed(rule, work)) is not None}
-    work.merge = attrs.evolve(work.merge, decisions={**work.merge.decisions, **imposed})
+    imposed = [decision for rule in rules if (decision := _imposed(rule, work)) is not None]
+    decisions = {rule_key(decision.rule): decision for decision in imposed}
+    work.merge = attrs.evolve(work.merge, decisions={**work.merge.decisions, **decisions})
+    work.heard = tuple(dict.fromkeys((*work.heard, *(decision.rule.local for decision in imposed))))
+
+
+def waiting_words(link: Link) -> tuple[Problem, ...]:
+    """The problems of a link that keep what was heard until it takes effect."""
+    return tuple(problem for problem in link.problems if problem.code == _WAITS)
+
+
+def unwritten_words(work: Work, local: SideResult, remote: SideResult) -> tuple[Problem, ...]:
+    """A problem for each thing heard that took effect on neither side. From one of them it reaches the other."""
+    if work.merge is None:
+        return waiting_words(work.link)
+    lost = [
+        decision.rule.local
+        for decision in work.merge.decisions.values()
+        if decision.rule.local in work.heard and (work.merge.rejected or not _took(decision, local, remote))
+    ]
+    return tuple(Problem(field, _WAITS, _MESSAGE, "mend what keeps the record from being written") for field in lost)
+
+
+def _took(decision: FieldDecision, local: SideResult, remote: SideResult) -> bool:
+    here = decision.local_write is not MISSING and local.wrote(decision.rule.local)
+    return here or (decision.remote_write is not MISSING and remote.wrote(decision.rule.remote))
 
 
 def _imposed(rule: FieldRule, work: Work) -> FieldDecision | None:
@@ -152,10 +187,11 @@ def _imposed(rule: FieldRule, work: Work) -> FieldDecision | None:
 
 def _heard_rules(ctx: RunContext, work: Work) -> list[FieldRule]:
     said = ctx.heard.get(work.remote.id) if ctx.heard and work.remote is not None else None
-    if not said:
+    waiting = {problem.path for problem in waiting_words(work.link)} if work.link.problems else set()
+    if not said and not waiting:
         return []
-    fields = {field for words in said.values() for field in words}
-    return [rule for rule in _consents(ctx) if rule.remote in fields]
+    fields = {field for words in (said or {}).values() for field in words}
+    return [rule for rule in _consents(ctx) if rule.remote in fields or rule.local in waiting]
 
 
 def _said(rules: Sequence[FieldRule], merged: Iterable[Record]) -> dict[str, Mapping[str, object]]:

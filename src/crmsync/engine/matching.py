@@ -15,6 +15,7 @@ import attrs
 from crmsync.engine.context import RunContext, shadow_of
 from crmsync.engine.erasing import without_erased
 from crmsync.engine.keyindex import KeySet
+from crmsync.engine.last_words import waiting_words
 from crmsync.engine.tasks import single_error
 from crmsync.engine.work import Work
 from crmsync.models.problems import Problem
@@ -200,6 +201,7 @@ def _pair(
         link,
         attempts=max((row.attempts for row in old), default=0),
         failing_since=min((row.failing_since for row in old if row.failing_since), default=None),
+        problems=tuple(dict.fromkeys(problem for row in old for problem in waiting_words(row))),
     )
     replaces = tuple(dict.fromkeys(row.markmail_id for row in old if row.markmail_id != markmail_id))
     return Work(link, local, remote, fresh=True, replaces=replaces)

@@ -16,7 +16,8 @@ class Work:
 
     ``fresh``: the two met in this run; the link is not stored yet. ``replaces``: markmail_ids of placeholder links that
     this one supersedes. ``quarantine``: why the record cannot be linked; then nothing is written.
-    ``conflicts``: what waited on this record before, by local field name.
+    ``conflicts``: what waited on this record before, by local field name. ``heard``: the local field names of what is
+    written because a record said it that was folded into this one.
     """
 
     link: Link
@@ -26,6 +27,7 @@ class Work:
     replaces: tuple[str, ...] = ()
     quarantine: Problem | None = None
     conflicts: dict[str, Conflict] = attrs.field(factory=dict)
+    heard: tuple[str, ...] = ()
     merge: Merge | None = None
     operations: dict[Side, Operation] = attrs.field(factory=dict)
     outcomes: dict[Side, Outcome] = attrs.field(factory=dict)
