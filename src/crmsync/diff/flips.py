@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
-
-import attrs
 
 from crmsync.diff.decisions import ConflictNote, FieldDecision, Merge
 from crmsync.diff.merge import Merger
+from crmsync.diff.settle import DONE, SideResult
+from crmsync.models.immutable import frozen_value
 from crmsync.models.mappings import OSCILLATION, ConflictPolicy
 from crmsync.models.records import MISSING, Side
 from crmsync.protocols.conversion import FieldRule
@@ -31,6 +31,8 @@ from crmsync.protocols.conversion import FieldRule
 WINDOW: Final = timedelta(days=7)
 """How long a flip is remembered."""
 
+_LOCAL: Final = Side.LOCAL
+_REMOTE: Final = Side.REMOTE
 _FLIP: Final = struct.Struct("c3s6s6s5s")
 _SIDES: Final = {b"\x00": Side.LOCAL, b"\x01": Side.REMOTE}
 _BYTES: Final = {side: byte for byte, side in _SIDES.items()}
@@ -38,7 +40,7 @@ _KEPT: Final = 20
 """Flips that are remembered of one field."""
 
 
-@attrs.frozen(slots=True)
+@frozen_value
 class Flip:
     """One of our writes: field, side, digests of the value before and after. ``at`` is in seconds since 1970."""
 
@@ -82,7 +84,7 @@ def turns(history: Sequence[Flip], due: Flip) -> int:
 
 def remembered(history: Iterable[Flip], now: datetime) -> list[Flip]:
     """Those young enough, and of each field only the last ones."""
-    since = int((now.astimezone(UTC) - WINDOW).timestamp())
+    since = int((now - WINDOW).timestamp())
     young = [flip for flip in history if flip.at >= since]
     left: dict[bytes, int] = {}
     kept = []
@@ -93,25 +95,31 @@ def remembered(history: Iterable[Flip], now: datetime) -> list[Flip]:
     return kept[::-1]
 
 
-def flips_of(merger: Merger, merge: Merge, now: datetime) -> list[tuple[FieldRule, Flip]]:
+def flips_of(
+    merger: Merger, merge: Merge, now: datetime, local: SideResult = DONE, remote: SideResult = DONE
+) -> list[tuple[FieldRule, Flip]]:
     """The flips that a merge is about to make: in fields that have met before and are not merged as sets.
+
+    What is known of digests from the results of the writes is not worked out again.
 
     Consent is left out: an opt-out must be written however often something takes it back.
     """
     found: list[tuple[FieldRule, Flip]] = []
     if merge.rejected:
         return found
-    at = max(0, int(now.astimezone(UTC).timestamp()))
-    for key, field in merger.fields.items():
-        decision, rule = merge.decisions.get(key), field.rule
-        if decision is None or field.sets or rule.policy is ConflictPolicy.MOST_RESTRICTIVE:
+    at = max(0, int(now.timestamp()))
+    for key, decision in merge.decisions.items():
+        field, rule = merger.fields[key], decision.rule
+        if field.sets or rule.policy is ConflictPolicy.MOST_RESTRICTIVE:
             continue
-        for side, record, name, written, digest in (
-            (Side.LOCAL, merge.local, rule.local, decision.local_write, field.local_digest),
-            (Side.REMOTE, merge.remote, rule.remote, decision.remote_write, field.remote_digest),
-        ):
-            if written is not MISSING and record is not None:
-                found.append((rule, Flip(field.tag, side, digest(record.fields.get(name)), digest(written), at)))
+        if decision.local_write is not MISSING and merge.local is not None:
+            old = local.replaced.get(rule.local) or field.local_digest(merge.local.fields.get(rule.local))
+            new = local.sent.get(rule.local) or field.local_digest(decision.local_write)
+            found.append((rule, Flip(field.tag, _LOCAL, old, new, at)))
+        if decision.remote_write is not MISSING and merge.remote is not None:
+            old = remote.replaced.get(rule.remote) or field.remote_digest(merge.remote.fields.get(rule.remote))
+            new = remote.sent.get(rule.remote) or field.remote_digest(decision.remote_write)
+            found.append((rule, Flip(field.tag, _REMOTE, old, new, at)))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from typing import Final
 
 import attrs
@@ -53,6 +53,12 @@ def _written(decision: FieldDecision, side: Side) -> tuple[str, object]:
 def holds_value(value: object) -> bool:
     """Whether a value is none of the blanks, told without its normal form: good enough to count by."""
     return value not in _NOTHING
+
+
+def values_held(values: Sequence[object]) -> int:
+    """How many of them `holds_value` says so of."""
+    # Blanks are false, and there are none in most records.
+    return len(values) if all(values) else sum(map(holds_value, values))
 
 
 @attrs.frozen(slots=True)

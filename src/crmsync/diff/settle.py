@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import attrs
 
@@ -11,25 +12,38 @@ from crmsync.diff.decisions import FieldDecision, Merge
 from crmsync.diff.digests import NO_READING, FieldDigest, Shadow, beginning
 from crmsync.diff.merge import Merger
 from crmsync.diff.readings import SideReadings
+from crmsync.models.immutable import frozen_value
 from crmsync.models.records import MISSING, Fields, Record, Side
 
+_LOCAL: Final = Side.LOCAL
+_REMOTE: Final = Side.REMOTE
+_NOTHING: Fields = {}
+_UNKNOWN: Mapping[str, bytes] = {}
 
-@attrs.frozen(slots=True)
+
+@frozen_value
 class SideResult:
     """What became of one side's write. ``ok`` True also when nothing had to be written.
 
     ``stored`` is the record as the side stored it, if the side could say so with certainty; its values replace those
     sent, so that what a side truncates or reformats is not taken for an edit later. ``unwritten`` names fields that the
-    side left as they were while it wrote the others.
+    side left as they were while it wrote the others. ``sent`` and ``replaced`` are digests of values that were to be
+    written and of those that they replace, by name, of those fields of which they are known already.
     """
 
     ok: bool = True
     stored: Record | None = None
     unwritten: frozenset[str] = frozenset()
+    sent: Mapping[str, bytes] = _UNKNOWN
+    replaced: Mapping[str, bytes] = _UNKNOWN
 
     def wrote(self, field: str) -> bool:
         """Whether a field that was to be written took effect."""
         return self.ok and field not in self.unwritten
+
+
+DONE: Final = SideResult()
+"""Of a side to which nothing had to be written, or that said no more than that it was."""
 
 
 class _After:
@@ -39,10 +53,11 @@ class _After:
     what the side holds in a field that was not written, ``took(name, written)`` in one that was.
     """
 
-    __slots__ = ("digests", "given", "held", "lacking", "record", "took")
+    __slots__ = ("digests", "given", "held", "lacking", "record", "result", "took")
 
     def __init__(self, record: Record | None, result: SideResult, made: Fields) -> None:
         self.record = record
+        self.result = result
         self.digests: dict[bytes, FieldDigest] = {}
         self.held = (record.fields if record is not None else _NOTHING).get
         self.lacking = None if record is None and result.ok else MISSING
@@ -50,6 +65,15 @@ class _After:
         self.took = ({**made, **stored} if made else stored).get
         # Our writes change more than the fields that were written.
         self.given = {name: self.took(name) for name in made} if made else {}
+
+    def after(self, name: str, write: object) -> tuple[object, bytes | None, bool]:
+        """What the side holds in a field, its digest if that is known, and whether a write that it needed was made."""
+        if write is MISSING:
+            return self.held(name, self.lacking), None, True
+        if not self.result.wrote(name):
+            return write, None, False
+        value = self.given[name] = self.took(name, write)
+        return value, self.result.sent.get(name) if value is write else None, True
 
     def reading(self, readings: SideReadings) -> bytes:
         """What a reading of this side will show if nobody changes it."""
@@ -63,9 +87,6 @@ class _After:
     def beginning(self, reading: bytes, *, settled: bool) -> bytes:
         """Of the side's new shadow."""
         return beginning(reading, settled=settled, seen=self.record is not None and not self.given)
-
-
-_NOTHING: Fields = {}
 
 
 @attrs.define(slots=True, eq=False)
@@ -118,25 +139,19 @@ def _carried(merger: Merger, merge: Merge, local: SideResult, remote: SideResult
     fields, at_rest, twins = merger.fields, True, True
     here, there = ours.digests, theirs.digests
     for key, decision in merge.decisions.items():
-        field, rule, settled = fields[key], decision.rule, not decision.hold
-        our, their = decision.local_write, decision.remote_write
-        if our is MISSING:
-            our = ours.held(rule.local, ours.lacking)
-        elif local.wrote(rule.local):
-            our = ours.given[rule.local] = ours.took(rule.local, our)
-        else:
-            settled = False
-        if their is MISSING:
-            their = theirs.held(rule.remote, theirs.lacking)
-        elif remote.wrote(rule.remote):
-            their = theirs.given[rule.remote] = theirs.took(rule.remote, their)
-        else:
-            settled = False
+        field, rule = fields[key], decision.rule
+        our, known_here, wrote_here = ours.after(rule.local, decision.local_write)
+        their, known_there, wrote_there = theirs.after(rule.remote, decision.remote_write)
+        settled = wrote_here and wrote_there and not decision.hold
         at_rest = at_rest and settled
         same = settled and exactly_equal(our, their)
         twins = twins and same
         if settled and our is not MISSING and their is not MISSING:
-            here[field.tag], there[field.tag] = _digests(merger, field, our, their, same=same)
+            if same and field.alike:
+                here[field.tag] = there[field.tag] = known_here or known_there or field.local_digest(our)
+            else:
+                here[field.tag] = known_here or _digest(merger, field, _LOCAL, our)
+                there[field.tag] = known_there or _digest(merger, field, _REMOTE, their)
     return _Carried(merger, merge, ours, theirs, at_rest, twins)
 
 
@@ -165,7 +180,8 @@ def _filled(
         same = exactly_equal(our, their)
         carried.twins = carried.twins and same
         if field.tag not in known and our is not MISSING and their is not MISSING:
-            ours[field.tag], theirs[field.tag] = _digests(merger, field, our, their, same=same)
+            ours[field.tag] = digest = _digest(merger, field, _LOCAL, our)
+            theirs[field.tag] = digest if same and field.alike else _digest(merger, field, _REMOTE, their)
     if ours.keys() == theirs.keys() == merger.tags:
         return ours, theirs
     kept = ours.keys() & theirs.keys() & merger.tags
@@ -197,13 +213,7 @@ def took_effect(merge: Merge, decision: FieldDecision | None, local: SideResult,
     return not (decision.hold or failed_local or failed_remote)
 
 
-def _digests(
-    merger: Merger, field: PreparedField, ours: object, theirs: object, *, same: bool
-) -> tuple[FieldDigest, FieldDigest]:
+def _digest(merger: Merger, field: PreparedField, side: Side, value: object) -> FieldDigest:
     if field.sets:
-        return (
-            merger.field_digest(field.rule, Side.LOCAL, ours, as_set=True),
-            merger.field_digest(field.rule, Side.REMOTE, theirs, as_set=True),
-        )
-    digest = field.local_digest(ours)
-    return digest, digest if same and field.alike else field.remote_digest(theirs)
+        return merger.field_digest(field.rule, side, value, as_set=True)
+    return field.local_digest(value) if side is _LOCAL else field.remote_digest(value)

@@ -11,7 +11,7 @@ from crmsync.diff.directions import is_blank
 from crmsync.diff.layout import Layout
 from crmsync.diff.readings import Readings
 from crmsync.diff.sets import local_elements, remote_elements
-from crmsync.models.records import MISSING, Record, Side
+from crmsync.models.records import MISSING, Fields, Record, Side
 from crmsync.protocols.conversion import FieldRule, RecordRule
 
 _LOCAL: Final = Side.LOCAL
@@ -27,10 +27,18 @@ class Standing:
         self.tagged_rules = tuple((r, tags[rule_key(r)]) for r in rule.rules)
         self.tags = frozenset(tags.values())
         self.fields = {rule_key(r): prepare(r, tag, digester) for r, tag in self.tagged_rules}
+        single = [each for each in self.fields.values() if not each.sets]
+        self._by_local = {each.rule.local: each.local_digest for each in single}
+        self._by_remote = {each.rule.remote: each.remote_digest for each in single}
         self.layout = Layout(self.tagged_rules)
         self.readings = Readings(rule, digester)
         # A side may give the elements of a set in another order each time.
         self._steady = not any(r.set_valued for r in rule.rules)
+
+    def digests(self, side: Side, fields: Fields) -> dict[str, bytes]:
+        """Digests of values of a side, by their names. Sets are left out: they are digested element by element."""
+        known = self._by_local if side is _LOCAL else self._by_remote
+        return {name: known[name](value) for name, value in fields.items() if name in known}
 
     def side_hash(self, side: Side, record: Record) -> bytes:
         """The hash over all mapped fields of one side's record."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import attrs
 
-from crmsync.diff import SideResult, merge_new, operation, overwrites, settle, sync_hash
+from crmsync.diff import Merge, SideResult, merge_new, operation, overwrites, settle, sync_hash
 from crmsync.diff.digests import canonical
+from crmsync.diff.settle import DONE
 from crmsync.engine.conflicts import conflicts_of, verdicts_on
 from crmsync.engine.consents import note_consents
 from crmsync.engine.context import RunContext
@@ -22,9 +24,10 @@ from crmsync.engine.work import Work
 from crmsync.engine.writing import journal, send
 from crmsync.errors import ConflictError, CRMError, DuplicateError, RecordError
 from crmsync.models.events import PageAcknowledged, RecordRejected
+from crmsync.models.immutable import evolved
 from crmsync.models.plans import PlannedRecord, PlannedWrite
 from crmsync.models.problems import Problem
-from crmsync.models.records import Outcome, OutcomeStatus, Side
+from crmsync.models.records import SIDES, Outcome, OutcomeStatus, Side
 from crmsync.models.state import Acknowledgement, Conflict, Cursors, Link, LinkStatus
 
 Gate = Callable[[Work, str], bool]
@@ -105,10 +108,10 @@ def _decide(ctx: RunContext, work: Work) -> None:
         return
     impose(ctx, work)
     examine(ctx, work)
-    for side in Side:
+    for side in SIDES:
         new_id = work.link.markmail_id if side is Side.LOCAL else None
         key = _key_to_write(ctx, work) if side is Side.REMOTE else None
-        op = operation(side, work.merge, op_id=uuid.uuid4().hex, record_id=new_id, key=key)
+        op = operation(side, work.merge, op_id=os.urandom(16).hex(), record_id=new_id, key=key)
         if op is not None:
             work.operations[side] = op
 
@@ -176,10 +179,12 @@ def _lost(work: Work, side: Side) -> tuple[str, ...]:
 def _count(ctx: RunContext, work: Work) -> None:
     """Count what needed nothing, and the values that lost."""
     for note in work.merge.conflicts if work.merge else ():
-        for loser in [note.winner.other] if note.winner else list(Side):
+        for loser in [note.winner.other] if note.winner else SIDES:
             ctx.tally.sides[loser].conflicts += 1
-    for side in Side:
-        if work.record(side) is not None and not work.operations and work.quarantine is None:
+    if work.operations or work.quarantine is not None:
+        return
+    for side in SIDES:
+        if work.record(side) is not None:
             ctx.tally.sides[side].unchanged += 1
 
 
@@ -208,9 +213,9 @@ def stale_link(link: Link) -> Link:
     return attrs.evolve(link, status=LinkStatus.REJECTED, problems=(_STALE,))
 
 
-def _waiting_link(work: Work) -> Link:
+def _waiting_link(ctx: RunContext, work: Work) -> Link:
     """The link of a work that a plan no longer fits: what was to be carried over in it waits."""
-    words = unwritten_words(work, *(_result(work, side) for side in (Side.LOCAL, Side.REMOTE)))
+    words = unwritten_words(work, *(_result(ctx, work, side) for side in SIDES))
     link = stale_link(work.link)
     return attrs.evolve(link, problems=(*link.problems, *words))
 
@@ -224,11 +229,12 @@ def _acknowledgement(
     resolved: list[str] = []
     for work in works:
         if work.link.markmail_id in stale:
-            link = _waiting_link(work)
+            link = _waiting_link(ctx, work)
         else:
             _count(ctx, work)
-            link = _settled_link(ctx, work)
-            found, settled = conflicts_of(ctx, work, link, {side: _result(work, side) for side in Side})
+            results = {side: _result(ctx, work, side) for side in SIDES}
+            link = _settled_link(ctx, work, results)
+            found, settled = conflicts_of(ctx, work, link, results)
             conflicts += found
             resolved += settled
         ctx.tally.waiting += link.status is not LinkStatus.SYNCED
@@ -248,50 +254,24 @@ def _acknowledgement(
     )
 
 
-def _settled_link(ctx: RunContext, work: Work) -> Link:
+def _settled_link(ctx: RunContext, work: Work, results: Mapping[Side, SideResult]) -> Link:
     """The link as it is after the writes: shadows, versions, status and what is still wrong."""
     link = work.link
     if work.quarantine is not None or work.merge is None:
-        problem = work.quarantine or _STALE
-        _report(ctx, link, problem, None)
-        return attrs.evolve(
-            link,
-            status=LinkStatus.QUARANTINED,
-            problems=(problem, *waiting_words(link)),
-            attempts=link.attempts + 1,
-            failing_since=link.failing_since or ctx.clock.now(),
-            last_sync_hash=_lone_hash(ctx, work) or link.last_sync_hash,
-        )
-    results = {side: _result(work, side) for side in Side}
-    created = {s: o for s, o in work.outcomes.items() if work.record(s) is None and o.ok}
-    if Side.REMOTE in created:
-        link = attrs.evolve(link, crm_id=created[Side.REMOTE].id)
-    problems = list(work.merge.problems)
-    for problem in problems:
-        _report(ctx, link, problem, None)
-    for problem in work.merge.accepted_losses:
-        ctx.tally.add_problem(link, problem)
-    for side, outcome in work.outcomes.items():
-        if outcome.error is not None:
-            problems.append(_problem_of(outcome))
-            link = attrs.evolve(link, candidates=_candidates(outcome.error) or link.candidates)
-            _report(ctx, link, problems[-1], side)
-        for error in outcome.unwritten:
-            problems.append(_problem_of_record(error))
-            link = attrs.evolve(link, candidates=_candidates(error) or link.candidates)
-            _report(ctx, link, problems[-1], side)
-    for problem in unwritten_words(work, results[Side.LOCAL], results[Side.REMOTE]):
-        problems.append(problem)
-        _report(ctx, link, problem, None)
+        return _quarantined(ctx, work, work.quarantine or _STALE)
+    there = {side: work.record(side) is not None or _created(work, side) for side in SIDES}
+    if work.remote is None and there[Side.REMOTE]:
+        link = evolved(link, crm_id=work.outcomes[Side.REMOTE].id)
+    problems, candidates = _problems(ctx, work, work.merge, link, results)
     local, remote = link.local_shadow, link.remote_shadow
-    if all(work.record(side) is not None or side in created for side in Side):
+    if all(there.values()):
         local, remote = settle(ctx.merger, work.merge, (local, remote), results[Side.LOCAL], results[Side.REMOTE])
     status = LinkStatus.SYNCED
     if work.merge.parked:
         status = LinkStatus.CONFLICT
     if problems:
         status = LinkStatus.REJECTED
-    return attrs.evolve(
+    return evolved(
         link,
         status=status,
         local_shadow=local,
@@ -303,14 +283,54 @@ def _settled_link(ctx: RunContext, work: Work) -> Link:
         problems=tuple(problems),
         attempts=link.attempts + 1 if problems else 0,
         failing_since=(link.failing_since or ctx.clock.now()) if problems else None,
-        candidates=link.candidates if problems else (),
+        candidates=candidates if problems else (),
         flips=history_after(ctx, work, results),
     )
 
 
+def _quarantined(ctx: RunContext, work: Work, problem: Problem) -> Link:
+    link = work.link
+    _report(ctx, link, problem, None)
+    return attrs.evolve(
+        link,
+        status=LinkStatus.QUARANTINED,
+        problems=(problem, *waiting_words(link)),
+        attempts=link.attempts + 1,
+        failing_since=link.failing_since or ctx.clock.now(),
+        last_sync_hash=_lone_hash(ctx, work) or link.last_sync_hash,
+    )
+
+
+def _created(work: Work, side: Side) -> bool:
+    outcome = work.outcomes.get(side)
+    return outcome is not None and outcome.ok and work.record(side) is None
+
+
+def _problems(
+    ctx: RunContext, work: Work, merge: Merge, link: Link, results: Mapping[Side, SideResult]
+) -> tuple[list[Problem], tuple[str, ...]]:
+    """Report what is still wrong: the problems, and the candidates that the last of them names."""
+    problems = list(merge.problems)
+    for problem in problems:
+        _report(ctx, link, problem, None)
+    for problem in merge.accepted_losses:
+        ctx.tally.add_problem(link, problem)
+    for side, outcome in work.outcomes.items():
+        errors = [(outcome.error, _problem_of(outcome))] if outcome.error is not None else []
+        errors += [(error, _problem_of_record(error)) for error in outcome.unwritten]
+        for error, problem in errors:
+            problems.append(problem)
+            link = attrs.evolve(link, candidates=_candidates(error) or link.candidates)
+            _report(ctx, link, problem, side)
+    for problem in unwritten_words(work, results[Side.LOCAL], results[Side.REMOTE]):
+        problems.append(problem)
+        _report(ctx, link, problem, None)
+    return problems, link.candidates
+
+
 def _lone_hash(ctx: RunContext, work: Work) -> str:
     """What the only record's own side holds; empty for a pair."""
-    records = [(side, record) for side in Side if (record := work.record(side)) is not None]
+    records = [(side, record) for side in SIDES if (record := work.record(side)) is not None]
     return ctx.merger.lone_hash(*records[0]) if len(records) == 1 else ""
 
 
@@ -319,16 +339,19 @@ def _report(ctx: RunContext, link: Link, problem: Problem, side: Side | None) ->
     ctx.notify(RecordRejected(ctx.run_id, link.markmail_id, link.crm_id, problem))
 
 
-def _result(work: Work, side: Side) -> SideResult:
+def _result(ctx: RunContext, work: Work, side: Side) -> SideResult:
     if side not in work.operations:
         dropped = work.merge is not None and work.merge.writes(side)
-        return SideResult(ok=not dropped)
+        return _DROPPED if dropped else DONE
     outcome = work.outcomes[side]
-    return SideResult(ok=outcome.ok, stored=outcome.stored, unwritten=_unwritten(outcome))
+    unwritten = frozenset(error.field for error in outcome.unwritten if error.field) if outcome.unwritten else _ALL
+    # Two fields of one name have no digest in common.
+    digests = work.digests.get(side, ()) if ctx.merger.readings.side(side).plain else ()
+    return SideResult(outcome.ok, outcome.stored, unwritten, *digests)
 
 
-def _unwritten(outcome: Outcome) -> frozenset[str]:
-    return frozenset(error.field for error in outcome.unwritten if error.field)
+_DROPPED: Final = SideResult(ok=False)
+_ALL: Final = frozenset[str]()
 
 
 def _version(work: Work, side: Side) -> str | None:

@@ -45,6 +45,8 @@ async def _waiting_on(ctx: RunContext, links: Sequence[Link]) -> list[Conflict]:
 
 def verdicts_on(ctx: RunContext, work: Work) -> dict[str, Verdict]:
     """People's decisions on one record, by local field name."""
+    if not work.conflicts:
+        return {}
     rules = {rule.local: rule for rule in ctx.rule.rules}
     return {
         name: _verdict(conflict, rules[name])
@@ -76,7 +78,7 @@ def conflicts_of(
     One whose write failed is neither: the next run meets it again, and finds a decision where it was.
     """
     merge = work.merge
-    if merge is None:
+    if merge is None or (merge.smooth and not work.conflicts):
         return [], []
     stored: list[Conflict] = []
     waiting: set[str] = set()
@@ -95,6 +97,8 @@ def conflicts_of(
 def overwritten_by(ctx: RunContext, work: Work) -> dict[Side, tuple[Conflict, ...]]:
     """The conflicts whose losing value the operations on each side replace, as they are to be recorded."""
     notes = [note for note in (work.merge.conflicts if work.merge else ()) if not note.parked]
+    if not notes:
+        return {}
     made = [(note, _conflict(ctx, work, work.link, note)) for note in notes]
     return {
         side: tuple(

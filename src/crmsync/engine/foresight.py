@@ -34,26 +34,21 @@ class Foresight:
     """What was looked up for one page, and what was written since it was begun.
 
     All of it is looked up with the same fields. Whoever writes tells so once it has an answer: what was on its way
-    when the look-up began is then told after it.
+    when the look-up began is then told after it. What was written is looked into once that is asked: of fields, only
+    those by whose values something was looked up.
     """
 
     _records: dict[_Question, _Answers[Record]] = attrs.field(factory=dict)
     _links: dict[Side, _Answers[Link]] = attrs.field(factory=lambda: {side: {} for side in Side})
     _ids: dict[Side, set[str]] = attrs.field(factory=lambda: {side: set() for side in Side})
     _keys: set[str] = attrs.field(factory=set)
+    _writes: list[tuple[Side, Operation, Outcome]] = attrs.field(factory=list)
     _values: dict[tuple[Side, str], set[str]] = attrs.field(factory=dict)
     _unsure: set[tuple[Side, str]] = attrs.field(factory=set)
 
     def note_write(self, side: Side, operation: Operation, outcome: Outcome) -> None:
         """One write, whatever became of it."""
-        self._ids[side] |= {known for known in (operation.id, outcome.id) if known is not None}
-        if operation.key is not None:
-            self._keys.add(operation.key)
-        stored = outcome.stored.fields if outcome.stored is not None else {}
-        for name, sent in operation.fields.items():
-            self._values.setdefault((side, name), set()).update((_plain(sent), _plain(stored.get(name, sent))))
-            if name not in stored and not isinstance(outcome.error, RecordError):
-                self._unsure.add((side, name))
+        self._writes.append((side, operation, outcome))
 
     def note_acknowledged(self, acknowledgement: Acknowledgement) -> None:
         """What the bookkeeping has learnt."""
@@ -69,6 +64,7 @@ class Foresight:
 
     def stands(self) -> bool:
         """Whether nothing that was looked up was touched; what was is forgotten."""
+        self._look_into_writes()
         touched = False
         for question, answers in self._records.items():
             gone = [asked for asked, found in answers.items() if self._is_touched(question, asked, found)]
@@ -81,6 +77,28 @@ class Foresight:
             for asked in apart:
                 del links[asked]
         return not touched
+
+    def _look_into_writes(self) -> None:
+        asked = {(side, what[1]) for side, what in self._records if isinstance(what, tuple)}
+        for side, operation, outcome in self._writes:
+            ids = self._ids[side]
+            if operation.id is not None:
+                ids.add(operation.id)
+            if outcome.id is not None:
+                ids.add(outcome.id)
+            if operation.key is not None:
+                self._keys.add(operation.key)
+            for field in asked:
+                if field[0] is side and field[1] in operation.fields:
+                    self._look_into_field(field, operation, outcome)
+
+    def _look_into_field(self, field: tuple[Side, str], operation: Operation, outcome: Outcome) -> None:
+        name = field[1]
+        stored = outcome.stored.fields if outcome.stored is not None else {}
+        sent = operation.fields[name]
+        self._values.setdefault(field, set()).update((_plain(sent), _plain(stored.get(name, sent))))
+        if name not in stored and not isinstance(outcome.error, RecordError):
+            self._unsure.add(field)
 
     def _is_touched(self, question: _Question, asked: str, found: Sequence[Record]) -> bool:
         side, what = question

@@ -155,6 +155,8 @@ def unwritten_words(work: Work, local: SideResult, remote: SideResult) -> tuple[
     """A problem for each thing heard that took effect on neither side. From one of them it reaches the other."""
     if work.merge is None:
         return waiting_words(work.link)
+    if not work.heard:
+        return ()
     lost = [
         decision.rule.local
         for decision in work.merge.decisions.values()

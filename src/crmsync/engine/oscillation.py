@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import attrs
 
 from crmsync.diff import SideResult, flips
-from crmsync.diff.decisions import Merge, rule_key
+from crmsync.diff.decisions import FieldDecision, Merge, rule_key
 from crmsync.engine.conflicts import verdicts_on
 from crmsync.engine.context import RunContext
 from crmsync.engine.work import Work
@@ -23,10 +23,12 @@ from crmsync.protocols.conversion import FieldRule
 
 def tame(ctx: RunContext, work: Work) -> None:
     """Look over the merge of a linked pair: park what flips, leave parked what is, carry out what a person decided."""
+    if not (work.conflicts or work.link.flips):
+        return  # nothing flips at its first turn
     waiting = {name: one for name, one in work.conflicts.items() if one.policy == OSCILLATION}
     if work.merge is None or not (waiting or _suspicious(ctx, work)):
         return
-    decisions = dict(work.merge.decisions)
+    decisions: dict[str, FieldDecision] = {}
     verdicts = verdicts_on(ctx, work) if waiting else {}
     for rule in ctx.rule.rules:
         conflict = waiting.get(rule.local)
@@ -43,7 +45,8 @@ def tame(ctx: RunContext, work: Work) -> None:
         if rule.local not in waiting and flips.turns(history, flip) >= ctx.mapping.oscillation_turns:
             decisions[rule_key(rule)] = flips.parked(rule, work.merge)
             ctx.tally.add_problem(work.link, _explained(rule, ctx.mapping.oscillation_turns))
-    work.merge = attrs.evolve(work.merge, decisions=decisions)
+    if decisions:
+        work.merge = attrs.evolve(work.merge, decisions={**work.merge.decisions, **decisions})
 
 
 def history_after(ctx: RunContext, work: Work, results: Mapping[Side, SideResult]) -> bytes:
@@ -51,15 +54,18 @@ def history_after(ctx: RunContext, work: Work, results: Mapping[Side, SideResult
     if work.merge is None or not (work.link.flips or _suspicious(ctx, work)):
         return b""
     now = ctx.clock.now()
-    tags = {rule.local: tag for rule, tag in ctx.merger.tagged_rules}
+    tags = {rule.local: tag for rule, tag in ctx.merger.tagged_rules} if work.conflicts else {}
     decided = {tags.get(name) for name, one in work.conflicts.items() if _is_decided(one)}
-    history = [flip for flip in flips.decode(work.link.flips) if flip.tag not in decided]
-    history += [
+    made = flips.flips_of(ctx.merger, work.merge, now, results[Side.LOCAL], results[Side.REMOTE])
+    written = [
         flip
-        for rule, flip in flips.flips_of(ctx.merger, work.merge, now)
+        for rule, flip in made
         if flip.tag not in decided and results[flip.side].wrote(rule.local if flip.side is Side.LOCAL else rule.remote)
     ]
-    return flips.encode(flips.remembered(history, now))
+    if not work.link.flips:
+        return flips.encode(written)
+    history = [flip for flip in flips.decode(work.link.flips) if flip.tag not in decided]
+    return flips.encode(flips.remembered([*history, *written], now))
 
 
 def _is_decided(conflict: Conflict) -> bool:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 
-from crmsync.diff import BLANK_SHADOW, OverwriteLimits, Shadow, holds_value, overwrites
+from crmsync.diff import BLANK_SHADOW, OverwriteLimits, Shadow, holds_value, overwrites, values_held
 from crmsync.engine.work import Work
 from crmsync.errors import OverwriteGuardError
-from crmsync.models.records import Side
+from crmsync.models.records import SIDES, Side
 from crmsync.protocols.conversion import FieldRule
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ class Overwritten:
         """Of all fields."""
         return self.fields.total()
 
-    def add(self, names: Iterable[str], record_id: str) -> None:
+    def add(self, names: Sequence[str], record_id: str) -> None:
         """One record's."""
-        known = self.fields.total()
-        self.fields.update(names)
-        if self.fields.total() > known and len(self.examples) < _EXAMPLES:
+        for name in names:
+            self.fields[name] += 1
+        if names and len(self.examples) < _EXAMPLES:
             self.examples.append(record_id)
 
 
@@ -84,7 +84,7 @@ def _count(ctx: RunContext, work: Work) -> None:
     assert work.local is not None
     assert work.remote is not None
     tally, lost = ctx.overwritten, set[str]()
-    for side in Side:
+    for side in SIDES:
         if side in work.operations:
             rules = list(overwrites(work.merge, side))
             lost.update(rule.local for rule in rules)
@@ -93,11 +93,13 @@ def _count(ctx: RunContext, work: Work) -> None:
     tally.pairs += 1
     tally.new_pairs += not work.merge.known
     ours, theirs = work.local.fields, work.remote.fields
-    tally.held[Side.LOCAL] += sum(holds_value(ours.get(rule.local)) for rule in ctx.rule.rules)
-    tally.held[Side.REMOTE] += sum(holds_value(theirs.get(rule.remote)) for rule in ctx.rule.rules)
+    readings = ctx.merger.readings
+    tally.held[Side.LOCAL] += values_held(readings.local.values(ours))
+    tally.held[Side.REMOTE] += values_held(readings.remote.values(theirs))
     meeting = [r for r in _meeting(ctx, work) if holds_value(ours.get(r.local)) and holds_value(theirs.get(r.remote))]
-    tally.compared.update(rule.local for rule in meeting)
-    tally.met.add([rule.local for rule in meeting if rule.local in lost], work.link.markmail_id)
+    if meeting:
+        tally.compared.update(rule.local for rule in meeting)
+        tally.met.add([rule.local for rule in meeting if rule.local in lost], work.link.markmail_id)
 
 
 def _meeting(ctx: RunContext, work: Work) -> Iterable[FieldRule]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 
 from crmsync.diff import Merge
@@ -17,7 +19,8 @@ class Work:
     ``fresh``: the two met in this run; the link is not stored yet. ``replaces``: markmail_ids of placeholder links that
     this one supersedes. ``quarantine``: why the record cannot be linked; then nothing is written.
     ``conflicts``: what waited on this record before, by local field name. ``heard``: the local field names of what is
-    written because a record said it that was folded into this one.
+    written because a record said it that was folded into this one. ``digests`` are those of the values that each
+    operation writes, and of those that they replace.
     """
 
     link: Link
@@ -30,6 +33,7 @@ class Work:
     heard: tuple[str, ...] = ()
     merge: Merge | None = None
     operations: dict[Side, Operation] = attrs.field(factory=dict)
+    digests: dict[Side, tuple[Mapping[str, bytes], Mapping[str, bytes]]] = attrs.field(factory=dict)
     outcomes: dict[Side, Outcome] = attrs.field(factory=dict)
 
     def record(self, side: Side) -> Record | None:

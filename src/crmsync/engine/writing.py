@@ -7,8 +7,6 @@ from itertools import islice
 
 import anyio
 
-from crmsync.diff.decisions import Merge
-from crmsync.diff.sets import merges_elements
 from crmsync.engine.conflicts import overwritten_by
 from crmsync.engine.context import RunContext
 from crmsync.engine.history import to_be_written
@@ -26,25 +24,30 @@ ROW_ATTEMPTS = 4
 
 async def journal(ctx: RunContext, works: Sequence[Work]) -> None:
     """Note every write before it is sent, so that a crash leaves word of what may have taken effect."""
-    entries = [
-        JournalEntry(
-            operation.op_id,
-            ctx.integration_id,
-            ctx.entity_type,
-            side,
-            operation.kind,
-            work.link.markmail_id,
-            work.link.crm_id,
-            _digests(ctx, side, operation.fields, work.merge),
-            _digests(ctx, side, _replaced(work.record(side), operation), work.merge),
-            ctx.clock.now(),
-            conflicts[side],
-            change=to_be_written(ctx, work, side),
-        )
-        for work in works
-        for conflicts in [overwritten_by(ctx, work)]
-        for side, operation in work.operations.items()
-    ]
+    now = ctx.clock.now()
+    entries: list[JournalEntry] = []
+    for work in works:
+        conflicts = overwritten_by(ctx, work)
+        for side, operation in work.operations.items():
+            sent = ctx.merger.digests(side, operation.fields)
+            before = ctx.merger.digests(side, _replaced(work.record(side), operation))
+            work.digests[side] = (sent, before)
+            entries.append(
+                JournalEntry(
+                    operation.op_id,
+                    ctx.integration_id,
+                    ctx.entity_type,
+                    side,
+                    operation.kind,
+                    work.link.markmail_id,
+                    work.link.crm_id,
+                    sent,
+                    before,
+                    now,
+                    conflicts.get(side, ()),
+                    change=to_be_written(ctx, work, side),
+                )
+            )
     if entries:
         await ctx.repository.add_journal(ctx.lease.current, entries)
 
@@ -68,19 +71,6 @@ async def announce(ctx: RunContext, purpose: JournalPurpose, writes: Sequence[tu
     ]
     if entries:
         await ctx.repository.add_journal(ctx.lease.current, entries)
-
-
-def _digests(ctx: RunContext, side: Side, fields: Fields, merge: Merge | None) -> dict[str, bytes]:
-    """Digests of values, by the target's field names. Sets merge by themselves after a crash: they need none."""
-    if merge is None:
-        return {}
-    digester = ctx.merger.digester
-    found: dict[str, bytes] = {}
-    for rule in ctx.rule.rules:
-        name, normal = (rule.local, rule.normal_local) if side is Side.LOCAL else (rule.remote, rule.normal_remote)
-        if name in fields and not merges_elements(rule):
-            found[name] = digester.scalar(normal(fields[name]))
-    return found
 
 
 def _replaced(record: Record | None, operation: Operation) -> Fields:

@@ -10,6 +10,7 @@ from typing import Final, Literal, TypeAlias
 import attrs
 
 from crmsync.errors import CRMError, RecordError
+from crmsync.models.immutable import frozen_value
 
 
 class Missing(enum.Enum):
@@ -54,7 +55,11 @@ class Side(enum.StrEnum):
         return Side.REMOTE if self is Side.LOCAL else Side.LOCAL
 
 
-@attrs.frozen(slots=True)
+SIDES: Final = (Side.LOCAL, Side.REMOTE)
+"""Both, for what is done for each record: to go over an enumeration takes ten times as long."""
+
+
+@frozen_value
 class Record:
     """One record as its side returned it.
 
@@ -102,7 +107,7 @@ class OperationKind(enum.StrEnum):
     DELETE = "delete"
 
 
-@attrs.frozen(slots=True)
+@frozen_value
 class Operation:
     """One write, of changed fields only.
 
@@ -130,7 +135,10 @@ class OutcomeStatus(enum.StrEnum):
     FAILED = "failed"
 
 
-@attrs.frozen(slots=True)
+_WITHOUT_EFFECT: Final = (OutcomeStatus.FAILED, OutcomeStatus.MISSING)
+
+
+@frozen_value
 class Outcome:
     """What became of one operation; a write returns one for each operation, in order.
 
@@ -149,7 +157,7 @@ class Outcome:
     @property
     def ok(self) -> bool:
         """Whether the operation took effect."""
-        return self.status not in (OutcomeStatus.FAILED, OutcomeStatus.MISSING)
+        return self.status not in _WITHOUT_EFFECT
 
 
 @attrs.frozen(slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from crmsync.models.history import RecordChange
+from crmsync.models.immutable import frozen_value
 from crmsync.models.mappings import OSCILLATION
 from crmsync.models.problems import Problem
 from crmsync.models.records import OperationKind, Side
@@ -35,7 +36,7 @@ class LinkStatus(enum.StrEnum):
     """The pair was separated on purpose; both records live on without each other."""
 
 
-@attrs.frozen(slots=True)
+@frozen_value
 class Link:
     """A row of ``crm_sync_status``: a record's pair of ids, and what each side held when it was last acknowledged.
 
@@ -104,7 +105,7 @@ class JournalPurpose(enum.StrEnum):
     """The link was moved before it was sent."""
 
 
-@attrs.frozen(slots=True)
+@frozen_value
 class JournalEntry:
     """A write that was about to be sent. Present at the start of a run: nobody knows whether it took effect.
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from crmsync.models.history import RecordChange
     from crmsync.models.integrations import Integration, MappingTemplate
+from crmsync.models.immutable import evolved
 from crmsync.models.state import (
     Acknowledgement,
     Allowance,
@@ -65,6 +66,8 @@ def as_utc(moment: datetime) -> datetime:
 
     :raises StorageError: it has no time zone.
     """
+    if moment.tzinfo is UTC:
+        return moment
     if moment.tzinfo is None:
         msg = "a time without a time zone cannot be stored; give an aware datetime"
         raise StorageError(msg)
@@ -134,10 +137,8 @@ def checked_links(lease: Lease, acknowledgement: Acknowledgement) -> dict[str, L
     :raises StorageError: a link is of another integration or object, or an id is too long.
     """
     for link in acknowledgement.links:
-        if link.entity_type != lease.entity_type or link.integration_id != lease.integration_id:
-            _check_scope(lease, link)
-        if len(link.markmail_id) > ID_LENGTH or (link.crm_id is not None and len(link.crm_id) > ID_LENGTH):
-            _check_ids(link.markmail_id, link.crm_id)
+        _check_scope(lease, link)
+        _check_ids(link.markmail_id, link.crm_id)
     return {link.markmail_id: link for link in acknowledgement.links}
 
 
@@ -147,7 +148,7 @@ def settled_links(lease: Lease, acknowledgement: Acknowledgement, now: datetime)
     :raises StorageError: see there; or a time has no zone.
     """
     return {
-        key: attrs.evolve(
+        key: evolved(
             link,
             next_attempt_at=optional_utc(link.next_attempt_at),
             failing_since=optional_utc(link.failing_since),
@@ -210,18 +211,18 @@ def settled_journal(lease: Lease, entries: Iterable[JournalEntry]) -> dict[str, 
     for entry in entries:
         _check_scope(lease, entry)
         _check_ids(entry.markmail_id, entry.crm_id)
-        settled[entry.op_id] = attrs.evolve(
+        settled[entry.op_id] = evolved(
             entry,
             sent=dict(entry.sent),
             started_at=optional_utc(entry.started_at),
-            conflicts=tuple(_settled_conflict(conflict, None) for conflict in entry.conflicts),
+            conflicts=tuple([_settled_conflict(conflict, None) for conflict in entry.conflicts]),
             change=entry.change and _settled_change(lease, entry.change, None),
         )
     return settled
 
 
 def _check_scope(lease: Lease, row: Link | Conflict | JournalEntry | RecordChange) -> None:
-    if (row.integration_id, row.entity_type) != (lease.integration_id, lease.entity_type):
+    if row.entity_type != lease.entity_type or row.integration_id != lease.integration_id:
         msg = (
             f"a {type(row).__name__} of integration {row.integration_id!r}, object {row.entity_type!r}, cannot be "
             f"stored under the lease of integration {lease.integration_id!r}, object {lease.entity_type!r}"
@@ -229,8 +230,8 @@ def _check_scope(lease: Lease, row: Link | Conflict | JournalEntry | RecordChang
         raise StorageError(msg)
 
 
-def _check_ids(*ids: str | None) -> None:
-    longest = max(len(value) for value in ids if value is not None)
+def _check_ids(markmail_id: str, crm_id: str | None) -> None:
+    longest = max(len(markmail_id), len(crm_id or ""))
     if longest > ID_LENGTH:
         msg = f"an id of {longest} characters cannot be stored; ids have up to {ID_LENGTH}"
         raise StorageError(msg)

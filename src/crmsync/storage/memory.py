@@ -330,13 +330,16 @@ def _check_crm_ids(state: _ObjectState, links: dict[str, Link], removed: Sequenc
 
 
 def _replace_links(state: _ObjectState, links: dict[str, Link], removed: Sequence[str]) -> None:
-    created_at = {key: state.links[key].created_at for key in links if key in state.links and key not in removed}
+    gone_for_good = set(removed)
+    known = [key for key in links if key in state.links and key not in gone_for_good]
+    created_at = {key: state.links[key].created_at for key in known}
     for key in (*removed, *links):
         gone = state.links.pop(key, None)
         if gone is not None and gone.crm_id is not None:
             state.by_remote.pop(gone.crm_id, None)
     for key, link in links.items():
-        state.links[key] = attrs.evolve(link, created_at=created_at.get(key, link.created_at))
+        began = created_at.get(key, link.created_at)
+        state.links[key] = link if began == link.created_at else attrs.evolve(link, created_at=began)
         if link.crm_id is not None:
             state.by_remote[link.crm_id] = key
 

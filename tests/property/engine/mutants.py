@@ -132,8 +132,13 @@ MUTANTS = (
         "both sides are compared with what we sent, not with what each stored (Grouparoo; one base for both sides)",
         (
             "diff/settle.py",
-            "digest if same and field.alike else field.remote_digest(theirs)\n",
-            "field.remote_digest(field.rule.to_remote(ours).value)\n",
+            "known_there or _digest(merger, field, _REMOTE, their)\n",
+            "_digest(merger, field, _REMOTE, rule.to_remote(our).value)\n",
+        ),
+        (
+            "diff/settle.py",
+            "digest if same and field.alike else _digest(merger, field, _REMOTE, their)\n",
+            "_digest(merger, field, _REMOTE, field.rule.to_remote(our).value)\n",
         ),
     ),
     _mutant(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import attrs
 import pytest
 
 from crmsync.errors import StorageError
@@ -97,6 +98,5 @@ async def test_a_text_that_postgresql_cannot_hold_is_refused_without_being_shown
 
 
 def _without_times(one: Link) -> object:
-    names = [name for name in Link.__slots__ if not name.startswith("_") and name not in ("created_at", "updated_at")]
     assert timedelta(0) == (one.created_at or NOW).utcoffset()
-    return [getattr(one, name) for name in names]
+    return attrs.evolve(one, created_at=None, updated_at=None)
