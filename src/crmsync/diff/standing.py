@@ -101,19 +101,24 @@ class Standing:
                 return True
         return False
 
-    def still_true(self, side: Side, record: Record, shadow: bytes) -> bytes:
-        """What of a shadow also says what this record holds: the shadow of a record that took another one's place.
+    def succeeded(self, side: Side, record: Record, shadow: bytes, last: Fields) -> bytes:
+        """The shadow of a record that took the place of another one, which held ``last`` as far as that is known.
 
-        Where the two differ nothing is known, and the field meets its counterpart for the first time.
+        What the record holds is old where it is what the shadow says, and an edit where it is what the other one held
+        last. Anything else is another record's own: nothing is known, and the field meets its counterpart for the
+        first time.
         """
         known = Shadow.decode(shadow).fields
-        kept = {
-            tag: old
-            for r, tag in self.tagged_rules
-            if (old := known.get(tag)) is not None
-            and (value := record.fields.get(r.local if side is Side.LOCAL else r.remote, MISSING)) is not MISSING
-            and self.field_digest(r, side, value, as_set=isinstance(old, frozenset)) == old
-        }
+        kept: dict[bytes, FieldDigest] = {}
+        for rule, tag in self.tagged_rules:
+            name = rule.local if side is Side.LOCAL else rule.remote
+            old, value = known.get(tag), record.fields.get(name, MISSING)
+            if old is None or value is MISSING:
+                continue
+            as_set = isinstance(old, frozenset)
+            now = self.field_digest(rule, side, value, as_set=as_set)
+            if now == old or (name in last and now == self.field_digest(rule, side, last[name], as_set=as_set)):
+                kept[tag] = old
         return Shadow(fields=kept).encode()
 
     def field_digest(self, rule: FieldRule, side: Side, value: object, *, as_set: bool) -> FieldDigest:

@@ -38,7 +38,7 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
         remote, link = remotes.get(survivor), links.get(loser)
         if remote is None and link is not None:
             continue
-        del trail.waiting[loser]
+        last = trail.waiting.pop(loser).fields
         if link is None or remote is None or link.status not in LIVE or not link.local_shadow:
             continue
         placeholder = taken.get(survivor)
@@ -50,7 +50,7 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
             separated.append(attrs.evolve(link, status=LinkStatus.UNLINKED, remote_shadow=b"", problems=(problem,)))
             parted.append(link)
             continue
-        shadow = ctx.merger.still_true(Side.REMOTE, remote, link.remote_shadow)
+        shadow = ctx.merger.succeeded(Side.REMOTE, remote, link.remote_shadow, last)
         moved = attrs.evolve(link, crm_id=survivor, remote_shadow=shadow)
         local = locals_.get(link.markmail_id)
         if local is None:

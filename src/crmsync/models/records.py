@@ -68,7 +68,7 @@ class Record:
     ``modified_by`` names who made the last change, in the side's own words, None when unknown; ``modified_by_self`` is
     True when it was made with our own credential, None when unknown.
     ``merged_into`` names the surviving record when a merge deleted this one. The ``fields`` of such a record may hold
-    an opt-out that it had at the end, which the survivor need not have.
+    what it held at the end: an opt-out that the survivor need not have, and edits that live on in the survivor.
     """
 
     id: str

@@ -338,4 +338,9 @@ MUTANTS = (
         "what an undo restores is taken for somebody's edit, and the next run carries it to the other side",
         ("engine/undoing.py", "shifted(ctx, link, side, as_left), record", "link, record"),
     ),
+    _mutant(
+        "edit-before-conversion",
+        "an edit of a lead that is converted before a run saw it loses against what nobody has edited",
+        ("diff/standing.py", "(name in last and now ==", "(False and now =="),
+    ),
 )

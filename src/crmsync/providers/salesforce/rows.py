@@ -95,12 +95,12 @@ class RowReader:
             modified = parse_datetime(stamp) if stamp else None
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UnexpectedResponseError("a record of Salesforce's answer is not as documented") from error
-        if tells_deleted and row.get("IsDeleted") is True:
-            return self._gone(record_id, row, modified)
-        if self.sobject.follows_conversion and row.get(CONVERTED) is True:
-            return self._gone(record_id, row, modified)
         values = _values(row, wanted)
-        return self._living(record_id, assemble(values) if assemble else values, row, modified)
+        values = assemble(values) if assemble else values
+        deleted = tells_deleted and row.get("IsDeleted") is True
+        if deleted or (self.sobject.follows_conversion and row.get(CONVERTED) is True):
+            return self._gone(record_id, values, row, modified)
+        return self._living(record_id, values, row, modified)
 
     def csv_records(self, header: Sequence[str], rows: Iterable[Sequence[str]], fields: Sequence[str]) -> list[Record]:
         """Rows of a query job's CSV as records with these fields; the header has all their `columns`.
@@ -130,11 +130,12 @@ class RowReader:
             if record_id is None:
                 raise UnexpectedResponseError("a record of Salesforce's CSV has no id")
             meta = {name: row[place] or None for name, place in own}
+            values = assemble(values) if assemble else values
             if converted is not None and row[converted] == "true":
                 told = opted_out is not None and row[opted_out] == "true"
-                records.append(self._gone(record_id, {**meta, OPT_OUT: told}, modified))
-                continue
-            records.append(self._living(record_id, assemble(values) if assemble else values, meta, modified))
+                records.append(self._gone(record_id, values, {**meta, OPT_OUT: told}, modified))
+            else:
+                records.append(self._living(record_id, values, meta, modified))
         return records
 
     def _living(
@@ -150,16 +151,19 @@ class RowReader:
             modified_by_self=self._by_self(editor),
         )
 
-    def _gone(self, record_id: str, row: Mapping[str, Any], modified: Any) -> Record:
-        """A tombstone. Of what was folded into another record it tells an opt-out, which may have stayed behind.
+    def _gone(
+        self, record_id: str, values: dict[str, object], row: Mapping[str, Any], modified: datetime | None
+    ) -> Record:
+        """A tombstone. Of what was folded into another record it tells what that held last, and always an opt-out.
 
         Into an existing contact, a lead's conversion writes only what is blank ("convertLead()", SOAP API Developer
-        Guide), and a flag never is.
+        Guide), and a flag never is: an opt-out may have stayed behind.
         """
         survivor, editor = row.get(MASTER) or row.get(CONVERTED_INTO), _editor(row)
+        told = {**values, OPT_OUT: True} if row.get(OPT_OUT) is True else values
         return Record(
             id=record_id,
-            fields={OPT_OUT: True} if survivor and row.get(OPT_OUT) is True else {},
+            fields=told if survivor else {},
             key=self._key(row),
             modified_at=modified,
             modified_by=editor,
