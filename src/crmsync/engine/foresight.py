@@ -191,11 +191,11 @@ class ForeseeingStore(MeteredStore):
         answers = await self._foresight.records((self._side, "key"), keys, look)
         return [record for found in answers.values() for record in found]
 
-    async def merged_into(self, survivors: Sequence[str]) -> Sequence[Record]:
+    async def merged_into(self, survivors: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         """The wrapped store's."""
 
         async def look(missing: Sequence[str]) -> Iterable[tuple[str, Record]]:
-            return [(record.merged_into or "", record) for record in await ask(missing)]
+            return [(record.merged_into or "", record) for record in await ask(missing, fields=fields)]
 
         ask = super().merged_into
         answers = await self._foresight.records((self._side, "merged into"), survivors, look)

@@ -106,7 +106,7 @@ async def ask_of(ctx: RunContext, works: Iterable[Work]) -> list[Work]:
         and work.remote.id not in ctx.asked_of
         and any(_imposed(rule, work) is not None for rule in rules)
     }
-    merged = await ctx.remote.merged_into(list(asked))
+    merged = await ctx.remote.merged_into(list(asked), fields=ctx.fields(Side.REMOTE))
     trail = MergeTrail()
     trail.add(merged)
     return [asked[survivor] for survivor in await overhear(ctx, merged, trail) if survivor in asked]

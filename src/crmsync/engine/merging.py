@@ -99,7 +99,9 @@ async def follow_absent(
     if not absent:
         return
     trail = MergeTrail() if trail is None else trail
-    moved = await follow_merged(ctx, await ctx.remote.merged_away(absent), trail, queue, gate)
+    moved = await follow_merged(
+        ctx, await ctx.remote.merged_away(absent, fields=ctx.fields(Side.REMOTE)), trail, queue, gate
+    )
     queue.forget(trail.followed())
     for link, missing in moved.gone:
         queue.add(link, missing)

@@ -89,19 +89,19 @@ class MeteredStore:
         """The wrapped store's; all of them from a store of one kind."""
         return self._store.foremost(records) if isinstance(self._store, SupportsPrecedence) else records
 
-    async def merged_into(self, survivors: Sequence[str]) -> Sequence[Record]:
+    async def merged_into(self, survivors: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         """The wrapped store's; none from a store that cannot say."""
         if not survivors or not isinstance(self._store, SupportsMerges):
             return ()
         with self._measured():
-            return await self._store.merged_into(survivors)
+            return await self._store.merged_into(survivors, fields=fields)
 
-    async def merged_away(self, ids: Sequence[str]) -> Sequence[Record]:
+    async def merged_away(self, ids: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         """The wrapped store's; none from a store that cannot say."""
         if not ids or not isinstance(self._store, SupportsMerges):
             return ()
         with self._measured():
-            return await self._store.merged_away(ids)
+            return await self._store.merged_away(ids, fields=fields)
 
     async def write(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
         """The wrapped store's."""

@@ -123,7 +123,7 @@ class _SidePass:
         ctx.foresights.append(foresight)
         view = ctx.foreseeing(foresight)
         strangers = await self._asked_of(view, live)
-        if await view.remote.merged_into(sorted(strangers)):
+        if await view.remote.merged_into(sorted(strangers), fields=view.fields(Side.REMOTE)):
             return _Ahead(page, view)
         return _Ahead(page, view, await take_in(view, self._matcher, self._side, live), strangers)
 
@@ -165,7 +165,7 @@ class _SidePass:
         live = await self._asked_again(live)
         merged = [record for record in ahead.page.records if record.deleted and record.merged_into is not None]
         ctx.asked_of = await self._asked_of(view, live)
-        merged += await view.remote.merged_into(sorted(ctx.asked_of))
+        merged += await view.remote.merged_into(sorted(ctx.asked_of), fields=view.fields(Side.REMOTE))
         if merged:
             view = ctx  # what is written of the merges was not foreseen
         moved = await follow_merged(ctx, merged, self._trail, self._queue)

@@ -121,12 +121,15 @@ class SupportsMerges(Protocol):
     then would bring back a person who was deleted on the other side.
     """
 
-    async def merged_into(self, survivors: Sequence[str]) -> Sequence[Record]:
-        """The tombstones, with ``merged_into``, of the records folded into these, as far as the side still knows."""
+    async def merged_into(self, survivors: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
+        """The tombstones, with ``merged_into``, of the records folded into these, as far as the side still knows.
+
+        They say what they held last of these fields, if the side knows it (see `Record`).
+        """
         ...
 
-    async def merged_away(self, ids: Sequence[str]) -> Sequence[Record]:
-        """The tombstones, with ``merged_into``, of those of these records that were folded into others.
+    async def merged_away(self, ids: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
+        """The tombstones of those of these records that were folded into others, as `merged_into` gives them.
 
         With them come those of the survivors that were folded away in their turn. Records that are there, or that were
         just deleted, are left out. A pass over everything does not tell of merges: this is asked of what it lacked.

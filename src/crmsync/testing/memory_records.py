@@ -198,13 +198,13 @@ class MemoryRecordStore:
         rows = (self._live(self._table.keys.get(key)) for key in dict.fromkeys(keys))
         return [self._record(row, fields) for row in rows if row is not None]
 
-    async def merged_into(self, survivors: Sequence[str]) -> Sequence[Record]:
+    async def merged_into(self, survivors: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         """See `SupportsMerges.merged_into`."""
         await anyio.lowlevel.checkpoint()
         wanted = set(survivors)
-        return [self._record(row, ()) for row in self._table if row.merged_into in wanted]
+        return [self._record(row, fields) for row in self._table if row.merged_into in wanted]
 
-    async def merged_away(self, ids: Sequence[str]) -> Sequence[Record]:
+    async def merged_away(self, ids: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         """See `SupportsMerges.merged_away`."""
         await anyio.lowlevel.checkpoint()
         found: dict[str, Record] = {}
@@ -212,7 +212,7 @@ class MemoryRecordStore:
         while trail:
             row = self._table.get(trail.pop())
             if row is not None and row.merged_into is not None and row.id not in found:
-                found[row.id] = self._record(row, ())
+                found[row.id] = self._record(row, fields)
                 trail.append(row.merged_into)
         return list(found.values())
 

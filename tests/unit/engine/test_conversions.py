@@ -23,7 +23,7 @@ def mapped(*fields: FieldMapping) -> ObjectMapping:
 
 async def linked(w: World, **fields: object) -> tuple[str, str]:
     """A lead that is linked to a local record."""
-    lead = w.remote.add(Email=ANN, **fields)
+    lead = w.remote.add({"Email": ANN, **fields})
     await w.sync()
     [local] = w.local.snapshot()
     return local, lead

@@ -136,20 +136,20 @@ class SalesforceRecordStore:
             return []
         return await retrieving.find(self._client, await self._reader(), self._key_field, keys, fields)
 
-    async def merged_into(self, survivors: Sequence[str]) -> Sequence[Record]:
+    async def merged_into(self, survivors: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         """See `SupportsMerges`: as long as the losers are in the recycle bin, 15 days."""
         asked = [found for given in survivors if (found := full_id(given))]
-        return await merges.merged_into(self._client, await self._reader(), asked)
+        return await merges.merged_into(self._client, await self._reader(), asked, fields)
 
-    async def merged_away(self, ids: Sequence[str]) -> Sequence[Record]:
+    async def merged_away(self, ids: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         """See `SupportsMerges`: as long as they are in the recycle bin, 15 days."""
         asked = [found for given in ids if (found := full_id(given))]
-        return await merges.merged_away(self._client, await self._reader(), asked)
+        return await merges.merged_away(self._client, await self._reader(), asked, fields)
 
-    async def converted_into(self, contacts: Sequence[str]) -> Sequence[Record]:
+    async def converted_into(self, contacts: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         """The tombstones of the leads, whose conversion is followed, that became these contacts."""
         asked = [found for given in contacts if (found := full_id(given))]
-        return await merges.folded(self._client, await self._reader(), CONVERTED_INTO, asked)
+        return await merges.folded(self._client, await self._reader(), CONVERTED_INTO, asked, fields)
 
     async def write(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
         if len(operations) > LARGE:

@@ -44,7 +44,7 @@ async def folded(provider: SalesforceProvider, name: str, survivors: list[str]) 
     """Who was folded into whom, by what the store of an object says of these records."""
     store = await provider.records(name)
     assert isinstance(store, SupportsMerges)
-    return trail(await store.merged_into(survivors))
+    return trail(await store.merged_into(survivors, fields=()))
 
 
 def queries(org: SalesforceOrg) -> int:
@@ -83,7 +83,19 @@ async def test_a_record_that_is_gone_says_into_whom_it_went(provider: Salesforce
     org.delete("Contact", deleted)
     store = await provider.records("Contact")
     assert isinstance(store, SupportsMerges)
-    assert trail(await store.merged_away([first, third, deleted])) == {first: second, second: third}
+    assert trail(await store.merged_away([first, third, deleted], fields=())) == {first: second, second: third}
+
+
+async def test_a_loser_says_what_it_held_last(provider: SalesforceProvider, org: SalesforceOrg) -> None:
+    kept, lost = (org.create("Contact", {"LastName": name}) for name in ("Ada", "Byron"))
+    org.merge("Contact", kept, [lost])
+    store = await provider.records("Contact")
+    assert isinstance(store, SupportsMerges)
+    [asked] = await store.merged_into([kept], fields=["LastName", "Email"])
+    assert asked.fields == {"LastName": "Byron", "Email": None}
+    assert await store.merged_away([lost], fields=["LastName", "Email"]) == [asked]
+    read = await store.changes(None, fields=["LastName", "Email"])
+    assert [record.id for record in read.records] == [kept]
 
 
 async def test_ids_are_recognised_in_their_short_form_and_others_ignored(

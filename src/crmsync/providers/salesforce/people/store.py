@@ -127,21 +127,23 @@ class PeopleStore:
         contacts = await self._contacts.get(list(heirs.values()), fields=self._asked(fields))
         return {lead: self._births.read(contacts[heir]) for lead, heir in heirs.items() if heir in contacts}
 
-    async def merged_into(self, survivors: Sequence[str]) -> Sequence[Record]:
+    async def merged_into(self, survivors: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         """See `SupportsMerges`: merged contacts, leads that became one of them, and leads merged into these."""
         contacts = [each for each in survivors if self._store_of(each) is self._contacts]
-        losers = await self._contacts.merged_into(contacts)
-        converted = await self._leads.converted_into([*contacts, *(loser.id for loser in losers)])
+        losers = self._read(await self._contacts.merged_into(contacts, fields=self._asked(fields)))
+        became = [*contacts, *(loser.id for loser in losers)]
+        converted = self._read(await self._leads.converted_into(became, fields=fields))
         leads = [each for each in survivors if self._store_of(each) is self._leads]
-        merged = await self._leads.merged_into([*leads, *(lead.id for lead in converted)])
+        merged = self._read(await self._leads.merged_into([*leads, *(lead.id for lead in converted)], fields=fields))
         return list({record.id: record for record in (*losers, *converted, *merged)}.values())
 
-    async def merged_away(self, ids: Sequence[str]) -> Sequence[Record]:
+    async def merged_away(self, ids: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         """See `SupportsMerges`."""
-        leads = await self._leads.merged_away([each for each in ids if self._store_of(each) is self._leads])
+        ours = [each for each in ids if self._store_of(each) is self._leads]
+        leads = self._read(await self._leads.merged_away(ours, fields=fields))
         heirs = [lead.merged_into for lead in leads if lead.merged_into]
         contacts = [each for each in (*ids, *heirs) if self._store_of(each) is self._contacts]
-        return [*leads, *await self._contacts.merged_away(contacts)]
+        return [*leads, *self._read(await self._contacts.merged_away(contacts, fields=self._asked(fields)))]
 
     def estimate(self, use: StoreUse) -> CallEstimate:
         """See `SupportsCallEstimates`: as if every item were of both objects, at the most."""

@@ -211,13 +211,15 @@ class CampaignTagStore:
         if isinstance(self._people, SupportsJobs):
             await self._people.settle_jobs()
 
-    async def merged_away(self, ids: Sequence[str]) -> Sequence[Record]:
+    async def merged_away(self, ids: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         """See `SupportsMerges`."""
-        return await self._people.merged_away(ids) if isinstance(self._people, SupportsMerges) else ()
+        people = self._people
+        return await people.merged_away(ids, fields=_own(fields)) if isinstance(people, SupportsMerges) else ()
 
-    async def merged_into(self, survivors: Sequence[str]) -> Sequence[Record]:
+    async def merged_into(self, survivors: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         """See `SupportsMerges`."""
-        return await self._people.merged_into(survivors) if isinstance(self._people, SupportsMerges) else ()
+        people = self._people
+        return await people.merged_into(survivors, fields=_own(fields)) if isinstance(people, SupportsMerges) else ()
 
     def foremost(self, records: Sequence[Record]) -> Sequence[Record]:
         """See `SupportsPrecedence`."""

@@ -150,7 +150,7 @@ async def test_what_became_a_contact_is_told_through_all_steps() -> None:
         line.org.merge("Lead", second, [first])
         contact, kept = line.org.convert_lead(second).contact_id, line.contact()
         line.org.merge("Contact", kept, [contact])
-        folded = told(await store.merged_into([kept]))
+        folded = told(await store.merged_into([kept], fields=()))
         assert folded[contact] == kept
         assert folded[first] == second
         assert folded[second] in (contact, kept), "Salesforce may let the lead refer to the survivor"
@@ -163,7 +163,7 @@ async def test_a_lead_that_is_gone_says_into_whom_it_went() -> None:
         line.org.merge("Lead", second, [first])
         contact, kept = line.org.convert_lead(second).contact_id, line.contact()
         line.org.merge("Contact", kept, [contact])
-        folded = told(await store.merged_away([first, kept]))
+        folded = told(await store.merged_away([first, kept], fields=()))
         assert folded.pop(contact, kept) == kept, "unless Salesforce lets the lead refer to the survivor"
         assert (folded[first], set(folded)) == (second, {first, second})
 
@@ -306,7 +306,21 @@ async def test_a_lead_that_is_converted_into_a_known_contact_tells_of_it() -> No
     async with connected() as line:
         contact, lead, store = line.contact(), line.lead(), await line.people()
         line.org.convert_lead(lead, Conversion(contact_id=contact))
-        assert told(await store.merged_into([contact])) == {lead: contact}
+        assert told(await store.merged_into([contact], fields=())) == {lead: contact}
+
+
+async def test_a_converted_lead_says_what_it_held_last_in_a_persons_words() -> None:
+    async with connected() as line:
+        lead, store = line.lead(FirstName="Ada", Company="Engines"), await line.people()
+        start = (await read_pass(store, None, FIELDS)).cursor
+        line.clock.tick(3600)
+        contact = line.org.convert_lead(lead).contact_id
+        fields = ["FirstName", "Company"]
+        [told_of] = await store.merged_into([contact], fields=fields)
+        assert told_of.fields == {"FirstName": "Ada", "Company": "Engines"}
+        assert (await store.merged_away([lead], fields=fields))[0].fields == told_of.fields
+        read = [record for record in (await read_pass(store, start, fields)).records if record.deleted]
+        assert [record.fields for record in read] == [told_of.fields]
 
 
 async def test_both_objects_need_the_external_id_for_either_to_be_found_by_it() -> None:
