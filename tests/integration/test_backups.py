@@ -177,11 +177,12 @@ async def test_a_backup_shows_one_moment_while_others_write(url: str, other: str
     assert await rows(other) == before
 
 
-async def test_a_backup_of_an_earlier_revision_is_upgraded(url: str, other: str) -> None:
+@pytest.mark.parametrize("revision", ["0007", "0016"])
+async def test_a_backup_of_an_earlier_revision_is_upgraded(url: str, other: str, revision: str) -> None:
     await make(url)
     async with open_database(url) as database:
-        # What a crmsync of revision 0007 would have written: neither the later tables nor the later columns.
-        old = await database.manage(partial(as_of, revision="0007"))
+        # What a crmsync of that revision would have written: neither the later tables nor the later columns.
+        old = await database.manage(partial(as_of, revision=revision))
     async with open_maintenance(other) as database:
         await database.load(lambda: iter(old), RestoreOptions(pause=False))
         assert await database.revision() == HEAD

@@ -39,10 +39,10 @@ def test_a_database_is_made_checked_and_brought_back(sh: Shell) -> None:
 def test_a_damaged_row_is_named_and_the_exit_code_tells(sh: Shell) -> None:
     assert sh.run("sync").code == 0
     with closing(sqlite3.connect(sh.directory / "crmsync.db")) as connection:
-        connection.execute("UPDATE crm_sync_status SET sync_status = 'x' WHERE markmail_id = '2'")
+        connection.execute("UPDATE crm_sync_status SET sync_status = 'x' WHERE CAST(markmail_id AS TEXT) = '2'")
         connection.commit()
     found = sh.run("db", "check")
-    assert (found.code, "damaged: the row of crm_sync_status with id" in found.out) == (1, True)
+    assert (found.code, "markmail_id '2' cannot be read" in found.out) == (1, True)
 
 
 def test_the_statements_of_an_upgrade_are_printed(sh: Shell) -> None:

@@ -115,7 +115,11 @@ class SyncRepository(
         after: str = "",
         limit: int = 1000,
     ) -> list[Link]:
-        """Links with markmail_id > after, ordered by it; of these statuses, or of all."""
+        """The first links that come after a markmail_id; of these statuses, or of all.
+
+        They come in an order of their markmail_ids that is the repository's own and stays the same, so that the last
+        one of a page leads to the next. Every id comes after the empty one.
+        """
         ...
 
     async def count_links(self, integration_id: str, entity_type: str) -> Mapping[LinkStatus, int]:

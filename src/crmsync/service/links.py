@@ -23,7 +23,10 @@ class LinkVerbs(Opening):
         after: str = "",
         limit: int = 1000,
     ) -> list[Link]:
-        """Links in order of ``markmail_id``, those after ``after``; of these statuses, or of all."""
+        """Links in the bookkeeping's order of ``markmail_id``, those after ``after``; of these statuses, or of all.
+
+        In memory and in SQL that is by code point; SQL has UUIDs after all others.
+        """
         return await self.repository.scan_links(
             integration_id, object_name, statuses=statuses, after=after, limit=limit
         )

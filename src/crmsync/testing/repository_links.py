@@ -47,7 +47,8 @@ class LinkPromises(RepositorySubject):
             assert isinstance(found.local_shadow, bytes)
         by_remote = await repository.links_by_remote(OURS, CONTACT, ["003000000000001AAA"])
         assert by_remote == {"003000000000001AAA": stored[full_link().markmail_id]}
-        assert await repository.scan_links(OURS, CONTACT) == list(stored.values())
+        scanned = await repository.scan_links(OURS, CONTACT)
+        assert {found.markmail_id: found for found in scanned} == stored
 
     async def test_shadows_come_back_byte_for_byte_whatever_links_have_in_common(
         self, repository: SyncRepository
@@ -130,10 +131,29 @@ class LinkPromises(RepositorySubject):
         await store_links(repository, [link(0, markmail_id=text, crm_id=text) for text in ids])
         assert set(await repository.links_by_remote(OURS, CONTACT, ids)) == set(ids)
 
-    async def test_a_scan_goes_by_markmail_id_in_code_point_order(self, repository: SyncRepository) -> None:
-        ids = ["Z", "a", "B", "é", "_", "10", "9", *TEXTS]
-        await store_links(repository, [link(0, markmail_id=text, crm_id=None) for text in ids])
-        assert await ids_in(repository) == sorted(ids)
+    async def test_a_scan_goes_by_one_order_of_ids_from_wherever_it_begins(self, repository: SyncRepository) -> None:
+        """That of the links may be any: the same for all, and whatever is stored besides."""
+        texts = ["Z", "a", "B", "é", "_", "10", "9", *TEXTS]
+        uuids = [f"{digit}d7425dc-b03d-404b-b0a4-f21e0adc3ebe" for digit in "09abfABF"]
+        few, all_of_them = texts[::2] + uuids[::2], texts + uuids
+        statuses = (LinkStatus.SYNCED, LinkStatus.REJECTED)
+
+        async def store(ids: list[str], status: LinkStatus) -> list[str]:
+            await store_links(repository, [link(0, markmail_id=each, crm_id=None, status=status) for each in ids])
+            return await ids_in(repository)
+
+        first = await store(few, LinkStatus.REJECTED)
+        order = await store(texts[1::2] + uuids[1::2], LinkStatus.SYNCED)
+        assert sorted(order) == sorted(all_of_them)
+        assert [each for each in order if each in few] == first
+        for place, each in enumerate(order, start=1):
+            for chosen, expected in (((), order), (statuses, order), (statuses[1:], first)):
+                page = await repository.scan_links(OURS, CONTACT, statuses=chosen, after=each, limit=3)
+                rest = [other for other in expected if other in order[place:]]
+                assert [found.markmail_id for found in page] == rest[:3]
+        await repository.acknowledge(await lease_of(repository), Acknowledgement(removed_links=tuple(order[:2])))
+        [found] = await repository.scan_links(OURS, CONTACT, after=order[1], limit=1)
+        assert found.markmail_id == order[2]
 
     async def test_a_scan_in_pages_sees_every_link_once(self, repository: SyncRepository) -> None:
         await store_links(repository, [link(f"{number:04}") for number in range(1_001)])

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from crmsync.models.state import Lease, LinkStatus
 from crmsync.storage.sql.isolation import qualified
 from crmsync.storage.sql.numbers import number_in_sql
+from crmsync.storage.sql.packed_ids import pack_id
 from crmsync.storage.sql.statements import insert_into, of_object, parts
 from crmsync.storage.sql.tables import counts, links
 
@@ -45,13 +46,16 @@ def count_among(connection: Connection, lease: Lease, markmail_ids: Iterable[str
     is_postgres = connection.dialect.name == "postgresql"
     mark = "%s" if is_postgres else "?"
     table = qualified(connection, links.name)
-    ours = f"integration_id = {number_in_sql(connection, mark)} AND entity_type = {mark}"
+    ours = f"integration_id = {number_in_sql(connection, mark)}"
     found = Counter[str]()
     values: list[Any]
-    for part in parts(markmail_ids):
+    for part in parts(map(pack_id, markmail_ids)):
         if is_postgres:
             # Joined: a prepared plan that looks through an array compares each row with each id in it.
-            among, values = f"{table} JOIN unnest(CAST(%s AS text[])) AS one (id) ON markmail_id = one.id WHERE", [part]
+            among, values = (
+                f"{table} JOIN unnest(CAST(%s AS bytea[])) AS one (id) ON markmail_id = one.id WHERE",
+                [part],
+            )
         else:
             among, values = f"{table} WHERE markmail_id IN ({', '.join([mark] * len(part))}) AND", [*part]
         query = f"SELECT sync_status, count(*) FROM {among} {ours} GROUP BY sync_status"  # noqa: S608  (names of ours)

@@ -95,11 +95,13 @@ def _clean_candidates(connection: Connection, lease: Lease, ids: Collection[str]
     """Take the ids from the candidates of records that wait for a decision; only those have candidates."""
     ours = of_object(links, lease.integration_id, lease.entity_type)
     waiting = links.c.sync_status.in_([status.value for status in _WAITING])
-    query = sa.select(links.c.id, links.c.candidates).where(ours, UNSYNCED, waiting, links.c.candidates.is_not(None))
-    for number, candidates in connection.execute(query).all():
+    columns = (links.c.markmail_id, links.c.candidates)
+    query = sa.select(*columns).where(ours, UNSYNCED, waiting, links.c.candidates.is_not(None))
+    for markmail_id, candidates in connection.execute(query).all():
         left = [each for each in candidates or () if each not in ids]
         if left != candidates:
-            connection.execute(sa.update(links).where(links.c.id == number).values(candidates=left))
+            one = sa.update(links).where(ours, links.c.markmail_id == markmail_id)
+            connection.execute(one.values(candidates=left))
 
 
 def _clean_logs(connection: Connection, lease: Lease, ids: Collection[str]) -> int:

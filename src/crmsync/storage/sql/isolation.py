@@ -8,7 +8,7 @@ workers that serve everybody.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Final
 
@@ -85,14 +85,23 @@ def extend_isolation(connection: Connection) -> None:
     :raises ConfigurationError: it is not PostgreSQL.
     """
     isolate(connection)
+    for role in _roles(connection):
+        _grant(connection, role)
+
+
+def grant_sequence(connection: Connection, plain: str) -> None:
+    """Let the roles that work under the policies number the rows of a table whose numbers are new."""
+    for role in _roles(connection):
+        _grant_sequence(connection, plain, connection.dialect.identifier_preparer.quote_identifier(role))
+
+
+def _roles(connection: Connection) -> Sequence[str]:
     roles = sa.text(
         "SELECT DISTINCT r.rolname FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a JOIN pg_roles r"
         " ON r.oid = a.grantee WHERE c.oid = CAST(:name AS regclass) AND a.privilege_type = 'DELETE'"
         " AND r.oid <> c.relowner"
     )
-    name = qualified(connection, "crm_integrations")
-    for role in connection.execute(roles, {"name": name}).scalars().all():
-        _grant(connection, role)
+    return connection.execute(roles, {"name": qualified(connection, "crm_integrations")}).scalars().all()
 
 
 def undo_isolation(connection: Connection) -> None:
@@ -139,13 +148,16 @@ def own_rows(connection: Connection) -> str:
     return f"integration_id = {_OWN_INTEGRATION} OR integration_id IN ({of_user})"
 
 
+def own_links(connection: Connection) -> str:
+    """The condition of the links, which have numbers."""
+    named = qualified(connection, numbers.name)
+    return f"integration_id IN (SELECT id FROM {named} WHERE {own_rows(connection)})"  # noqa: S608  (names of ours)
+
+
 def _own_rows(connection: Connection, table: sa.Table) -> str:
     if table.name == "crm_integrations":
         return f"id = {_OWN_INTEGRATION} OR user_id = {_OWN_USER}"
-    own = own_rows(connection)
-    if table is links:
-        return f"integration_id IN (SELECT id FROM {qualified(connection, numbers.name)} WHERE {own})"  # noqa: S608  (names of ours)
-    return own
+    return own_links(connection) if table is links else own_rows(connection)
 
 
 def _grant(connection: Connection, role: str) -> None:
@@ -157,11 +169,16 @@ def _grant(connection: Connection, role: str) -> None:
         rights = "SELECT, INSERT" if table is audit_log else "SELECT, INSERT, UPDATE, DELETE"
         connection.exec_driver_sql(f"GRANT {rights} ON {name} TO {to}")
         if isinstance(table.columns.get("id"), sa.Column) and isinstance(table.columns["id"].type, sa.BigInteger):
-            sequence = connection.scalar(sa.select(sa.func.pg_get_serial_sequence(name, "id")))
-            connection.exec_driver_sql(f"GRANT USAGE ON SEQUENCE {sequence} TO {to}")
+            _grant_sequence(connection, table.name, to)
     connection.exec_driver_sql(f"GRANT SELECT, INSERT ON {qualified(connection, audit_keys.name)} TO {to}")
     for plain in ("crm_field_mapping_templates", VERSION_TABLE):
         connection.exec_driver_sql(f"GRANT SELECT ON {qualified(connection, plain)} TO {to}")
+
+
+def _grant_sequence(connection: Connection, plain: str, to: str) -> None:
+    name = qualified(connection, plain)
+    sequence = connection.scalar(sa.select(sa.func.pg_get_serial_sequence(name, "id")))
+    connection.exec_driver_sql(f"GRANT USAGE ON SEQUENCE {sequence} TO {to}")
 
 
 def _quoted(connection: Connection, name: str) -> str:

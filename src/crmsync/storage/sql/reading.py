@@ -48,25 +48,26 @@ def fetch(connection: Connection, query: sa.Select[Any], build: Callable[[AnyRow
         raise StorageError(f"a row could not be read ({type(error).__name__}), and now it can: try again") from None
 
 
-def fetch_links(connection: Connection, query: sa.Select[Any], integration_id: str) -> list[Link]:
-    """Links of an integration, of `LINK_COLUMNS`. One that cannot be read is given without what it held."""
+def fetch_links(connection: Connection, query: sa.Select[Any], integration_id: str, entity_type: str) -> list[Link]:
+    """Links of one object, of `LINK_COLUMNS`. One that cannot be read is given without what it held."""
     outlines = StoredOutlines(connection, integration_id)
     try:
-        return [link_of(row, outlines) for row in connection.execute(query)]
+        return [link_of(row, entity_type, outlines) for row in connection.execute(query)]
     except DAMAGE:
         keys = connection.execute(query.with_only_columns(*_LINK_KEY)).all()
-        return [_link(connection, query, key, outlines) for key in keys]
+        return [_link(connection, query, key, entity_type, outlines) for key in keys]
 
 
 def link_reader(connection: Connection) -> Callable[[AnyRow], Link]:
-    """Reads links of any integration, of `LINK_COLUMNS`."""
-    ids: dict[int, str] = {row.id: row.integration_id for row in connection.execute(sa.select(numbers))}
-    outlines: dict[int, StoredOutlines] = {}
+    """Reads links of any object, of `LINK_COLUMNS`."""
+    scopes = {row.id: (row.integration_id, row.entity_type) for row in connection.execute(sa.select(numbers))}
+    outlines: dict[str, StoredOutlines] = {}
 
     def read(row: AnyRow) -> Link:
-        if row[0] not in outlines:
-            outlines[row[0]] = StoredOutlines(connection, ids[row[0]])
-        return link_of(row, outlines[row[0]])
+        integration_id, entity_type = scopes[row[0]]
+        if integration_id not in outlines:
+            outlines[integration_id] = StoredOutlines(connection, integration_id)
+        return link_of(row, entity_type, outlines[integration_id])
 
     return read
 
@@ -89,15 +90,21 @@ def described(table: sa.Table, key: AnyRow) -> str:
     return f"of {table.name} with {named}"
 
 
-_LINK_KEY: Final = (links.c.id, links.c.entity_type, links.c.markmail_id, links.c.crm_id)
+_LINK_KEY: Final = (links.c.integration_id, links.c.markmail_id, links.c.crm_id)
 
 
-def _link(connection: Connection, query: sa.Select[Any], key: AnyRow, outlines: StoredOutlines) -> Link:
+def _link(
+    connection: Connection, query: sa.Select[Any], key: AnyRow, entity_type: str, outlines: StoredOutlines
+) -> Link:
+    number, markmail_id, crm_id = key
+    one = query.where(links.c.markmail_id == markmail_id)
     try:
-        [found] = [link_of(row, outlines) for row in connection.execute(query.where(links.c.id == key[0]))]
+        [found] = [link_of(row, entity_type, outlines) for row in connection.execute(one)]
     except DAMAGE:
-        _LOG.warning("the row of crm_sync_status with id %s cannot be read: its record is looked at anew", key[0])
-        _, entity_type, markmail_id, crm_id = key
+        named = "the row of crm_sync_status with integration_id %s, markmail_id %r cannot be read"
+        _LOG.warning(f"{named}: its record is looked at anew", number, markmail_id)
+        if isinstance(markmail_id, bytes):
+            markmail_id = markmail_id.decode(errors="backslashreplace")
         return Link(
             outlines.integration_id, entity_type, markmail_id, crm_id, LinkStatus.REJECTED, problems=(_DAMAGED,)
         )

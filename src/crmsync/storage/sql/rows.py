@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import attrs
+import sqlalchemy as sa
 
 from crmsync.diff.packing import unpack
 from crmsync.models.history import FieldChange, RecordChange
@@ -25,6 +26,7 @@ from crmsync.models.state import (
 )
 from crmsync.storage.sql import tables
 from crmsync.storage.sql.outlines import StoredOutlines
+from crmsync.storage.sql.packed_ids import unpack_id
 from crmsync.storage.sql.statements import AnyRow
 
 _BORN = {SyncDirection.TO_CRM.value: Side.LOCAL, SyncDirection.FROM_CRM.value: Side.REMOTE}
@@ -32,63 +34,65 @@ DIRECTIONS = {side: direction for direction, side in _BORN.items()}
 """What `sync_direction` says of the side where a link was born."""
 _LINK_STATUSES = {status.value: status for status in LinkStatus}
 
-LINK_COLUMNS = tuple(
-    tables.links.c[name]
-    for name in (
-        "integration_id",
-        "entity_type",
-        "markmail_id",
-        "crm_id",
-        "sync_status",
-        "sync_direction",
-        "last_sync_hash",
-        "local_shadow",
-        "remote_shadow",
-        "local_version",
-        "remote_version",
-        "mapping_version",
-        "attempts",
-        "next_attempt_at",
-        "problems",
-        "candidates",
-        "failing_since",
-        "created_at",
-        "updated_at",
-        "flips",
-    )
+LINK_COLUMNS = (
+    tables.links.c.integration_id,
+    # As it is stored: what is no id is a damaged row.
+    sa.type_coerce(tables.links.c.markmail_id, sa.LargeBinary),
+    *(
+        tables.links.c[name]
+        for name in (
+            "crm_id",
+            "sync_status",
+            "sync_direction",
+            "last_sync_hash",
+            "local_shadow",
+            "remote_shadow",
+            "local_version",
+            "remote_version",
+            "mapping_version",
+            "attempts",
+            "next_attempt_at",
+            "problems",
+            "candidates",
+            "failing_since",
+            "created_at",
+            "updated_at",
+            "flips",
+        )
+    ),
 )
-"""In the order of the fields of `Link`."""
+"""After the number in the order of the fields of `Link`, from ``markmail_id`` on."""
 
 
-def link_of(row: AnyRow, outlines: StoredOutlines) -> Link:
+def link_of(row: AnyRow, entity_type: str, outlines: StoredOutlines) -> Link:
     """A link from its row.
 
     :param row: of `LINK_COLUMNS`.
     :param outlines: of its integration.
     """
-    local_shadow, remote_shadow, mapping_version, last_sync_hash = unpack((row[7], row[8], row[11], row[6]), outlines)
+    local_shadow, remote_shadow, mapping_version, last_sync_hash = unpack((row[6], row[7], row[10], row[5]), outlines)
     # By position: a page has thousands of rows, and looking names up doubles the time.
     return Link(
         outlines.integration_id,
-        row[1],
+        entity_type,
+        unpack_id(row[1]),
         row[2],
-        row[3],
-        _LINK_STATUSES[row[4]],
-        _BORN[row[5]],
+        _LINK_STATUSES[row[3]],
+        _BORN[row[4]],
         last_sync_hash,
         local_shadow,
         remote_shadow,
+        row[8],
         row[9],
-        row[10],
         mapping_version,
+        row[11],
         row[12],
-        row[13],
-        tuple(Problem(*problem) for problem in row[14] or ()),
-        tuple(row[15] or ()),
+        tuple(Problem(*problem) for problem in row[13] or ()),
+        tuple(row[14] or ()),
+        row[15],
         row[16],
         row[17],
-        row[18],
-        row[19] or b"",
+        row[18] or b"",
     )
 
 

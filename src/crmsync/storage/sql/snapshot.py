@@ -28,7 +28,7 @@ from crmsync.models.backups import BackupSummary, RestoreOptions
 from crmsync.storage.sql import schema
 from crmsync.storage.sql.append_only import lifted
 from crmsync.storage.sql.attempts import WRITES
-from crmsync.storage.sql.column_types import Id, Moment, UtcDateTime
+from crmsync.storage.sql.column_types import Id, Moment, Number, UtcDateTime
 from crmsync.storage.sql.isolation import qualified
 from crmsync.storage.sql.revision import HEAD, current_revision
 from crmsync.storage.sql.tables import audit_log, cursors, integrations, links, metadata, templates
@@ -184,14 +184,16 @@ def _lines(connection: Connection, summary: BackupSummary) -> Lines:
 def _cut(name: str, columns: object, revision: str) -> sa.Table:
     """A table with the columns that a backup has of it, in the types of its revision."""
     table = metadata.tables.get(name)
-    if table is None or not isinstance(columns, list) or not set(columns) <= {*table.columns.keys()}:
-        raise StorageError("the backup has tables or columns that this crmsync does not know: nothing was restored")
-    types = {column.name: column.type for column in table.columns}
+    types = {} if table is None else {column.name: column.type for column in table.columns}
+    if table is links and revision < "0017":
+        types |= {"id": Number(), "entity_type": Id(), "markmail_id": Id()}
     if table is links and revision < "0016":
         types |= {
             "integration_id": Id(),
             **{each: UtcDateTime() for each, kind in types.items() if isinstance(kind, Moment)},
         }
+    if not types or not isinstance(columns, list) or not set(columns) <= types.keys():
+        raise StorageError("the backup has tables or columns that this crmsync does not know: nothing was restored")
     return sa.Table(name, sa.MetaData(), *(sa.Column(each, types[each]) for each in columns))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection, Row
 
 from crmsync.storage.sql.tables import links, numbers
 
+T = TypeVar("T")
 AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
 
 IDS_PER_STATEMENT = 500
@@ -37,7 +38,7 @@ def store(
     connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changes), rows)
 
 
-def parts(ids: Iterable[str]) -> Iterator[list[str]]:
+def parts(ids: Iterable[T]) -> Iterator[list[T]]:
     """The ids without repetition, as many at a time as one statement takes."""
     distinct = list(dict.fromkeys(ids))
     for start in range(0, len(distinct), IDS_PER_STATEMENT):
@@ -46,7 +47,7 @@ def parts(ids: Iterable[str]) -> Iterator[list[str]]:
 
 def of_object(table: sa.Table, integration_id: str, entity_type: str) -> sa.ColumnElement[bool]:
     """The rows of one object of one integration."""
-    owner: Any = integration_id
     if table is links:
-        owner = sa.select(numbers.c.id).where(numbers.c.integration_id == integration_id).scalar_subquery()
-    return sa.and_(table.c.integration_id == owner, table.c.entity_type == entity_type)
+        number = sa.select(numbers.c.id).where(of_object(numbers, integration_id, entity_type)).scalar_subquery()
+        return table.c.integration_id == number
+    return sa.and_(table.c.integration_id == integration_id, table.c.entity_type == entity_type)

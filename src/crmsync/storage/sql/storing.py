@@ -22,12 +22,13 @@ from crmsync.storage.sql.column_types import microseconds
 from crmsync.storage.sql.isolation import qualified
 from crmsync.storage.sql.numbers import number_for
 from crmsync.storage.sql.outlines import store_outlines
+from crmsync.storage.sql.packed_ids import pack_id
 from crmsync.storage.sql.rows import DIRECTIONS
 
 COPIED_FROM: Final = 100
 """Links from which on COPY pays."""
 
-_KEYS: Final = ("integration_id", "entity_type", "markmail_id")
+_KEYS: Final = ("integration_id", "markmail_id")
 COLUMNS: Final = (
     *_KEYS,
     "crm_id",
@@ -64,7 +65,8 @@ def store_links(connection: Connection, stored: Sequence[Link], now: datetime, *
     """
     if not stored:
         return
-    numbers = {name: number_for(connection, name) for name in {link.integration_id for link in stored}}
+    scopes = {(link.integration_id, link.entity_type) for link in stored}
+    numbers = {scope: number_for(connection, *scope) for scope in scopes}
     values, outlines = row_values(stored, numbers, now, connection.dialect.name)
     for integration_id, found in outlines.items():
         store_outlines(connection, integration_id, found)
@@ -107,11 +109,11 @@ def _copy_in(connection: Connection, table: str, values: Sequence[Values]) -> No
 
 
 def row_values(
-    stored: Sequence[Link], numbers: Mapping[str, int], now: datetime, dialect: str
+    stored: Sequence[Link], numbers: Mapping[tuple[str, str], int], now: datetime, dialect: str
 ) -> tuple[list[Values], dict[str, dict[bytes, Outline]]]:
     """The rows of links, in the order of `COLUMNS`, and the outlines that they need by integration and reference.
 
-    :param numbers: of the integrations.
+    :param numbers: by integration and object.
     """
     time = _as_it_is if dialect == "postgresql" else microseconds
     rows: list[Values] = []
@@ -120,17 +122,16 @@ def row_values(
         packed, outline = pack(link.local_shadow, link.remote_shadow, link.mapping_version, link.last_sync_hash)
         if outline is not None:
             outlines.setdefault(link.integration_id, {})[outline.reference] = outline
-        rows.append((numbers[link.integration_id], *_values(link, packed, now, time)))
+        rows.append((numbers[link.integration_id, link.entity_type], *_values(link, packed, now, time)))
     return rows, outlines
 
 
 def _values(link: Link, packed: Kept, now: datetime, time: Callable[[datetime], object]) -> Values:
-    """In the order of `COLUMNS`, after the integration."""
+    """In the order of `COLUMNS`, after the number."""
     local_shadow, remote_shadow, mapping_version, last_sync_hash = packed
     problems = [attrs.astuple(problem) for problem in link.problems]
     return (
-        link.entity_type,
-        link.markmail_id,
+        pack_id(link.markmail_id),
         link.crm_id,
         last_sync_hash,
         link.status.value,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from crmsync.storage.sql.column_types import Id, Json, Moment, Name, Number, UtcDateTime
+from crmsync.storage.sql.packed_ids import PackedId
 
 metadata = sa.MetaData(
     naming_convention={
@@ -40,19 +41,18 @@ numbers = sa.Table(
     metadata,
     sa.Column("id", Number(), primary_key=True, autoincrement=True),
     _integration_id(),
-    sa.UniqueConstraint("integration_id", name="uq_crm_integration_numbers_integration_id"),
+    sa.Column("entity_type", Id(), nullable=False),
+    sa.UniqueConstraint("integration_id", "entity_type", name="uq_crm_integration_numbers_entity_type"),
 )
-"""What links call their integration by."""
+"""What links call an object of an integration by."""
 
 links = sa.Table(
     "crm_sync_status",
     metadata,
-    sa.Column("id", Number(), primary_key=True, autoincrement=True),
     sa.Column(
         "integration_id", sa.Integer, sa.ForeignKey("crm_integration_numbers.id", ondelete="CASCADE"), nullable=False
     ),
-    sa.Column("entity_type", Id(), nullable=False),
-    sa.Column("markmail_id", Id(), nullable=False),
+    sa.Column("markmail_id", PackedId(), nullable=False),
     sa.Column("crm_id", Id()),
     sa.Column("last_sync_hash", sa.String(64), nullable=False),
     sa.Column("sync_status", sa.String(16), nullable=False),
@@ -71,19 +71,20 @@ links = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("updated_at", Moment, nullable=False),
     sa.Column("flips", sa.LargeBinary),
-    sa.UniqueConstraint("integration_id", "entity_type", "markmail_id", name="uq_crm_sync_status_markmail_id"),
-    sa.UniqueConstraint("integration_id", "entity_type", "crm_id", name="uq_crm_sync_status_crm_id"),
+    sa.PrimaryKeyConstraint("integration_id", "markmail_id", name="pk_crm_sync_status"),
+    sa.UniqueConstraint("integration_id", "crm_id", name="uq_crm_sync_status_crm_id"),
     sa.Index(
         "ix_crm_sync_status_unsynced",
-        *("integration_id", "entity_type", "sync_status", "markmail_id"),
+        *("integration_id", "sync_status", "markmail_id"),
         sqlite_where=sa.text("sync_status <> 'synced'"),
         postgresql_where=sa.text("sync_status <> 'synced'"),
     ),
 )
 """The links. ``sync_direction`` says which way the pair came about; ``error_message`` is its problems as text.
 
-``integration_id`` is the integration's number: it is in each row and its indexes, and an id may be long. The shadows,
-the mapping's version and the sync hash are packed (`crmsync.diff.packing`).
+``integration_id`` is the number of the integration and the object: it is in each row and its indexes, and names may be
+long. ``markmail_id`` is packed (`packed_ids`), as are the shadows, the mapping's version and the sync hash
+(`crmsync.diff.packing`).
 """
 
 UNSYNCED = links.c.sync_status != sa.literal_column("'synced'")

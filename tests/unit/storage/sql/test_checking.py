@@ -54,8 +54,8 @@ async def test_nothing_is_found_where_nothing_is_wrong(database: Database) -> No
 async def test_rows_that_cannot_be_read_are_named_by_their_keys(database: Database) -> None:
     await execute(
         database,
-        "UPDATE crm_sync_status SET sync_status = 'sYnced' WHERE markmail_id IN ('m17', 'm2203')",
-        "UPDATE crm_sync_status SET problems = '[[1]]' WHERE markmail_id = 'm3'",
+        "UPDATE crm_sync_status SET sync_status = 'sYnced' WHERE crm_id IN ('c17', 'c2203')",
+        "UPDATE crm_sync_status SET problems = '[[1]]' WHERE crm_id = 'c3'",
         'UPDATE crm_integrations SET field_mappings = \'{"Contact": {"fields": "SECRET"}}\' WHERE id = \'theirs\'',
     )
     findings = await Maintenance(database).check()
@@ -63,14 +63,31 @@ async def test_rows_that_cannot_be_read_are_named_by_their_keys(database: Databa
     assert findings[0].message.startswith(
         "the row of crm_integrations with id 'theirs' cannot be read; restore a backup"
     )
-    assert all("of crm_sync_status with id " in finding.message for finding in findings[1:])
+    named = {finding.message.partition(" cannot")[0].partition("markmail_id ")[2] for finding in findings[1:]}
+    assert named == {"'m3'", "'m17'", "'m2203'"}
     assert "SECRET" not in str(findings)
+
+
+async def test_links_whose_ids_somebody_wrote_by_hand_are_named_and_keep_no_other_from_being_read(
+    database: Database,
+) -> None:
+    is_sqlite = database.engine.dialect.name == "sqlite"
+    for crm_id, damaged in (("c5", b"\xff\xff"), ("c6", b"a\x80"), ("c7", b"bd7425dc-b03d-404b-b0a4-f21e0adc3ebe")):
+        written = f"X'{damaged.hex()}'" if is_sqlite else f"decode('{damaged.hex()}', 'hex')"
+        await execute(database, f"UPDATE crm_sync_status SET markmail_id = {written} WHERE crm_id = '{crm_id}'")
+    findings = await Maintenance(database).check()
+    named = [finding.message.partition(" cannot")[0].partition("markmail_id ")[2] for finding in findings]
+    assert named == [r"b'a\x80'", "b'bd7425dc-b03d-404b-b0a4-f21e0adc3ebe'", r"b'\xff\xff'"]
+    found = await SqlRepository(database).scan_links(OURS, CONTACT, limit=10_000)
+    assert len(found) == 2_500
+    rejected = [each.crm_id for each in found if each.status is LinkStatus.REJECTED]
+    assert rejected == ["c6", "c7", "c5"]
 
 
 async def test_links_that_somebody_deleted_by_hand_are_counted_anew_when_their_counts_are_deleted(
     database: Database,
 ) -> None:
-    await execute(database, "DELETE FROM crm_sync_status WHERE markmail_id = 'm17'")
+    await execute(database, "DELETE FROM crm_sync_status WHERE crm_id = 'c17'")
     [finding] = await Maintenance(database).check()
     assert (finding.code, "delete its rows of crm_sync_counts" in finding.message) == ("miscounted", True)
     await execute(database, "DELETE FROM crm_sync_counts WHERE integration_id = 'ours' AND entity_type = 'Contact'")

@@ -178,13 +178,26 @@ async def test_an_upgrade_keeps_tenants_apart_in_new_tables_and_a_check_names_on
         assert (finding.code, "rls_crm_sync_changes" in finding.message) == ("not_isolated", True)
 
 
-async def test_links_are_kept_apart_on_the_way_back_too(place: Place) -> None:
+async def test_links_are_kept_apart_on_the_way_back_too_and_may_be_added(place: Place) -> None:
     async with open_database(place.owner) as database:
-        await database.manage(partial(schema.downgrade, name="x", target="0015"))
         async with open_database(place.as_tenant(tenant_user="user of ours")) as tenant:
-            query = sa.text(f"SELECT DISTINCT integration_id FROM {PREFIX}crm_sync_status")
-            assert await tenant.read(lambda connection: connection.execute(query).scalars().all()) == [OURS]
+            for revision, owner in (
+                (
+                    "0016",
+                    f"(SELECT integration_id FROM {PREFIX}crm_integration_numbers n WHERE n.id = l.integration_id)",
+                ),
+                ("0015", "integration_id"),
+            ):
+                await database.manage(partial(schema.downgrade, name="x", target=revision))
+                query = f"SELECT DISTINCT {owner} FROM {PREFIX}crm_sync_status l"
+                assert await tenant.read(partial(scalars, query)) == [OURS]
+                number = f"SELECT nextval(pg_get_serial_sequence('{PREFIX}crm_sync_status', 'id'))"
+                assert len(await tenant.write(partial(scalars, number))) == 1
         await database.manage(partial(schema.upgrade, name="x"))
+
+
+def scalars(query: str, connection: Connection) -> list[object]:
+    return [*connection.exec_driver_sql(query).scalars()]
 
 
 async def drop_policy(database: Database, table: str) -> None:

@@ -79,7 +79,7 @@ async def test_postgres_searches_by_the_whole_key_once_it_knows_the_table(postgr
         with psycopg.connect(postgres_url) as connection:
             connection.execute("DELETE FROM crm_integrations")
     assert "uq_crm_sync_status_crm_id" in for_crm_id
-    assert "uq_crm_sync_status_markmail_id" in for_markmail_id
+    assert "pk_crm_sync_status" in for_markmail_id
     assert all("ix_crm_sync_status_unsynced" in plan for plan in scanned)
 
 

@@ -162,6 +162,62 @@ async def test_links_call_their_integration_by_a_number_from_the_upgrade_on(new_
         assert await database.read(lambda connection: connection.scalar(query)) == 3
 
 
+IDS = (
+    "00000000-0000-4000-8000-0000000000ff",
+    "bd7425dc-b03d-404b-b0a4-f21e0adc3ebe",
+    "BD7425DC-B03D-404B-B0A4-F21E0ADC3EBE",
+    "bd7425dcb03d404bb0a4f21e0adc3ebe",
+    "bd7425dc-b03d-404b-b0a4-f21e0adc3ebe ",
+    "{bd7425dc-b03d-404b-b0a4-f21e0adc3ebe}"[:36],
+    "100%_\\x",
+    "\\xff00",
+    "é" * 17,
+    "\u00ff" + "a" * 16,
+    "日本語",
+    "7",
+)
+"""UUIDs, what is nearly one, and what a database could take for something else."""
+
+
+async def test_links_have_short_ids_from_the_upgrade_on(new_url: str) -> None:
+    """Of two integrations with two objects each, and all are the same after the way there and back."""
+    scopes = [(name, kind) for name in ("ours", "theirs") for kind in ("Contact", "Lead")]
+    async with open_repository(new_url) as repository, open_database(new_url) as database:
+        for name in ("x", "theirs", "ours"):
+            await repository.save_integration(integration(name))
+        for scope in scopes:
+            stored = [link(number, scope, markmail_id=each) for number, each in enumerate(IDS)]
+            await store_links(repository, [*stored, link("none", scope, crm_id=None, status=LinkStatus.REJECTED)])
+        before = [await repository.scan_links(*scope) for scope in scopes]
+        raw = await database.read(raw_ids)
+        await back_to(database, "0016")
+        query = sa.text(
+            "SELECT n.integration_id, s.entity_type, s.markmail_id FROM crm_sync_status s"
+            " JOIN crm_integration_numbers n ON n.id = s.integration_id ORDER BY s.id"
+        )
+        rows = await database.read(lambda connection: [tuple(row) for row in connection.execute(query)])
+        assert rows == [(*scope, each) for scope in scopes for each in (*IDS, "mnone")]
+        await to(database, HEAD)
+        assert [await repository.scan_links(*scope) for scope in scopes] == before
+        assert await database.read(raw_ids) == raw
+        found = await repository.links_by_local("theirs", "Lead", IDS)
+        assert [found[each].crm_id for each in IDS] == [f"c{number}" for number in range(len(IDS))]
+        await store_links(
+            repository, [link(number, markmail_id=each, crm_id=f"x{number}") for number, each in enumerate(IDS)]
+        )
+        assert await repository.count_links("ours", "Contact") == {LinkStatus.SYNCED: len(IDS), LinkStatus.REJECTED: 1}
+        await repository.delete_integration("theirs")
+        assert await repository.scan_links("ours", "Lead") == before[1]
+        query = sa.text("SELECT count(*) FROM crm_sync_status")
+        assert await database.read(lambda connection: connection.scalar(query)) == 2 * (len(IDS) + 1)
+
+
+def raw_ids(connection: Connection) -> list[bytes]:
+    rows = connection.execute(sa.text("SELECT markmail_id FROM crm_sync_status ORDER BY markmail_id")).scalars().all()
+    assert {type(row) for row in rows} == {bytes}
+    return [bytes(row) for row in rows]
+
+
 def as_moment(value: object) -> datetime:
     return datetime.fromisoformat(value) if isinstance(value, str) else cast("datetime", value)
 
@@ -270,19 +326,24 @@ def fill(integration_id: str, connection: Connection) -> Tables:
             connection.execute(sa.insert(table), {**row, "integration_id": number})
         else:
             connection.execute(sa.insert(table), row)
+        if isinstance(packed := row.get("markmail_id"), bytes):
+            row["markmail_id"] = packed.decode()
         stored[table.name] = [row]
     return stored
 
 
 def contents(connection: Connection) -> Tables:
-    """With the integrations' ids, also where there are numbers of theirs."""
+    """With the integrations' ids and the objects' names, also where there are numbers of theirs."""
     found = {
         table.name: [dict(row._mapping) for row in connection.execute(sa.select(table))]
         for table in reflected(connection)
     }
-    ids = {row["id"]: row["integration_id"] for row in found.get("crm_integration_numbers", [])}
+    numbers = {row["id"]: row for row in found.get("crm_integration_numbers", [])}
     for link_row in found.get("crm_sync_status", []):
-        link_row["integration_id"] = ids.get(link_row["integration_id"], link_row["integration_id"])
+        scope = dict(numbers.get(link_row["integration_id"], {}))
+        link_row.update((name, scope[name]) for name in ("integration_id", "entity_type") if name in scope)
+        if isinstance(link_row["markmail_id"], bytes):
+            link_row["markmail_id"] = link_row["markmail_id"].decode()
     return found
 
 
@@ -313,6 +374,8 @@ def value(column: sa.Column[Any], integration_id: str) -> object:
             return True
         case sa.Integer():
             return int(integration_id) if column.primary_key else 7
+        case sa.LargeBinary() if column.name == "markmail_id":
+            return f"{integration_id} {column.name}".encode()
         case sa.LargeBinary():
             return b"\x00\xff" + column.name.encode()
         case _:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from functools import partial
@@ -27,7 +28,8 @@ pytestmark = pytest.mark.anyio
 SPECIFIED = {
     "crm_integrations": "id user_id provider org_id credentials settings field_mappings sync_enabled last_sync_at "
     "created_at updated_at",
-    "crm_sync_status": "id integration_id entity_type markmail_id crm_id last_sync_hash sync_status sync_direction "
+    "crm_integration_numbers": "id integration_id entity_type",
+    "crm_sync_status": "integration_id markmail_id crm_id last_sync_hash sync_status sync_direction "
     "error_message created_at updated_at",
     "crm_sync_logs": "id integration_id sync_type entity_type entity_count success_count error_count started_at "
     "completed_at error_details created_at",
@@ -64,6 +66,31 @@ async def test_a_link_s_row_tells_a_reader_what_is_wrong(new_url: str) -> None:
         first, second = await database.read(lambda connection: list(connection.execute(query)))
     assert first == ("from_crm", "Email: is too long [too_long] (shorten it); Phone: is no number [bad]")
     assert second == ("to_crm", None)
+
+
+LOCAL_IDS = ("bd7425dc-b03d-404b-b0a4-f21e0adc3ebe", "7", "é" * 17)
+KINDS = {"sqlite": "TEXT", "postgresql": "uuid"}
+
+
+async def test_the_documented_sql_finds_links_by_both_ids_and_names(new_url: str) -> None:
+    page = (Path(__file__).parents[4] / "docs" / "reference" / "tables.md").read_text(encoding="utf-8")
+    for_postgresql, for_sqlite = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    async with open_repository(new_url) as repository, open_database(new_url) as database:
+        await repository.save_integration(integration())
+        await store_links(repository, [link(number, markmail_id=each) for number, each in enumerate(LOCAL_IDS)])
+        kind = database.engine.dialect.name
+        shown, joined = (for_postgresql if kind == "postgresql" else for_sqlite).split(";\n\n")
+
+        def work(connection: Connection) -> list[list[tuple[str, ...]]]:
+            connection.exec_driver_sql(f"CREATE TEMPORARY TABLE subscribers (id {KINDS[kind]})")
+            connection.exec_driver_sql(f"INSERT INTO subscribers VALUES ('{LOCAL_IDS[0]}')")
+            return [[tuple(map(str, row)) for row in connection.exec_driver_sql(each)] for each in (shown, joined)]
+
+        found = await database.write(work)
+    assert sorted(found[0]) == [
+        ("ours", "Contact", f"c{number}", "synced", each) for number, each in enumerate(LOCAL_IDS)
+    ]
+    assert found[1] == [(LOCAL_IDS[0], "c0", "synced")]
 
 
 def test_the_head_is_the_last_migration() -> None:
