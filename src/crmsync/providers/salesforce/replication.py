@@ -115,7 +115,8 @@ class ChangedIds:
             ids = sorted({record_id for each in body["ids"] if (record_id := full_id(each))})
         except (KeyError, TypeError) as error:
             raise UnexpectedResponseError("Salesforce's answer to getUpdated is not as documented") from error
-        # The end may lie ahead, so that nothing waits for the minute to be over; what is known never does.
+        # The end may lie ahead, so that nothing waits for the minute to be over; what is known never does. It does by a
+        # day in "Get a List of Updated Records Within a Given Timeframe" (REST API Developer Guide).
         safety = timedelta(seconds=self._client.settings.safety_seconds)
         return ids, min(until, asked_at - safety)
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+import attrs
 import httpx2
 import pytest
 
@@ -157,6 +158,29 @@ async def test_the_feeds_reach_back_a_bounded_time(
 async def test_a_stretch_that_is_none_is_refused(client: httpx2.AsyncClient, start: str, end: str) -> None:
     response = await feed(client, "updated", start, end)
     assert (response.status_code, response.json()[0]["errorCode"]) == (400, "INVALID_REPLICATION_DATE")
+
+
+async def test_an_end_in_the_future_is_taken_and_covered_until_now(
+    client: httpx2.AsyncClient, org: SalesforceOrg
+) -> None:
+    """As in "Get a List of Updated Records Within a Given Timeframe", REST API Developer Guide, by more than a day."""
+    record_id = org.create("Contact", {"LastName": "A"})
+    for name in ("updated", "deleted"):
+        ahead = await feed(client, name, "2026-11-24T00:00:00Z", "2026-11-26T00:00:00Z")
+        assert ahead.json()["latestDateCovered"] == "2026-11-24T20:34:26.000+0000"
+    assert (await feed(client, "updated", "2026-11-24T00:00:00Z", "2026-11-26T00:00:00Z")).json()["ids"] == [record_id]
+
+
+@pytest.mark.parametrize("name", ["updated", "deleted"])
+async def test_the_feeds_of_an_object_that_cannot_be_replicated_are_refused(
+    client: httpx2.AsyncClient, org: SalesforceOrg, name: str
+) -> None:
+    table = org.table("Contact")
+    table.definition = attrs.evolve(table.definition, replicateable=False)
+    refused = await feed(client, name, "2026-11-24T20:00:00Z", "2026-11-24T20:30:00Z")
+    assert refused.status_code == 400
+    [error] = refused.json()
+    assert (error["errorCode"], error["message"]) == ("INVALID_TYPE", "sObject type Contact is not replicable")
 
 
 async def test_a_watcher_is_told_of_every_committed_change_with_the_record_before_and_after(org: SalesforceOrg) -> None:

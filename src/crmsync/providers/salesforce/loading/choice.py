@@ -14,6 +14,7 @@ from typing import Final
 import attrs
 
 from crmsync.providers.salesforce.limits import RESERVE, CallsLeft
+from crmsync.providers.salesforce.loading.results import AHEAD
 from crmsync.providers.salesforce.pace import Pace
 from crmsync.providers.salesforce.settings import FirstRead, SalesforceSettings
 
@@ -84,7 +85,9 @@ def _calls(records: int, ranges: int) -> int:
 
 
 def _weight(records: int, ranges: int, pace: Pace, calls_left: CallsLeft) -> float:
-    """Seconds, and what the calls are worth."""
-    rounds = math.ceil(ranges / LANES)
-    work = rounds * pace.query_seconds(math.ceil(records / ranges))
-    return work + _calls(records, ranges) * (pace.call_seconds + calls_left.worth)
+    """Seconds, and what the calls are worth. Jobs are made side by side, and looked at one after the other."""
+    rounds, edges = math.ceil(ranges / LANES), 1 if ranges > 1 else 0
+    pages = math.ceil(records / ranges / _RESULT_ROWS)
+    waits = edges + rounds + ranges * (_JOB_CALLS - 1 + math.ceil(pages / AHEAD))
+    seconds = rounds * pace.query_seconds(math.ceil(records / ranges)) + waits * pace.call_seconds
+    return seconds + _calls(records, ranges) * calls_left.worth

@@ -42,8 +42,19 @@ def deleted(call: Call) -> Reply:
 
 
 def _stretch(call: Call, window: timedelta) -> tuple[datetime, datetime]:
-    if not call.table().definition.replicateable:
-        raise CallError(400, "INVALID_TYPE_FOR_OPERATION", "the object cannot be replicated")
+    """Return the minutes that are asked for.
+
+    An end in the future is taken: in "Get a List of Updated Records Within a Given Timeframe" and the page beside it on
+    deleted ones (REST API Developer Guide) both answers cover the same minute, a day before the end, and in "Enterprise
+    GetDeleted" (wiki.apexdevnet.com, recorded in 2007) the end is ten hours after the answer's Date header.
+
+    :raises CallError: the object is none that can be replicated, or there is no such stretch. Of the first the status
+        and the message are those of an org (github.com/MinnPost/object-sync-for-salesforce, issue 109). Its code was
+        found in no recording: of the two faults that the partner WSDL has for these calls, InvalidSObjectFault fits.
+    """
+    definition = call.table().definition
+    if not definition.replicateable:
+        raise CallError(400, "INVALID_TYPE", f"sObject type {definition.name} is not replicable")
     start, end = _moment(call, "start"), _moment(call, "end")
     # "REST API Developer Guide", pages "sObject Get Updated" and "sObject Get Deleted": the seconds are ignored.
     start, end = start.replace(second=0, microsecond=0), end.replace(second=0, microsecond=0)
