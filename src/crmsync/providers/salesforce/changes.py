@@ -29,7 +29,7 @@ from crmsync.providers.salesforce.loading.first_load import FirstLoad, unchanged
 from crmsync.providers.salesforce.loading.results import LoadLostError
 from crmsync.providers.salesforce.objects.parents import followed
 from crmsync.providers.salesforce.replication import MIN_SPAN, ChangedIds, deleted
-from crmsync.providers.salesforce.retrieving import query, retrieve, retrieve_told, tombstones
+from crmsync.providers.salesforce.retrieving import count, query, retrieve, retrieve_told, tombstones
 from crmsync.providers.salesforce.rows import RowReader
 from crmsync.providers.salesforce.settings import ChangeFeed
 
@@ -178,11 +178,7 @@ class ChangeReader:
 
     async def _counted(self, cursor: Cursor) -> Cursor:
         statement = soql.count(self.reader.sobject.schema.name, self.reader.living)
-        answer = await self.client.call("GET", "/query", params={"q": statement})
-        try:
-            expected = int(answer.body["totalSize"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise UnexpectedResponseError("Salesforce's answer to a count is not as documented") from error
+        answer, expected = await count(self.client, statement)
         # What is committed while the pass runs may be stamped before it, and behind what it has read.
         covered = await self.changed.known_until() if self._by_ids else None
         return attrs.evolve(cursor, started=answer.at, expected=expected, covered=covered)

@@ -71,6 +71,15 @@ async def query_all(client: SalesforceClient, statement: str, *, deleted: bool =
     return rows
 
 
+async def count(client: SalesforceClient, statement: str) -> tuple[Answer, int]:
+    """Run a query that counts; how many records there are."""
+    answer = await client.call("GET", "/query", params={"q": statement})
+    try:
+        return answer, int(answer.body["totalSize"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnexpectedResponseError("Salesforce's answer to a count is not as documented") from error
+
+
 def _batch(answer: Answer) -> tuple[list[Any], bool]:
     try:
         return list(answer.body["records"]), bool(answer.body["done"])

@@ -121,10 +121,11 @@ def count(object_name: str, where: Soql | None = None) -> Soql:
     return Soql(f"{counted} WHERE {where}" if where else counted)
 
 
-def edge(object_name: str, *, last: bool) -> Soql:
+def edge(object_name: str, *, last: bool, where: Soql | None = None) -> Soql:
     """A query for the first or the last id."""
+    clause = f" WHERE {where}" if where else ""
     direction = "DESC" if last else "ASC"
-    return Soql(f"SELECT Id FROM {name(object_name)} ORDER BY Id {direction} LIMIT 1")  # noqa: S608 - as above
+    return Soql(f"SELECT Id FROM {name(object_name)}{clause} ORDER BY Id {direction} LIMIT 1")  # noqa: S608 - as above
 
 
 def encoded_length(query: str) -> int:

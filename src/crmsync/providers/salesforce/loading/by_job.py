@@ -30,7 +30,7 @@ from crmsync.providers.salesforce.bulk.following import follow
 from crmsync.providers.salesforce.bulk.jobs import JOB_COMPLETE, QUERY, Jobs
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.cursor import JobPlace
-from crmsync.providers.salesforce.loading.by_ranges import within
+from crmsync.providers.salesforce.loading.cutting import within
 from crmsync.providers.salesforce.loading.results import JobResults, LoadLostError, Taken
 from crmsync.providers.salesforce.retrieving import changed_ids, retrieve
 from crmsync.providers.salesforce.rows import RowReader

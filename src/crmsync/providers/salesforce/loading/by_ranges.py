@@ -1,8 +1,7 @@
 """Everything there is of an object, by REST queries over ranges of ids side by side.
 
-A record keeps its id, so none is missed while records change; ids grow with time, so cutting the way from the first to
-the last evenly makes ranges of about the same size in most orgs. Where it does not, the rest of a long range is read
-alone, page by page: slower, but as complete.
+A record keeps its id, so none is missed while records change. The ranges are cut evenly between the first and the last
+id; where one holds many more records than the others, its rest is read alone, page by page: slower, but as complete.
 """
 
 from __future__ import annotations
@@ -10,64 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from itertools import pairwise
-from typing import Any, Final
+from typing import Any
 
 import anyio
 import attrs
 
-from crmsync.errors import UnexpectedResponseError
 from crmsync.providers.salesforce import soql
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.cursor import Cursor, IdRange
-from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.loading.choice import LANES
+from crmsync.providers.salesforce.loading.cutting import cut, last_id, within
 from crmsync.providers.salesforce.retrieving import query
 from crmsync.providers.salesforce.rows import RowReader
 from crmsync.providers.salesforce.together import together
-
-_DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_PREFIX: Final = 3
-"""The first characters of an id say which object it is of; the others count ("Key Prefix", Object Reference)."""
-_SHORT: Final = 15
-
-
-def divided(first: str, last: str, parts: int) -> tuple[IdRange, ...]:
-    """Ranges that together hold every id, cut evenly between two of them."""
-    low, high = _number(first), _number(last)
-    cuts = sorted({low + (high - low) * place // parts for place in range(1, parts)} - {low, high})
-    bounds = [None, *(_id(first[:_PREFIX], cut) for cut in cuts), None]
-    return tuple(IdRange(after, until) for after, until in pairwise(bounds))
-
-
-async def cut(client: SalesforceClient, object_name: str, parts: int) -> tuple[IdRange, ...]:
-    """So many ranges that together hold every record of an object; none if it has no record."""
-    edges = [soql.edge(object_name, last=last) for last in (False, True)]
-    answers = await together([partial(query, client, statement) for statement in edges])
-    first, last = (_last_id(rows) if rows else None for _, rows, _ in answers)
-    return divided(first, last, parts) if first and last else ()
-
-
-def within(part: IdRange, living: soql.Soql | None) -> soql.Soql | None:
-    """The condition that a record is in a range, and meets another condition besides."""
-    after = () if part.after is None else (soql.compare("Id", ">", part.after),)
-    until = () if part.until is None else (soql.compare("Id", "<=", part.until),)
-    return soql.every(*(() if living is None else (living,)), *after, *until) or None
-
-
-def _number(record_id: str) -> int:
-    number = 0
-    for digit in record_id[_PREFIX:_SHORT]:
-        number = 62 * number + _DIGITS.index(digit)
-    return number
-
-
-def _id(prefix: str, number: int) -> str | None:
-    digits = ""
-    for _ in range(_SHORT - _PREFIX):
-        number, rest = divmod(number, len(_DIGITS))
-        digits = _DIGITS[rest] + digits
-    return full_id(prefix + digits)
 
 
 @attrs.frozen(slots=True)
@@ -122,7 +76,7 @@ class RangeLoad:
         if page.last:
             return page.rows, tuple(others)
         # The other ranges' pages were fetched with this one: they come first.
-        return page.rows, (*others, IdRange(_last_id(page.rows), part.until))
+        return page.rows, (*others, IdRange(last_id(page.rows), part.until))
 
     def forget(self) -> None:
         """Drop what was fetched ahead."""
@@ -135,13 +89,3 @@ class RangeLoad:
         seconds = (clock.now() - began).total_seconds()
         self._client.keep_pace(self._client.pace.with_page(seconds, len(rows)))
         self._ahead[wanted] = _Page(rows, last=not rows or (done and len(rows) < wanted.size))
-
-
-def _last_id(rows: Sequence[Any]) -> str:
-    try:
-        last = full_id(rows[-1]["Id"])
-    except (KeyError, TypeError):
-        last = None
-    if last is None:
-        raise UnexpectedResponseError("a record of Salesforce's answer is not as documented")
-    return last

@@ -29,7 +29,7 @@ _RESULT_ROWS: Final = 50_000
 
 
 _EDGE_CALLS: Final = 2
-"""The first and the last id, between which ranges are cut."""
+"""The first and the last id, between which ranges are cut; then each is counted."""
 _FEWEST: Final = 20_000
 """Records in a range for which a job of its own is worth its calls."""
 _MOST: Final = 250_000
@@ -80,14 +80,14 @@ def _possible(records: int, wanted: int | None) -> Sequence[int]:
 
 
 def _calls(records: int, ranges: int) -> int:
-    edges = _EDGE_CALLS if ranges > 1 else 0
-    return edges + ranges * (_JOB_CALLS + math.ceil(records / ranges / _RESULT_ROWS))
+    cutting = _EDGE_CALLS + ranges if ranges > 1 else 0
+    return cutting + ranges * (_JOB_CALLS + math.ceil(records / ranges / _RESULT_ROWS))
 
 
 def _weight(records: int, ranges: int, pace: Pace, calls_left: CallsLeft) -> float:
     """Seconds, and what the calls are worth. Jobs are made side by side, and looked at one after the other."""
-    rounds, edges = math.ceil(ranges / LANES), 1 if ranges > 1 else 0
+    rounds, cutting = math.ceil(ranges / LANES), 2 if ranges > 1 else 0
     pages = math.ceil(records / ranges / _RESULT_ROWS)
-    waits = edges + rounds + ranges * (_JOB_CALLS - 1 + math.ceil(pages / AHEAD))
+    waits = cutting + rounds + ranges * (_JOB_CALLS - 1 + math.ceil(pages / AHEAD))
     seconds = rounds * pace.query_seconds(math.ceil(records / ranges)) + waits * pace.call_seconds
     return seconds + _calls(records, ranges) * calls_left.worth

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -12,8 +11,9 @@ from crmsync.models.records import Record
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.cursor import Cursor, IdRange, JobPlace
 from crmsync.providers.salesforce.loading.by_job import JobLoad
-from crmsync.providers.salesforce.loading.by_ranges import RangeLoad, cut
+from crmsync.providers.salesforce.loading.by_ranges import RangeLoad
 from crmsync.providers.salesforce.loading.choice import LANES, ReadChoice, choose_read
+from crmsync.providers.salesforce.loading.cutting import shares
 from crmsync.providers.salesforce.loading.results import LoadLostError
 from crmsync.providers.salesforce.rows import RowReader
 
@@ -65,9 +65,9 @@ class FirstLoad:
         return attrs.evolve(cursor, ranges=(*cursor.ranges, *parts))
 
     async def _parts(self, reader: RowReader, records: int, count: int) -> tuple[JobPlace, ...]:
-        parts = await cut(self._client, reader.sobject.schema.name, count) if count > 1 else ()
-        share = math.ceil(records / max(1, len(parts)))
-        return tuple(JobPlace(part=part, records=share) for part in parts or (IdRange(),))
+        name = reader.sobject.schema.name
+        found = await shares(self._client, name, reader.living, count, records) if count > 1 else ()
+        return tuple(JobPlace(part=each.part, records=each.records) for each in found) or (JobPlace(records=records),)
 
     async def choice(self, records: int, reader: RowReader, fields: Sequence[str]) -> ReadChoice:
         """Whether jobs read so many records, and why."""

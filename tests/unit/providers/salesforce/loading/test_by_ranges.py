@@ -9,12 +9,11 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 import httpx2
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from crmsync.errors import UnavailableError
 from crmsync.providers.salesforce.cursor import Cursor
-from crmsync.providers.salesforce.loading.by_ranges import RangeLoad, divided
+from crmsync.providers.salesforce.loading.by_ranges import RangeLoad
+from crmsync.providers.salesforce.loading.cutting import divided
 from crmsync.providers.salesforce.rows import RowReader
 from crmsync.providers.salesforce.schema import read_describe
 from crmsync.testing.record_subject import first_page, read_pass
@@ -27,12 +26,6 @@ from tests.unit.providers.salesforce.writing.conftest import Call, OpenDesk
 FIELDS = ("LastName",)
 NOT_WRITTEN = {"createable": False, "updateable": False, "nillable": False}
 COLUMNS = "Id,SystemModstamp,LastModifiedById,MarkMail_Id__c,LastName"
-IDS = st.builds(
-    make_id,
-    st.just("003"),
-    st.integers(0, 62**9 - 1),
-    instance=st.text(st.sampled_from("0123456789ABCZabcz"), min_size=3, max_size=3),
-)
 
 
 def filled(count: int) -> dict[str, Any]:
@@ -48,15 +41,6 @@ def filled(count: int) -> dict[str, Any]:
 def statements(calls: list[Call]) -> list[str]:
     """The queries that were sent."""
     return [parse_qs(urlsplit(call.path).query)["q"][0] for call in calls if call.path.startswith("/query?")]
-
-
-@given(st.lists(IDS, min_size=2, max_size=60, unique=True), st.integers(2, 9))
-def test_every_id_is_in_exactly_one_range(ids: list[str], parts: int) -> None:
-    ranges = divided(min(ids), max(ids), parts)
-    assert 1 <= len(ranges) <= parts
-    for one in ids:
-        inside = [each for each in ranges if (each.after or "") < one and (each.until is None or one <= each.until)]
-        assert len(inside) == 1
 
 
 @pytest.mark.anyio

@@ -54,7 +54,7 @@ async def test_each_range_is_a_job_of_its_own_between_ids_of_the_object(open_des
         sent = [(call.method, call.path.partition("?")[0]) for call in desk.sent.calls]
         [first, second, third] = created(desk)
     assert sent[-3:] == [("POST", "/jobs/query")] * 3
-    assert sent[-6:-3] == [("GET", "/query")] * 3, "the count, the first id, the last one"
+    assert sent[-9:-3] == [("GET", "/query")] * 6, "the count, the first id, the last one, the count of each range"
     one, two = [each.part.until for each in place_of(page).jobs[:2]]
     assert one is not None
     assert two is not None
