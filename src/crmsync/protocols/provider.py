@@ -17,7 +17,7 @@ from crmsync.models.results import BulkSyncResult, ConnectionReport, CRMFeature,
 from crmsync.models.schema import CustomField
 from crmsync.models.state import RemoteJob
 from crmsync.protocols.records import RecordStore
-from crmsync.protocols.runtime import CallBudget, Clock, JobLog, WritePermit
+from crmsync.protocols.runtime import CallBudget, Clock, JobLog, Turns, WritePermit
 
 
 @runtime_checkable
@@ -185,6 +185,18 @@ class Unfenced:
         """Always permitted."""
 
 
+class UnsharedTurns:
+    """`Turns` of one connection, for providers that are opened by hand."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, anyio.Lock] = {}
+
+    @asynccontextmanager
+    async def exclusive(self, name: str) -> AsyncIterator[None]:
+        async with self._locks.setdefault(name, anyio.Lock()):
+            yield
+
+
 @attrs.frozen(slots=True)
 class ProviderContext:
     """What the owner lends to a provider while it is open.
@@ -193,6 +205,7 @@ class ProviderContext:
     token it is). It is stored in clear: no secret belongs there. It may be emptied at any time. Secrets that the
     provider renews go to ``credentials``. Jobs that outlive the process are noted in ``jobs``. The engine
     confirms ``permit`` before each `RecordStore.write`; a provider that makes several calls of one does so before each.
+    ``turns`` are for what it must not do at the same moment as another of the integration's processes.
     """
 
     clock: Clock
@@ -202,6 +215,7 @@ class ProviderContext:
     credentials: CredentialStore = attrs.field(factory=UnkeptCredentials)
     jobs: JobLog = attrs.field(factory=UnkeptJobs)
     permit: WritePermit = attrs.field(factory=Unfenced)
+    turns: Turns = attrs.field(factory=UnsharedTurns)
 
 
 @runtime_checkable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
@@ -55,6 +56,19 @@ class WritePermit(Protocol):
 
         :raises LeaseLostError: another process took over; the call must not be made.
         :raises StorageError: nobody can tell; the call must not be made.
+        """
+        ...
+
+
+class Turns(Protocol):
+    """Turns among all tasks and processes that work for one integration: what looks and then makes must be alone."""
+
+    def exclusive(self, name: str) -> AbstractAsyncContextManager[None]:
+        """Wait until nobody else is in here under this name, and keep them out.
+
+        A process that dies within gives way by itself, after some seconds. It is not reentrant.
+
+        :raises StorageError: nobody can tell who is within.
         """
         ...
 

@@ -30,6 +30,7 @@ from crmsync.registry import Registry
 from crmsync.security.audit import AuditWriter
 from crmsync.security.credential_store import SealedCredentialStore
 from crmsync.security.sealing import opened
+from crmsync.security.turns import SharedTurns
 from crmsync.security.vault import Vault
 from crmsync.service.consents import AuditedConsents
 
@@ -121,7 +122,13 @@ class Opening:
         store = self._credential_store(integration.id)
         jobs = RunJobs(lease, self._observers) if lease else UnkeptJobs()
         context = ProviderContext(
-            self._clock, budget, memory=dict(remembered), credentials=store, jobs=jobs, permit=lease or Unfenced()
+            self._clock,
+            budget,
+            memory=dict(remembered),
+            credentials=store,
+            jobs=jobs,
+            permit=lease or Unfenced(),
+            turns=self._turns(integration.id),
         )
         credentials = await self._used_credentials(integration, purpose, object_name)
         async with factory.open(settings, credentials, context) as provider:
@@ -238,10 +245,11 @@ class Opening:
         await self.repository.change_integration(integration.id, keeping)
 
     def _credential_store(self, integration_id: str) -> SealedCredentialStore:
-        lock = self._locks.setdefault(integration_id, anyio.Lock())
-        return SealedCredentialStore(
-            self.repository, self._vault, self._clock, integration_id, lock=lock, audit=self._audit
-        )
+        turns = self._turns(integration_id)
+        return SealedCredentialStore(self.repository, self._vault, integration_id, turns=turns, audit=self._audit)
+
+    def _turns(self, integration_id: str) -> SharedTurns:
+        return SharedTurns(self.repository, self._clock, integration_id, locks=self._locks)
 
     async def _remember(self, integration_id: str, memory: Mapping[str, str]) -> None:
         def remembering(integration: Integration) -> Integration:

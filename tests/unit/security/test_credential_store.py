@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator
-from datetime import timedelta
 
 import anyio
 import pytest
@@ -10,7 +9,7 @@ from pydantic import SecretStr
 
 from crmsync import CRMSync, Registry, Vault
 from crmsync.errors import ConfigurationError
-from crmsync.security.credential_store import LEASE_NAME, SealedCredentialStore
+from crmsync.security.credential_store import SealedCredentialStore
 from crmsync.testing.world import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -101,45 +100,3 @@ async def test_one_task_at_a_time_is_within(crm: CRMSync) -> None:
         for _ in range(5):
             tasks.start_soon(enter, store_of(crm))
     assert entered == 5
-
-
-async def test_another_process_is_waited_for_until_it_is_done(crm: CRMSync) -> None:
-    clock = FakeClock()
-    lease = await crm.repository.acquire_lease(
-        "acme", LEASE_NAME, "elsewhere", now=clock.now(), ttl=timedelta(seconds=30)
-    )
-    order: list[str] = []
-
-    async def enter() -> None:
-        async with store_of(crm).exclusive():
-            order.append("entered")
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(enter)
-        await anyio.sleep(0.15)
-        order.append("released")
-        await crm.repository.release_lease(lease)
-    assert order == ["released", "entered"]
-
-
-async def test_a_process_that_died_within_gives_way(crm: CRMSync) -> None:
-    clock = FakeClock()
-    await crm.repository.acquire_lease("acme", LEASE_NAME, "dead", now=clock.now(), ttl=timedelta(seconds=30))
-    clock.tick(30)
-    store = SealedCredentialStore(crm.repository, VAULT, clock, "acme", lock=anyio.Lock(), audit=crm._audit)
-    with anyio.fail_after(5):
-        async with store.exclusive():
-            pass
-
-
-async def test_an_error_within_leaves_as_it_is_and_frees_the_way(crm: CRMSync) -> None:
-    with pytest.raises(ConfigurationError, match="within"):
-        async with store_of(crm).exclusive():
-            raise ConfigurationError("within")
-    with anyio.move_on_after(0.01) as scope:
-        async with store_of(crm).exclusive():
-            await anyio.sleep_forever()
-    assert scope.cancelled_caught
-    with anyio.fail_after(5):
-        async with store_of(crm).exclusive():
-            pass

@@ -23,7 +23,7 @@ from crmsync.errors import (
     UnexpectedResponseError,
 )
 from crmsync.protocols.provider import ProviderContext
-from crmsync.protocols.runtime import Clock, JobLog
+from crmsync.protocols.runtime import Clock, JobLog, Turns
 from crmsync.providers.log_redaction import protect_http_loggers
 from crmsync.providers.salesforce import bodies, versions
 from crmsync.providers.salesforce.auth import Authorizer
@@ -145,6 +145,11 @@ class SalesforceClient:
     def jobs(self) -> JobLog:
         """The owner's log of jobs that outlive the process."""
         return self._context.jobs
+
+    @property
+    def turns(self) -> Turns:
+        """Turns among the owner's processes."""
+        return self._context.turns
 
     @property
     def calls_left(self) -> CallsLeft:

@@ -26,7 +26,7 @@ from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.loading.by_job import JobLoad
 from crmsync.providers.salesforce.objects.activity import ActivityLog
 from crmsync.providers.salesforce.objects.activity_records import SalesforceActivityRecords
-from crmsync.providers.salesforce.objects.campaigns import CampaignFields, find_campaign, save_campaign
+from crmsync.providers.salesforce.objects.campaigns import CAMPAIGNS, CampaignFields, find_campaign, save_campaign
 from crmsync.providers.salesforce.objects.mappings import fields_of
 from crmsync.providers.salesforce.objects.membership import ListMembership
 from crmsync.providers.salesforce.objects.options import AccountMode, ActivityMode
@@ -196,7 +196,8 @@ class SalesforceProvider(ContactVerbs):
         such as ``MarkMail_Opened__c``, as far as the org has them; the result's warnings name the others.
         """
         store = await self._records("Campaign")
-        return await save_campaign(store, campaign, self._client.settings.campaigns.field_prefix)
+        async with self._client.turns.exclusive(CAMPAIGNS):
+            return await save_campaign(store, campaign, self._client.settings.campaigns.field_prefix)
 
     async def get_campaign(self, campaign_id: str) -> CRMCampaign | None:
         """The campaign with this id (or external id), with its statistics and the number of its members."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 import anyio
@@ -29,19 +30,22 @@ _PERSON: Final = "IsPersonAccount"
 
 
 class Accounts:
-    """The accounts of an org, by name. ``making`` is held by whoever makes some, from the look-up on.
+    """The accounts of an org, by name.
 
     One account of a name is found once a connection; a name that none or several have is looked up each time.
     """
 
     def __init__(self, client: SalesforceClient, sobject: SObject, channel: CollectionsChannel) -> None:
-        self.making = anyio.Lock()
         self.sobject = sobject
         self.key_field = key_field_of(client, sobject)
         self.creates = client.settings.accounts is AccountMode.CREATE
         self._client = client
         self._channel = channel
         self._known: dict[str, str] = {}
+
+    def making(self) -> AbstractAsyncContextManager[None]:
+        """To be held by whoever makes some, from the look-up on: otherwise two make one account each of one name."""
+        return self._client.turns.exclusive("accounts")
 
     async def find(self, names: Iterable[str]) -> Mapping[str, str | RecordError]:
         """By folded name: the id of its one account, or why it cannot be told. Names that no account has are absent.

@@ -30,7 +30,7 @@ async def account_warnings(settings: SalesforceSettings, describe: Describe) -> 
     key = settings.account_key_field
     if key and not account.external_key(key):
         warnings.append(
-            f"Account has no external id field {key} that this user may write: two processes may make one account"
-            " twice. Add it (Text 64, External ID, Unique) and give the user access"
+            f"Account has no external id field {key} that this user may write: processes without a common"
+            " bookkeeping may make one account twice. Add it (Text 64, External ID, Unique) and give the user access"
         )
     return warnings

@@ -53,12 +53,16 @@ class AccountWriter:
         names = {position: name for position, op in enumerate(operations) if (name := _company(op))}
         if not any(COMPANY in operation.fields for operation in operations):
             return await self._inner.write(operations)
-        resolved = dict(await self._accounts.find(names.values()))
+        resolved: dict[str, str | RecordError] = dict(self._accounts.known(names.values()))
         outcomes: dict[int, Outcome] = {}
-        if self._accounts.creates and self._accounts.may_create and _unknown(names, resolved):
-            async with self._accounts.making:
-                # Another batch of ours may have made some since.
-                resolved |= self._accounts.known(_unknown(names, resolved))
+        if not _unknown(names, resolved):
+            return await self._save(operations, names, resolved, outcomes)
+        if not (self._accounts.creates and self._accounts.may_create):
+            resolved |= await self._accounts.find(_unknown(names, resolved))
+            return await self._save(operations, names, resolved, outcomes)
+        async with self._accounts.making():
+            resolved |= await self._accounts.find(_unknown(names, resolved))
+            if _unknown(names, resolved):
                 outcomes = await self._make(operations, names, resolved)
         return await self._save(operations, names, resolved, outcomes)
 

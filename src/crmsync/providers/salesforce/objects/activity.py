@@ -103,12 +103,18 @@ class ActivityLog:
             story = stories.setdefault(key, Story(key, person))
             story.events.append(activity)
             story.positions.append(position)
+        if stories:
+            # Two at once would make two tasks of one message, or count into it what the other one overwrites.
+            async with self.client.turns.exclusive("activity"):
+                await self._tell_all(list(stories.values()), results)
+        return BulkSyncResult(results=tuple(results[position] for position in range(len(activities))))
+
+    async def _tell_all(self, stories: Sequence[Story], results: dict[int, CRMSyncResult]) -> None:
         if self.mode is ActivityMode.CAMPAIGN_MEMBER:
             responses = Responses(self.client, self.open_store)
-            results |= await responses.record([event for story in stories.values() for event in story.placed])
-        elif stories:
-            await self._tell(list(stories.values()), results)
-        return BulkSyncResult(results=tuple(results[position] for position in range(len(activities))))
+            results |= await responses.record([event for story in stories for event in story.placed])
+        else:
+            await self._tell(stories, results)
 
     async def _tell(self, stories: Sequence[Story], results: dict[int, CRMSyncResult]) -> None:
         """Change the people, and then the tasks: what is counted has taken effect on its person."""

@@ -17,6 +17,8 @@ from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.objects.results import failure, result_of
 from crmsync.providers.salesforce.records import SalesforceRecordStore
 
+CAMPAIGNS: Final = "campaigns"
+"""The turn that is taken by whoever makes a campaign if there is none of the name."""
 _PLAIN: Final = {"name": "Name", "status": "Status", "start_date": "StartDate", "end_date": "EndDate"}
 _COUNTS: Final = ("NumberOfContacts", "NumberOfLeads", "NumberOfConvertedLeads")
 
@@ -102,7 +104,10 @@ async def find_campaign(
 
 
 async def save_campaign(store: SalesforceRecordStore, campaign: CRMCampaign, prefix: str) -> CRMSyncResult:
-    """Create the campaign, or update the one with its id or name; unchanged if it holds these values already."""
+    """Create the campaign, or update the one with its id or name; unchanged if it holds these values already.
+
+    Only in a turn of `CAMPAIGNS`.
+    """
     fields = CampaignFields.of(await store.describe(), prefix)
     found = await find_campaign(store, campaign.id, campaign.name, fields.names)
     if isinstance(found, CRMSyncResult):

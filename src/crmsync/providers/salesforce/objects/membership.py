@@ -15,7 +15,7 @@ from crmsync.models.results import BulkSyncResult, CRMSyncResult, SyncAction
 from crmsync.providers.salesforce import retrieving, soql
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.ids import full_id
-from crmsync.providers.salesforce.objects.campaigns import find_campaign
+from crmsync.providers.salesforce.objects.campaigns import CAMPAIGNS, find_campaign
 from crmsync.providers.salesforce.objects.finding import Found, OpenStore, find_people, folded
 from crmsync.providers.salesforce.objects.results import failure, result_of, write_all
 
@@ -36,7 +36,8 @@ class ListMembership:
         An address that nobody or more than one has fails alone; members that it could mean stay members.
         """
         emails = members.member_emails
-        campaign = await self._campaign(members)
+        async with self.client.turns.exclusive(CAMPAIGNS):
+            campaign = await self._campaign(members)
         if isinstance(campaign, CRMSyncResult):
             return BulkSyncResult(results=(campaign,) * len(emails))
         if self.status and not await self._has_status(campaign):
@@ -50,7 +51,7 @@ class ListMembership:
         return BulkSyncResult(results=tuple(_results(emails, people, added)), warnings=warnings)
 
     async def _campaign(self, members: CRMList) -> str | CRMSyncResult:
-        """The campaign's id; a name that there is none of makes one."""
+        """The campaign's id; a name that there is none of makes one. Only in a turn of `CAMPAIGNS`."""
         store = await self.open_store("Campaign")
         found = await find_campaign(store, members.id, members.name, ())
         if isinstance(found, CRMSyncResult):
