@@ -31,6 +31,7 @@ from crmsync.providers.salesforce.sf.transport import environment_of
 from crmsync.providers.salesforce.writing.bulk import parse_error
 
 Values = Mapping[str, object]
+_MANY: Final = "upsert_bulk() and its like, with many rows"
 _RECORD_FAULTS: Final = (400, 404)
 
 
@@ -47,20 +48,19 @@ class SfCommandClient:
     """Runs commands against one org. Safe for concurrent calls.
 
     Failures are the errors of `crmsync.errors` that they are over HTTP. No more than a handful of single records in a
-    row are let through (`ConfigurationError`): the bulk verbs take any number.
+    row are let through (`ConfigurationError`), whatever is queried in between: the bulk verbs take any number.
     """
 
     def __init__(self, sf: SfProcess, api_version: str) -> None:
         self._sf = sf
         self._path = f"/services/data/v{api_version}/sobjects"
-        self._handful = Handful("upsert_bulk() and its like")
+        self._handful = Handful()
 
     async def query(self, statement: str, *, deleted: bool = False) -> list[dict[str, Any]]:
         """The rows of a query, up to the CLI's 50,000; ``deleted`` includes the recycle bin.
 
         :raises UnexpectedResponseError: there are more; `export_bulk` takes them.
         """
-        self._handful.over()
         async with self._file(statement.encode()) as name:
             result = await self._sf.call("data", "query", "--file", name, *(["--all-rows"] if deleted else []))
         try:
@@ -129,14 +129,14 @@ class SfCommandClient:
 
     async def export_bulk(self, statement: str) -> list[dict[str, str]]:
         """The rows of a query of any size, as text; null and blank are both the empty text, as Salesforce exports."""
-        self._handful.over()
+        self._handful.take_all(0, _MANY)
         async with self._file(statement.encode()) as query, self._file(b"") as output:
             wait = ("--output-file", output, *self._wait())
             await self._sf.call("data", "export", "bulk", "--query-file", query, *wait, time_limit=self._longest())
             return await self._rows(output)
 
     async def _single(self, method: str, path: str, values: Values) -> Mapping[str, Any]:
-        self._handful.take()
+        self._handful.take(_MANY)
         body = json.dumps(dict(values)).encode() if values else b""
         headers = {"Content-Type": "application/json"}
         answer = await requests.send(self._sf, method, f"{self._path}/{path}", headers=headers, body=body)
@@ -148,7 +148,7 @@ class SfCommandClient:
         return parsed if isinstance(parsed, Mapping) else {}
 
     async def _bulk(self, verb: str, object_name: str, key: str, rows: Sequence[Values], *more: str) -> list[BulkRow]:
-        self._handful.over()
+        self._handful.take_all(len(rows), _MANY)
         keys = [str(row.get(key) or "") for row in rows]
         if not all(keys) or len(set(keys)) < len(keys):
             raise ValueError(f"each row needs a {key} of its own")
