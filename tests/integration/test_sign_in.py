@@ -231,7 +231,7 @@ def test_disconnecting_revokes_what_was_granted_and_keeps_the_links(sh: Shell, p
     assert stored(sh) == {}
     refused = sh.run("sync")
     assert refused.code == 2
-    assert "run `crmsync connect` to store it" in refused.err
+    assert "run `crmsync connect salesforce` to sign in" in refused.err
     assert sh.run(*arguments, **browser(sh)).code == 0
     assert sh.run("sync", "--format", "json").json["runs"][0]["written"] == 0
 

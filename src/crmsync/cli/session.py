@@ -152,7 +152,10 @@ class Session:
             held = ()
         absent = [name for name in names if name not in held]
         if absent:
-            msg = f"{section.id}: the vault has no {', '.join(absent)} yet; run `crmsync connect` to store it"
+            msg = (
+                f"{section.id}: the vault has no {', '.join(absent)} yet; run `crmsync connect {section.provider}` to"
+                " sign in, or `crmsync connect` to store what you have"
+            )
             raise UsageProblemError(msg)
 
 
