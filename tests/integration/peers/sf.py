@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
+from crmsync.testing.salesforce import API_USERNAME, OAuthApp, RunningEmulator
 from tests.integration.peers.installing import NODE, node_modules
 
 QUIET = (
@@ -68,3 +71,16 @@ class Cli:
             return Said(done.returncode, json.loads(done.stdout))
         except ValueError:
             raise AssertionError(f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}") from None
+
+
+def signed_in_by_assertion(cli: Cli, emulator: RunningEmulator, *options: str) -> Said:
+    """What the CLI says of a login that it can renew by itself."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    file = cli.home / "key.pem"
+    file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    emulator.org.oauth.add_app(OAuthApp(client_id="signer", public_key=public.decode(), preauthorized=(API_USERNAME,)))
+    login = ("org", "login", "jwt", "--client-id", "signer", "--username", API_USERNAME, "--jwt-key-file", str(file))
+    return cli.run(*login, "--instance-url", emulator.url, *options)

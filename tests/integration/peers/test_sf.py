@@ -8,12 +8,10 @@ from typing import Any
 
 import attrs
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
-from crmsync.testing.salesforce import API_USER_ID, API_USERNAME, OAuthApp, RunningEmulator
+from crmsync.testing.salesforce import API_USER_ID, API_USERNAME, RunningEmulator
 from tests.integration.peers.coverage import exercises
-from tests.integration.peers.sf import Cli
+from tests.integration.peers.sf import Cli, signed_in_by_assertion
 
 
 @pytest.fixture
@@ -58,15 +56,7 @@ def test_it_signs_in_by_an_access_token(nobody: Cli, emulator: RunningEmulator) 
 def test_it_signs_in_by_a_signed_assertion_and_again_when_its_session_ends(
     nobody: Cli, emulator: RunningEmulator
 ) -> None:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    file = nobody.home / "key.pem"
-    file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    emulator.org.oauth.add_app(OAuthApp(client_id="signer", public_key=public.decode(), preauthorized=(API_USERNAME,)))
-    login = ("org", "login", "jwt", "--client-id", "signer", "--username", API_USERNAME, "--jwt-key-file", str(file))
-    said = nobody.run(*login, "--instance-url", emulator.url, "--set-default")
+    said = signed_in_by_assertion(nobody, emulator, "--set-default")
     assert said.result["orgId"] == emulator.org.org_id
     emulator.org.expire_sessions()
     made = nobody.run("data", "create", "record", "-s", "Contact", "-v", "LastName=Ng")
