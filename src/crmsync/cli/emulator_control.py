@@ -15,7 +15,18 @@ from crmsync.errors import CRMError
 
 _TIMEOUT: Final = 120.0
 #: Calls whose refusals say only what was wrong with the call.
-_QUOTED: Final = frozenset({"faults", "state"})
+_QUOTED: Final = frozenset({"faults", "state", "rules", "permissions", "oauth"})
+ADMINISTERED: Final[Mapping[str, str]] = {
+    "convert": "records/convert",
+    "delete": "records/delete",
+    "merge": "records/merge",
+    "oauth": "oauth",
+    "permissions": "permissions",
+    "rules": "rules",
+    "save": "records",
+    "undelete": "records/undelete",
+}
+"""What people do in the org's own pages, by name; its path of the control API."""
 
 
 class EmulatorControlError(CRMError):
@@ -49,6 +60,10 @@ class EmulatorControl:
     async def set_faults(self, faults: Mapping[str, Any]) -> None:
         """Switch faults on, by their names."""
         await self._call("POST", "faults", faults)
+
+    async def administer(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Do one of `ADMINISTERED`, and return what the emulator says of it."""
+        return await self._call("POST", ADMINISTERED[name], body)
 
     async def dump(self) -> dict[str, Any]:
         """The whole org."""

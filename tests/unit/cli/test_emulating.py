@@ -1,16 +1,17 @@
-"""``crmsync emulator fault``, ``dump`` and ``load``, against a running emulator."""
+"""``crmsync emulator fault``, ``admin``, ``dump`` and ``load``, against a running emulator."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from crmsync.cli.app import run
 from crmsync.cli.exits import ExitCode
-from crmsync.testing.salesforce import RunningEmulator, running_emulator
+from crmsync.testing.salesforce import RowError, RunningEmulator, running_emulator
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,53 @@ def test_a_fault_that_is_not_there_is_refused_with_the_reason(
     emulator: RunningEmulator, capsys: pytest.CaptureFixture[str], given: list[str], code: ExitCode, reason: str
 ) -> None:
     assert run(["emulator", "fault", *given, "--url", emulator.url]) == code
+    assert reason in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_org_is_administered_and_edited_as_in_its_browser(
+    emulator: RunningEmulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def administered(*given: str) -> dict[str, Any]:
+        assert run(["emulator", "admin", *given, "--url", emulator.url, "--format", "json"]) == ExitCode.SUCCESS
+        told: dict[str, Any] = json.loads(capsys.readouterr().out)["done"]
+        return told
+
+    lead = {
+        "object": "Lead",
+        "records": [{"LastName": "Ada", "Company": "Engines"}, {"LastName": "Bo", "Company": "B"}],
+    }
+    [ada, bo] = administered(f"save={json.dumps(lead)}")["save"]["ids"]
+    contact = administered(f'convert={{"lead": "{ada}"}}')["convert"]["contact_id"]
+    assert emulator.org.get("Contact", contact)["LastName"] == "Ada"  # type: ignore[index]
+    administered(f'delete={{"object": "Lead", "ids": ["{bo}"]}}')
+    administered(f'undelete={{"object": "Lead", "ids": ["{bo}"]}}')
+    assert [row["Id"] for row in emulator.org.records("Lead") if not row["IsConverted"]] == [bo]
+    rule = {"rule": "required", "object": "Contact", "field": "Phone", "message": "Whom shall we call?"}
+    administered(
+        f'rules={{"validation": [{json.dumps(rule)}]}}', 'permissions={"hidden": ["Contact.HasOptedOutOfEmail"]}'
+    )
+    with pytest.raises(RowError, match="Whom shall we call"):
+        emulator.org.create("Contact", {"LastName": "Cy"})
+    administered('rules={"clear": true}', "permissions={}")
+    twin = emulator.org.create("Contact", {"LastName": "Ada"})
+    administered(f'merge={{"object": "Contact", "master": "{contact}", "losers": ["{twin}"]}}')
+    assert [row["Id"] for row in emulator.org.records("Contact")] == [contact]
+    emulator.org.delete("Contact", contact)
+
+
+@pytest.mark.parametrize(
+    "given,code,reason",
+    [
+        ([], ExitCode.USAGE, "do what?"),
+        (["rain={}"], ExitCode.USAGE, "rain: there are convert, delete,"),
+        (["rules"], ExitCode.USAGE, "rules: a JSON object is needed"),
+        (['rules={"validation": [{"rule": "never"}]}'], ExitCode.FAILURE, "no such rule"),
+    ],
+)
+def test_what_nobody_can_do_in_the_org_is_refused_with_the_reason(
+    emulator: RunningEmulator, capsys: pytest.CaptureFixture[str], given: list[str], code: ExitCode, reason: str
+) -> None:
+    assert run(["emulator", "admin", *given, "--url", emulator.url]) == code
     assert reason in " ".join(capsys.readouterr().err.split())
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from crmsync.cli.demo.people import make_people, make_pools
 from crmsync.cli.demo.remote import contact_of
-from crmsync.cli.emulator_control import EmulatorControl
+from crmsync.cli.emulator_control import ADMINISTERED, EmulatorControl
 from crmsync.cli.emulator_process import Emulator, run_emulator
 from crmsync.cli.exits import ExitCode, UsageProblemError
 from crmsync.cli.options import Shown, grouped
@@ -75,11 +75,35 @@ def fault(
     output: Shown,
 ) -> int:
     """Give a running emulator trouble: the reference of the emulator lists what there is."""
-    chosen = _faults(faults or [])
+    chosen = _named(faults or [])
     if not chosen and not clear:
         raise UsageProblemError("which fault? Such as latency=0.2, or --clear")
     anyio.run(EmulatorControl(url).set_faults, {"clear": clear, **chosen})
     output.result({"faults": chosen, "cleared": clear}, Text("The emulator has it."))
+    return ExitCode.SUCCESS
+
+
+@app.command()
+@grouped
+def admin(
+    deeds: Annotated[
+        list[str] | None,
+        typer.Argument(help='Such as permissions=\'{"hidden": ["Contact.Phone"]}\'.', metavar="NAME=JSON..."),
+    ] = None,
+    *,
+    url: UrlOption = DEFAULT_URL,
+    output: Shown,
+) -> int:
+    """Do in a running emulator what people do in the org's own pages.
+
+    Set rules, permissions and apps; save, delete, undelete, merge and convert records. One after the other.
+    """
+    given = {name: _deed(name, value) for name, value in _named(deeds or []).items()}
+    if not given:
+        raise UsageProblemError(f"do what? There are {', '.join(ADMINISTERED)}")
+    done = anyio.run(_administer, EmulatorControl(url), given)
+    told = [Text(f"{name}: {json.dumps(answer)}") for name, answer in done.items() if answer]
+    output.result({"done": done}, *(told or [Text("The emulator has it.")]))
     return ExitCode.SUCCESS
 
 
@@ -135,8 +159,8 @@ def load(
     return ExitCode.SUCCESS
 
 
-def _faults(given: list[str]) -> dict[str, Any]:
-    """Return faults by name, from ``name=JSON``.
+def _named(given: list[str]) -> dict[str, Any]:
+    """Return values by name, from ``name=JSON``; True of a name alone.
 
     :raises UsageProblemError: one is not of this form.
     """
@@ -148,6 +172,18 @@ def _faults(given: list[str]) -> dict[str, Any]:
         except ValueError as error:
             raise UsageProblemError(f"{name}: what follows the = is no JSON") from error
     return chosen
+
+
+def _deed(name: str, value: Any) -> dict[str, Any]:
+    if name not in ADMINISTERED:
+        raise UsageProblemError(f"{name}: there are {', '.join(ADMINISTERED)}")
+    if not isinstance(value, dict):
+        raise UsageProblemError(f"{name}: a JSON object is needed")
+    return value
+
+
+async def _administer(control: EmulatorControl, given: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {name: await control.administer(name, body) for name, body in given.items()}
 
 
 async def _emulate(arguments: list[str], contacts: int, seed: int, output: Output) -> int:
