@@ -16,7 +16,7 @@ from crmsync.models.schema import FieldType
 from crmsync.security.vault import Vault
 from crmsync.service import CRMSync
 from crmsync.testing.memory_records import MemoryRecordStore
-from crmsync.testing.salesforce import DEFAULT_TOKEN, RunningEmulator, SalesforceOrg, running_emulator
+from crmsync.testing.salesforce import DEFAULT_TOKEN, RunningEmulator, SalesforceOrg, custom_field, running_emulator
 
 pytestmark = pytest.mark.anyio
 
@@ -69,6 +69,27 @@ async def test_campaigns_flow_both_ways(emulator: RunningEmulator) -> None:
         assert local.snapshot()[shared]["description"] == "Ours too"
         await app.sync("main", "Campaign", local)
         assert written(await app.sync("main", "Campaign", local)) == 0
+
+
+async def test_statistics_go_out_and_counts_of_members_come_in() -> None:
+    fields = [custom_field(f"MarkMail_{name}__c", name, "double") for name in ("Opened", "Clicked")]
+    local = MemoryRecordStore("campaigns")
+    spring = local.add(name="Spring", sent=10, opened=4, clicked=1, bounced=2)
+    with running_emulator(custom_fields={"Campaign": fields}) as emulator:
+        org = emulator.org
+        async with connected(emulator) as app:
+            await app.sync("main", "Campaign", local)
+            [row] = org.records("Campaign")
+            assert (row["NumberSent"], row["MarkMail_Opened__c"], row["MarkMail_Clicked__c"]) == (10, 4, 1)
+            local.edit(spring, opened=5)
+            people = [org.create("Contact", {"LastName": name}) for name in ("Ada", "Bo")]
+            for person, status in zip(people, ("Sent", "Responded"), strict=True):
+                org.create("CampaignMember", {"CampaignId": row["Id"], "ContactId": person, "Status": status})
+            await app.sync("main", "Campaign", local)
+            assert org.records("Campaign")[0]["MarkMail_Opened__c"] == 5
+            held = local.snapshot()[spring]
+            assert (held["contact_count"], held["response_count"], held["opened"]) == (2, 1, 5)
+            assert (await app.sync("main", "Campaign", local)).written == 0
 
 
 async def test_members_flow_both_ways_with_their_addresses(emulator: RunningEmulator) -> None:

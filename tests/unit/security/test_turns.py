@@ -13,7 +13,6 @@ from crmsync.models.integrations import Integration
 from crmsync.protocols.repository import SyncRepository
 from crmsync.security.turns import SharedTurns, lease_name_of
 from crmsync.storage.memory import MemoryRepository
-from crmsync.storage.sql import open_repository
 from crmsync.testing.world import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -30,6 +29,8 @@ async def repository(request: pytest.FixtureRequest) -> AsyncIterator[SyncReposi
         await memory.save_integration(Integration(id="acme", provider="memory"))
         yield memory
         return
+    from crmsync.storage.sql import open_repository
+
     async with open_repository("sqlite://") as stored:
         await stored.save_integration(Integration(id="acme", provider="memory"))
         yield stored
