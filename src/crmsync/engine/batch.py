@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
+from anyio.lowlevel import checkpoint
 
 from crmsync.diff import Merge, SideResult, merge_new, operation, overwrites, settle, sync_hash
 from crmsync.diff.digests import canonical
@@ -17,67 +18,140 @@ from crmsync.engine.consents import note_consents
 from crmsync.engine.context import RunContext
 from crmsync.engine.examining import examine
 from crmsync.engine.history import written
-from crmsync.engine.last_words import ask_of, impose, remember_heard, unwritten_words, waiting_words
+from crmsync.engine.last_words import ask_of, impose, remember_heard, to_be_asked, unwritten_words, waiting_words
 from crmsync.engine.oscillation import history_after, tame
 from crmsync.engine.overwrites import guard_overwrites
 from crmsync.engine.work import Work
-from crmsync.engine.writing import journal, send
+from crmsync.engine.writing import batched, entries_of, journal, send
 from crmsync.errors import ConflictError, CRMError, DuplicateError, RecordError
 from crmsync.models.events import PageAcknowledged, RecordRejected
 from crmsync.models.immutable import evolved
 from crmsync.models.plans import PlannedRecord, PlannedWrite
 from crmsync.models.problems import Problem
 from crmsync.models.records import SIDES, Outcome, OutcomeStatus, Side
-from crmsync.models.state import Acknowledgement, Conflict, Cursors, Link, LinkStatus
+from crmsync.models.state import Acknowledgement, Conflict, Cursors, JournalEntry, Link, LinkStatus
 
 Gate = Callable[[Work, str], bool]
 """Whether a record's writes, by their fingerprint, may be carried out; applying a plan lets only what it holds pass."""
 
 
-@attrs.define(slots=True)
-class BatchResult:
-    """What is left to the caller: pairs whose record was found gone while writing.
+BETWEEN_BREATHS = 20
+"""Records that are computed on before the answers to calls that are on their way are looked after."""
 
-    ``written`` are the ids of records that were there and that a write was sent to, of the side that the batch is of.
+
+@attrs.define(slots=True, eq=False)
+class Batch:
+    """Work that was decided, on its way to be written and acknowledged together.
+
+    ``side`` is the one that it was read from. ``stale`` are the markmail_ids of those that a plan does not hold.
+    ``entries`` are what is journaled before it is written; None until that was put down.
     """
 
+    side: Side
+    works: list[Work]
+    stale: set[str] = attrs.field(factory=set)
+    entries: list[JournalEntry] | None = None
+
+    def written(self) -> set[str]:
+        """The ids of the side's records that were there and that a write is sent to."""
+        side = self.side
+        return {record.id for work in self.works if side in work.operations and (record := work.record(side))}
+
+
+@attrs.define(slots=True)
+class BatchResult:
+    """What is left to the caller: pairs whose record was found gone while writing."""
+
     gone: list[tuple[Link, Side]] = attrs.field(factory=list)
-    written: set[str] = attrs.field(factory=set)
 
 
 async def carry_out(
     ctx: RunContext, works: Sequence[Work], *, side: Side, cursors: Cursors | None = None, gate: Gate | None = None
 ) -> BatchResult:
-    """Decide, write and acknowledge. ``cursors`` are stored in the same transaction as the page's results.
+    """Decide, write and acknowledge. ``cursors`` are stored in the same transaction as the batch's results.
 
     :raises OverwriteGuardError: too much would be overwritten; nothing of this batch was written.
     """
+    batch = await decide(ctx, works, side, gate)
+    await write_out(ctx, batch)
+    return await acknowledge(ctx, batch, cursors)
+
+
+async def decide(ctx: RunContext, works: Sequence[Work], side: Side, gate: Gate | None = None) -> Batch:
+    """What is to be written."""
     works = _wanted(ctx, works)
     if gate is None and ctx.asks_of_merges:
         await ask_of(ctx, [work for work in works if work.fresh])
-    for work in works:
-        _decide(ctx, work)
-    stale = await _hold_back(ctx, works, gate) if gate else set()
+    await _decide_all(ctx, works)
+    return Batch(side, works, await _hold_back(ctx, works, gate) if gate else set())
+
+
+async def decide_ahead(ctx: RunContext, works: Sequence[Work], side: Side) -> Batch | None:
+    """`decide` as it would while nothing is known of what merged records said; None if the CRM had to be asked."""
+    if ctx.heard or (ctx.asks_of_merges and to_be_asked(ctx, [work for work in works if work.fresh])):
+        return None
+    works = _wanted(ctx, works)
+    await _decide_all(ctx, works)
+    batch = Batch(side, works)
+    await _prepare(ctx, batch)
+    return batch
+
+
+async def write_out(ctx: RunContext, batch: Batch) -> None:
+    """Journal and write a batch; in a dry run, plan it.
+
+    :raises OverwriteGuardError: too much would be overwritten; nothing of this batch was written.
+    """
+    works = batch.works
     guard_overwrites(ctx, works)
     if ctx.dry_run:
         for work in works:
             plan_record(ctx, work)
-        return BatchResult()
-    await journal(ctx, works)
+        return
+    if batch.entries is None:
+        await _prepare(ctx, batch)
+    await journal(ctx, batch.entries or ())
     await send(ctx, Side.LOCAL, works)
     for work in works:
         _follow_local(work)
     await send(ctx, Side.REMOTE, works)
-    result = BatchResult(written={r.id for work in works if side in work.operations and (r := work.record(side))})
-    acknowledgement = Acknowledgement(cursors=cursors)
-    acknowledgement = _acknowledgement(ctx, works, stale, result, acknowledgement)
+    # Whoever plans ahead need not wait for the acknowledgement to know which links it is about.
+    touched = Acknowledgement(
+        links=tuple(work.link for work in works), removed_links=tuple(each for work in works for each in work.replaces)
+    )
+    for foresight in ctx.foresights:
+        foresight.note_acknowledged(touched)
+
+
+async def acknowledge(ctx: RunContext, batch: Batch, cursors: Cursors | None = None) -> BatchResult:
+    """Store what became of a batch that was written, and ``cursors`` with it; nothing in a dry run."""
+    result = BatchResult()
+    if ctx.dry_run:
+        return result
+    works, stale = batch.works, batch.stale
+    acknowledgement = await _acknowledgement(ctx, works, stale, result, Acknowledgement(cursors=cursors))
     await note_consents(ctx, works)
     await ctx.acknowledge(acknowledgement)
     await remember_heard(ctx, works)
     for foresight in ctx.foresights:
         foresight.note_links(work.link for work in works)
-    ctx.notify(PageAcknowledged(ctx.run_id, side, len(works)))
+    ctx.notify(PageAcknowledged(ctx.run_id, batch.side, len(works)))
     return result
+
+
+async def _decide_all(ctx: RunContext, works: Iterable[Work]) -> None:
+    for some in batched(works, BETWEEN_BREATHS):
+        for work in some:
+            _decide(ctx, work)
+        await checkpoint()
+
+
+async def _prepare(ctx: RunContext, batch: Batch) -> None:
+    """Put down what is to be journaled."""
+    batch.entries = []
+    for some in batched(batch.works, BETWEEN_BREATHS):
+        batch.entries += entries_of(ctx, some)
+        await checkpoint()
 
 
 def _wanted(ctx: RunContext, works: Sequence[Work]) -> list[Work]:
@@ -220,14 +294,16 @@ def _waiting_link(ctx: RunContext, work: Work) -> Link:
     return attrs.evolve(link, problems=(*link.problems, *words))
 
 
-def _acknowledgement(
+async def _acknowledgement(
     ctx: RunContext, works: Sequence[Work], stale: set[str], result: BatchResult, base: Acknowledgement
 ) -> Acknowledgement:
     links: list[Link] = []
     removed: list[str] = []
     conflicts: list[Conflict] = []
     resolved: list[str] = []
-    for work in works:
+    for number, work in enumerate(works):
+        if number % BETWEEN_BREATHS == 0:
+            await checkpoint()
         if work.link.markmail_id in stale:
             link = _waiting_link(ctx, work)
         else:

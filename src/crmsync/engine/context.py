@@ -95,6 +95,15 @@ class RunContext:
     planned_ids: set[str] = attrs.field(factory=set)
     moved: dict[str, Link | None] = attrs.field(factory=dict)
 
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether records are planned while others are written.
+
+        Of few calls none is spent on what may have to be asked again, and a dry run writes nothing. References are read
+        by links of other records than those that are looked at.
+        """
+        return not self.dry_run and self.budget.left is None and not any(rule.references for rule in self.rule.rules)
+
     def store(self, side: Side) -> MeteredStore:
         """One side's record store."""
         return self.local if side is Side.LOCAL else self.remote

@@ -97,8 +97,17 @@ async def remember_heard(ctx: RunContext, works: Iterable[Work]) -> None:
 
 async def ask_of(ctx: RunContext, works: Iterable[Work]) -> list[Work]:
     """Ask what was folded into the remote records of these, where both sides may not say it; those with an answer."""
+    asked = to_be_asked(ctx, works)
+    merged = await ctx.remote.merged_into(list(asked), fields=ctx.fields(Side.REMOTE))
+    trail = MergeTrail()
+    trail.add(merged)
+    return [asked[survivor] for survivor in await overhear(ctx, merged, trail) if survivor in asked]
+
+
+def to_be_asked(ctx: RunContext, works: Iterable[Work]) -> dict[str, Work]:
+    """Those of which `ask_of` asks, by the ids of their remote records."""
     rules = _consents(ctx)
-    asked = {
+    return {
         work.remote.id: work
         for work in works
         if work.remote is not None
@@ -106,10 +115,6 @@ async def ask_of(ctx: RunContext, works: Iterable[Work]) -> list[Work]:
         and work.remote.id not in ctx.asked_of
         and any(_imposed(rule, work) is not None for rule in rules)
     }
-    merged = await ctx.remote.merged_into(list(asked), fields=ctx.fields(Side.REMOTE))
-    trail = MergeTrail()
-    trail.add(merged)
-    return [asked[survivor] for survivor in await overhear(ctx, merged, trail) if survivor in asked]
 
 
 async def unheard_pairs(ctx: RunContext, survivors: Sequence[str]) -> list[Work]:

@@ -1,4 +1,4 @@
-"""The overwrite guard: what a run replaces is counted before it is written, page by page."""
+"""The overwrite guard: what a run replaces is counted before it is written, portion by portion."""
 
 from __future__ import annotations
 

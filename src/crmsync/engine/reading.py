@@ -1,11 +1,13 @@
 """Read one side's pass page by page, the next page being fetched while this one is worked on.
 
-Where a side writes more in one go than a page holds, pages are gathered up to that many records and dealt with as one.
+Where a side writes more in one go than a page holds, pages are gathered up to that many records. Where it writes less,
+they are taken apart, so that the first records are written while the others are looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
@@ -18,93 +20,165 @@ from crmsync.engine.context import RunContext
 from crmsync.engine.tasks import single_error
 from crmsync.errors import CRMError
 from crmsync.models.events import PageRead
-from crmsync.models.records import ChangePage, Side
+from crmsync.models.records import ChangePage, Record, Side
 
-_Prepared = TypeVar("_Prepared")
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
 
-READ_AHEAD = 3
-"""Pages that `read_prepared` may have handled between the moment when one was read and its own turn: while one is
-handled the next is prepared, one waits for that, and one is read: so a side's calls at a time are made use of."""
+LEAST = 1000
+"""Records that are not taken apart: each portion is a transaction, and what a guard tells the rest of a run from."""
+
+
+@attrs.frozen(slots=True, eq=False)
+class Portion:
+    """Records of one pass that are worked on together.
+
+    ``ends`` is the page that ends with them, whose position may be stored after them; None: it goes on. ``read_at`` is
+    what `Written.moments` was when they were asked for.
+    """
+
+    records: tuple[Record, ...]
+    ends: ChangePage | None
+    read_at: int
+
+
+@attrs.define(slots=True, eq=False)
+class Written:
+    """Which of a side's records a pass has written to: what was read before that shows them as they were."""
+
+    _noted: deque[set[str]] = attrs.field(factory=deque)
+    _forgotten: int = 0
+
+    @property
+    def moments(self) -> int:
+        """How often something was noted."""
+        return self._forgotten + len(self._noted)
+
+    def note(self, ids: set[str]) -> None:
+        """Records that were just written to."""
+        self._noted.append(ids)
+
+    def since(self, moment: int) -> set[str]:
+        """Those noted since ``moments`` was that. What was noted earlier is forgotten: portions come in their order."""
+        while self._forgotten < moment:
+            self._noted.popleft()
+            self._forgotten += 1
+        return set().union(*self._noted)
 
 
 async def read_pass(
-    ctx: RunContext, side: Side, cursor: str | None, handle: Callable[[ChangePage], Awaitable[None]]
+    ctx: RunContext, side: Side, cursor: str | None, handle: Callable[[Portion], Awaitable[None]]
 ) -> None:
-    """Hand every page of a pass to ``handle``, in order.
+    """Hand every page of a pass to ``handle``, in order, and none taken apart.
 
     A read error reaches the caller only after the pages before it are dealt with: it never interrupts a write.
     """
     with single_error():
-        async with anyio.create_task_group() as group, _begun(group, ctx, side, cursor) as pages:
-            async for page in pages:
-                if isinstance(page, CRMError):
-                    raise page
-                ctx.tally.sides[side].read += len(page.records)
-                await handle(page)
+        async with anyio.create_task_group() as group, _begun(group, ctx, side, cursor, None) as portions:
+            async for portion in portions:
+                if isinstance(portion, CRMError):
+                    raise portion
+                ctx.tally.sides[side].read += len(portion.records)
+                await handle(portion)
 
 
-async def read_prepared(
-    ctx: RunContext,
-    side: Side,
-    cursor: str | None,
-    prepare: Callable[[ChangePage], Awaitable[_Prepared]],
-    handle: Callable[[_Prepared], Awaitable[None]],
-) -> None:
-    """`read_pass`, but a page is prepared while the one before it is handled, and none earlier.
-
-    What preparing raises reaches the caller like a read error.
-    """
-    with single_error():
-        async with anyio.create_task_group() as group:
-            send, receive = anyio.create_memory_object_stream[_Prepared | CRMError](0)
-            group.start_soon(_prepare_ahead, _begun(group, ctx, side, cursor, waiting=1), prepare, send)
-            async with receive:
-                async for prepared in receive:
-                    if isinstance(prepared, CRMError):
-                        raise prepared
-                    await handle(prepared)
+def read_portions(
+    group: TaskGroup, ctx: RunContext, side: Side, cursor: str | None, written: Written
+) -> MemoryObjectReceiveStream[Portion | CRMError]:
+    """The portions of a pass, in order; the last is the error that ended it, if one did."""
+    return _begun(group, ctx, side, cursor, written)
 
 
 def _begun(
-    group: TaskGroup, ctx: RunContext, side: Side, cursor: str | None, *, waiting: int = 0
-) -> MemoryObjectReceiveStream[ChangePage | CRMError]:
-    send, receive = anyio.create_memory_object_stream[ChangePage | CRMError](waiting)
-    group.start_soon(_read_ahead, ctx, side, cursor, send)
+    group: TaskGroup, ctx: RunContext, side: Side, cursor: str | None, written: Written | None
+) -> MemoryObjectReceiveStream[Portion | CRMError]:
+    send, receive = anyio.create_memory_object_stream[Portion | CRMError](0)
+    group.start_soon(_read_ahead, _Reading(ctx, side, written), cursor, send)
+    return receive
+
+
+def prepared(
+    group: TaskGroup,
+    items: MemoryObjectReceiveStream[_Given | CRMError],
+    prepare: Callable[[_Given], Awaitable[_Made]],
+) -> MemoryObjectReceiveStream[_Made | CRMError]:
+    """What ``prepare`` makes of each, of the next while the one before is worked on, and none earlier.
+
+    What it raises is handed on like an error of reading.
+    """
+    send, receive = anyio.create_memory_object_stream[_Made | CRMError](0)
+    group.start_soon(_prepare_ahead, items, prepare, send)
     return receive
 
 
 async def _prepare_ahead(
-    pages: MemoryObjectReceiveStream[ChangePage | CRMError],
-    prepare: Callable[[ChangePage], Awaitable[_Prepared]],
-    send: MemoryObjectSendStream[_Prepared | CRMError],
+    items: MemoryObjectReceiveStream[_Given | CRMError],
+    prepare: Callable[[_Given], Awaitable[_Made]],
+    send: MemoryObjectSendStream[_Made | CRMError],
 ) -> None:
     with suppress(anyio.BrokenResourceError):  # see `_read_ahead`
-        async with pages, send:
-            async for page in pages:
-                await send.send(page if isinstance(page, CRMError) else await _prepared(page, prepare))
+        async with items, send:
+            async for item in items:
+                await send.send(item if isinstance(item, CRMError) else await _prepared(item, prepare))
 
 
-async def _prepared(page: ChangePage, prepare: Callable[[ChangePage], Awaitable[_Prepared]]) -> _Prepared | CRMError:
+async def _prepared(item: _Given, prepare: Callable[[_Given], Awaitable[_Made]]) -> _Made | CRMError:
     try:
-        return await prepare(page)
+        return await prepare(item)
     except CRMError as error:
         return error
 
 
-async def _read_ahead(
-    ctx: RunContext, side: Side, cursor: str | None, send: MemoryObjectSendStream[ChangePage | CRMError]
-) -> None:
+@attrs.frozen(slots=True)
+class _Reading:
+    """How a pass is read. Without ``written``, pages are not taken apart."""
+
+    ctx: RunContext
+    side: Side
+    written: Written | None
+
+    def moment(self) -> int:
+        return self.written.moments if self.written is not None else 0
+
+    def gathers(self) -> int:
+        """Records that make a good batch for the sides' writes: what a page is gathered up to."""
+        return self.ctx.options.page_size or max(self.ctx.store(side).limits.write_batch for side in Side)
+
+    def apart(self, page: ChangePage, read_at: int) -> Iterator[Portion]:
+        """The portions of a page: each as much as a side writes, or is asked for, at the same time."""
+        records = page.records
+        limits = [self.ctx.store(side).limits for side in Side]
+        size = max(LEAST, *(max(each.write_batch * each.concurrent_writes, each.find_batch) for each in limits))
+        if self.written is None or not self.ctx.looks_ahead:
+            size = len(records)
+        start = 0
+        while len(records) - start > size:
+            yield Portion(records[start : start + size], None, read_at)
+            start += size
+        yield Portion(records[start:], page, read_at)
+
+
+async def _read_ahead(reading: _Reading, cursor: str | None, send: MemoryObjectSendStream[Portion | CRMError]) -> None:
+    ctx, side = reading.ctx, reading.side
     store, fields = ctx.store(side), ctx.fields(side)
     limit = ctx.options.page_size or store.limits.read_page
     gathered: ChangePage | None = None
+    read_at = reading.moment()
+
+    async def hand_over(page: ChangePage) -> None:
+        for portion in reading.apart(page, read_at):
+            await send.send(portion)
+
     with suppress(anyio.BrokenResourceError):  # the reader gave up; its own error is the one that matters
         async with send:
             while True:
+                if gathered is None:
+                    read_at = reading.moment()
                 try:
                     page = await store.changes(cursor, fields=fields, limit=limit)
                 except CRMError as error:
                     if gathered is not None:
-                        await send.send(gathered)
+                        await hand_over(gathered)
                     await send.send(error)
                     return
                 ctx.notify(PageRead(ctx.run_id, side, len(page.records), page.total))
@@ -112,17 +186,12 @@ async def _read_ahead(
                 gathered = page if gathered is None else _joined(gathered, page)
                 # A page without records only moves the position: it is stored at once, so that a crash loses nothing of
                 # what the side prepares meanwhile.
-                if page.has_more and gathered.records and len(gathered.records) < _worth_writing(ctx):
+                if page.has_more and gathered.records and len(gathered.records) < reading.gathers():
                     continue
-                await send.send(gathered)
+                await hand_over(gathered)
                 if not page.has_more:
                     return
                 gathered = None
-
-
-def _worth_writing(ctx: RunContext) -> int:
-    """Records that make a good batch for the sides' writes: what a page is gathered up to."""
-    return ctx.options.page_size or max(ctx.store(side).limits.write_batch for side in Side)
 
 
 def _joined(page: ChangePage, following: ChangePage) -> ChangePage:

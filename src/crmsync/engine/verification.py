@@ -20,10 +20,10 @@ from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
 from crmsync.engine.keyindex import KeySet
 from crmsync.engine.matching import Matcher
 from crmsync.engine.merging import follow_absent
-from crmsync.engine.reading import read_pass
+from crmsync.engine.reading import Portion, read_pass
 from crmsync.engine.retrying import BATCH, carry
 from crmsync.engine.work import Work
-from crmsync.models.records import ChangePage, Record, Side
+from crmsync.models.records import Record, Side
 from crmsync.models.state import Link, LinkStatus
 from crmsync.models.verification import Drift, DriftKind, VerifyOptions
 from crmsync.protocols.conversion import FieldRule
@@ -110,8 +110,8 @@ class Verification:
         if self._lost:
             await carry_out_deletes(self._ctx, self._lost)
 
-    async def _remote_page(self, page: ChangePage) -> None:
-        live = {record.id: record for record in page.records if not record.deleted}
+    async def _remote_page(self, portion: Portion) -> None:
+        live = {record.id: record for record in portion.records if not record.deleted}
         links = await self._ctx.links(Side.REMOTE, list(live))
         for record_id in live:
             self._read[Side.REMOTE].add(record_id)
@@ -120,8 +120,8 @@ class Verification:
         await self._strangers(Side.REMOTE, [record_id for record_id in live if record_id not in links])
         await self._examine(list(links.values()), {Side.REMOTE: live})
 
-    async def _local_page(self, page: ChangePage) -> None:
-        live = {record.id: record for record in page.records if not record.deleted and record.id not in self._met}
+    async def _local_page(self, portion: Portion) -> None:
+        live = {record.id: record for record in portion.records if not record.deleted and record.id not in self._met}
         links = await self._ctx.links(Side.LOCAL, list(live))
         for record_id in live:
             self._read[Side.LOCAL].add(record_id)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import TypeVar
 
 import anyio
 
@@ -18,12 +19,14 @@ from crmsync.models.history import RecordChange
 from crmsync.models.records import Fields, Operation, Outcome, Record, Side
 from crmsync.models.state import JournalEntry, JournalPurpose
 
+_Item = TypeVar("_Item")
+
 ROW_ATTEMPTS = 4
 """How often a row is sent while its store answers that it may be sent again (a lock, say)."""
 
 
-async def journal(ctx: RunContext, works: Sequence[Work]) -> None:
-    """Note every write before it is sent, so that a crash leaves word of what may have taken effect."""
+def entries_of(ctx: RunContext, works: Sequence[Work]) -> list[JournalEntry]:
+    """What is noted of every write before it is sent, so that a crash leaves word of what may have taken effect."""
     now = ctx.clock.now()
     entries: list[JournalEntry] = []
     for work in works:
@@ -48,6 +51,11 @@ async def journal(ctx: RunContext, works: Sequence[Work]) -> None:
                     change=to_be_written(ctx, work, side),
                 )
             )
+    return entries
+
+
+async def journal(ctx: RunContext, entries: Sequence[JournalEntry]) -> None:
+    """Note writes before they are sent."""
     if entries:
         await ctx.repository.add_journal(ctx.lease.current, entries)
 
@@ -69,8 +77,7 @@ async def announce(ctx: RunContext, purpose: JournalPurpose, writes: Sequence[tu
         )
         for operation, change in writes
     ]
-    if entries:
-        await ctx.repository.add_journal(ctx.lease.current, entries)
+    await journal(ctx, entries)
 
 
 def _replaced(record: Record | None, operation: Operation) -> Fields:
@@ -132,8 +139,8 @@ async def _write_once(
                 group.start_soon(send_batch, batch)
 
 
-def batched(operations: Sequence[Operation], size: int) -> Iterator[list[Operation]]:
+def batched(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
     """Slices of at most ``size``."""
-    rest = iter(operations)
+    rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch

@@ -101,7 +101,7 @@ MUTANTS = (
     _mutant(
         "no-journal",
         "a write whose acknowledgement was lost is taken for somebody's edit (OCA connector 522)",
-        ("engine/batch.py", "    await journal(ctx, works)\n", ""),
+        ("engine/batch.py", "    await journal(ctx, batch.entries or ())\n", ""),
     ),
     _mutant(
         "echo-guard-by-time",
@@ -165,7 +165,7 @@ MUTANTS = (
     _mutant(
         "delete-by-absence",
         "what an incomplete scan did not show looks deleted (Nango)",
-        ("engine/run.py", "if self._complete and ctx.had_links:", "if ctx.had_links:"),
+        ("engine/passing.py", "if self._complete and ctx.had_links:", "if ctx.had_links:"),
         ("engine/deletes.py", "            if record_id not in present:\n", "            if record_id:\n"),
     ),
     _mutant(
@@ -224,9 +224,13 @@ MUTANTS = (
         "cursor-before-acknowledgement",
         "the position is stored when the page is read; a crash loses the page (OCA connector-salesforce)",
         (
-            "engine/batch.py",
-            "    await journal(ctx, works)\n",
-            "    await ctx.acknowledge(Acknowledgement(cursors=cursors))\n    await journal(ctx, works)\n",
+            "engine/passing.py",
+            "        await write_out(ctx, batch)\n",
+            (
+                "        at = None if waits or portion.ends is None else ctx.advanced(side, portion.ends.cursor)\n"
+                "        await ctx.acknowledge(Acknowledgement(cursors=at))\n"
+                "        await write_out(ctx, batch)\n"
+            ),
         ),
     ),
     _mutant(
@@ -298,9 +302,9 @@ MUTANTS = (
         "rate-limit-is-the-end",
         "a read that was refused is reported as a finished sync (Airbyte source-salesforce)",
         (
-            "engine/reading.py",
-            "                    if isinstance(prepared, CRMError):\n                        raise prepared\n",
-            "                    if isinstance(prepared, CRMError):\n                        return\n",
+            "engine/passing.py",
+            "            if isinstance(ahead, CRMError):\n                raise ahead\n",
+            "            if isinstance(ahead, CRMError):\n                return\n",
         ),
     ),
     _mutant(
