@@ -94,13 +94,16 @@ class Meddler(httpx2.AsyncBaseTransport):
 
 @attrs.frozen
 class Trouble:
-    """How the results arrive, after how many records the first job fails, and how large a job may be."""
+    """How the results arrive, after how many records the first job fails, how large a job may be, and whether the
+    first one was created before.
+    """
 
     seed: int
     piece: int
     loses: float
     stops: int | None
     job_bytes: int
+    begins: bool
     backend: str
 
     def meddler(self, org: SalesforceOrg) -> Meddler:
@@ -117,6 +120,7 @@ TROUBLES = st.builds(
     loses=st.sampled_from([0.0, 0.3, 1.0]),
     stops=st.none() | st.integers(0, 24),
     job_bytes=st.sampled_from([60, 200, 1_000_000]),
+    begins=st.booleans(),
     backend=st.sampled_from(["asyncio", "trio"]),
 )
 
@@ -136,7 +140,8 @@ async def through_jobs(verb: Verb, rows: Sequence[Row], trouble: Trouble, meddle
     async with open_http(checked, meddler) as http:
         auth = AccessToken(SecretStr(DEFAULT_TOKEN), URL, TokenEndpoint(http, checked))
         client = SalesforceClient(checked, auth, context, http)
-        return await BulkChannel(client, "Contact", KEY, max_bytes=trouble.job_bytes).send(verb, rows)
+        channel = BulkChannel(client, "Contact", KEY, max_bytes=trouble.job_bytes)
+        return await channel.send(verb, rows, await channel.begin(verb) if trouble.begins else None)
 
 
 def check(org: SalesforceOrg, row: Row, outcome: Outcome, file: str, done: OutcomeStatus) -> None:

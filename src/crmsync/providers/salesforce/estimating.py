@@ -17,8 +17,9 @@ from crmsync.providers.salesforce.writing.writer import MODERATE
 
 _VERBS: Final = 2
 """Creates and updates go in different calls."""
-_JOB_ENDS: Final = 8
-"""Create, upload, close, the question that follows a close whose answer was lost, an abort, three results."""
+_JOB_ENDS: Final = 9
+"""Create, upload, close, the question that follows a close whose answer was lost, an abort, results that are asked for
+too early, three results."""
 _LONGEST_CHARACTER: Final = 12
 """Four bytes, each as %XX."""
 _USUAL_LENGTH: Final = 32

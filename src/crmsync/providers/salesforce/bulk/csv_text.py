@@ -40,16 +40,17 @@ def carries(values: Values) -> bool:
         return False
     total = 0
     for value in values.values():
-        text = cell(value)
-        total += len(text)
-        if isinstance(value, str) and value and not _fits(text):
-            return False
+        if isinstance(value, str) and value:
+            if not _fits(value):
+                return False
+            total += len(value)
+        else:
+            total += len(cell(value))
     return total <= MAX_RECORD
 
 
 def _fits(text: str) -> bool:
-    bare = text.strip()
-    if len(text) > MAX_VALUE or not bare or bare.casefold() == _FOLDED_NULL:
+    if len(text) > MAX_VALUE or text.isspace() or ("#" in text and text.strip().casefold() == _FOLDED_NULL):
         return False
     # Nothing that is unfit is printable, and this is told faster.
     return text.isprintable() or not _UNFIT.search(text)
@@ -57,8 +58,10 @@ def _fits(text: str) -> bool:
 
 def cell(value: object) -> str:
     """A value, as JSON takes it, in CSV. Salesforce holds no empty text: like null, it clears."""
+    if isinstance(value, str):
+        return value or NULL
     match value:
-        case None | "":
+        case None:
             return NULL
         case bool():
             return "true" if value else "false"
@@ -70,9 +73,20 @@ def cell(value: object) -> str:
 
 def columns_of(rows: Iterable[Values], key: str) -> tuple[str, ...]:
     """Every field that some row has, the key first."""
-    names = dict.fromkeys(name for values in rows for name in values)
+    # Rows have few sets of fields between them.
+    names = dict.fromkeys(name for fields in dict.fromkeys(map(tuple, rows)) for name in fields)
     names.pop(key, None)
     return (key, *names)
+
+
+def most_bytes(rows: Sequence[Values], columns: Sequence[str]) -> int:
+    """What the CSV of rows does not exceed, told without making it: a character is four bytes, or a doubled quote."""
+    characters = sum(map(len, columns))
+    for values in rows:
+        for value in values.values():
+            characters += len(value) if isinstance(value, str) else len(cell(value))
+    around = len(',""') + len(NULL)
+    return 4 * characters + around * len(columns) * (len(rows) + 1)
 
 
 def encode(rows: Iterable[Values], columns: Sequence[str]) -> Iterator[bytes]:
@@ -118,9 +132,11 @@ class CsvReader:
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
         self._rest = ""
 
-    def named(self, rows: Iterable[Sequence[str]]) -> Iterator[dict[str, str]]:
-        """Rows as mappings by the names of the header."""
-        return (dict(zip(self.header, row, strict=True)) for row in rows)
+    def picked(self, rows: Iterable[Sequence[str]], names: Sequence[str]) -> list[list[str]]:
+        """The cells under these names of each row; empty where there is no such column."""
+        found = {name: place for place, name in enumerate(self.header)}
+        places = [found.get(name, -1) for name in names]
+        return [[row[place] if place >= 0 else "" for place in places] for row in rows]
 
     def feed(self, piece: bytes) -> list[list[str]]:
         """The rows that are complete now.

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import TypeAlias
 
 from crmsync.errors import UnavailableError, UnexpectedResponseError
 from crmsync.models.state import RemoteJob
-from crmsync.providers.salesforce.bulk.jobs import INGEST, OPEN, QUERY, JobInfo, Jobs
+from crmsync.providers.salesforce.bulk.jobs import INGEST, JOB_COMPLETE, OPEN, QUERY, JobInfo, Jobs
 from crmsync.providers.salesforce.bulk.polling import Polls
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.pace import Pace
+
+Ended: TypeAlias = Callable[[], Awaitable[bool]]
+"""Whether a job is complete, told by something else than the job itself."""
 
 
 async def follow(
@@ -20,33 +25,42 @@ async def follow(
     abort_late: bool,
     learn: bool = True,
     since: datetime | None = None,
+    ended: Ended | None = None,
 ) -> JobInfo:
     """Wait until a closed job is over, asking seldom.
 
     A job that takes longer than ``bulk_wait_seconds`` is aborted; what it has done until then stays done. How long it
     took is remembered, unless ``learn`` is False: nobody knows since when it is at work. ``since`` is when it was made;
-    None: now.
+    None: now. ``ended`` is asked once in place of the job, when that should be over by its own answers and none of its
+    records failed so far; what it says is believed.
 
     :raises UnavailableError: with ``abort_late`` False: it takes longer.
     """
     clock, began = client.clock, since or client.clock.now()
     unfinished = (clock.now() - began).total_seconds()
     polls = _polls(client.pace, jobs.kind, job.records, unfinished)
-    wait = polls.first()
+    wait, failed = polls.first(), 0
+
+    def passed() -> float:
+        return (clock.now() - began).total_seconds()
+
     while True:
         await clock.sleep(wait)
-        asked = clock.now()
+        asked = passed()
+        if ended is not None and polls.foretold and not failed:
+            if await ended():
+                _keep(client, jobs, job, asked, learn=learn)
+                client.jobs.progressed(job, job.records)
+                return JobInfo(job.job_id, JOB_COMPLETE, job.records)
+            ended = None
         info = await jobs.info(job.job_id)
         if info is None:
             raise UnexpectedResponseError("a bulk job is gone before it was over")
         client.jobs.progressed(job, info.processed)
-        waited = (clock.now() - began).total_seconds()
+        waited, failed = passed(), info.failed
         if info.is_final:
-            if learn:
-                # It ended between the last two answers; its own count says when, as far as that fits.
-                seconds = min(max(info.took, unfinished), waited)
-                keep = client.pace.with_query if jobs.kind == QUERY else client.pace.with_job
-                client.keep_pace(keep(seconds, job.records))
+            # It ended between the last two answers; its own count says when, as far as that fits.
+            _keep(client, jobs, job, min(max(info.took, unfinished), waited), learn=learn)
             return info
         unfinished = waited
         if waited > client.settings.bulk_wait_seconds:
@@ -56,7 +70,13 @@ async def follow(
             wait = polls.first()
         else:
             # An answer is half a call old, and the next question arrives half a call after it is asked.
-            wait = max(0.0, polls.next(info.processed, info.active) - (clock.now() - asked).total_seconds())
+            wait = max(0.0, polls.next(info.processed, info.active) - (waited - asked))
+
+
+def _keep(client: SalesforceClient, jobs: Jobs, job: RemoteJob, seconds: float, *, learn: bool) -> None:
+    if learn:
+        keep = client.pace.with_query if jobs.kind == QUERY else client.pace.with_job
+        client.keep_pace(keep(seconds, job.records))
 
 
 def _polls(pace: Pace, kind: str, records: int, waited: float) -> Polls:

@@ -7,7 +7,7 @@ sent again: a second create leaves a job that is never closed and so never works
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -103,16 +103,19 @@ class Jobs:
         except SchemaChangedError:
             return None
 
-    async def results(self, job_id: str, name: str, take: Callable[[Mapping[str, str]], None]) -> None:
-        """Stream one of an ingest job's result files. When the connection breaks, rows are handed over again."""
+    async def results(
+        self, job_id: str, name: str, columns: Sequence[str], take: Callable[[Sequence[Sequence[str]]], None]
+    ) -> None:
+        """Stream these columns of one of an ingest job's files of results; empty where it has no such column.
+
+        When the connection breaks, rows are handed over again.
+        """
 
         async def consume(_headers: Mapping[str, str], pieces: AsyncIterator[bytes]) -> None:
             reader = CsvReader()
             async for piece in pieces:
-                for row in reader.named(reader.feed(piece)):
-                    take(row)
-            for row in reader.named(reader.close()):
-                take(row)
+                take(reader.picked(reader.feed(piece), columns))
+            take(reader.picked(reader.close(), columns))
 
         await self._client.download(f"{self._base}/{job_id}/{name}", consume)
 

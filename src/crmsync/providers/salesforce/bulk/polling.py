@@ -37,6 +37,8 @@ class Polls:
     measured: bool = False
     waited: float = 0.0
     asked: int = 0
+    foretold: bool = False
+    """The next question comes when the job should be over at the rate that its own answers tell."""
     _last: float = 0.0
     _answers: tuple[float, int] | None = None
 
@@ -50,10 +52,13 @@ class Polls:
         before, self._answers = self._answers, (self.waited, processed)
         longer = self._last * _GROWTH
         rate = self._rate(before, processed, active)
-        if not rate or processed >= self.total:
+        self.foretold = bool(rate) and processed < self.total
+        if not self.foretold:
             return self._wait(longer)
         # Records are counted when their batch is saved, so that there are rather fewer left.
-        return self._wait(min((self.total - processed) / rate, 4 * longer))
+        left = (self.total - processed) / rate
+        self.foretold = left <= 4 * longer
+        return self._wait(min(left, 4 * longer))
 
     def _rate(self, before: tuple[float, int] | None, processed: int, active: float) -> float:
         """Records a second; 0 if nothing moves.

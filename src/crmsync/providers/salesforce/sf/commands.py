@@ -28,7 +28,7 @@ from crmsync.providers.salesforce.sf import requests
 from crmsync.providers.salesforce.sf.handful import Handful
 from crmsync.providers.salesforce.sf.process import SfProcess, open_sf
 from crmsync.providers.salesforce.sf.transport import environment_of
-from crmsync.providers.salesforce.writing.bulk import parse_error
+from crmsync.providers.salesforce.writing.job_results import parse_error
 
 Values = Mapping[str, object]
 _MANY: Final = "upsert_bulk() and its like, with many rows"

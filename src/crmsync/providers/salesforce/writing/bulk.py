@@ -1,31 +1,34 @@
 """Rows through jobs of Bulk API 2.0, several side by side where the CSV is too large for one.
 
-A job is noted before it is given its rows, so that whoever comes after a crash knows of it. Results come in any order
-and are matched by our key column: the external key of an upsert, the id of an update or a delete.
+A job is noted before it is given its rows, so that whoever comes after a crash knows of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
+from typing import Final, TypeAlias
 
 import anyio
 
-from crmsync.errors import CRMError, SafetyStopError, TransientError, UnavailableError
+from crmsync.errors import CRMError, SafetyStopError, TransientError
 from crmsync.models.state import RemoteJob
 from crmsync.providers.salesforce.bulk import jobs as bulk_jobs
-from crmsync.providers.salesforce.bulk.csv_text import columns_of, encode, gathered
+from crmsync.providers.salesforce.bulk.csv_text import columns_of, encode, gathered, most_bytes
 from crmsync.providers.salesforce.bulk.following import follow
 from crmsync.providers.salesforce.bulk.jobs import JobInfo, Jobs
 from crmsync.providers.salesforce.client import SalesforceClient
-from crmsync.providers.salesforce.ids import full_id
-from crmsync.providers.salesforce.writing.outcomes import Sent, failed, refused, saved
+from crmsync.providers.salesforce.writing.job_results import JobResults
+from crmsync.providers.salesforce.writing.outcomes import Sent
 from crmsync.providers.salesforce.writing.rows import Row, Verb
 
 MAX_BYTES: Final = 100_000_000
 """Of CSV in a job: Salesforce takes 150 MB after base64, which adds half ("Prepare CSV Files")."""
 _PREPAID: Final = 3
 """Create, upload, close."""
+
+Begun: TypeAlias = JobInfo | CRMError
+"""A job that was created, or why it was not."""
 
 
 class BulkChannel:
@@ -41,43 +44,64 @@ class BulkChannel:
         self._max_bytes = max_bytes
         self._jobs = Jobs(client, bulk_jobs.INGEST)
 
-    async def send(self, verb: Verb, rows: Sequence[Row]) -> Sent:
-        """See `Channel`. Rows that a job lost sight of have no outcome; they may be sent again another way."""
+    async def prepay(self) -> None:
+        """Take the calls of one job from the budget, before `begin`.
+
+        :raises BudgetExceededError: nothing was sent.
+        """
+        await self._client.spend(_PREPAID)
+
+    async def begin(self, verb: Verb) -> Begun:
+        """Create a job that is paid, for `send`."""
+        try:
+            return await self._jobs.create(self._request(verb), prepaid=True)
+        except CRMError as error:
+            self.works = self.works and isinstance(error, TransientError | SafetyStopError)
+            return error
+
+    async def send(self, verb: Verb, rows: Sequence[Row], begun: Begun | None = None) -> Sent:
+        """See `Channel`. Rows that a job lost sight of have no outcome; they may be sent again another way.
+
+        ``begun`` is a job to begin with.
+        """
         assert verb.repeatable, "a result could not be told from another"
         sent = Sent()
         unknown: list[CRMError] = []
         parts = list(self._parts(verb, rows))
-        await self._client.spend(_PREPAID * len(parts))
+        await self._client.spend(_PREPAID * (len(parts) - (begun is not None)))
         async with anyio.create_task_group() as group:
             for part in parts:
-                group.start_soon(self._part, verb, part, sent, unknown)
+                group.start_soon(self._part, verb, part, begun, sent, unknown)
+                begun = None
         if unknown:
             raise unknown[0]
         return sent
 
-    async def _part(self, verb: Verb, rows: Sequence[Row], sent: Sent, unknown: list[CRMError]) -> None:
+    async def _part(
+        self, verb: Verb, rows: Sequence[Row], begun: Begun | None, sent: Sent, unknown: list[CRMError]
+    ) -> None:
         try:
-            await self._job(verb, rows, sent)
+            info = begun or await self.begin(verb)
+            if isinstance(info, CRMError):
+                sent.fail(rows, info)
+            else:
+                await self._job(info.id, verb, rows, sent)
         except CRMError as error:
             # The job may still be at work. The other jobs are seen through before this is told.
             unknown.append(error)
 
-    async def _job(self, verb: Verb, rows: Sequence[Row], sent: Sent) -> None:
-        try:
-            info = await self._jobs.create(self._request(verb), prepaid=True)
-        except CRMError as error:
-            self.works = self.works and isinstance(error, TransientError | SafetyStopError)
-            sent.fail(rows, error)
-            return
-        job = RemoteJob(info.id, self._object, verb.value, len(rows), self._client.clock.now())
+    async def _job(self, job_id: str, verb: Verb, rows: Sequence[Row], sent: Sent) -> None:
+        job = RemoteJob(job_id, self._object, verb.value, len(rows), self._client.clock.now())
         await self._client.jobs.add(job)
-        if await self._uploaded(job, verb, rows, sent):
-            info = await follow(self._client, self._jobs, job, abort_late=True)
+        results = JobResults(self._jobs, verb, self._key(verb), rows, sent)
+        if await self._uploaded(job, verb, rows, sent, results):
+            ended = partial(results.all_succeeded, job_id)
+            info = await follow(self._client, self._jobs, job, abort_late=True, ended=ended)
             self.works = self.works and info.state == bulk_jobs.JOB_COMPLETE
-            await self._collect(info, verb, rows, sent)
-        await self._client.jobs.remove(job.job_id)
+            await results.collect(info)
+        await self._client.jobs.remove(job_id)
 
-    async def _uploaded(self, job: RemoteJob, verb: Verb, rows: Sequence[Row], sent: Sent) -> bool:
+    async def _uploaded(self, job: RemoteJob, verb: Verb, rows: Sequence[Row], sent: Sent, results: JobResults) -> bool:
         """Give the job its rows and close it; if that fails, abort it and say that nothing was done.
 
         :raises ProviderError: nor could it be aborted, and it may be closed.
@@ -98,39 +122,11 @@ class BulkChannel:
             if info is not None and info.state != bulk_jobs.ABORTED:
                 return True
             if info is not None and info.processed:
-                await self._collect(info, verb, rows, sent)
+                await results.collect(info)
             else:
                 sent.fail(rows, error)
             return False
         return True
-
-    async def _collect(self, info: JobInfo, verb: Verb, rows: Sequence[Row], sent: Sent) -> None:
-        """Read what became of each row, file by file of the results until nothing is left to learn.
-
-        Those that hold nothing by the job's own counts come last, to be asked only where the counts are wrong.
-        """
-        waiting = {row.target: row for row in rows}
-
-        def of(result: Mapping[str, str]) -> Row | None:
-            return waiting.pop(self._target(verb, result), None)
-
-        def succeeded(result: Mapping[str, str]) -> None:
-            if row := of(result):
-                sent.answer(row, saved(row, result.get("sf__Id"), created=result.get("sf__Created") == "true"))
-
-        def refuse(result: Mapping[str, str]) -> None:
-            if row := of(result):
-                sent.answer(row, refused(row, [parse_error(result.get("sf__Error", ""))]))
-
-        def skipped(result: Mapping[str, str]) -> None:
-            if row := of(result):
-                sent.answer(row, failed(row, UnavailableError("the bulk job ended before it came to the record")))
-
-        files = ((bulk_jobs.SUCCESSFUL, succeeded), (bulk_jobs.FAILED, refuse), (bulk_jobs.UNPROCESSED, skipped))
-        empty = _proven_empty(info, len(rows))
-        for name, take in sorted(files, key=lambda file: file[0] in empty):
-            if waiting:
-                await self._jobs.results(info.id, name, take)
 
     def _request(self, verb: Verb) -> dict[str, str]:
         request = {"object": self._object, "contentType": "CSV", "operation": verb.value, "lineEnding": "LF"}
@@ -141,15 +137,14 @@ class BulkChannel:
     def _key(self, verb: Verb) -> str:
         return (self._key_field or "") if verb is Verb.UPSERT else "Id"
 
-    def _target(self, verb: Verb, result: Mapping[str, str]) -> str:
-        if verb is Verb.UPSERT:
-            return f"key {result.get(self._key(verb), '')}"
-        return full_id(result.get("Id") or result.get("sf__Id") or "") or ""
-
     def _parts(self, verb: Verb, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
         """Rows whose CSV fits into a job."""
-        columns = columns_of((row.values for row in rows), self._key(verb))
-        lines = encode((row.values for row in rows), columns)
+        values = [row.values for row in rows]
+        columns = columns_of(values, self._key(verb))
+        if most_bytes(values, columns) <= self._max_bytes:
+            yield rows
+            return
+        lines = encode(values, columns)
         head = len(next(lines))
         start, size = 0, head
         for place, line in enumerate(lines):
@@ -158,27 +153,3 @@ class BulkChannel:
                 start, size = place, head
             size += len(line)
         yield rows[start:]
-
-
-def _proven_empty(info: JobInfo, rows: int) -> set[str]:
-    """The files of results that hold nothing, by a job's own counts.
-
-    They prove something only of a job that came to every row: where a whole batch fails on the server they are not
-    brought up to date (forcedotcom/dataloader, pull request 1033).
-    """
-    if info.state != bulk_jobs.JOB_COMPLETE or info.processed != rows:
-        return set()
-    empty = {bulk_jobs.UNPROCESSED}
-    if info.failed == 0:
-        empty.add(bulk_jobs.FAILED)
-    elif info.failed == rows:
-        empty.add(bulk_jobs.SUCCESSFUL)
-    return empty
-
-
-def parse_error(text: str) -> dict[str, object]:
-    """``CODE:message:field1,field2 --`` in the shape of sObject Collections; the fields may be missing."""
-    code, _, rest = text.partition(":")
-    message, _, names = rest.rpartition(":")
-    fields = [name.strip() for name in names.removesuffix("--").split(",") if name.strip()]
-    return {"statusCode": code.strip(), "message": message or rest, "fields": fields}

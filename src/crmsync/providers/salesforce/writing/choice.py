@@ -18,8 +18,8 @@ from crmsync.providers.salesforce.settings import ChannelName
 
 COLLECTION_ROWS: Final = 200
 CALLS_AT_ONCE: Final = 4
-JOB_CALLS: Final = 6
-"""Create, upload, close, two polls, one result."""
+JOB_CALLS: Final = 5
+"""Create, upload, close, one question, one file of results."""
 
 _SMALL: Final = 500
 """Rows below which a job is never worth its calls and its wait, unless nothing else fits."""

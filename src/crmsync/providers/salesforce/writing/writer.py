@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Final, TypeAlias
 
 import anyio
+from anyio import to_thread
 
 from crmsync.errors import CRMError
 from crmsync.models.records import Operation, Outcome
@@ -13,11 +15,14 @@ from crmsync.providers.salesforce.bulk.csv_text import carries
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.schema import SObject
 from crmsync.providers.salesforce.settings import ChannelName
-from crmsync.providers.salesforce.writing.bulk import BulkChannel
+from crmsync.providers.salesforce.writing.bulk import Begun, BulkChannel
 from crmsync.providers.salesforce.writing.choice import NO_DUPLICATE_HEADER, Choice, choose
 from crmsync.providers.salesforce.writing.collections import CollectionsChannel
-from crmsync.providers.salesforce.writing.outcomes import Channel, Sent
-from crmsync.providers.salesforce.writing.rows import Row, Verb, plan_writes
+from crmsync.providers.salesforce.writing.outcomes import Sent
+from crmsync.providers.salesforce.writing.rows import Row, Verb, WritePlan, plan_writes
+
+_Send: TypeAlias = Callable[[Verb, Sequence[Row]], Awaitable[Sent]]
+"""As `Channel.send`."""
 
 LARGE: Final = 10_000
 """Operations of the largest write: as many as Salesforce puts into one batch of a bulk job."""
@@ -68,41 +73,79 @@ class Writer:
         :raises BudgetExceededError: before anything was sent.
         :raises ProviderError: every call failed as a whole, or a bulk job cannot be followed.
         """
-        plan = plan_writes(operations, self._sobject, self._key_field)
+        plan, begun = await self._planned(operations)
         sent = Sent()
         for by_verb in plan.rounds:
-            await self._round(by_verb, sent)
+            await self._round(by_verb, begun, sent)
+            begun = {}
         sent.raise_if_nothing_arrived()
         outcomes = {**plan.outcomes, **sent.outcomes}
         return [outcomes[position] for position in range(len(operations))]
 
-    async def _round(self, by_verb: Mapping[Verb, Sequence[Row]], sent: Sent) -> None:
+    async def _planned(self, operations: Sequence[Operation]) -> tuple[WritePlan, dict[Verb, Begun]]:
+        """The plan, and the jobs that were created while it was made: one, where it is certain that there must be one.
+
+        :raises BudgetExceededError: nothing was sent.
+        """
+        verb = self._certain_job(operations)
+        if verb is None:
+            return plan_writes(operations, self._sobject, self._key_field), {}
+        await self._bulk.prepay()
+        begun: dict[Verb, Begun] = {}
+
+        async def begin() -> None:
+            begun[verb] = await self._bulk.begin(verb)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(begin)
+            # In a thread: on its own, the call would not leave before all of the rows are planned.
+            plan = await to_thread.run_sync(plan_writes, operations, self._sobject, self._key_field)
+        return plan, begun
+
+    def _certain_job(self, operations: Sequence[Operation]) -> Verb | None:
+        """What a job will do that is needed whatever becomes of the others: the one of the first operation's row."""
+        first = plan_writes(operations[:1], self._sobject, self._key_field).rounds
+        for verb, (row,) in first[0].items() if first else ():
+            kind, keyed = operations[0].kind, verb is Verb.UPSERT
+            alike = sum(each.kind is kind and not (keyed and each.key is None) for each in operations)
+            bulk = verb.repeatable and self.choice(alike, verb).channel is ChannelName.BULK
+            return verb if bulk and carries(row.values) else None
+        return None
+
+    async def _round(self, by_verb: Mapping[Verb, Sequence[Row]], begun: Mapping[Verb, Begun], sent: Sent) -> None:
         errors: list[CRMError] = []
         async with anyio.create_task_group() as group:
             for verb, rows in by_verb.items():
-                for channel, part in self._routes(verb, rows):
-                    group.start_soon(self._send, channel, verb, part, sent, errors)
+                for send, part in self._routes(verb, rows, begun.get(verb)):
+                    group.start_soon(self._send, send, verb, part, sent, errors)
         if errors:
             raise errors[0]
 
-    def _routes(self, verb: Verb, rows: Sequence[Row]) -> list[tuple[Channel, Sequence[Row]]]:
+    def _routes(self, verb: Verb, rows: Sequence[Row], begun: Begun | None) -> list[tuple[_Send, Sequence[Row]]]:
         """The rows by channel. An insert has no key that its result could be told by: it never goes through a job."""
-        if not verb.repeatable or self.choice(len(rows), verb).channel is ChannelName.COLLECTIONS:
-            return [(self._collections, rows)]
+        bulk = begun is not None or self.choice(len(rows), verb).channel is ChannelName.BULK
+        if not verb.repeatable or not bulk:
+            return [(self._collections.send, rows)]
         fit, unfit = list[Row](), list[Row]()
         for row in rows:
             (fit if carries(row.values) else unfit).append(row)
-        routes: list[tuple[Channel, Sequence[Row]]] = [(self._bulk, fit), (self._collections, unfit)]
-        return [(channel, part) for channel, part in routes if part]
+        routes: list[tuple[_Send, Sequence[Row]]] = [
+            (partial(self._by_job, begun), fit),
+            (self._collections.send, unfit),
+        ]
+        return [(send, part) for send, part in routes if part]
 
-    async def _send(
-        self, channel: Channel, verb: Verb, rows: Sequence[Row], sent: Sent, errors: list[CRMError]
-    ) -> None:
+    async def _by_job(self, begun: Begun | None, verb: Verb, rows: Sequence[Row]) -> Sent:
+        """Rows through jobs, and what these leave through collections."""
+        answer = await self._bulk.send(verb, rows, begun)
+        if left := self._left(rows, answer):
+            answer.add(await self._collections.send(verb, left))
+        return answer
+
+    @staticmethod
+    async def _send(send: _Send, verb: Verb, rows: Sequence[Row], sent: Sent, errors: list[CRMError]) -> None:
         try:
-            answer = await channel.send(verb, rows)
-            sent.add(answer)
-            if channel is self._bulk and (left := self._left(rows, answer)):
-                sent.add(await self._collections.send(verb, left))
+            sent.add(await send(verb, rows))
         except CRMError as error:
             errors.append(error)
 

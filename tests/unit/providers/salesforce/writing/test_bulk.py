@@ -13,7 +13,7 @@ from crmsync.errors import BudgetExceededError, DuplicateError, RejectedError, T
 from crmsync.models.records import Operation, OutcomeStatus
 from crmsync.models.state import RemoteJob
 from crmsync.protocols.provider import UnkeptJobs
-from crmsync.providers.salesforce.writing.bulk import parse_error
+from crmsync.providers.salesforce.writing.job_results import parse_error
 from crmsync.testing.salesforce import DuplicateRule, SalesforceOrg, custom_field, row_fault
 from crmsync.testing.world import FakeClock
 from tests.unit.providers.salesforce.writing.conftest import KEY, Call, Desk, OpenDesk, create, delete, keyed, update
@@ -196,12 +196,11 @@ async def test_all_results_of_a_job_that_did_not_come_to_every_row_are_read(open
         assert results_read(desk) == ["successfulResults", "failedResults", "unprocessedrecords"]
 
 
-async def test_10_000_rows_into_an_unknown_org_take_7_calls_and_the_next_as_many_one_question(
-    open_desk: OpenDesk,
-) -> None:
-    """120 ms a call, 2 s and 1 ms a record: a describe, three to give, two questions, one file of results.
+async def test_10_000_rows_take_6_calls_and_little_more_than_the_job(open_desk: OpenDesk) -> None:
+    """120 ms a call, 2 s and 1 ms a record: a describe, three to give, one question, one file of results.
 
-    The first time it is met a moment after its end, as its own counts tell; then after 2 % of what was measured.
+    Of an unknown org the question tells when the job will be over, and then its results are asked for. The next time
+    the job is asked when it should be over, 2 % after what was measured.
     """
     clock = FakeClock()
     org = SalesforceOrg(clock=clock.now, bulk_seconds=2, bulk_seconds_per_record=0.001)
@@ -215,9 +214,73 @@ async def test_10_000_rows_into_an_unknown_org_take_7_calls_and_the_next_as_many
             calls.append(len([call for call in desk.sent.calls if call.path != "/services/data"]))
         assert all(outcome.ok for outcome in outcomes)
         seconds.append((clock.now() - began).total_seconds())
-    assert calls == [7, 6]
-    assert seconds[0] < 12 + 5 * 0.12 + 0.05
-    assert seconds[1] < 12 * 1.02 + 6 * 0.12 + 0.05
+    assert calls == [6, 6]
+    assert seconds[0] < 12 + 4 * 0.12 + 0.1
+    assert seconds[1] < 12 * 1.02 + 5 * 0.12 + 0.1
+
+
+class SlowingClock(FakeClock):
+    """The second time that somebody waits, an org begins to take a hundredth of a second for a record."""
+
+    org: SalesforceOrg
+    waits = 0
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        self.waits += 1
+        if self.waits == 2:
+            self.org.bulk.set_options(seconds_per_record=0.01)
+
+
+async def test_results_that_are_asked_for_too_early_are_asked_for_again_when_the_job_is_over(
+    open_desk: OpenDesk,
+) -> None:
+    clock = SlowingClock()
+    clock.org = SalesforceOrg(clock=clock.now, bulk_seconds_per_record=0.002)
+    async with open_desk(org=clock.org, clock=clock, channel="bulk", read_back=False) as desk:
+        outcomes = await desk.store.write(keyed(range(2_000)))
+        asked = [call.path.count("/") > 3 for call in jobs_of(desk) if call.method == "GET"]
+        assert results_read(desk) == ["successfulResults"] * 2
+    assert all(outcome.ok for outcome in outcomes)
+    assert asked[:2] == [False, True], "once in place of a question, then never before the job says that it is over"
+    assert asked[-1]
+    assert not any(asked[2:-1])
+
+
+async def test_a_job_with_refused_records_is_asked_itself(open_desk: OpenDesk) -> None:
+    clock = FakeClock()
+    org = SalesforceOrg(clock=clock.now, bulk_seconds_per_record=0.005)
+    async with open_desk(org=org, clock=clock, channel="bulk", read_back=False) as desk:
+        outcomes = await desk.store.write([create(0, key="key-0", Title="x" * 200), *keyed(range(1, 1_000))])
+        assert results_read(desk) == ["successfulResults", "failedResults"]
+        questions = [call for call in jobs_of(desk) if call.method == "GET" and call.path.count("/") == 3]
+    assert len(questions) == 2
+    assert [outcome.ok for outcome in outcomes] == [False] + [True] * 999
+
+
+async def test_no_job_is_made_before_it_is_certain_that_it_is_needed(open_desk: OpenDesk) -> None:
+    async with open_desk(channel="bulk") as desk:
+        outcomes = await desk.store.write([create(1, key="a", NoSuch__c=1), create(2, key="b", NoSuch__c=1)])
+        assert not any(outcome.ok for outcome in outcomes)
+        assert jobs_of(desk) == []
+
+
+async def test_a_first_record_that_cannot_go_does_not_keep_the_others_from_their_job(open_desk: OpenDesk) -> None:
+    async with open_desk(channel="bulk") as desk:
+        outcomes = await desk.store.write([create(1, key="a", NoSuch__c=1), create(2, key="b"), create(3, key="c")])
+        assert len(desk.sent.of("POST", "/jobs/ingest")) == 1
+    assert [outcome.ok for outcome in outcomes] == [False, True, True]
+
+
+@pytest.mark.parametrize("first", range(3))
+async def test_every_verb_has_one_job_whichever_comes_first(open_desk: OpenDesk, first: int) -> None:
+    async with open_desk(channel="bulk") as desk:
+        ids = [desk.org.create("Contact", {"LastName": f"Old {n}"}) for n in range(2)]
+        operations = [create(1, key="a"), update(ids[0], Title="T"), delete(ids[1])]
+        outcomes = await desk.store.write(operations[first:] + operations[:first])
+        made = [json.loads(call.body)["operation"] for call in desk.sent.of("POST", "/jobs/ingest")]
+    assert sorted(made) == ["delete", "update", "upsert"]
+    assert all(outcome.ok for outcome in outcomes)
 
 
 @pytest.mark.parametrize("channel", ["bulk", "collections"])
