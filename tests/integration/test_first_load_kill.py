@@ -1,4 +1,4 @@
-"""SIGKILL in the middle of a first load by a query job: the next run goes on from the place that was acknowledged."""
+"""SIGKILL in the middle of a first load by query jobs: the next run goes on from the place that was acknowledged."""
 
 from __future__ import annotations
 
@@ -51,13 +51,14 @@ def _killed(sh: Shell, reached: Callable[[], bool]) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
-def _prepare(sh: Shell) -> None:
+def _prepare(sh: Shell, ranges: int) -> None:
     org = sh.emulator.org
     for number in range(PEOPLE):
         org.create("Contact", {"LastName": f"Last{number}", "Email": f"p{number}@example.org"})
     org.bulk.options = BulkOptions(seconds=0.3, page_records=PAGE)
     path = sh.directory / "crmsync.toml"
-    text = path.read_text("utf-8").replace("[integrations.settings]", '[integrations.settings]\nfirst_read = "bulk"')
+    settings = f'[integrations.settings]\nfirst_read = "bulk"\nbulk_read_ranges = {ranges}'
+    text = path.read_text("utf-8").replace("[integrations.settings]", settings)
     path.write_text(text.replace("[run]", f"[run]\npage_size = {PAGE // 2}"), encoding="utf-8")
 
 
@@ -77,30 +78,31 @@ def test_a_load_killed_around_its_job_is_finished_by_the_next_run(
     moment: Callable[[SalesforceOrg], bool], tmp_path: Path
 ) -> None:
     with shell(tmp_path, "id,email,first_name,last_name,company,phone\n") as sh:
-        _prepare(sh)
+        _prepare(sh, ranges=1)
         sh.emulator.org.faults.latency = 0.05
         _killed(sh, lambda: moment(sh.emulator.org))
         sh.emulator.org.faults.latency = 0
         _check(sh)
 
 
-def test_a_load_killed_half_way_goes_on_with_the_same_job_from_its_place(tmp_path: Path) -> None:
+def test_a_load_killed_half_way_goes_on_with_the_same_jobs_from_its_place(tmp_path: Path) -> None:
     with shell(tmp_path, "id,email,first_name,last_name,company,phone\n") as sh:
-        _prepare(sh)
+        _prepare(sh, ranges=4)
         org = sh.emulator.org
         org.faults.latency = 0.05
         assert sh.run("status").code == 0, "the bookkeeping is there"
         _killed(sh, lambda: PEOPLE // 3 <= _linked(sh) < PEOPLE)
         org.faults.latency = 0
         linked = _linked(sh)
-        [job] = org.bulk.query
+        jobs = list(org.bulk.query)
+        assert len(jobs) == 4
         added = org.create("Contact", {"LastName": "Meanwhile", "Email": "p0@example.com"})
         edited = next(contact for contact in sh.contacts() if contact["Email"] == "p1@example.org")
         org.update("Contact", edited["Id"], {"LastName": "Edited"})
         done = sh.run("sync", "--format", "json")
         assert done.code == 0, done.out + done.err
         assert done.json["runs"][0]["remote"]["read"] <= PEOPLE - linked + 2 * PAGE, "what came is not read again"
-        assert list(org.bulk.query) == [job]
+        assert list(org.bulk.query) == jobs
         again = sh.run("sync", "--format", "json")
         assert again.code == 0
         text = (sh.directory / "people.csv").read_text("utf-8")

@@ -65,7 +65,8 @@ class RangeLoad:
     ) -> tuple[list[Any], tuple[IdRange, ...]]:
         """The rows of a page, and the ranges that are left after it."""
         columns, object_name = reader.columns(fields), reader.sobject.schema.name
-        queries = [_Query(columns, object_name, cursor.started, part, size, reader.living) for part in cursor.ranges]
+        following = cursor.ranges[:LANES]
+        queries = [_Query(columns, object_name, cursor.started, part, size, reader.living) for part in following]
         async with self._lock:
             if queries[0] not in self._ahead:
                 # Of what an earlier call has left only these are kept.

@@ -12,7 +12,7 @@ from crmsync.models.records import ChangePage, Record
 from crmsync.providers.salesforce.cursor import Cursor, IdRange, JobPlace
 from crmsync.testing.record_subject import first_page, read_pass
 from tests.unit.providers.salesforce.loading.test_by_job import FIELDS, everybody, filled, names
-from tests.unit.providers.salesforce.writing.conftest import Desk, OpenDesk
+from tests.unit.providers.salesforce.writing.conftest import Desk, OpenDesk, delete
 
 pytestmark = pytest.mark.anyio
 
@@ -172,14 +172,19 @@ async def test_a_range_that_is_lost_half_way_is_counted_once(open_desk: OpenDesk
     assert rest.complete_scan
 
 
-async def test_where_the_org_allows_no_more_jobs_the_other_ranges_come_by_rest(open_desk: OpenDesk) -> None:
+@pytest.mark.parametrize("ranges", [4, 24])
+async def test_where_the_org_allows_no_more_jobs_the_other_ranges_come_by_rest(
+    ranges: int, open_desk: OpenDesk
+) -> None:
     """10,000 in 24 hours ("Bulk API and Bulk API 2.0 Limits and Allocations")."""
-    given = ranged(40, 4)
+    given = ranged(48, ranges)
     given["org"].bulk.set_options(query_jobs_a_day=3)
     async with open_desk(**given) as desk:
-        full = await read_pass(desk.store, None, FIELDS)
-    assert names(full.records) == everybody(40)
-    assert full.complete_scan
+        for limit in (None, 1):
+            full = await read_pass(desk.store, None, FIELDS, limit)
+            assert names(full.records) == everybody(48)
+            assert len(full.records) == 48
+            assert full.complete_scan
     assert len(given["org"].bulk.query) == 3
 
 
@@ -207,6 +212,48 @@ async def test_changes_between_the_jobs_are_met_by_the_pass_after_the_load(open_
     assert shown[ids[-2]].deleted
     assert not shown[ids[-1]].deleted
     assert added in {key for key, record in shown.items() if not record.deleted}
+
+
+async def test_what_a_bulk_job_deletes_during_the_load_is_gone_in_the_pass_after_it(open_desk: OpenDesk) -> None:
+    """Whether its range was read by then or not; what was undeleted since is back."""
+    given = ranged(30, 10)
+    org = given["org"]
+    ids = sorted(row["Id"] for row in org.records("Contact"))
+    gone = [ids[0], ids[15], ids[28], ids[29]]
+    async with open_desk(**given, channel="bulk") as desk:
+        page = await first_page(desk.store, FIELDS, 3)
+        given["clock"].tick(60)
+        outcomes = await desk.store.write([delete(record_id) for record_id in gone])
+        assert all(outcome.ok for outcome in outcomes)
+        assert desk.sent.of("POST", "/jobs/ingest")
+        load = await read_pass(desk.store, page.cursor, FIELDS)
+        org.undelete("Contact", ids[29])
+        given["clock"].tick(7200)
+        later = await read_pass(desk.store, load.cursor, FIELDS)
+    assert not load.complete_scan
+    assert {record.id for record in later.records if record.deleted} == set(gone) - {ids[29]}
+    shown = {record.id: record for record in (*page.records, *load.records, *later.records)}
+    assert {key for key, record in shown.items() if not record.deleted} == {row["Id"] for row in org.records("Contact")}
+
+
+async def test_a_parent_that_changes_between_the_jobs_is_followed_by_the_pass_after_the_load(
+    open_desk: OpenDesk,
+) -> None:
+    given = ranged(20, 4)
+    org, fields = given["org"], (*FIELDS, "Account.Name")
+    account = org.create("Account", {"Name": "Before"})
+    ids = sorted(row["Id"] for row in org.records("Contact"))
+    for record_id in (ids[0], ids[-1]):
+        org.update("Contact", record_id, {"AccountId": account})
+    given["clock"].tick(3600)
+    async with open_desk(**given, parents={"fields": ["Account.Name"]}) as desk:
+        page = await first_page(desk.store, fields, 2)
+        given["clock"].tick(60)
+        org.update("Account", account, {"Name": "After"})
+        load = await read_pass(desk.store, page.cursor, fields)
+        given["clock"].tick(60)
+        later = await read_pass(desk.store, load.cursor, fields)
+    assert {later.newest()[record_id].fields["Account.Name"] for record_id in (ids[0], ids[-1])} == {"After"}
 
 
 async def test_parents_blanks_and_types_are_those_of_rest(open_desk: OpenDesk) -> None:
