@@ -69,3 +69,10 @@ def test_questions_are_bounded_and_never_at_once(
     asked, late = questions(queue, rate, total, foreseen, measured=measured)
     assert asked <= 21 + (queue + total / rate) / 60
     assert late <= 60 if asked > 1 else True
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_a_job_that_is_at_work_already_is_asked_about_by_so_much_earlier(measured: bool) -> None:
+    whole = Polls(10_000, 8.0, measured).first()
+    assert Polls(10_000, 8.0, measured, waited=2.5).first() == pytest.approx(whole - 2.5)
+    assert Polls(10_000, 8.0, measured, waited=300.0).first() == pytest.approx(0.5), "it should be done"
