@@ -49,9 +49,10 @@ async def last_words(ctx: RunContext, merged: Sequence[Record]) -> list[Work]:
     works = []
     for loser, link in live.items():
         local = locals_.get(link.markmail_id)
-        unheard = [rule for rule in rules if rule.remote in said[loser] and local and _unheard(rule, local)]
-        if unheard:
-            heard = tuple(rule.local for rule in unheard)
+        if local is None:
+            continue
+        heard = tuple(rule.local for rule in rules if rule.remote in said[loser] and _unheard(rule, local))
+        if heard:
             works.append(Work(link, local, Record(loser, said[loser]), heard=heard))
     return works
 

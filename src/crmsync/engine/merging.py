@@ -11,7 +11,7 @@ from crmsync.engine.conflicts import attach_conflicts, waiting_ids
 from crmsync.engine.context import LIVE, RunContext
 from crmsync.engine.deletes import DeleteQueue
 from crmsync.engine.intake import Intake
-from crmsync.engine.last_words import last_words, overhear, unheard_pairs
+from crmsync.engine.last_words import last_words, overhear, unheard_pairs, waiting_words
 from crmsync.engine.trail import MergeTrail
 from crmsync.engine.work import Work
 from crmsync.models.problems import Problem
@@ -47,7 +47,8 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
                 "", "merged", "its record was merged into one that is linked already", "merge the local ones"
             )
             ctx.tally.add_problem(link, problem)
-            separated.append(attrs.evolve(link, status=LinkStatus.UNLINKED, remote_shadow=b"", problems=(problem,)))
+            problems = (problem, *waiting_words(link))
+            separated.append(attrs.evolve(link, status=LinkStatus.UNLINKED, remote_shadow=b"", problems=problems))
             parted.append(link)
             continue
         shadow = ctx.merger.succeeded(Side.REMOTE, remote, link.remote_shadow, last)

@@ -9,6 +9,7 @@ from crmsync.engine.conflicts import attach_conflicts, waiting_ids
 from crmsync.engine.context import LIVE, RunContext, id_of, shadow_of
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
 from crmsync.engine.erasing import without_erased
+from crmsync.engine.last_words import waiting_words
 from crmsync.engine.recovery import begin
 from crmsync.engine.retrying import RETRIED, carry
 from crmsync.engine.work import Work
@@ -42,7 +43,8 @@ async def link_records(ctx: RunContext, markmail_id: str, crm_id: str) -> None:
         mapping_version=ctx.rule.version,
     )
     # Stored before anything is written, in a state that every run looks at: a crash leaves a pair that is merged later.
-    waiting = attrs.evolve(link, status=LinkStatus.REJECTED, problems=(_CHOSEN,))
+    words = dict.fromkeys(problem for row in rows for problem in waiting_words(row))
+    waiting = attrs.evolve(link, status=LinkStatus.REJECTED, problems=(_CHOSEN, *words))
     left = [widow for row in rows if (widow := _widow(ctx, row, markmail_id, crm_id)) is not None]
     removed = tuple(dict.fromkeys(row.markmail_id for row in rows))
     await ctx.acknowledge(Acknowledgement(links=(waiting, *left), removed_links=removed))

@@ -179,6 +179,20 @@ async def test_an_opt_out_waits_with_a_record_that_cannot_be_created() -> None:
         assert it.held() == (True, True)
 
 
+async def test_an_opt_out_waits_where_the_survivor_is_another_persons_until_somebody_makes_a_new_pair() -> None:
+    async with pair() as it:
+        other = it.w.local.add(email="bob@example.org", name="Bob", opted_out=False)
+        await it.w.sync()
+        bob = (await it.w.repository.links_by_local("acme", "Contact", [other]))[other].crm_id
+        it.w.remote.edit(it.remote, OptedOut=True)
+        it.w.remote.remove(it.remote, merged_into=bob)
+        await it.later()
+        assert (await it.link()).status is LinkStatus.UNLINKED
+        it.remote, it.sides = it.w.remote.add(Email="ann@new.example.org", Name="Ann", OptedOut=False), ()
+        await (await it.w.runner()).link(it.local, it.remote)
+        assert it.held() == (True, True)
+
+
 async def test_who_opts_in_again_afterwards_is_not_opted_out_by_the_one_that_waited() -> None:
     """Neither by the tombstone, whenever it is read again."""
     async with pair() as it:
