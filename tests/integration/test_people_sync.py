@@ -10,7 +10,9 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
+from crmsync.errors import RejectedError
 from crmsync.models.mappings import DeletePolicy, ObjectMapping
+from crmsync.models.records import Operation
 from crmsync.models.runs import RunOptions, RunStatus
 from crmsync.models.state import LinkStatus
 from crmsync.providers.salesforce.objects.mappings import PERSON
@@ -22,6 +24,7 @@ from crmsync.testing.salesforce import (
     DEFAULT_TOKEN,
     Conversion,
     Profile,
+    RowError,
     RunningEmulator,
     SalesforceOrg,
     running_emulator,
@@ -466,4 +469,41 @@ async def test_an_opt_out_of_a_lead_that_was_never_linked_comes_over_with_its_co
         held = [row for row in local.snapshot().values() if row["email"] == "ada@king.example"]
         assert [row["opted_out"] for row in held] == [True]
         assert opted_out(org, "ada@king.example")
+        assert await in_step(app, local, RunOptions())
+
+
+async def test_an_opt_out_of_a_converted_lead_that_both_sides_refuse_is_tried_again_by_every_run(
+    emulator: RunningEmulator, org: SalesforceOrg
+) -> None:
+    """Hours later too, when the lead is not among what has changed any more."""
+    refusing = True
+
+    def refused_here(operation: Operation) -> RejectedError | None:
+        return RejectedError("locked") if refusing and operation.fields.get("opted_out") else None
+
+    def refused_there(name: str, row: Mapping[str, Any]) -> RowError | None:
+        wrong = refusing and name == "Contact" and row[OPT_OUT]
+        return RowError("FIELD_CUSTOM_VALIDATION_EXCEPTION", "locked", (OPT_OUT,)) if wrong else None
+
+    local = MemoryRecordStore("subscribers", reject=refused_here)
+    king = local.add({"email": "ada@king.example", "last_name": "King", "opted_out": False})
+    contact = org.create("Contact", {"LastName": "King", "Email": "ada@king.example"})
+    async with people(emulator) as app:
+        await app.sync("main", "Person", local)
+        org.faults.reject(refused_there)
+        org.advance(60)
+        lead = org.create("Lead", {"LastName": "K", "Email": "a@other.example", "Company": "X", OPT_OUT: True})
+        org.convert_lead(lead, Conversion(contact_id=contact))
+        for _ in range(3):
+            report = await app.sync("main", "Person", local)
+            assert "opt_out_waits" in {problem.code for problem in report.problems}
+            assert not opted_out(org, "ada@king.example")
+            org.advance(7200)
+        [reject] = await app.rejects("main", "Person")
+        assert (reject.markmail_id, reject.crm_id) == (king, contact)
+        refusing = False
+        await app.sync("main", "Person", local)
+        assert local.snapshot()[king]["opted_out"] is True
+        assert opted_out(org, "ada@king.example")
+        assert await app.rejects("main", "Person") == []
         assert await in_step(app, local, RunOptions())
