@@ -69,8 +69,10 @@ async def follow(
             await jobs.abort(job.job_id)
             wait = polls.first()
         else:
+            # A query job says nothing of the time that it works.
+            active = waited if jobs.kind == QUERY else info.active
             # An answer is half a call old, and the next question arrives half a call after it is asked.
-            wait = max(0.0, polls.next(info.processed, info.active) - (waited - asked))
+            wait = max(0.0, polls.next(info.processed, active) - (waited - asked))
 
 
 def _keep(client: SalesforceClient, jobs: Jobs, job: RemoteJob, seconds: float, *, learn: bool) -> None:
