@@ -31,10 +31,10 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.kill import CONFIG  # noqa: E402 - after the path is set
-from crmsync.security.vault import Vault  # noqa: E402
-from crmsync.testing.salesforce.process import EmulatorProcess, emulator_process  # noqa: E402
-from tests.integration.peers.installing import NODE, node_modules, python_of  # noqa: E402
-from tests.integration.peers.sf import QUIET, sf_command  # noqa: E402
+from crmsync.security.vault import Vault  # noqa: E402 - likewise
+from crmsync.testing.salesforce.process import EmulatorProcess, emulator_process  # noqa: E402 - likewise
+from tests.integration.peers.installing import NODE, node_modules, python_of  # noqa: E402 - likewise
+from tests.integration.peers.sf import QUIET, sf_command  # noqa: E402 - likewise
 
 LATENCY, JOB, RECORD = 0.12, 2.0, 0.001
 SLOW = ("--latency", str(LATENCY), "--bulk-seconds", str(JOB), "--bulk-seconds-per-record", str(RECORD))

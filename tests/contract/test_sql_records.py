@@ -166,7 +166,7 @@ async def test_times_without_a_zone_are_read_and_written_in_the_tables_zone(
         assert outcome.ok
     with engine.begin() as connection:
         held = connection.execute(sa.select(table.c.at).where(table.c.id == "summer")).scalar_one()
-    assert held == datetime(2024, 1, 1, 9)  # noqa: DTZ001
+    assert held == datetime(2024, 1, 1, 9)  # noqa: DTZ001 (what is handed over without a zone)
 
 
 async def test_a_json_column_holds_json_and_no_text_of_it(meetings: tuple[sa.Engine, sa.Table, str]) -> None:

@@ -88,7 +88,7 @@ CASES: Final[Mapping[str, Case]] = {
     # those that the design names
     "zero": Case("amount", 0, Decimal(0)),
     "zero_as_text": same("note", "0"),
-    "false": Case("flag", False, False),  # noqa: FBT003
+    "false": Case("flag", False, False),  # noqa: FBT003 (a value)
     "false_as_text": same("note", "False"),
     "empty": Case("note", "", None),
     "apostrophe": same("note", "O'Brien"),
@@ -135,8 +135,8 @@ CASES: Final[Mapping[str, Case]] = {
     "thousands": Case("amount", "1,000", loss=LossKind.INVALID),
     "fraction": Case("share", "0.5", Decimal(50)),
     "small_fraction": Case("share", "0.0001", Decimal("0.01")),
-    "word_for_false": Case("flag", "off", False),  # noqa: FBT003
-    "word_for_true": Case("flag", "Y", True),  # noqa: FBT003
+    "word_for_false": Case("flag", "off", False),  # noqa: FBT003 (a value)
+    "word_for_true": Case("flag", "Y", True),  # noqa: FBT003 (a value)
     "no_truth_value": Case("flag", "maybe", loss=LossKind.INVALID),
     "leap_day": Case("born", "2024-02-29", dt.date(2024, 2, 29)),
     "no_leap_day": Case("born", "2023-02-29", loss=LossKind.INVALID),

@@ -114,7 +114,7 @@ def _read_object(place: str) -> Iterator[bytes]:
 def _opened(place: str) -> tuple[Any, Any, str]:
     try:
         import obstore  # noqa: PLC0415  (an extra of its own)
-        from obstore import store  # noqa: PLC0415
+        from obstore import store  # noqa: PLC0415  (as above)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "obstore":
             raise

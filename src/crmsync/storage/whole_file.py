@@ -76,7 +76,7 @@ class WholeFile:
                 os.replace(name, target)  # noqa: PTH105 - a name, of a file that is not ours to wrap
             finally:
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(name)  # noqa: PTH108
+                    os.unlink(name)  # noqa: PTH108 - as above
             self._known = None
             _sync_folder(target.parent)
             return True

@@ -28,7 +28,7 @@ LEAD_SOURCE = FieldSchema(name="LeadSource", type=T.PICKLIST, options=("Web", "P
         ("2024-06-01T09:00:00-04:00", dt.datetime(2024, 6, 1, 13, tzinfo=UTC)),
         ("2024-06-01", dt.datetime(2024, 5, 31, 22, tzinfo=UTC)),
         (dt.datetime(2024, 6, 1, 9), dt.datetime(2024, 6, 1, 7, tzinfo=UTC)),  # noqa: DTZ001 (what a zoneless source has)
-        (dt.datetime(2024, 10, 27, 2, 30, fold=1), dt.datetime(2024, 10, 27, 1, 30, tzinfo=UTC)),  # noqa: DTZ001
+        (dt.datetime(2024, 10, 27, 2, 30, fold=1), dt.datetime(2024, 10, 27, 1, 30, tzinfo=UTC)),  # noqa: DTZ001 (as above)
     ],
 )
 def test_a_time_without_a_zone_is_read_in_the_mappings(rule_of: CompileOne, given: object, moment: dt.datetime) -> None:

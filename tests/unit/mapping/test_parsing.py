@@ -114,7 +114,7 @@ LOSSY = [
     (T.INTEGER, -2.5, -3, LossKind.ROUNDED),
     (T.DATE, "2024-01-31T08:00:00Z", dt.date(2024, 1, 31), LossKind.PRECISION),
     (T.DATETIME, "2024-01-31T08:00:00", dt.datetime(2024, 1, 31, 8, tzinfo=UTC), LossKind.ZONE),
-    (T.DATETIME, dt.datetime(2024, 1, 31, 8), dt.datetime(2024, 1, 31, 8, tzinfo=UTC), LossKind.ZONE),  # noqa: DTZ001
+    (T.DATETIME, dt.datetime(2024, 1, 31, 8), dt.datetime(2024, 1, 31, 8, tzinfo=UTC), LossKind.ZONE),  # noqa: DTZ001 (the loss)
     (
         T.DATETIME,
         "2024-01-31T08:00:00.1234567Z",

@@ -85,7 +85,7 @@ class SqliteTable:
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         names = (*COLUMNS, "updated_at")
-        statement = f"INSERT INTO subscribers ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608
+        statement = f"INSERT INTO subscribers ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608 - our own
         moment = _now()
         with closing(sqlite3.connect(self._path)) as connection, connection:
             connection.executemany(statement, [(*(row[name] for name in COLUMNS), moment) for row in rows])

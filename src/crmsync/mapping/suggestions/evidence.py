@@ -41,6 +41,16 @@ _OPINION: Final = 9.0
 _SAME_WORDS: Final = 0.3
 _HALF: Final = 0.5
 _SURE: Final = 0.85
+#: From here on two spellings are told to be alike.
+_ALIKE: Final = 0.6
+#: One option is no list to compare.
+_FEWEST_OPTIONS: Final = 2
+#: The share of common values that no chance explains.
+_OVERLAP: Final = 0.2
+#: How far the shares of distinct values lie apart where one field repeats itself and the other does not.
+_UNLIKE_SHARES: Final = 0.6
+#: How many values it takes to see that.
+_ENOUGH_VALUES: Final = 10
 _SUITS: Final = {"e-mail addresses": 2.5, "web addresses": 2.0}
 
 
@@ -93,7 +103,7 @@ def _by_name(local: FieldSchema, remote: FieldSchema, likeness: Likeness) -> tup
     if likeness.meaning:
         sure = "both mean" if likeness.score >= _SURE else "may both mean"
         return weight, f"{shown} {sure} {likeness.meaning}"
-    return weight, f"{shown} are spelt alike" if likeness.score >= 0.6 else ""  # noqa: PLR2004
+    return weight, f"{shown} are spelt alike" if likeness.score >= _ALIKE else ""
 
 
 def _between(likeness: float) -> float:
@@ -125,7 +135,7 @@ def _by_type(local: FieldSchema, remote: FieldSchema) -> tuple[float, str]:
 
 def _by_options(local: FieldSchema, remote: FieldSchema) -> tuple[float, str]:
     ones, others = ({option.casefold().strip() for option in field.options} for field in (local, remote))
-    if min(len(ones), len(others)) < 2:  # noqa: PLR2004
+    if min(len(ones), len(others)) < _FEWEST_OPTIONS:
         return 0.0, ""
     shared, fewer = len(ones & others), min(len(ones), len(others))
     if shared >= _HALF * fewer:
@@ -157,12 +167,12 @@ def _by_both(mine: Profile, theirs: Profile) -> list[tuple[float, str]]:
     elif mine.form and theirs.form:
         found.append((-1.5, f"but the values look like {mine.form} here and {theirs.form} there"))
     share = overlap(mine, theirs)
-    if share >= 0.2:  # noqa: PLR2004
+    if share >= _OVERLAP:
         found.append((2.0 * share + 0.4, f"{share:.0%} of the values occur on both sides"))
     lengths = sorted((mine.length, theirs.length))
     if lengths[1] > 4 * lengths[0] + 4:
         found.append((-0.8, "but the values are of quite different lengths"))
-    if abs(mine.distinct - theirs.distinct) > 0.6 and min(mine.count, theirs.count) >= 10:  # noqa: PLR2004
+    if abs(mine.distinct - theirs.distinct) > _UNLIKE_SHARES and min(mine.count, theirs.count) >= _ENOUGH_VALUES:
         found.append((-0.6, "but one repeats few values and the other hardly any"))
     return found
 

@@ -19,6 +19,8 @@ _SHARE: Final = 0.8
 _FEW: Final = 5
 _PHONE: Final = re.compile(r"[+(]?[0-9][0-9 ()./-]{5,24}(?: ?(?:x|ext\.?) ?[0-9]{1,6})?")
 _DIGITS: Final = re.compile(r"[0-9]")
+#: How many digits a number has; the most by E.164.
+_PHONE_DIGITS: Final = range(7, 15 + 1)
 _URL: Final = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,3}(?:[.,' ]?[0-9]{3})*(?:[.,][0-9]+)?|[+-]?[0-9]+(?:[.,][0-9]+)?")
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,2}[./-][0-9]{1,2}[./-](?:[0-9]{2}|[0-9]{4})")
@@ -93,7 +95,7 @@ def _mostly(matches: Callable[[str], object], texts: Sequence[str]) -> bool:
 
 def _is_phone(text: str) -> bool:
     dialled = text[0] in "+0(" or any(sign in text for sign in " -./")
-    return dialled and _PHONE.fullmatch(text) is not None and 7 <= len(_DIGITS.findall(text)) <= 15  # noqa: PLR2004
+    return dialled and _PHONE.fullmatch(text) is not None and len(_DIGITS.findall(text)) in _PHONE_DIGITS
 
 
 _MATCHERS: Final[Mapping[str, Callable[[str], object]]] = {

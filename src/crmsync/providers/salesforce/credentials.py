@@ -17,7 +17,7 @@ class SignIn(enum.StrEnum):
     """How a connection gets its access token."""
 
     ACCESS_TOKEN = "access token"  # noqa: S105 - the name of a way, not a secret
-    REFRESH_TOKEN = "refresh token"  # noqa: S105
+    REFRESH_TOKEN = "refresh token"  # noqa: S105 - as above
     CLIENT_CREDENTIALS = "client credentials"
     JWT_BEARER = "JWT bearer"
     SF_CLI = "the sf command's login"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 from crmsync.errors import (
@@ -53,7 +54,7 @@ def call_error(status: int, body: bytes, retry_after: float | None = None) -> CR
     kind = codes.BY_CODE.get(code.upper()) or _by_status(status)
     if body.strip() == _BAD_TOKEN:
         kind = AuthenticationError
-    if status >= 500:  # noqa: PLR2004
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         kind = UnavailableError
     return _call_error(kind, what, message, retry_after)
 

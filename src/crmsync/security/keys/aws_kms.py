@@ -82,7 +82,7 @@ class KmsKeys:
 def _client(region: str | None) -> Any:
     try:
         import boto3  # noqa: PLC0415  (an extra of its own)
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415  (as above)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in {"boto3", "botocore"}:
             raise

@@ -23,7 +23,7 @@ class KeyringKeys(TextKeys):
             raise ConfigurationError('a key in the keyring has a name, as in "keyring:production"')
         try:
             import keyring  # noqa: PLC0415  (an extra of its own)
-            from keyring.errors import KeyringError  # noqa: PLC0415
+            from keyring.errors import KeyringError  # noqa: PLC0415  (as above)
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] != "keyring":
                 raise

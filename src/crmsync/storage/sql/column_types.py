@@ -74,16 +74,16 @@ def Id() -> sa.String:  # noqa: N802  (a type)
     return sa.String(64).with_variant(postgresql.VARCHAR(64, collation="C"), "postgresql")
 
 
-def Name() -> sa.Text:  # noqa: N802
+def Name() -> sa.Text:  # noqa: N802  (a type)
     """Text of any length that sorts by code point everywhere."""
     return sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 
 
-def Json() -> sa.JSON:  # noqa: N802
+def Json() -> sa.JSON:  # noqa: N802  (a type)
     """JSON. Not PostgreSQL's binary form: that refuses the escape of a NUL, which a record's value may hold."""
     return sa.JSON(none_as_null=True)
 
 
-def Number() -> sa.BigInteger:  # noqa: N802
+def Number() -> sa.BigInteger:  # noqa: N802  (a type)
     """A number that the database gives out. SQLite does that for its own INTEGER alone."""
     return sa.BigInteger().with_variant(sqlite.INTEGER(), "sqlite")

@@ -96,6 +96,10 @@ def link_of(row: AnyRow, entity_type: str, outlines: StoredOutlines) -> Link:
     )
 
 
+def _cells(row: AnyRow) -> dict[str, Any]:
+    return dict(row._mapping)  # noqa: SLF001  (SQLAlchemy's public name for it)
+
+
 def integration_row(integration: Integration) -> dict[str, Any]:
     """An integration as a row to store."""
     row = integration.model_dump(exclude={"field_mappings"})
@@ -107,7 +111,7 @@ def integration_row(integration: Integration) -> dict[str, Any]:
 
 def integration_of(row: AnyRow) -> Integration:
     """An integration from its whole row."""
-    return Integration.model_validate(dict(row._mapping))  # noqa: SLF001  (SQLAlchemy's public name for it)
+    return Integration.model_validate(_cells(row))
 
 
 def template_row(template: MappingTemplate) -> dict[str, Any]:
@@ -119,7 +123,7 @@ def template_row(template: MappingTemplate) -> dict[str, Any]:
 
 def template_of(row: AnyRow) -> MappingTemplate:
     """A template from its whole row."""
-    return MappingTemplate.model_validate(dict(row._mapping))  # noqa: SLF001
+    return MappingTemplate.model_validate(_cells(row))
 
 
 def log_row(log: SyncLog) -> dict[str, Any]:
@@ -129,7 +133,7 @@ def log_row(log: SyncLog) -> dict[str, Any]:
 
 def log_of(row: AnyRow) -> SyncLog:
     """A log from its whole row."""
-    return SyncLog(**row._mapping)  # noqa: SLF001
+    return SyncLog(**_cells(row))
 
 
 def journal_row(entry: JournalEntry) -> dict[str, Any]:
@@ -223,7 +227,7 @@ def conflict_row(conflict: Conflict) -> dict[str, Any]:
 
 def conflict_of(row: AnyRow) -> Conflict:
     """A conflict from its whole row."""
-    return _conflict(dict(row._mapping))  # noqa: SLF001
+    return _conflict(_cells(row))
 
 
 def _conflict(fields: dict[str, Any]) -> Conflict:

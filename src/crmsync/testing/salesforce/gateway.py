@@ -90,7 +90,7 @@ class Gateway:
         faults = self.org.faults
         before, until = faults.releases, anyio.current_time() + seconds
         # They are released from any thread, which no event of this loop would learn of.
-        while faults.releases == before and anyio.current_time() < until:  # noqa: ASYNC110
+        while faults.releases == before and anyio.current_time() < until:  # noqa: ASYNC110 - as said
             await anyio.sleep(min(seconds, 0.02))
 
 

@@ -116,7 +116,10 @@ def _in_range(sign: str, field: FieldDef, read: Read, literal: syntax.DateRange,
     start, after = (exact_stamp(moment) for moment in dates.bounds(literal, now))
     if field.type == "date":
         start, after = start[:10], after[:10]
-    inside: Test = lambda row: (value := read(row)) is not None and start <= value < after  # noqa: E731
+
+    def inside(row: Row) -> bool:
+        return (value := read(row)) is not None and start <= value < after
+
     tests: dict[str, Test] = {
         "=": inside,
         "!=": lambda row: not inside(row),
@@ -139,11 +142,10 @@ def _member(condition: syntax.Member, field: FieldDef, read: Read) -> Test:
     values = [value_of(field, literal) for literal in condition.literals]
     fold = folds_case(field)
     wanted = {value.casefold() if fold and value is not None else value for value in values}
-    if fold:
-        inside: Test = lambda row: ((value := read(row)) and value.casefold()) in wanted  # noqa: E731
-    else:
-        inside = lambda row: read(row) in wanted  # noqa: E731
-    return (lambda row: not inside(row)) if condition.negated else inside
+    held: Read = (lambda row: (value := read(row)) and value.casefold()) if fold else read
+    if condition.negated:
+        return lambda row: held(row) not in wanted
+    return lambda row: held(row) in wanted
 
 
 def _includes(condition: syntax.Includes, field: FieldDef, read: Read) -> Test:
