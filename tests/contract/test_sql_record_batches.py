@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,18 @@ async def test_times_that_a_column_holds_as_text_order_the_pages_too(tmp_path: P
         for limit in (1, 7, 20):
             full = await read_pass(store, None, ["name"], limit)
             assert [record.id for record in full.records] == [f"p{n:05}" for n in (*range(20, 40), *range(20))]
+
+
+async def test_a_column_of_text_gets_times_as_text(tmp_path: Path) -> None:
+    """That `sqlite3` makes text of a time is deprecated since Python 3.12."""
+    async with table(f"sqlite:///{tmp_path / 'app.db'}", sa.Text) as store:
+        with statements() as sent:
+            await store.write([*creates(range(2)), Operation("u", UPDATE, "p00001", fields={"score": 5})])
+            full = await read_pass(store, None, ["name"])
+            await read_pass(store, full.cursor, ["name"])
+        rows = [row for _, given in sent for row in (given if isinstance(given, list) else [given])]
+        assert rows
+        assert not [cell for row in rows for cell in row if isinstance(cell, datetime)]
 
 
 async def test_a_page_is_found_by_the_index_however_many_rows_changed_at_one_time(tmp_path: Path) -> None:

@@ -115,13 +115,17 @@ class TableShape:
             return duration_text(value)
         return value
 
-    def native(self, moment: datetime, name: str | None = None) -> datetime:
+    def native(self, moment: datetime, name: str | None = None) -> datetime | str:
         """A time as its column holds it: in the table's zone and without it where the column has none."""
         column = self.table.c[name or self.layout.updated_at or self.layout.key]
         if getattr(column.type, "timezone", False) and not self._sqlite:
             return moment
         zone = None if column.name in self.layout.special else self.layout.zone
-        return moment.astimezone(zone or UTC).replace(tzinfo=None)
+        plain = moment.astimezone(zone or UTC).replace(tzinfo=None)
+        if self._sqlite and not isinstance(column.type, (sa.DateTime, sa.Date, sa.Time)):
+            # As `sqlite3` adapts it to a column of another type; that it does so is deprecated since Python 3.12.
+            return plain.isoformat(" ")
+        return plain
 
 
 def _unspelt(value: object) -> object:
