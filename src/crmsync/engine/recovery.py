@@ -55,14 +55,16 @@ async def recover(ctx: RunContext) -> None:
         Side.REMOTE: await _remotes(ctx, entries, links, fields[Side.REMOTE]),
     }
     settled = _Settled(links)
-    born = await _born_locally(ctx, [entry for entry in entries if entry.markmail_id not in found[Side.LOCAL]], fields)
+    lost = [entry for entry in entries if entry.markmail_id not in found[entry.target]]
+    born = {op_id: record for side in Side for op_id, record in (await _born(ctx, side, lost, fields)).items()}
     for entry in entries:
         records = {side: found[side].get(entry.markmail_id) for side in Side}
-        done = effect(ctx, entry, records[entry.target] or born.get(entry.op_id))
+        record = records[entry.target] or born.get(entry.op_id)
+        done = effect(ctx, entry, record)
         if entry.purpose is JournalPurpose.SYNC:
             _settle(ctx, entry, records, settled)
         elif entry.purpose is JournalPurpose.UNDO and (link := settled.link(entry.markmail_id)) is not None:
-            settled.put(entry.markmail_id, after_crash(ctx, entry, link, records[entry.target], done))
+            settled.put(entry.markmail_id, after_crash(ctx, entry, link, record, done))
         if done is not None and ctx.mapping.history_days:
             settled.changes.append(done)
     await ctx.repository.acknowledge(ctx.lease.current, settled.acknowledgement(entries))
@@ -132,31 +134,35 @@ async def _remotes(
     return found
 
 
-async def _born_locally(
-    ctx: RunContext, entries: Sequence[JournalEntry], fields: Mapping[Side, Sequence[str]]
+async def _born(
+    ctx: RunContext, side: Side, entries: Sequence[JournalEntry], fields: Mapping[Side, Sequence[str]]
 ) -> dict[str, Record]:
-    """By op_id, where the local side chooses ids: the one unlinked record with the e-mail that was to be created.
+    """By op_id, where a side tells no record by id or key: the one unlinked one with the e-mail that was to be created.
 
-    Only the history needs it: the two records meet by their e-mail in this run.
+    For a sync only the local history needs it: the two records meet by their e-mail in this run. What an undo created
+    has no counterpart to be met by.
     """
-    name = ctx.rule.match.local_email
-    if ctx.local.limits.accepts_ids or not name:
+    limits, match = ctx.store(side).limits, ctx.rule.match
+    name = match.local_email if side is Side.LOCAL else match.remote_email
+    if limits.accepts_ids or limits.external_key or not name:
         return {}
     wanted = {
-        email: entry.op_id
+        email.casefold(): entry.op_id
         for entry in entries
-        if entry.target is Side.LOCAL and entry.kind is OperationKind.CREATE and entry.change is not None
+        if entry.target is side and entry.kind is OperationKind.CREATE and entry.change is not None
+        if side is Side.LOCAL or entry.purpose is JournalPurpose.UNDO
         for one in entry.change.fields
         if one.field == name and isinstance(email := one.after, str)
     }
     candidates: dict[str, list[Record]] = {}
-    for record in await ctx.local.find(name, sorted(wanted), fields=fields[Side.LOCAL]):
-        candidates.setdefault(str(record.fields.get(name)), []).append(record)
-    linked = await ctx.links(Side.LOCAL, [record.id for records in candidates.values() for record in records])
+    for record in await ctx.store(side).find(name, sorted(wanted), fields=fields[side]) if wanted else ():
+        candidates.setdefault(str(record.fields.get(name)).casefold(), []).append(record)
+    linked = await ctx.links(side, [record.id for records in candidates.values() for record in records])
     return {
         wanted[email]: records[0]
         for email, records in candidates.items()
         if email in wanted and len(records) == 1 and records[0].id not in linked
+        if side is Side.LOCAL or records[0].modified_by_self
     }
 
 

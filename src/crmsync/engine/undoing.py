@@ -132,6 +132,8 @@ def _record_id(change: RecordChange, link: Link) -> str | None:
 def _step(ctx: RunContext, change: RecordChange, link: Link, record: Record | None) -> _Step | None:
     """How to take a change back; None, and a problem noted, if it cannot be."""
     op_id, side = uuid.uuid4().hex, change.side
+    if record is None and change.kind is OperationKind.CREATE:
+        return None  # it is gone already: by an undo that was cut short, or by hand
     if (record is None) is not (change.kind is OperationKind.DELETE):
         ctx.tally.add_problem(link, _GONE if record is None else _CHANGED, side=side)
         return None
@@ -149,13 +151,13 @@ def _step(ctx: RunContext, change: RecordChange, link: Link, record: Record | No
         ctx.tally.add_problem(link, _CHANGED, side=side)
         return None
     fields = change.fields if created else _kept(change)
-    as_left = {one.field: untagged(one.before) for one in fields if _is_as_left(ctx, side, one, record)}
+    as_left = {one.field: untagged(one.before) for one in fields if _holds(ctx, side, one, one.after, record)}
     if not any(one.field in record.fields for one in fields):
         # An activity, say: what it became part of shows none of it.
         ctx.tally.add_problem(link, _UNREADABLE, side=side)
         return None
     for one in fields:
-        if one.field not in as_left:
+        if one.field not in as_left and (created or not _holds(ctx, side, one, one.before, record)):
             problem = _CHANGED if one.field in record.fields else _UNREADABLE
             ctx.tally.add_problem(link, attrs.evolve(problem, path=one.field), side=side)
     if not as_left or (created and len(as_left) < len(change.fields)):
@@ -172,14 +174,15 @@ def _kept(change: RecordChange) -> tuple[FieldChange, ...]:
     return tuple(one for one in change.fields if not is_masked(one.before))
 
 
-def _is_as_left(ctx: RunContext, side: Side, one: FieldChange, record: Record) -> bool:
-    """Whether a field still holds what the run wrote, or what the side made of it."""
+def _holds(ctx: RunContext, side: Side, one: FieldChange, kept: object, record: Record) -> bool:
+    """Whether a field holds what the history has of it, before or after the run, or what the side made of that."""
     if one.field not in record.fields:
         return False
-    if is_masked(one.after):
+    if is_masked(kept):
+        assert isinstance(kept, dict)
         normal = ctx.sensitive(side).get(one.field)
-        return normal is not None and ctx.digest_of(normal, record.fields[one.field]) == one.after["value"]
-    held, left = record.fields[one.field], untagged(one.after)
+        return normal is not None and ctx.digest_of(normal, record.fields[one.field]) == kept["value"]
+    held, left = record.fields[one.field], untagged(kept)
     for rule in ctx.rule.rules:
         if one.field == (rule.local if side is Side.LOCAL else rule.remote):
             normal = rule.normal_local if side is Side.LOCAL else rule.normal_remote

@@ -23,7 +23,7 @@ from tests.property.engine.promises import Counts
 from tests.property.engine.rest import come_to_rest
 from tests.property.engine.sites import Conditions
 from tests.property.engine.stage import Stage
-from tests.property.engine.taking_back import take_back
+from tests.property.engine.taking_back import Undoing, take_back
 from tests.property.engine.twins import Twin, compare
 
 Value = str | bool | int | None
@@ -48,13 +48,17 @@ class Step(BaseModel):
 
 
 class History(BaseModel):
-    """Everything that a play depends on. With a ``twin`` it is played twice, and both ends are compared."""
+    """Everything that a play depends on. With a ``twin`` it is played twice, and both ends are compared.
+
+    ``undoing`` is what goes wrong when, at last, the last run is undone.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     given: Conditions = Conditions()
     steps: tuple[Step, ...] = ()
     twin: Twin | None = None
+    undoing: Undoing | None = None
 
     def text(self) -> str:
         """One line of JSON, from which it can be read again."""
@@ -134,7 +138,7 @@ async def _play_once(history: History, url: str, counts: Counts, stories: list[l
         await come_to_rest(stage)
         await judge(stage)
         stage.at_rest = stage.sites.snapshot()
-        await take_back(stage)
+        await take_back(stage, history.undoing)
         return stage
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from crmsync.models.history import RecordChange
 from crmsync.models.records import OperationKind, Side
@@ -31,11 +31,12 @@ async def judge(stage: Stage) -> None:
         _judge_consent(stage, person)
     _judge_deletions(stage)
     for remote in CRMS:
-        _judge_history(stage, remote, await stage.changes(remote))
+        await judge_history(stage, remote)
 
 
-def _judge_history(stage: Stage, remote: str, changes: Sequence[RecordChange]) -> None:
+async def judge_history(stage: Stage, remote: str) -> None:
     """Every write of a site is told under its run, with what was there; and nothing is told that no site saw."""
+    changes = await stage.changes(remote)
     told: dict[tuple[str, str, Side, str], list[RecordChange]] = {}
     for change in changes:
         record = change.markmail_id if change.side is Side.LOCAL else change.crm_id

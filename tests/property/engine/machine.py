@@ -17,6 +17,7 @@ from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES
 from tests.property.engine.promises import Counts
 from tests.property.engine.shrinking import smallest
 from tests.property.engine.sites import LOSSES, SCALARS, Conditions
+from tests.property.engine.taking_back import Undoing
 from tests.property.engine.twins import Twin
 
 PEOPLE = 3
@@ -66,6 +67,15 @@ def incidents(remote: str) -> st.SearchStrategy[Incident | None]:
     return st.one_of(st.none(), named, counted)
 
 
+def undoings() -> st.SearchStrategy[Undoing | None]:
+    """What may go wrong while the last run is undone."""
+    calls = [f"{site}.write" for site in SITES] + [f"{BOOKKEEPING}.{call}" for call in ("add_journal", "acknowledge")]
+    kinds = st.sampled_from([kind for kind in Kind if kind is not Kind.EDIT])
+    named = st.builds(Incident, call=st.sampled_from(calls), number=st.integers(1, 3), kind=kinds)
+    counted = st.builds(Incident, call=st.just(ANY), number=st.integers(1, POINTS), kind=kinds)
+    return st.one_of(st.none(), st.builds(Undoing, incident=st.one_of(named, counted), run=st.booleans()))
+
+
 class EngineMachine(RuleBasedStateMachine):
     """Edits at three sites, runs of two integrations, incidents at every point; then rest, and judgement."""
 
@@ -79,16 +89,22 @@ class EngineMachine(RuleBasedStateMachine):
         super().__init__()
         self.given = Conditions()
         self.twin: Twin | None = None
+        self.undoing: Undoing | None = None
         self.steps: list[Step] = []
 
     def _note(self, do: str, **given: object) -> None:
         self.steps.append(Step.model_validate({"do": do, **given}))
 
-    @initialize(given=conditions, twin=st.sampled_from([None, None, None, Twin.CALM, Twin.BOTH, Twin.BOTH]))
-    def begin(self, given: Conditions, twin: Twin | None) -> None:
+    @initialize(
+        given=conditions,
+        twin=st.sampled_from([None, None, None, Twin.CALM, Twin.BOTH, Twin.BOTH]),
+        undoing=undoings(),
+    )
+    def begin(self, given: Conditions, twin: Twin | None, undoing: Undoing | None) -> None:
         """Each history has its own kind of sites and mapping; half of them are played twice, to be compared."""
         self.given = given
         self.twin = twin
+        self.undoing = undoing
 
     @rule(site=sites, person=people, word=words)
     def enter(self, site: str, person: int, word: str | None) -> None:
@@ -179,7 +195,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Play."""
-        history = History(given=self.given, steps=tuple(self.steps), twin=self.twin)
+        history = History(given=self.given, steps=tuple(self.steps), twin=self.twin, undoing=self.undoing)
         self.last[:] = [history]
         run_play(history, type(self).storage(), self.counts, backend=self.backend)
 

@@ -37,6 +37,8 @@ def _smaller(history: History) -> Iterator[History]:
         size //= 2
     if history.twin is not None:
         yield history.model_copy(update={"twin": None})
+    if history.undoing is not None:
+        yield history.model_copy(update={"undoing": None})
     usual = Conditions()
     for name in history.given.model_fields_set:
         if getattr(history.given, name) != getattr(usual, name):

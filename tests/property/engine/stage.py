@@ -266,11 +266,26 @@ class Stage:
             self.story.append(f"{remote}: {len(found)} rejects are {'' if ignored else 'no longer '}ignored")
             await (crm.ignore_rejects if ignored else crm.unignore_rejects)(remote, OBJECT, found)
 
-    async def undo(self, remote: str, run_id: str) -> RunReport:
-        """Somebody takes a run back."""
-        report = await (await self.world(remote, Incidents()).runner(allow_deletes=MANY)).undo(run_id)
-        self.story.append(f"{remote}: a run is undone: {_ended(report, None)}")
+    async def undo(self, remote: str, run_id: str, incidents: Incidents | None = None) -> RunReport | None:
+        """Somebody takes a run back, and what goes wrong in it; None if it did not end."""
+        incidents = incidents or Incidents()
+        report, error = None, None
+        self._look(remote)
+        try:
+            report = await self._undone(remote, run_id, incidents)
+        except (Crash, CRMError) as stopped:
+            error = stopped
+        self.clock.tick(2 * LEASE_SECONDS)
+        struck = f", {incidents.struck}" if incidents.struck else ""
+        self.story.append(f"{remote}: a run is undone{struck}: {_ended(report, error)}")
+        self.ledger.settle(remote, well=report is not None)
+        self._count(incidents)
+        stopped_by = report is not None or incidents.struck
+        self.hold(Promise.UNDO, bool(stopped_by), f"{remote}: an undo failed by itself: {error}")
         return report
+
+    async def _undone(self, remote: str, run_id: str, incidents: Incidents) -> RunReport:
+        return await (await self.world(remote, incidents).runner(allow_deletes=MANY)).undo(run_id)
 
     async def plan(self, remote: str) -> Plan:
         """A dry run, of any number of calls."""

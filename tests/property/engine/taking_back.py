@@ -1,10 +1,18 @@
-"""After all is judged: the last run that wrote is undone, and each site looked at."""
+"""After all is judged: the last run that wrote is undone, and each site looked at.
+
+The undo may itself be struck. Whatever that leaves, it is tried again, perhaps after a sync, and all is then as if
+nothing had gone wrong.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pydantic import BaseModel, ConfigDict
+
 from crmsync.models.records import OperationKind, Side
+from tests.property.engine.incidents import Incident, Incidents
+from tests.property.engine.judgement import judge_history
 from tests.property.engine.knowledge import ACME, BETA
 from tests.property.engine.ledger import Effect, plain
 from tests.property.engine.promises import Promise
@@ -13,19 +21,33 @@ from tests.property.engine.stage import Stage
 Values = Mapping[str, tuple[object, object]]
 
 
-async def take_back(stage: Stage) -> None:
+class Undoing(BaseModel):
+    """Which run is undone, and what goes wrong meanwhile.
+
+    ``back`` is how many that wrote came after it. ``run``: a sync comes before an undo that was struck is tried again.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    back: int = 0
+    incident: Incident | None = None
+    run: bool = False
+
+
+async def take_back(stage: Stage, undoing: Undoing | None = None) -> None:
     """What still is as the run left it is as it was before the run; nothing else changed; a plan repeats nothing."""
+    undoing = undoing or Undoing()
     told = {change.run_id for remote in (ACME, BETA) for change in await stage.changes(remote)}
-    last = next((effect for effect in reversed(stage.ledger.effects) if effect.run_id in told), None)
-    if last is None:
+    wrote = {effect.run_id: effect.remote for effect in reversed(stage.ledger.effects) if effect.run_id in told}
+    if not wrote:
         return
-    remote = last.remote
-    effects = [effect for effect in stage.ledger.effects if effect.run_id == last.run_id]
+    run_id, remote = list(wrote.items())[: undoing.back + 1][-1]
+    effects = [effect for effect in stage.ledger.effects if effect.run_id == run_id]
     links = await stage.links(remote)
     before = stage.sites.snapshot()
-    await stage.undo(remote, last.run_id)
-    now = stage.sites.snapshot()
     deleted = any(effect.kind is OperationKind.DELETE for effect in effects)
+    await _undo(stage, remote, run_id, undoing, still=not deleted and not stage.people.odd)
+    now = stage.sites.snapshot()
     for side, site in stage.sides(remote):
         linked = {link.markmail_id if side is Side.LOCAL else link.crm_id for link in links}
         records = {effect.record for effect in effects if effect.side is side}
@@ -33,7 +55,12 @@ async def take_back(stage: Stage) -> None:
             those = [effect for effect in effects if (effect.side, effect.record) == (side, record)]
             _judge_record(stage, those, before[site].get(record), now[site].get(record))
         changed = [r for r in {**before[site], **now[site]} if before[site].get(r) != now[site].get(r)]
-        # What was deleted comes back under a new id.
+        # What was deleted comes back under a new id, once.
+        back = [r for r in now[site] if r not in before[site]]
+        gone = {effect.record for effect in effects if effect.side is side and effect.kind is OperationKind.DELETE}
+        # A sync meets what came back as a new record, and gives it a counterpart.
+        once = len(back) <= len(gone) or undoing.run
+        stage.hold(Promise.UNDO, once, f"{remote}: of {gone} at {site} {back} came back")
         others = [r for r in changed if r not in records and not (deleted and r not in before[site])]
         stage.hold(
             Promise.UNDO, not others, f"{remote}: the undo changed {others} at {site}, which the run did not write"
@@ -42,6 +69,23 @@ async def take_back(stage: Stage) -> None:
     if not deleted and not stage.people.odd:
         plan = await stage.plan(remote)
         stage.hold(Promise.UNDO, plan.writes == 0, f"{remote}: after the undo a plan has {plan.writes} writes")
+    await judge_history(stage, remote)
+
+
+async def _undo(stage: Stage, remote: str, run_id: str, undoing: Undoing, *, still: bool) -> None:
+    """Undo a run, and once more if that was struck. ``still``: a sync in between leaves the sites as they are."""
+    incidents = Incidents(undoing.incident)
+    await stage.undo(remote, run_id, incidents)
+    if not incidents.struck:
+        return
+    if undoing.run:
+        left = stage.sites.snapshot()
+        await stage.run(remote)
+        if still:
+            now = stage.sites.snapshot()
+            changed = [(site, one) for site in now for one in now[site] if now[site][one] != left[site].get(one)]
+            stage.hold(Promise.UNDO, left == now, f"{remote}: the sync after a struck undo changed {changed}")
+    await stage.undo(remote, run_id)
 
 
 def _judge_record(

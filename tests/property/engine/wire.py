@@ -189,13 +189,9 @@ class WireStage(Stage):
         self._look(remote)
         return await self._engine(Incidents()).plan(remote, OBJECT, self._table, options=self._options({}))
 
-    async def undo(self, remote: str, run_id: str) -> RunReport:
-        self._look(remote)
-        undo, local = self._engine(Incidents()).undo, self._local(remote, Incidents())
-        report = await undo(remote, OBJECT, local, run_id=run_id, options=self._options({"allow_deletes": MANY}))
-        self.ledger.settle(remote, well=True)
-        self.story.append(f"{remote}: a run is undone: {report.status}, {report.written} written")
-        return report
+    async def _undone(self, remote: str, run_id: str, incidents: Incidents) -> RunReport:
+        undo, local = self._engine(incidents).undo, self._local(remote, incidents)
+        return await undo(remote, OBJECT, local, run_id=run_id, options=self._options({"allow_deletes": MANY}))
 
     async def changes(self, remote: str) -> list[RecordChange]:
         """The history, with the stage's names of a CRM's fields."""

@@ -308,6 +308,36 @@ async def test_an_undo_that_was_cut_short_before_its_write_leaves_no_edit_behind
         assert (report.local.conflicts, report.remote.conflicts) == (0, 0)
 
 
+async def test_without_a_key_what_a_cut_short_undo_restored_is_not_restored_again() -> None:
+    """It has neither the id of before nor a counterpart; it is told by its e-mail, and that we wrote it last."""
+    async with world(MAPPING, remote={"limits": attrs.evolve(REMOTE_LIMITS, external_key=False)}) as w:
+        await delete(w, Side.REMOTE)
+        before = held(w, Side.REMOTE)
+        run = await w.sync()
+        undoing = await crash(w, Side.REMOTE, undone=run.run_id)
+        await undo(w, run.run_id)
+        assert held(w, Side.REMOTE) == before
+        assert [change.kind for change in await changes(w, undoing)] == [OperationKind.CREATE]
+
+
+async def test_an_undo_that_was_cut_short_half_way_is_finished_by_another_one() -> None:
+    """What is back already is no problem."""
+    async with world(MAPPING) as w:
+        for name in ("Ada", "Bo", "Cy"):
+            w.local.add(email=f"{name}@example.org", name=name)
+        await w.sync()
+        for ours in list(w.local.snapshot()):
+            w.local.edit(ours, name="Wrong")
+        w.local.add(email="di@example.org", name="Di")
+        run = await w.sync()
+        await crash(w, Side.REMOTE, when=When.DURING, undone=run.run_id)
+        assert 0 < [one["name"] for one in held(w, Side.REMOTE)].count("Wrong") < 3
+        report = await (await w.runner()).undo(run.run_id)
+        assert sorted(str(one["name"]) for one in held(w, Side.REMOTE)) == ["Ada", "Bo", "Cy"]
+        assert report.problems == ()
+        assert (await w.sync()).written == 0
+
+
 @pytest.mark.parametrize("target", SIDES)
 async def test_a_record_that_a_cut_short_undo_spared_stays_in_sync(target: Side) -> None:
     async with world(MAPPING) as w:

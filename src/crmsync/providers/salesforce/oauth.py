@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -142,7 +143,7 @@ def read_answer(status: int, body: bytes, settings: SalesforceSettings) -> Token
     :raises TransientError: try again later. :raises UnexpectedResponseError: it is no answer of OAuth's.
     """
     parsed = _parsed(body)
-    if status != 200:  # noqa: PLR2004
+    if status != HTTPStatus.OK:
         raise _refusal(status, parsed)
     token, instance_url = parsed.get("access_token"), parsed.get("instance_url")
     if not isinstance(token, str) or not isinstance(instance_url, str) or not _is_header_value(token):
@@ -169,17 +170,17 @@ def trusted_address(url: str, settings: SalesforceSettings) -> str:
 def read_revocation(status: int, body: bytes) -> None:
     """:raises CRMError: the token is not revoked. One that is dead already counts as revoked."""
     parsed = _parsed(body)
-    if status != 200 and parsed.get("error") != "invalid_token":  # noqa: PLR2004
+    if status != HTTPStatus.OK and parsed.get("error") != "invalid_token":
         raise _refusal(status, parsed)
 
 
 def _refusal(status: int, parsed: Mapping[str, Any]) -> CRMError:
     code = parsed.get("error")
-    if status >= 500:  # noqa: PLR2004
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return UnavailableError(f"Salesforce could not sign in now: it answered {status}")
-    if status == 429:  # noqa: PLR2004
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimitedError("Salesforce refused the sign-in: too many in an hour")
-    if 300 <= status < 400:  # noqa: PLR2004
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return ConfigurationError("Salesforce sends the sign-in elsewhere: set instance_url to the org's My Domain")
     if not isinstance(code, str):
         return UnexpectedResponseError(f"Salesforce answered a sign-in with {status} and no reason")
