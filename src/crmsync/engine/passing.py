@@ -1,9 +1,9 @@
 """One pass over one side: portion by portion read, looked up, decided, written and acknowledged.
 
 These are five steps of a belt. While a portion is written, the one before is acknowledged, the one after it is decided,
-the next looked up, and another one read. What that makes of a portion is what it would be if it came alone: nothing is
-written before all portions before it have their answers, and what those touched is looked up and decided again
-(`Foresight`). Acknowledged is in the order of reading, so that the cursor passes nothing that waits.
+the next two are looked up, and another one is read. What that makes of a portion is what it would be if it came alone:
+nothing is written before all portions before it have their answers, and what those touched is looked up and decided
+again (`Foresight`). Acknowledged is in the order of reading, so that the cursor passes nothing that waits.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class SidePass:
         self._trail = MergeTrail()
         self._seen = KeySet()
         self._written = Written()
-        self._begun = False
+        self._first: anyio.Event | None = None
         self._cursor: str | None = None
         self._complete = False
         self._answered: _Answered | None = None
@@ -101,14 +101,15 @@ class SidePass:
 
     def _planned(self, group: TaskGroup, cursor: str | None) -> MemoryObjectReceiveStream[_Ahead | CRMError]:
         read = read_portions(group, self._ctx, self._side, cursor, self._written)
-        return prepared(group, prepared(group, read, self._look_ahead), self._decide_ahead)
+        looked_up = prepared(group, read, self._look_ahead, at_once=2)
+        return prepared(group, looked_up, self._decide_ahead)
 
     async def _carry_on(self, planned: MemoryObjectReceiveStream[_Ahead | CRMError]) -> None:
         """Write one portion after the other. What was written is acknowledged even if what comes after it fails."""
         failed: CRMError | None = None
         with single_error():
             async with planned, anyio.create_task_group() as group:
-                send, answered = anyio.create_memory_object_stream[_Answered](0)
+                send, answered = anyio.create_memory_object_stream[_Answered](1)
                 group.start_soon(self._acknowledge_all, answered)
                 async with send:
                     try:
@@ -147,15 +148,26 @@ class SidePass:
             await self._answered.settled.wait()
 
     async def _look_ahead(self, portion: Portion) -> _Ahead:
-        """Plan a portion while the one before is written, where that can be found right afterwards."""
-        ctx, first = self._ctx, not self._begun
-        self._begun = True
-        ahead = _Ahead(portion)
+        """Plan a portion while others are written, where that can be found right afterwards."""
+        if self._first is None:
+            self._first = anyio.Event()
+            try:
+                return await self._looked_up(portion)
+            finally:
+                self._first.set()
+        # All keys at once are read for the first one, or while nothing is written.
+        if self._matcher.reads_index(len(portion.records)):
+            await self._first.wait()
+            if self._matcher.reads_index(len(portion.records)):
+                return _Ahead(portion)
+        return await self._looked_up(portion)
+
+    async def _looked_up(self, portion: Portion) -> _Ahead:
+        ctx, ahead = self._ctx, _Ahead(portion)
         live = ahead.live()
         merges = any(record.merged_into is not None for record in portion.records)
-        # All keys at once are read while nothing is written. What a bulk job takes is too much to hold several times.
-        index = self._matcher.reads_index(len(live)) and not first
-        if not ctx.looks_ahead or merges or index or len(live) > LOOKED_AHEAD:
+        # What a bulk job takes is too much to hold several times.
+        if not ctx.looks_ahead or merges or len(live) > LOOKED_AHEAD:
             return ahead
         foresight = Foresight()
         ctx.foresights.append(foresight)

@@ -101,13 +101,15 @@ def prepared(
     group: TaskGroup,
     items: MemoryObjectReceiveStream[_Given | CRMError],
     prepare: Callable[[_Given], Awaitable[_Made]],
+    *,
+    at_once: int = 1,
 ) -> MemoryObjectReceiveStream[_Made | CRMError]:
-    """What ``prepare`` makes of each, of the next while the one before is worked on, and none earlier.
+    """What ``prepare`` makes of each, in order: of so many while the one before them is worked on, and none earlier.
 
     What it raises is handed on like an error of reading.
     """
     send, receive = anyio.create_memory_object_stream[_Made | CRMError](0)
-    group.start_soon(_prepare_ahead, items, prepare, send)
+    group.start_soon(_prepare_ahead, items, prepare, send, at_once)
     return receive
 
 
@@ -115,11 +117,29 @@ async def _prepare_ahead(
     items: MemoryObjectReceiveStream[_Given | CRMError],
     prepare: Callable[[_Given], Awaitable[_Made]],
     send: MemoryObjectSendStream[_Made | CRMError],
+    at_once: int,
 ) -> None:
-    with suppress(anyio.BrokenResourceError):  # see `_read_ahead`
-        async with items, send:
-            async for item in items:
-                await send.send(item if isinstance(item, CRMError) else await _prepared(item, prepare))
+    free = anyio.Semaphore(at_once)
+
+    async def hand_on(item: _Given | CRMError, turn: anyio.Event, done: anyio.Event) -> None:
+        made = item if isinstance(item, CRMError) else await _prepared(item, prepare)
+        await turn.wait()
+        try:
+            await send.send(made)
+        except anyio.BrokenResourceError:  # see `_read_ahead`
+            group.cancel_scope.cancel()
+        done.set()
+        free.release()
+
+    async with items, send, anyio.create_task_group() as group:
+        turn = anyio.Event()
+        turn.set()
+        await free.acquire()
+        async for item in items:
+            done = anyio.Event()
+            group.start_soon(hand_on, item, turn, done)
+            turn = done
+            await free.acquire()
 
 
 async def _prepared(item: _Given, prepare: Callable[[_Given], Awaitable[_Made]]) -> _Made | CRMError:

@@ -46,18 +46,18 @@ def slow_local(w: World) -> SlowStore:
     return store
 
 
-async def test_the_next_two_pages_are_looked_up_while_a_page_is_written_and_each_value_once() -> None:
+async def test_the_next_three_pages_are_looked_up_while_a_page_is_written_and_each_value_once() -> None:
     async with world(CONTACT) as w:
         local = slow_local(w)
-        for number in range(4):
+        for number in range(5):
             w.remote.add(Email=f"p{number}@example.org")
         await w.sync(page_size=1)
         log = [line for line in local.log if "p" in line]
-        assert len(local.snapshot()) == 4
+        assert len(local.snapshot()) == 5
     assert log.index("find p1@example.org") < log.index("written p0@example.org")
-    assert log.index("find p2@example.org") < log.index("written p0@example.org")
-    assert log.index("find p3@example.org") > log.index("written p0@example.org")
-    assert sorted(line for line in log if line.startswith("find")) == [f"find p{n}@example.org" for n in range(4)]
+    assert log.index("find p3@example.org") < log.index("written p0@example.org")
+    assert log.index("find p4@example.org") > log.index("written p0@example.org")
+    assert sorted(line for line in log if line.startswith("find")) == [f"find p{n}@example.org" for n in range(5)]
 
 
 async def test_a_run_of_limited_calls_looks_up_nothing_in_advance() -> None:

@@ -57,14 +57,14 @@ async def people(count: int, repository: SlowRepository) -> AsyncIterator[World]
         yield w
 
 
-async def test_a_portion_is_written_while_the_one_before_is_acknowledged() -> None:
+async def test_portions_are_written_while_those_before_are_acknowledged_and_no_more_than_two_wait() -> None:
     repository = SlowRepository()
-    async with people(3, repository) as w:
+    async with people(5, repository) as w:
         await w.sync(page_size=1)
-        assert len(w.remote.snapshot()) == 3
+        assert len(w.remote.snapshot()) == 5
     log = repository.log
     first = log.index("journal")
-    assert log[first : first + 3] == ["journal", "journal", "acknowledged"]
+    assert log[first : first + 5] == ["journal", "journal", "journal", "acknowledged", "journal"]
 
 
 async def test_what_was_written_is_acknowledged_though_the_next_write_fails() -> None:
