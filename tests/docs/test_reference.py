@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from crmsync.cli.config import ConfigFile, IntegrationSection, VaultSection, load_config
 from crmsync.cli.exits import ExitCode
 from crmsync.cli.tree import PLACES, command_tree
+from crmsync.errors import AccessDeniedError, AuthenticationError
 from crmsync.mapping import ExpressionCode, MappingCode
 from crmsync.mapping.codes import MEANINGS, reference_rows
 from crmsync.mapping.expressions.reference import GROUPS
@@ -164,6 +165,22 @@ def test_every_code_of_a_failed_call_is_described_under_what_it_becomes() -> Non
         for code in listed:
             error = call_error(400, json.dumps([{"errorCode": code, "message": "x"}]).encode())
             assert type(error).__name__ == kind, code
+
+
+def test_every_refused_call_says_what_the_reference_says_to_do() -> None:
+    """All codes of one row of the page have one remedy, of their own."""
+    text = (REFERENCE / "salesforce-errors.md").read_text(encoding="utf-8").split("\n## A call as a whole\n")[1]
+    told = [
+        {error_codes.CALL_REMEDIES.get(code) for code in codes(row[0])}
+        for kind in ("AuthenticationError", "AccessDeniedError")
+        for row in rows(text.split(f"\n### `{kind}`\n")[1].split("\n### ")[0])
+    ]
+    known = error_codes.CALL_ERRORS[AuthenticationError] | error_codes.CALL_ERRORS[AccessDeniedError]
+    assert known == set(error_codes.CALL_REMEDIES)
+    for code, remedy in error_codes.CALL_REMEDIES.items():
+        assert call_error(400, json.dumps([{"errorCode": code, "message": "x"}]).encode()).message.endswith(remedy)
+    assert {len(remedies) for remedies in told} == {1}
+    assert len({remedy for remedies in told for remedy in remedies}) == len(told)
 
 
 def test_every_code_of_a_failed_row_is_described_under_what_it_becomes() -> None:

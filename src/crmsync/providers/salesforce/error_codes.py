@@ -106,6 +106,53 @@ CALL_ERRORS: Final[Mapping[type[CRMError], frozenset[str]]] = {
 
 BY_CODE: Final[Mapping[str, type[CRMError]]] = {code: kind for kind, codes in CALL_ERRORS.items() for code in codes}
 
+SIGN_IN_AGAIN: Final = "the access token is refused; sign in again or renew it"
+CALL_REMEDIES: Final[Mapping[str, str]] = {
+    code: remedy
+    for codes, remedy in {
+        """INVALID_SESSION_ID INVALID_SESSION INVALIDSESSIONID INVALID_AUTH_HEADER BAD_OAUTH_TOKEN MISSING_OAUTH_TOKEN
+        TXN_SECURITY_END_A_SESSION""": SIGN_IN_AGAIN,
+        "INVALID_LOGIN INVALID_CLIENT INVALID_SSO_GATEWAY_URL MUTUAL_AUTHENTICATION_FAILED ORG_NOT_OWNED_BY_INSTANCE": (
+            "the org does not accept the user, the app or the address; check the credentials and instance_url"
+        ),
+        "INVALID_OPERATION_WITH_EXPIRED_PASSWORD INVALID_NEW_PASSWORD INVALID_OLD_PASSWORD PASSWORD_LOCKOUT": (
+            "the user's password expired or is locked; reset it, or sign in as a user for integrations"
+        ),
+        """LOGIN_CHALLENGE_ISSUED LOGIN_CHALLENGE_PENDING LOGIN_MUST_USE_SECURITY_TOKEN
+        TXN_SECURITY_TWO_FA_REQUIRED""": (
+            "the org asks for a second factor; let its administrator trust the app or this machine's address"
+        ),
+        "LOGIN_DURING_RESTRICTED_DOMAIN": "the user's profile does not let this machine's address in (Login IP Ranges)",
+        "LOGIN_DURING_RESTRICTED_TIME": "the user's profile lets nobody in at this hour (Login Hours)",
+        "CLIENT_NOT_ACCESSIBLE_FOR_USER CLIENT_REQUIRE_UPDATE_FOR_USER": (
+            "the app is not released to this user; assign its permission set to the user"
+        ),
+        """INSUFFICIENT_ACCESS INSUFFICIENT_ACCESS_OR_READONLY FORBIDDEN INSUFFICIENT_ACCESS_APEX_METADATA_DEPLOY
+        DATA_INTEGRATION_NO_ACCESS INVALIDUSER""": (
+            "the user lacks a permission; give it the permission set for the integration"
+        ),
+        "API_DISABLED_FOR_ORG APEX_REST_SERVICES_DISABLED UNSUPPORTED_CLIENT": (
+            "the user or the org's edition has no API; enable API Enabled for the user"
+        ),
+        """FUNCTIONALITY_NOT_ENABLED FEATURENOTENABLED FEED_NOT_ENABLED_FOR_OBJECT JIGSAW_ACTION_DISABLED
+        SERVICE_DESK_NOT_ENABLED EMAIL_TO_CASE_NOT_ENABLED DATACLOUD_API_DISABLED_EXCEPTION LICENSING_DATA_ERROR""": (
+            "a feature of the org is switched off or not licensed"
+        ),
+        "INACTIVE_OWNER_OR_USER INACTIVE_PORTAL PORTAL_NO_ACCESS": "the user is not active, or is a portal's",
+        "ORG_LOCKED ORG_IS_DOT_ORG ORG_IS_SIGNING_UP TRIAL_EXPIRED": "the org itself is closed; ask Salesforce",
+        "TXN_SECURITY_NO_ACCESS TXN_SECURITY_FAIL_CLOSE": (
+            "a transaction security policy forbids it; except the integration's user from the policy"
+        ),
+        """CONTENT_HUB_AUTHENTICATION_EXCEPTION CONTENT_HUB_SECURITY_EXCEPTION
+        EXTERNAL_OBJECT_AUTHENTICATION_EXCEPTION EXTERNAL_SERVICE_AUTHENTICATION_EXCEPTION
+        ENVIRONMENT_HUB_MEMBERSHIP_CONFLICT KEY_HAS_BEEN_DESTROYED""": (
+            "the org cannot get at its data elsewhere, or decrypt it; ask its administrator"
+        ),
+    }.items()
+    for code in codes.split()
+}
+"""What can be done about a call that was refused, by the same groups as the reference page."""
+
 ROW_GONE: Final = frozenset({"ENTITY_IS_DELETED", "NOT_FOUND", "INVALID_CROSS_REFERENCE_KEY", "MALFORMED_ID"})
 """Codes that say, without a field at fault, that the record to update or delete is not there."""
 

@@ -56,7 +56,7 @@ def call_error(status: int, body: bytes, retry_after: float | None = None) -> CR
         kind = AuthenticationError
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         kind = UnavailableError
-    return _call_error(kind, what, message, retry_after)
+    return _call_error(kind, what, message, retry_after, code)
 
 
 def command_error(name: str, code: str, message: str) -> CRMError:
@@ -73,14 +73,17 @@ def command_error(name: str, code: str, message: str) -> CRMError:
     broken = code in codes.CLI_NETWORK or name in codes.CLI_NETWORK or message.startswith("fetch failed")
     if broken or name.startswith("ERROR_HTTP_5"):
         return UnavailableError(what)
-    return _call_error(codes.BY_CODE.get(name.upper(), UnexpectedResponseError), what, message, None)
+    return _call_error(codes.BY_CODE.get(name.upper(), UnexpectedResponseError), what, message, None, name)
 
 
-def _call_error(kind: type[CRMError], what: str, message: str, retry_after: float | None) -> CRMError:
+def _call_error(kind: type[CRMError], what: str, message: str, retry_after: float | None, code: str) -> CRMError:
+    remedy = codes.CALL_REMEDIES.get(code.upper())
     if kind is RateLimitedError:
         return _rate_limited(what, message, retry_after)
     if kind is AuthenticationError:
-        return AuthenticationError(f"{what}: the access token is refused; sign in again or renew it")
+        return AuthenticationError(f"{what}: {remedy or codes.SIGN_IN_AGAIN}")
+    if kind is AccessDeniedError and remedy:
+        return AccessDeniedError(f"{what}: {remedy}")
     if kind is ConfigurationError:
         return ConfigurationError(f"{what}: the API version is retired or unknown; set a newer api_version, or none")
     if kind is SchemaChangedError:
