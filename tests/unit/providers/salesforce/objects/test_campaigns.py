@@ -48,6 +48,14 @@ async def test_statistics_go_into_the_fields_that_the_org_has(connect: Connect) 
         assert (got.email_stats.sent, got.email_stats.opened) == (10, 5)
 
 
+async def test_the_fields_of_statistics_may_begin_otherwise(connect: Connect) -> None:
+    fields = [custom_field(name, "Opened", "double") for name in ("MarkMail_Opened__c", "Mailing_Opened__c")]
+    async with connect(org={"custom_fields": {"Campaign": fields}}, campaigns={"field_prefix": "Mailing_"}) as it:
+        await it.provider.sync_campaign(CRMCampaign(name="Spring", email_stats=EmailStats(opened=4)))
+        [row] = it.org.records("Campaign")
+        assert (row["Mailing_Opened__c"], row.get("MarkMail_Opened__c")) == (4, None)
+
+
 async def test_an_exact_name_goes_before_one_in_another_case(connect: Connect) -> None:
     async with connect() as it:
         ids = [it.org.create("Campaign", {"Name": name}) for name in ("spring", "Spring")]
