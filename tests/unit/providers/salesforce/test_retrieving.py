@@ -8,13 +8,14 @@ import pytest
 from pydantic import SecretStr
 
 from crmsync.engine import RunBudget
+from crmsync.errors import UnexpectedResponseError
 from crmsync.protocols.provider import ProviderContext
-from crmsync.providers.salesforce import SalesforceProviderFactory
+from crmsync.providers.salesforce import SalesforceProviderFactory, retrieving
 from crmsync.testing.salesforce import DEFAULT_TOKEN, SalesforceOrg
 from crmsync.testing.salesforce.faults import Faults
 from crmsync.testing.salesforce.transport import InProcessTransport
 from crmsync.testing.world import FakeClock
-from tests.unit.providers.salesforce.conftest import URL
+from tests.unit.providers.salesforce.conftest import URL, Connect, answer
 from tests.unit.providers.salesforce.writing.conftest import RecordingTransport
 
 pytestmark = pytest.mark.anyio
@@ -71,3 +72,22 @@ async def test_pages_share_a_call_and_have_their_own_where_that_fails() -> None:
             assert all(found[record_id].fields["LastName"] == f"Last {n}" for n, record_id in enumerate(ids) if n != 7)
     assert taken.pop("none") == [TOGETHER]
     assert taken == {name: [TOGETHER, PAGE, PAGE] for name in ("lost", "refused", "failed in part")}
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "@evil.example/services/data/v68.0/query/x",
+        ".evil.example/query/x",
+        "https://evil.example/services/data/x",
+        None,
+        7,
+    ],
+)
+async def test_a_query_that_goes_on_at_another_host_is_not_followed(connect: Connect, elsewhere: object) -> None:
+    """The path is put behind the org's address, which "@" and "." would make a part of another one."""
+    first = {"totalSize": 2, "done": False, "records": [{"Id": "1"}], "nextRecordsUrl": elsewhere}
+    async with connect([answer(body=first)]) as line:
+        with pytest.raises(UnexpectedResponseError, match="does not say where"):
+            await retrieving.query_all(line.client, "SELECT Id FROM Contact")
+        assert len(line.script.requests) == 1
