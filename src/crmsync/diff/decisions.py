@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -44,6 +44,44 @@ class FieldDecision:
     rejects_record: bool = False
 
 
+@attrs.define(slots=True, eq=False)
+class Newcomer(Mapping[str, FieldDecision]):
+    """The decisions on a record without a counterpart, of which none says more than what to write, or that it is blank.
+
+    They are made when they are asked for, which is seldom. ``side`` is that of the new record, ``writes`` its values by
+    name, ``sent`` their digests. ``source`` and ``target`` are the digests of all fields of either side, in the rules'
+    order. ``twins``: both records hold the very same value in each field.
+    """
+
+    rules: tuple[FieldRule, ...]
+    side: Side
+    writes: dict[str, object]
+    sent: dict[str, bytes]
+    source: list[bytes]
+    target: list[bytes]
+    twins: bool
+    _made: dict[str, FieldDecision] | None = attrs.field(default=None, init=False)
+
+    def __getitem__(self, key: str) -> FieldDecision:
+        return self._decisions()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._decisions())
+
+    def __len__(self) -> int:
+        return len(self.writes)
+
+    def _decisions(self) -> dict[str, FieldDecision]:
+        if self._made is None:
+            self._made = {}
+            for rule in self.rules:
+                value = self.writes.get(rule.local if self.side is _LOCAL else rule.remote, MISSING)
+                if value is not MISSING:
+                    local, remote = (value, MISSING) if self.side is _LOCAL else (MISSING, value)
+                    self._made[rule_key(rule)] = FieldDecision(rule, local, remote)
+        return self._made
+
+
 @frozen_value
 class Merge:
     """The decisions on one record, with the records they were made on. ``known`` False: this is a first meeting."""
@@ -57,6 +95,8 @@ class Merge:
     """The local and the remote record's, of a pair; empty if nobody needed them."""
     apart: AbstractSet[str] | None = None
     """Of a pair, the fields in which the records do not hold the very same value; None if nobody compared them."""
+    newcomer: Newcomer | None = attrs.field(init=False, repr=False, eq=False)
+    """The decisions, if they are those on a record without a counterpart of which there is no more to say."""
     rejected: bool = attrs.field(init=False)
     """Whether a problem forbids to write the record at all."""
     smooth: bool = attrs.field(init=False, eq=False)
@@ -68,7 +108,10 @@ class Merge:
         rejected, smooth = False, True
         local: dict[str, object] = {}
         remote: dict[str, object] = {}
-        for decision in self.decisions.values():
+        plain = self.decisions if type(self.decisions) is Newcomer else None
+        if plain is not None:
+            local, remote = (plain.writes, remote) if plain.side is _LOCAL else (local, plain.writes)
+        for decision in self.decisions.values() if plain is None else ():
             if decision.local_write is not MISSING:
                 local[decision.rule.local] = decision.local_write
             if decision.remote_write is not MISSING:
@@ -77,6 +120,7 @@ class Merge:
                 smooth = False
             if decision.rejects_record:
                 rejected, smooth = True, False
+        object.__setattr__(self, "newcomer", plain)
         object.__setattr__(self, "rejected", rejected)
         object.__setattr__(self, "smooth", smooth)
         object.__setattr__(self, "_local_writes", {} if rejected else local)

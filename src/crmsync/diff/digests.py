@@ -191,7 +191,8 @@ class Digester:
     key: bytes = attrs.field(repr=False)
     _keyed: hashlib._Hash = attrs.field(init=False, repr=False, eq=False)
     _texts: hashlib._Hash = attrs.field(init=False, repr=False, eq=False)
-    _blank: bytes = attrs.field(init=False, repr=False, eq=False)
+    blank: bytes = attrs.field(init=False, repr=False, eq=False)
+    """6 bytes for None."""
 
     def __attrs_post_init__(self) -> None:
         # A copy of a keyed hash costs two thirds of a new one.
@@ -201,12 +202,12 @@ class Digester:
         object.__setattr__(self, "_texts", texts)
         blank = self._keyed.copy()
         blank.update(canonical(None))
-        object.__setattr__(self, "_blank", blank.digest()[:_SIZE])
+        object.__setattr__(self, "blank", blank.digest()[:_SIZE])
 
     def scalar(self, normal: object) -> bytes:
         """6 bytes for a value in normal form."""
         if normal is None:
-            return self._blank
+            return self.blank
         if type(normal) is str:
             # What `canonical` makes of a text begins like this.
             keyed = self._texts.copy()

@@ -34,8 +34,8 @@ class Merger(Standing):
         super().__init__(rule, digester)
         self.uncertainty = uncertainty
         self._every = tuple(self.fields.values())
-        self.new_local = Newcomers(rule, self._every, Side.LOCAL)
-        self.new_remote = Newcomers(rule, self._every, Side.REMOTE)
+        self.new_local = Newcomers(rule, self._every, Side.LOCAL, digester.blank)
+        self.new_remote = Newcomers(rule, self._every, Side.REMOTE, digester.blank)
         self._places = tuple(range(len(self._every)))
         self._unlike = frozenset(place for place in self._places if not self._every[place].alike)
 

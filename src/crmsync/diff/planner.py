@@ -21,12 +21,14 @@ def merge_new(merger: Merger, source: Side, record: Record) -> Merge:
     decisions: dict[str, FieldDecision] = {}
     from_local, fields = source is Side.LOCAL, record.fields
     newcomer = merger.new_remote if from_local else merger.new_local
+    local, remote = (record, None) if source is Side.LOCAL else (None, record)
+    if (plain := newcomer.newcomer(fields)) is not None:
+        return Merge(local, remote, plain, known=False)
     values = newcomer.values(fields)
     for field, converted in zip(newcomer.fields, values, strict=False):
         decision = _new_field(field, fields, converted, from_local=from_local)
         if decision is not None:
             decisions[field.key] = decision
-    local, remote = (record, None) if source is Side.LOCAL else (None, record)
     return Merge(local, remote, decisions, known=False)
 
 

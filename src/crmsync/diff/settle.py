@@ -8,8 +8,8 @@ from typing import Final
 import attrs
 
 from crmsync.diff.cells import PreparedField, exactly_equal
-from crmsync.diff.decisions import FieldDecision, Merge
-from crmsync.diff.digests import NO_READING, FieldDigest, Shadow, beginning
+from crmsync.diff.decisions import FieldDecision, Merge, Newcomer
+from crmsync.diff.digests import BLANK_SHADOW, NO_READING, FieldDigest, Shadow, beginning
 from crmsync.diff.merge import Merger
 from crmsync.diff.readings import SideReadings
 from crmsync.models.immutable import frozen_value
@@ -40,6 +40,11 @@ class SideResult:
     def wrote(self, field: str) -> bool:
         """Whether a field that was to be written took effect."""
         return self.ok and field not in self.unwritten
+
+    @property
+    def as_sent(self) -> bool:
+        """Whether all took effect, and as far as the side said just as it was sent."""
+        return self.ok and self.stored is None and not self.unwritten
 
 
 DONE: Final = SideResult()
@@ -114,6 +119,8 @@ def settle(
     converted, its old digests stay and the next look finds the same difference again. Values that we did not write are
     taken as they were when the merge saw them, so a foreign edit between reading and writing still looks new later.
     """
+    if merge.newcomer is not None and local.as_sent and remote.as_sent and not any(map(_knows_fields, shadows)):
+        return _of_newcomer(merger, merge, merge.newcomer)
     carried = _carried(merger, merge, local, remote)
     ours, theirs, layout = carried.local, carried.remote, merger.layout
     agree = layout.agree(*shadows)
@@ -129,6 +136,28 @@ def settle(
     if agree and ours.digests == theirs.digests:
         return left, starts[1] + left[len(starts[0]) :]
     return left, layout.moved(shadows[1], theirs.digests, starts[1])
+
+
+def _knows_fields(shadow: bytes) -> bool:
+    return shadow not in (b"", BLANK_SHADOW)
+
+
+def _of_newcomer(merger: Merger, merge: Merge, new: Newcomer) -> tuple[bytes, bytes]:
+    """The shadows of a record that was created as it was sent, and of the one that it was made of."""
+    readings, created = merger.readings, new.side
+    source = merge.local if created is _REMOTE else merge.remote
+    assert source is not None
+    mine = readings.side(created.other).of(source.fields)
+    if new.twins and readings.plain:
+        theirs = mine
+    else:
+        held = readings.side(created)
+        theirs = held.of({**dict.fromkeys(held.sources), **new.writes})
+    left = merger.layout.encode_all(beginning(mine, settled=True, seen=True), new.source)
+    start = beginning(theirs, settled=True, seen=False)
+    same = new.source == new.target
+    right = start + left[len(start) :] if same else merger.layout.encode_all(start, new.target)
+    return (left, right) if created is _REMOTE else (right, left)
 
 
 def _carried(merger: Merger, merge: Merge, local: SideResult, remote: SideResult) -> _Carried:

@@ -32,7 +32,8 @@ def entries_of(ctx: RunContext, works: Sequence[Work]) -> list[JournalEntry]:
     for work in works:
         conflicts = overwritten_by(ctx, work)
         for side, operation in work.operations.items():
-            sent = ctx.merger.digests(side, operation.fields)
+            plain = work.merge.newcomer if work.merge is not None else None
+            sent = plain.sent if plain is not None else ctx.merger.digests(side, operation.fields)
             before = ctx.merger.digests(side, _replaced(work.record(side), operation))
             work.digests[side] = (sent, before)
             entries.append(
