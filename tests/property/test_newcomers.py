@@ -85,3 +85,10 @@ def test_at_once_or_one_by_one(
 def test_a_record_of_ordinary_values_and_blanks_is_decided_upon_at_once() -> None:
     for values in ({name: values[0] for name, values in VALUES.items()}, dict.fromkeys(VALUES)):
         assert merge_new(PLAIN, Side.LOCAL, Record("1", values)).newcomer is not None
+
+
+def test_no_value_is_shown() -> None:
+    merge = merge_new(PLAIN, Side.LOCAL, Record("1", {name: values[0] for name, values in VALUES.items()}))
+    assert merge.newcomer is not None
+    assert merge.decisions["name\0Name"].remote_write == "Ann"
+    assert "Ann" not in repr(merge)

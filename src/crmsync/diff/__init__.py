@@ -7,7 +7,7 @@ from crmsync.diff.digests import BLANK_SHADOW, Digester, Shadow, sync_hash
 from crmsync.diff.drift import FieldDrift, field_drifts, forget_fields
 from crmsync.diff.marks import PersonMarks
 from crmsync.diff.merge import Merger
-from crmsync.diff.overwrites import OverwriteLimits, holds_value, overwrites, values_held
+from crmsync.diff.overwrites import OverwriteLimits, holds_value, overwrites
 from crmsync.diff.planner import DeleteAction, DeleteDecision, decide_delete, delete_limit, merge_new, operation
 from crmsync.diff.policies import Verdict
 from crmsync.diff.settle import SideResult, settle, took_effect
@@ -38,5 +38,4 @@ __all__ = [
     "settle",
     "sync_hash",
     "took_effect",
-    "values_held",
 ]

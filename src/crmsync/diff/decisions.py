@@ -55,12 +55,12 @@ class Newcomer(Mapping[str, FieldDecision]):
 
     rules: tuple[FieldRule, ...]
     side: Side
-    writes: dict[str, object]
-    sent: dict[str, bytes]
-    source: list[bytes]
-    target: list[bytes]
+    writes: dict[str, object] = attrs.field(repr=False)
+    sent: dict[str, bytes] = attrs.field(repr=False)
+    source: list[bytes] = attrs.field(repr=False)
+    target: list[bytes] = attrs.field(repr=False)
     twins: bool
-    _made: dict[str, FieldDecision] | None = attrs.field(default=None, init=False)
+    _made: dict[str, FieldDecision] | None = attrs.field(default=None, init=False, repr=False)
 
     def __getitem__(self, key: str) -> FieldDecision:
         return self._decisions()[key]
@@ -97,6 +97,8 @@ class Merge:
     """Of a pair, the fields in which the records do not hold the very same value; None if nobody compared them."""
     newcomer: Newcomer | None = attrs.field(init=False, repr=False, eq=False)
     """The decisions, if they are those on a record without a counterpart of which there is no more to say."""
+    held: tuple[int, int] = (0, 0)
+    """How many values of the local and of the remote record are none of the blanks, of a pair."""
     rejected: bool = attrs.field(init=False)
     """Whether a problem forbids to write the record at all."""
     smooth: bool = attrs.field(init=False, eq=False)
@@ -154,7 +156,7 @@ class Merge:
     @property
     def parked(self) -> bool:
         """Whether a field waits for someone's decision."""
-        return any(note.parked for note in self.conflicts)
+        return not self.smooth and any(note.parked for note in self.conflicts)
 
 
 def rejection(rule: FieldRule, converted: Conversion) -> Problem:

@@ -15,6 +15,7 @@ from crmsync.diff.decisions import FieldDecision, Merge
 from crmsync.diff.digests import Digester, FieldDigest, stands
 from crmsync.diff.directions import is_blank
 from crmsync.diff.newcomers import Newcomers
+from crmsync.diff.overwrites import values_held
 from crmsync.diff.policies import Verdict
 from crmsync.diff.sets import merge_set_field
 from crmsync.diff.standing import Standing
@@ -46,10 +47,11 @@ class Merger(Standing):
         here, there = self.readings.local, self.readings.remote
         ours, theirs = here.values(local.fields), there.values(remote.fields)
         readings = here.of_values(local.fields, ours), there.of_values(remote.fields, theirs)
+        held = values_held(ours), values_held(theirs)
         same = stands(local_shadow, readings[0]), stands(remote_shadow, readings[1])
         if same[0] and same[1] and self.layout.knows(local_shadow) and self.layout.knows(remote_shadow):
             # Both are as they were when every field had come to rest.
-            return Merge(local, remote, {}, readings=readings)
+            return Merge(local, remote, {}, readings=readings, held=held)
         apart = [
             place
             for place, our, their in zip(self._places, ours, theirs, strict=True)
@@ -83,7 +85,8 @@ class Merger(Standing):
             if decision is not None:
                 decisions[field.key] = decision
         known = bool(local_shadow or remote_shadow)
-        return Merge(local, remote, decisions, known, readings, frozenset([self._every[place].key for place in apart]))
+        unequal = frozenset([self._every[place].key for place in apart])
+        return Merge(local, remote, decisions, known, readings, unequal, held)
 
     def _untold(
         self, apart: Sequence[int], local_shadow: bytes, remote_shadow: bytes

@@ -34,12 +34,12 @@ def overwrites(merge: Merge, side: Side) -> Iterator[FieldRule]:
         if written is MISSING:
             continue
         normal = rule.normal_local if side is Side.LOCAL else rule.normal_remote
-        old, new = normal(record.fields.get(name)), normal(written)
+        old = normal(record.fields.get(name))
         if is_blank(old):
             continue
-        if isinstance(old, frozenset) and isinstance(new, frozenset) and old <= new:
+        if isinstance(old, frozenset) and isinstance(new := normal(written), frozenset) and old <= new:
             continue
-        if rule.policy is ConflictPolicy.MOST_RESTRICTIVE and is_restrictive(rule, side, new):
+        if rule.policy is ConflictPolicy.MOST_RESTRICTIVE and is_restrictive(rule, side, normal(written)):
             continue
         yield rule
 

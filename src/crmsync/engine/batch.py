@@ -335,12 +335,11 @@ def _settled_link(ctx: RunContext, work: Work, results: Mapping[Side, SideResult
     link = work.link
     if work.quarantine is not None or work.merge is None:
         return _quarantined(ctx, work, work.quarantine or _STALE)
-    there = {side: work.record(side) is not None or _created(work, side) for side in SIDES}
-    if work.remote is None and there[Side.REMOTE]:
+    if work.remote is None and _is_there(work, Side.REMOTE):
         link = evolved(link, crm_id=work.outcomes[Side.REMOTE].id)
     problems, candidates = _problems(ctx, work, work.merge, link, results)
     local, remote = link.local_shadow, link.remote_shadow
-    if all(there.values()):
+    if _is_there(work, Side.LOCAL) and _is_there(work, Side.REMOTE):
         local, remote = settle(ctx.merger, work.merge, (local, remote), results[Side.LOCAL], results[Side.REMOTE])
     status = LinkStatus.SYNCED
     if work.merge.parked:
@@ -377,9 +376,12 @@ def _quarantined(ctx: RunContext, work: Work, problem: Problem) -> Link:
     )
 
 
-def _created(work: Work, side: Side) -> bool:
+def _is_there(work: Work, side: Side) -> bool:
+    """Whether a side has the record, or has it now."""
+    if work.record(side) is not None:
+        return True
     outcome = work.outcomes.get(side)
-    return outcome is not None and outcome.ok and work.record(side) is None
+    return outcome is not None and outcome.ok
 
 
 def _problems(

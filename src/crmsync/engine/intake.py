@@ -36,6 +36,7 @@ class Intake:
 
 async def take_in(ctx: RunContext, matcher: Matcher, side: Side, records: Sequence[Record]) -> Intake:
     """Sort a page's live records into linked pairs that changed, first meetings, and nothing to do."""
+    other = side.other
     latest = {record.id: record for record in records}
     links = await ctx.links(side, list(latest))
     intake = Intake()
@@ -43,14 +44,14 @@ async def take_in(ctx: RunContext, matcher: Matcher, side: Side, records: Sequen
     strangers: list[Record] = []
     for record in latest.values():
         link = links.get(record.id)
-        if link is None or link.markmail_id == ctx.heard_id(record.id):
+        if link is None or _is_of_heard(ctx, link, record):
             strangers.append(record)
         elif link.status in _ASIDE:
             if _came_back(link, side):
                 changed.append((attrs.evolve(link, local_shadow=b"", remote_shadow=b""), record))
             else:
                 ctx.tally.sides[side].unchanged += 1
-        elif not shadow_of(link, side.other):
+        elif not shadow_of(link, other):
             if link.status is LinkStatus.IGNORED and _same_alone(ctx, link, side, record):
                 ctx.tally.sides[side].unchanged += 1
             elif link.markmail_id not in ctx.tried:
@@ -67,6 +68,11 @@ async def take_in(ctx: RunContext, matcher: Matcher, side: Side, records: Sequen
     if strangers:
         intake.works += await matcher.match(ctx, side, strangers, links)
     return intake
+
+
+def _is_of_heard(ctx: RunContext, link: Link, record: Record) -> bool:
+    """Whether a link only remembers that a record was heard that nobody here had: it never knew anything of a side."""
+    return not link.local_shadow and not link.remote_shadow and link.markmail_id == ctx.heard_id(record.id)
 
 
 def _same(ctx: RunContext, link: Link, side: Side, record: Record) -> bool:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 
-from crmsync.diff import BLANK_SHADOW, OverwriteLimits, Shadow, holds_value, overwrites, values_held
+from crmsync.diff import BLANK_SHADOW, OverwriteLimits, Shadow, holds_value, overwrites
 from crmsync.engine.work import Work
 from crmsync.errors import OverwriteGuardError
-from crmsync.models.records import SIDES, Side
+from crmsync.models.records import Side
 from crmsync.protocols.conversion import FieldRule
 
 if TYPE_CHECKING:
@@ -84,31 +84,31 @@ def _count(ctx: RunContext, work: Work) -> None:
     assert work.local is not None
     assert work.remote is not None
     tally, lost = ctx.overwritten, set[str]()
-    for side in SIDES:
-        if side in work.operations:
-            rules = list(overwrites(work.merge, side))
-            lost.update(rule.local for rule in rules)
+    for side in work.operations:
+        rules = list(overwrites(work.merge, side))
+        if rules:
+            lost.update([rule.local for rule in rules])
             names = [rule.local if side is Side.LOCAL else rule.remote for rule in rules]
             tally.sides[side].add(names, work.local.id if side is Side.LOCAL else work.remote.id)
     tally.pairs += 1
     tally.new_pairs += not work.merge.known
     ours, theirs = work.local.fields, work.remote.fields
-    readings = ctx.merger.readings
-    tally.held[Side.LOCAL] += values_held(readings.local.values(ours))
-    tally.held[Side.REMOTE] += values_held(readings.remote.values(theirs))
-    meeting = [r for r in _meeting(ctx, work) if holds_value(ours.get(r.local)) and holds_value(theirs.get(r.remote))]
-    if meeting:
-        tally.compared.update(rule.local for rule in meeting)
-        tally.met.add([rule.local for rule in meeting if rule.local in lost], work.link.markmail_id)
+    tally.held[Side.LOCAL] += work.merge.held[0]
+    tally.held[Side.REMOTE] += work.merge.held[1]
+    if meeting := _meeting(ctx, work):
+        both = [rule for rule in meeting if holds_value(ours.get(rule.local)) and holds_value(theirs.get(rule.remote))]
+        tally.compared.update(rule.local for rule in both)
+        tally.met.add([rule.local for rule in both if rule.local in lost], work.link.markmail_id)
 
 
-def _meeting(ctx: RunContext, work: Work) -> Iterable[FieldRule]:
+def _meeting(ctx: RunContext, work: Work) -> Sequence[FieldRule]:
     """The fields that meet for the first time: all of a new pair, and those that the mapping has got since."""
-    if work.link.local_shadow in (b"", BLANK_SHADOW):
+    shadow = work.link.local_shadow
+    if not shadow or shadow == BLANK_SHADOW:
         return ctx.rule.rules
     if work.link.mapping_version == ctx.rule.version:
         return ()
-    known = Shadow.decode(work.link.local_shadow).fields
+    known = Shadow.decode(shadow).fields
     return [rule for rule, tag in ctx.merger.tagged_rules if tag not in known]
 
 

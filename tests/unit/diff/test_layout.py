@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import attrs
@@ -10,8 +11,9 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from crmsync.diff import BLANK_SHADOW, Digester, Merger, Shadow, SideResult, settle
+from crmsync.diff import BLANK_SHADOW, Digester, Merger, Shadow, SideResult, holds_value, settle
 from crmsync.diff.digests import FieldDigest, beginning
+from crmsync.diff.flips import flips_of
 from crmsync.models.mappings import ConflictPolicy, Enforcement, MatchKeys
 from crmsync.models.records import MISSING, Record, Side
 from crmsync.protocols.conversion import Conversion, FieldRule, RecordRule, elements_of
@@ -247,3 +249,24 @@ def test_what_the_other_side_tells_about_a_change_is_what_the_digests_tell(
         writes = merge.writes(Side.LOCAL), merge.writes(Side.REMOTE)
         found.append((list(merge.decisions), *writes, notes, settle(made, merge, shadows, DONE, DONE)))
     assert repr(found[0]) == repr(found[1])
+
+
+@given(start=ROWS, ours=ROWS, theirs=ROWS, stored=st.none() | st.just(Record("r", {"City": "cut"})))
+def test_digests_that_are_known_already_are_those_that_would_be_made(
+    start: dict[str, object], ours: dict[str, object], theirs: dict[str, object], stored: Record | None
+) -> None:
+    """Those of what the journal holds, as sent and as replaced: for the shadows, and for the history of flips."""
+    shadows = acknowledged(SINGLE, record(Side.LOCAL, **start), record(Side.REMOTE, **start))
+    pair = record(Side.LOCAL, **ours), record(Side.REMOTE, **theirs)
+    merge = SINGLE.merge(*pair, *shadows)
+    assert merge.held == (sum(map(holds_value, ours.values())), sum(map(holds_value, theirs.values())))
+    plain = DONE, SideResult(stored=stored)
+    known = [
+        attrs.evolve(result, sent=SINGLE.digests(side, writes), replaced=SINGLE.digests(side, replaced))
+        for side, result, one in zip(Side, plain, pair, strict=True)
+        for writes in [merge.writes(side)]
+        for replaced in [{name: one.fields[name] for name in writes}]
+    ]
+    assert settle(SINGLE, merge, shadows, *known) == settle(SINGLE, merge, shadows, *plain)
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    assert flips_of(SINGLE, merge, now, *known) == flips_of(SINGLE, merge, now, *plain)
