@@ -61,7 +61,8 @@ class Plan:
 
     ``cursors`` are the positions reached while planning; applying stores them. ``digest`` identifies the content.
     ``calls`` are the API calls that applying it takes, a new connection included: bounded as long as no other run comes
-    in between and the CRM does not force calls to be made again; None if the CRM's record store cannot say.
+    in between and the CRM does not force calls to be made again (busy, locked records, lost answers, unreadable rows);
+    None if the CRM's record store cannot say.
     """
 
     plan_id: str

@@ -111,7 +111,8 @@ def _longest(length: int | None) -> int:
 
 def _writing(use: StoreUse, choice: Choice, settings: SalesforceSettings) -> CallEstimate:
     calls = math.ceil(use.items / COLLECTION_ROWS)
-    collections = CallEstimate(min(use.items, calls + _VERBS - 1), choice.calls(use.items))
+    most = _also_apart(min(use.items, calls + _VERBS - 1), settings)
+    collections = CallEstimate(most, choice.calls(use.items))
     if not may_be_bulk(use.items, settings.channel):
         return collections
     # What a job loses sight of, or may not carry, goes through collections.
@@ -123,7 +124,12 @@ def _retrieving(use: StoreUse, fields: tuple[str, ...], settings: SalesforceSett
     if any("." in name for name in fields):
         return _querying(use.items, _ID_LENGTH + _QUOTES, _ID_LENGTH + _QUOTES, fields)
     calls = math.ceil(use.items / MAX_RETRIEVE)
-    return CallEstimate(calls, math.ceil(calls / settings.collections_per_call))
+    return CallEstimate(_also_apart(calls, settings), math.ceil(calls / settings.collections_per_call))
+
+
+def _also_apart(pages: int, settings: SalesforceSettings) -> int:
+    """The calls of so many pages where each is sent twice: in vain with one other at the least, then by itself."""
+    return pages + (pages // 2 if settings.collections_per_call > 1 else 0)
 
 
 def _finding(use: StoreUse, sobject: SObject, field: str | None) -> CallEstimate:

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from crmsync.engine import RunBudget
 from crmsync.errors import BudgetExceededError, RejectedError, TransientError
+from crmsync.models.calls import StoreUse, StoreVerb
 from crmsync.models.records import Operation, OperationKind, OutcomeStatus
 from crmsync.protocols.provider import ProviderContext
 from crmsync.providers.salesforce import SalesforceProviderFactory
@@ -143,6 +144,20 @@ async def test_an_org_that_refuses_pages_in_company_gets_each_alone(open_desk: O
         await desk.store.write(keyed(range(600)))
     assert alone(desk) == [200] * 6
     assert len(together(desk)) == 1
+
+
+async def test_the_bound_of_a_write_counts_pages_that_failed_in_company_and_went_again_alone(
+    open_desk: OpenDesk,
+) -> None:
+    async with open_desk(memory=dict(FAST), **COLLECTIONS) as desk:
+        told = desk.store.estimate(StoreUse(StoreVerb.WRITE, 2_000))
+        desk.org.faults.drop_next(times=2, path=is_joined)
+        before = desk.budget.used
+        outcomes = await desk.store.write(keyed(range(2_000)))
+        assert all(outcome.ok for outcome in outcomes)
+        assert (len(together(desk)), len(alone(desk))) == (2, 10)
+        assert told is not None
+        assert told.likely < desk.budget.used - before == 12 <= told.most
 
 
 async def test_calls_in_company_that_are_too_many_at_a_time_are_made_later(open_desk: OpenDesk) -> None:
