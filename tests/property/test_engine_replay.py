@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import os
 
-from tests.property.engine.history import REPLAY, History, Step, breaks, read_history, run_play
-from tests.property.engine.incidents import Incident, Kind
+from tests.property.engine.history import (
+    REPLAY,
+    REPLAY_ON,
+    History,
+    Step,
+    again,
+    breaks,
+    read_history,
+    replay,
+    run_play,
+)
+from tests.property.engine.incidents import ANY, Incident, Kind
 from tests.property.engine.machine import play_many
 from tests.property.engine.promises import Counts
 from tests.property.engine.shrinking import smallest
+from tests.property.test_engine_points import BUSY
 
 CRASH = Incident(call="acme.write", kind=Kind.CRASH_AFTER)
 EVENTFUL = History(
@@ -23,7 +34,8 @@ EVENTFUL = History(
 
 def test_the_given_history_keeps_every_promise() -> None:
     """The one that `REPLAY` names, for who plays a failing history again; else one with a crash."""
-    told = breaks(read_history(os.environ.get(REPLAY, EVENTFUL.text())), "memory://")
+    history = read_history(os.environ.get(REPLAY, EVENTFUL.text()))
+    told = breaks(history, "memory://", backend=os.environ.get(REPLAY_ON, "asyncio"))
     assert told is None, told
 
 
@@ -32,6 +44,24 @@ def test_two_plays_of_one_history_tell_the_same_story() -> None:
     assert first.story == again.story
     assert first.sites.snapshot() == again.sites.snapshot()
     assert "run acme, acme.write 1 takes effect, then the process ends: Crash" in first.story
+
+
+def test_on_trio_the_same_call_is_struck_in_every_play() -> None:
+    """Where a page is looked up while another one is written, trio by itself lets now the one, now the other go on."""
+    for number in (17, 18, 19):
+        incident = Incident(call=ANY, number=number, kind=Kind.FAIL_BEFORE)
+        struck = BUSY.steps[-1].model_copy(update={"incident": incident})
+        by_one = BUSY.model_copy(
+            update={"given": BUSY.given.model_copy(update={"page": 1}), "steps": (*BUSY.steps[:-1], struck)}
+        )
+        stories = {tuple(replay(by_one, "memory://", backend="trio").story) for _ in range(4)}
+        assert len(stories) == 1
+
+
+def test_the_command_that_plays_a_story_again_says_on_which_event_loop() -> None:
+    (*_, on_asyncio), (*_, on_trio) = (again(EVENTFUL, backend) for backend in ("asyncio", "trio"))
+    assert on_trio == f"CRMSYNC_REPLAY_ON=trio {on_asyncio}"
+    assert on_asyncio.startswith("CRMSYNC_REPLAY='{")
 
 
 def test_two_searches_with_one_number_play_the_same_histories() -> None:

@@ -29,6 +29,8 @@ from tests.property.engine.twins import Twin, compare
 Value = str | bool | int | None
 REPLAY = "CRMSYNC_REPLAY"
 """The environment variable that makes the machine play one history, given as JSON or as the name of a file."""
+REPLAY_ON = "CRMSYNC_REPLAY_ON"
+"""The environment variable that says on which event loop, if not on asyncio's."""
 
 
 class Step(BaseModel):
@@ -111,8 +113,8 @@ async def take(stage: Stage, step: Step) -> None:
             DEEDS[deed](stage.people, step)
 
 
-async def play(history: History, url: str, counts: Counts) -> Stage:
-    """Play a history on the bookkeeping at a URL, let it come to rest, and judge it.
+async def play(history: History, url: str, counts: Counts, backend: str = "asyncio") -> Stage:
+    """Play a history on the bookkeeping at a URL, let it come to rest, and judge it; ``backend`` is where this runs.
 
     :raises AssertionError: a promise is broken; the message tells the whole story, and how to play it again.
     """
@@ -124,7 +126,7 @@ async def play(history: History, url: str, counts: Counts) -> Stage:
             compare(history.twin, stage, await _play_once(_second(history), "memory://", counts, stories))
     except AssertionError as broken:
         told = [line for story in stories for line in ("", *story)][1:]
-        raise AssertionError("\n  ".join([f"{broken}", *told, *_again(history)])) from None
+        raise AssertionError("\n  ".join([f"{broken}", *told, *again(history, backend)])) from None
     return stage
 
 
@@ -174,8 +176,10 @@ def read_history(given: str) -> History:
     return History.model_validate_json(text)
 
 
-def _again(history: History) -> list[str]:
-    command = f"{REPLAY}={shlex.quote(history.text())} pytest -n 0 tests/property/test_engine_replay.py"
+def again(history: History, backend: str) -> list[str]:
+    """How a story ends: with the command that plays it again."""
+    loop = "" if backend == "asyncio" else f"{REPLAY_ON}={backend} "
+    command = f"{loop}{REPLAY}={shlex.quote(history.text())} pytest -n 0 tests/property/test_engine_replay.py"
     return ["", "play it again:", command]
 
 
@@ -193,14 +197,44 @@ def _opener(kind: str) -> Callable[[str], Any]:
 
 
 def run_play(history: History, url: str, counts: Counts, *, backend: str = "asyncio") -> Stage:
-    """`play` on an event loop of its own."""
-    return anyio.run(play, history, url, counts, backend=backend)
+    """`play` on an event loop of its own. On trio its tasks take turns as they like, but for where hypothesis plays."""
+    return anyio.run(play, history, url, counts, backend, backend=backend)
+
+
+def replay(history: History, url: str, *, backend: str = "asyncio") -> Stage:
+    """`play` exactly as the machine plays it, every time.
+
+    Trio throws dice for which of several tasks goes on. It has told hypothesis so, which has them fall alike in every
+    example.
+
+    :raises AssertionError: see `play`.
+    """
+    if backend == "asyncio":
+        return run_play(history, url, Counts())
+    # It takes a while to import.
+    from hypothesis import Phase, given, settings, strategies
+
+    played: list[Stage | AssertionError] = []
+
+    @settings(max_examples=1, database=None, deadline=None, phases=[Phase.generate])
+    @given(strategies.none())
+    def example(_: None) -> None:
+        try:
+            played.append(run_play(history, url, Counts(), backend=backend))
+        except AssertionError as broken:
+            played.append(broken)
+
+    example()
+    [outcome] = played
+    if isinstance(outcome, AssertionError):
+        raise outcome
+    return outcome
 
 
 def breaks(history: History, url: str, *, backend: str = "asyncio") -> str | None:
     """How a history breaks a promise: `play`'s message, or None."""
     try:
-        run_play(history, url, Counts(), backend=backend)
+        replay(history, url, backend=backend)
     except AssertionError as broken:
         return str(broken)
     return None
