@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -99,6 +99,8 @@ class Merge:
     """The decisions, if they are those on a record without a counterpart of which there is no more to say."""
     held: tuple[int, int] = (0, 0)
     """How many values of the local and of the remote record are none of the blanks, of a pair."""
+    unshown: Collection[Side] = ()
+    """The sides that hold something new in a field that the other one does not show."""
     rejected: bool = attrs.field(init=False)
     """Whether a problem forbids to write the record at all."""
     smooth: bool = attrs.field(init=False, eq=False)

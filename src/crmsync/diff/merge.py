@@ -6,7 +6,7 @@ edited, and edits of different fields on both sides both survive.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from crmsync.diff.cells import EXACT, Cell, PreparedField, cell_of, exactly_equal
@@ -62,9 +62,11 @@ class Merger(Standing):
         else:
             places, olds = self._places, (self.layout.read(local_shadow), self.layout.read(remote_shadow))
         decisions: dict[str, FieldDecision] = {}
+        unshown = set[Side]()
         for place, our_old, their_old in zip(places, *olds, strict=True):
             field, our, their = self._every[place], ours[place], theirs[place]
             if our is MISSING or their is MISSING:
+                unshown.update(self._news(field, (our, their), (our_old, their_old), same))
                 continue
             if field.sets:
                 decision = merge_set_field(field.rule, self.digester, our, their, our_old, their_old)
@@ -85,8 +87,22 @@ class Merger(Standing):
             if decision is not None:
                 decisions[field.key] = decision
         known = bool(local_shadow or remote_shadow)
-        unequal = frozenset([self._every[place].key for place in apart])
-        return Merge(local, remote, decisions, known, readings, unequal, held)
+        different = frozenset([self._every[place].key for place in apart])
+        return Merge(local, remote, decisions, known, readings, different, held, unshown)
+
+    def _news(
+        self,
+        field: PreparedField,
+        values: tuple[object, object],
+        olds: tuple[FieldDigest | None, FieldDigest | None],
+        same: tuple[bool, bool],
+    ) -> Iterator[Side]:
+        """The sides that show another value than they were known to hold; neither shows nothing."""
+        for side, value, old, still in zip(Side, values, olds, same, strict=True):
+            if value is MISSING or old is None or still:
+                continue
+            if self.field_digest(field.rule, side, value, as_set=isinstance(old, frozenset)) != old:
+                yield side
 
     def _untold(
         self, apart: Sequence[int], local_shadow: bytes, remote_shadow: bytes

@@ -225,6 +225,9 @@ def _beginnings(carried: _Carried) -> tuple[bytes, bytes]:
     right = b"" if theirs.given else right
     if carried.twins and readings.plain:
         left = right = left or right or ours.reading(readings.local)
+    # What the other side could not be compared with is looked at again, until it shows the field.
+    left = NO_READING if _LOCAL in carried.merge.unshown else left
+    right = NO_READING if _REMOTE in carried.merge.unshown else right
     return (
         ours.beginning(left or ours.reading(readings.local), settled=carried.at_rest),
         theirs.beginning(right or theirs.reading(readings.remote), settled=carried.at_rest),
