@@ -84,12 +84,26 @@ async def follow_merged(
         for link, missing in result.gone:
             queue.add(link, missing)
     intake = await repoint_merged(ctx, merged, trail)
+    if ctx.dry_run:
+        _as_told(ctx, words, intake.works)
     survivors = await overhear(ctx, merged, trail)
     known = intake.remote_ids()
     pairs = await unheard_pairs(ctx, [survivor for survivor in survivors if survivor not in known])
     await attach_conflicts(ctx, pairs)
     intake.works += pairs
     return intake
+
+
+def _as_told(ctx: RunContext, words: Sequence[Work], works: Sequence[Work]) -> None:
+    """In a plan: the local records as they are once the words are carried over, and their pairs to be planned again."""
+    told = {
+        work.link.markmail_id: work.operations[Side.LOCAL].fields for work in words if Side.LOCAL in work.operations
+    }
+    for work in works:
+        fields = told.get(work.link.markmail_id)
+        if fields is not None and work.local is not None:
+            work.local = attrs.evolve(work.local, fields={**work.local.fields, **fields})
+            ctx.planned_ids.discard(work.link.markmail_id)
 
 
 async def follow_absent(

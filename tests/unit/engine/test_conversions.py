@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crmsync.models.mappings import ConflictPolicy, FieldMapping, ObjectMapping, two_way
+from crmsync.models.records import Side
 from crmsync.models.schema import FieldType
 from crmsync.testing.world import World, world
 
@@ -13,6 +14,7 @@ pytestmark = pytest.mark.anyio
 EMAIL = two_way("email", "Email", field_type=FieldType.EMAIL)
 NAME = two_way("name", "Name")
 TAGS = two_way("tags", "Tags", field_type=FieldType.TAGS)
+CONSENT = two_way("opted_out", "OptedOut", field_type=FieldType.BOOLEAN, policy=ConflictPolicy.MOST_RESTRICTIVE)
 ANN = "ann@example.org"
 
 
@@ -77,3 +79,32 @@ async def test_a_tag_that_was_taken_from_a_lead_before_its_conversion_does_not_c
         contact = converted(w, lead, Email=ANN, Tags=("news",))
         await w.sync()
         assert w.local.snapshot()[local]["tags"] == w.remote.snapshot()[contact]["Tags"] == ("news",)
+
+
+async def test_an_edit_here_survives_that_a_lead_opted_out_and_was_converted() -> None:
+    """Its last words say nothing of the other fields, so these are still to be compared with its contact's."""
+    async with world(mapped(NAME, CONSENT)) as w:
+        local, lead = await linked(w, Name="Ann", OptedOut=False)
+        w.local.edit(local, name="Anna")
+        w.remote.edit(lead, OptedOut=True)
+        contact = converted(w, lead, Email=ANN, Name="Ann", OptedOut=True)
+        await w.sync()
+        assert w.local.snapshot()[local] == {"email": ANN, "name": "Anna", "opted_out": True}
+        assert w.remote.snapshot()[contact] == {"Email": ANN, "Name": "Anna", "OptedOut": True}
+
+
+async def test_a_plan_holds_what_a_lead_said_last_and_what_its_contact_gets() -> None:
+    """The opt-out goes to the local record, and the contact gets the local id and a name: the run makes two writes."""
+    async with world(mapped(NAME, CONSENT)) as w:
+        local, lead = await linked(w, Name="Ann", OptedOut=False)
+        w.local.edit(local, name="Anna")
+        w.remote.edit(lead, OptedOut=True)
+        contact = converted(w, lead, Email=ANN, Name="Ann", OptedOut=True)
+        plan = await w.plan()
+        written = [(write.side, dict(write.fields)) for record in plan.records for write in record.writes]
+        assert written == [(Side.LOCAL, {"opted_out": True}), (Side.REMOTE, {"Name": "Anna"})]
+        report = await w.apply(plan)
+        assert (report.local.updated, report.remote.updated) == (1, 1)
+        assert w.local.snapshot()[local]["opted_out"] is True
+        assert w.remote.snapshot()[contact]["Name"] == "Anna"
+        assert (await w.sync()).written == 0
