@@ -34,5 +34,5 @@ def test_any_history_keeps_every_promise(
     played = max(1, int(HISTORIES * share))
     broken = play_many(lambda: storage(kind, tmp_path), played, counts, backend=backend, number=number)
     record_property("played", f"{kind}, {backend}: {counts.told()}")
-    assert broken is None, breaks(broken, storage(kind, tmp_path), backend=backend)
+    assert broken is None, breaks(broken, storage(kind, tmp_path), backend=backend) or f"only once: {broken.text()}"
     assert counts.histories >= played

@@ -103,6 +103,8 @@ async def take(stage: Stage, step: Step) -> None:
             await stage.decide(step.site, Side(str(step.value)))
         case "retry":
             await stage.retry(step.site)
+        case "approve":
+            await stage.approve(step.site)
         case "ignore":
             await stage.ignore(step.site, ignored=bool(step.value))
         case "change_mapping":

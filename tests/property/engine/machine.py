@@ -173,6 +173,11 @@ class EngineMachine(RuleBasedStateMachine):
         """Somebody has the rejects retried."""
         self._note("retry", site=remote)
 
+    @rule(remote=remotes)
+    def approve(self, remote: str) -> None:
+        """Somebody approves what a guard stopped."""
+        self._note("approve", site=remote)
+
     @rule(remote=remotes, ignored=st.booleans())
     def ignore(self, remote: str, ignored: bool) -> None:
         """Somebody has the rejects ignored, or no longer."""

@@ -347,4 +347,14 @@ MUTANTS = (
         "an edit of a lead that is converted before a run saw it loses against what nobody has edited",
         ("diff/standing.py", "(name in last and now ==", "(False and now =="),
     ),
+    _mutant(
+        "approval-of-everything",
+        "whoever approves one plan lets pass what comes after it, too",
+        ("engine/stops.py", "    ctx.approved = False\n", ""),
+    ),
+    _mutant(
+        "hidden-is-compared",
+        "an edit of a field that the other side does not show is taken for dealt with, and lost once it shows it",
+        ("diff/settle.py", "    left = NO_READING if _LOCAL in carried.merge.unshown else left\n", ""),
+    ),
 )

@@ -15,10 +15,11 @@ from crmsync.models.history import RecordChange
 from crmsync.models.integrations import Integration
 from crmsync.models.mappings import ConflictPolicy, FieldMapping, ObjectMapping, two_way
 from crmsync.models.plans import Plan
-from crmsync.models.records import ChangePage, Record, Side
+from crmsync.models.records import ChangePage, OperationKind, Record, Side
 from crmsync.models.runs import RunReport, RunStatus
 from crmsync.models.schema import FieldType, ObjectSchema
 from crmsync.models.state import Conflict, ConflictStatus, Decision, Link, LinkStatus
+from crmsync.models.stops import StoppedPlan, StoppedRecord
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.repository import SyncRepository
 from crmsync.security.vault import Vault
@@ -61,6 +62,7 @@ class Stage:
         self.mapped = MappingState(conditions.narrow)
         self.calls = conditions.calls
         self.guard: int | None = conditions.guard
+        self.approved: Counter[str] = Counter()
         self.disturbed = False
         self.ledger = Ledger()
         self.at_rest: dict[str, dict[str, dict[str, object]]] = {}
@@ -185,6 +187,8 @@ class Stage:
         self.ledger.settle(remote, well=report is not None)
         self._count(incidents)
         self._judge_run(remote, incidents, report, error)
+        if report is not None:
+            del self.approved[remote]  # a run that ends well leaves no stop, and no approval
         self._judge_guesses(remote, several & self._several(remote), await self._pairs(remote) - linked - keyed)
         if report is not None and well and report.written and not incidents.struck and not self.conditions.late:
             plan = await self.plan(remote)
@@ -215,7 +219,8 @@ class Stage:
         deletes, calls = incidents.deletes, incidents.calls_to(remote)
         guarded = not isinstance(error, Crash) and self.guard is not None
         if guarded:
-            self.hold(Promise.DELETES, deletes <= (self.guard or 0), f"{remote}: the guard let {deletes} deletes pass")
+            allowed = (self.guard or 0) + self.approved[remote]
+            self.hold(Promise.DELETES, deletes <= allowed, f"{remote}: the guard let {deletes} deletes pass")
         if self.calls is not None:
             self.hold(Promise.BUDGET, calls <= self.calls, f"{remote}: {calls} calls were made of {self.calls}")
         if report is not None:
@@ -265,6 +270,18 @@ class Stage:
             self.clock.tick(2 * LEASE_SECONDS)  # the lease of a run that crashed has to run out
             self.story.append(f"{remote}: {len(found)} rejects are {'' if ignored else 'no longer '}ignored")
             await (crm.ignore_rejects if ignored else crm.unignore_rejects)(remote, OBJECT, found)
+
+    async def approve(self, remote: str) -> None:
+        """Somebody looks at what a stopped run would have done, and approves exactly that."""
+        if not await self.repository.list_stops(remote, OBJECT):
+            return
+        plan = await self.plan(remote)
+        records = [StoppedRecord.of(record) for record in plan.records]
+        await self.repository.save_stopped_plan(remote, OBJECT, StoppedPlan.of(plan), records)
+        await self.repository.approve_stop(remote, OBJECT, plan.digest, by="ann", now=self.clock.now())
+        writes = [write.kind for record in plan.records for write in record.writes]
+        self.approved[remote] = writes.count(OperationKind.DELETE)
+        self.story.append(f"{remote}: what a guard stopped is approved, {self.approved[remote]} deletes")
 
     async def undo(self, remote: str, run_id: str, incidents: Incidents | None = None) -> RunReport | None:
         """Somebody takes a run back, and what goes wrong in it; None if it did not end."""
