@@ -67,7 +67,7 @@ class Unit(enum.StrEnum):
 class PublicModel(BaseModel):
     """What users hold: frozen, strict about names, and silent about values when it refuses one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 class FieldSchema(PublicModel):

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import anyio
 import attrs
 from pydantic import SecretStr
 
-from crmsync.models.campaigns import CRMCampaign, EmailActivity
-from crmsync.models.contacts import CRMContact, CRMList
-from crmsync.models.mappings import FieldMapping, ObjectMapping
-from crmsync.models.results import BulkSyncResult, ConnectionReport, CRMFeature, CRMSyncResult
-from crmsync.models.schema import CustomField
-from crmsync.models.state import RemoteJob
 from crmsync.protocols.records import RecordStore
 from crmsync.protocols.runtime import CallBudget, Clock, JobLog, Turns, WritePermit
+
+if TYPE_CHECKING:
+    # Models take long to make, and nobody needs all of them.
+    from crmsync.models.campaigns import CRMCampaign, EmailActivity
+    from crmsync.models.contacts import CRMContact, CRMList
+    from crmsync.models.mappings import FieldMapping, ObjectMapping
+    from crmsync.models.results import BulkSyncResult, ConnectionReport, CRMFeature, CRMSyncResult
+    from crmsync.models.schema import CustomField
+    from crmsync.models.state import RemoteJob
 
 
 @runtime_checkable

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from crmsync.models.consents import ConsentChange
-from crmsync.models.state import RemoteJob
+if TYPE_CHECKING:
+    # Models take long to make, and nobody needs all of them.
+    from crmsync.models.consents import ConsentChange
+    from crmsync.models.state import RemoteJob
 
 
 class Clock(Protocol):

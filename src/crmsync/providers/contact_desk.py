@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 import attrs
 from pydantic import ValidationError
 
-from crmsync.diff.directions import is_blank
 from crmsync.errors import (
     ConversionError,
     CRMError,
@@ -142,7 +141,7 @@ class Desk:
         if rule.to_crm is Enforcement.CREATE_ONLY:
             return person.record is None
         if rule.to_crm is Enforcement.FILL_BLANK:
-            return is_blank(rule.normal_remote(held.get(rule.remote)))
+            return _is_blank(rule.normal_remote(held.get(rule.remote)))
         return rule.to_crm is not Enforcement.OFF
 
     def _refuses(self, rule: FieldRule, person: Person) -> bool:
@@ -155,10 +154,10 @@ class Desk:
         creates = person.record is None
         fields = dict(person.wanted)
         for rule in self.rules.values():
-            if creates and rule.default is not None and is_blank(rule.normal_remote(fields.get(rule.remote))):
+            if creates and rule.default is not None and _is_blank(rule.normal_remote(fields.get(rule.remote))):
                 fields[rule.remote] = rule.to_remote(rule.default).value
             checked = rule.required and rule.to_crm is not Enforcement.OFF and (creates or rule.remote in fields)
-            if checked and is_blank(rule.normal_remote(fields.get(rule.remote))):
+            if checked and _is_blank(rule.normal_remote(fields.get(rule.remote))):
                 return _failure("required", f"{rule.remote}: must not be blank")
         by_remote = {rule.remote: rule for rule in self.rules.values()}
         held = person.record.fields if person.record else dict.fromkeys(fields)
@@ -340,3 +339,9 @@ def result_of(outcome: Outcome) -> CRMSyncResult:
         error=error.message,
         retryable=isinstance(error, TransientError),
     )
+
+
+def _is_blank(normal: object) -> bool:
+    from crmsync.diff.directions import is_blank  # noqa: PLC0415 - with all of the merge, which runs alone need
+
+    return is_blank(normal)

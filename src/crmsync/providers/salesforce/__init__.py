@@ -4,33 +4,30 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
 from crmsync.errors import MissingExtraError
 from crmsync.models.mappings import ObjectMapping
 from crmsync.protocols.provider import ProviderContext
-from crmsync.protocols.signing_in import PendingSignIn, SignedIn, SignInMethod
 
 try:
     import httpx2
 
-    from crmsync.providers import activity_records
-    from crmsync.providers.salesforce import signing_in
     from crmsync.providers.salesforce.auth import TokenEndpoint
     from crmsync.providers.salesforce.authorizing import authorizer
     from crmsync.providers.salesforce.client import SalesforceClient, open_http
     from crmsync.providers.salesforce.credentials import read_connection
-    from crmsync.providers.salesforce.objects import mappings
     from crmsync.providers.salesforce.provider import SalesforceProvider
-    from crmsync.providers.salesforce.settings import TransportName, read_settings
-    from crmsync.providers.salesforce.sf.provider import SfProvider
-    from crmsync.providers.salesforce.sf.transport import CliSession, counting, open_transport
+    from crmsync.providers.salesforce.settings import SalesforceSettings, TransportName, read_settings
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] in ("httpx2", "tenacity"):
         raise MissingExtraError("the Salesforce provider", "salesforce") from error
     raise
+
+if TYPE_CHECKING:
+    from crmsync.protocols.signing_in import PendingSignIn, SignedIn, SignInMethod
 
 
 class SalesforceProviderFactory:
@@ -47,6 +44,9 @@ class SalesforceProviderFactory:
         Contact and Person (contacts and leads as one) are mapped to the application's subscribers, the others to local
         objects of their own.
         """
+        from crmsync.providers import activity_records  # noqa: PLC0415 - a run has its mappings
+        from crmsync.providers.salesforce.objects import mappings  # noqa: PLC0415
+
         return {
             "Contact": ObjectMapping(fields=mappings.CONTACT_FIELDS),
             "Lead": mappings.LEAD,
@@ -67,10 +67,8 @@ class SalesforceProviderFactory:
         """
         checked, secrets, way = read_connection(settings, credentials)
         if checked.transport is TransportName.SF:
-            async with open_transport(checked, secrets.access_token) as cli, open_http(checked, cli) as http:
-                client = SalesforceClient(checked, CliSession(checked), counting(context), http)
-                async with aclosing(SfProvider(client)) as provider:
-                    yield provider
+            async with _open_by_sf(checked, secrets.access_token, context) as provider:
+                yield provider
             return
         async with open_http(checked, self._transport) as http:
             auth = authorizer(way, secrets, TokenEndpoint(http, checked), context)
@@ -78,12 +76,16 @@ class SalesforceProviderFactory:
                 yield opened
 
     def sign_in_methods(self) -> Sequence[SignInMethod]:
+        from crmsync.providers.salesforce import signing_in  # noqa: PLC0415 - who is signed in needs it no more
+
         return signing_in.METHODS
 
     def begin_sign_in(
         self, settings: Mapping[str, Any], credentials: Mapping[str, SecretStr], redirect_uri: str
     ) -> PendingSignIn:
         """Make the URL of the web server flow with PKCE; ``credentials`` are those of the app."""
+        from crmsync.providers.salesforce import signing_in  # noqa: PLC0415 - who is signed in needs it no more
+
         return signing_in.begin(settings, credentials, redirect_uri)
 
     async def finish_sign_in(
@@ -94,9 +96,24 @@ class SalesforceProviderFactory:
         callback_url: str,
     ) -> SignedIn:
         """Exchange the code in the callback for a refresh token."""
+        from crmsync.providers.salesforce import signing_in  # noqa: PLC0415 - who is signed in needs it no more
+
         checked = read_settings(settings)
         async with open_http(checked, self._transport) as http:
             return await signing_in.finish(TokenEndpoint(http, checked), credentials, pending, callback_url)
+
+
+@asynccontextmanager
+async def _open_by_sf(
+    settings: SalesforceSettings, token: SecretStr | None, context: ProviderContext
+) -> AsyncIterator[SalesforceProvider]:
+    from crmsync.providers.salesforce.sf.provider import SfProvider  # noqa: PLC0415 - few go through the CLI
+    from crmsync.providers.salesforce.sf.transport import CliSession, counting, open_transport  # noqa: PLC0415
+
+    async with open_transport(settings, token) as cli, open_http(settings, cli) as http:
+        client = SalesforceClient(settings, CliSession(settings), counting(context), http)
+        async with aclosing(SfProvider(client)) as provider:
+            yield provider
 
 
 __all__ = ["SalesforceProvider", "SalesforceProviderFactory"]

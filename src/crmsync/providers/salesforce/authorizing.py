@@ -13,7 +13,6 @@ from crmsync.providers.salesforce.auth import AccessToken, Authorizer, Grant, Re
 from crmsync.providers.salesforce.credentials import SalesforceCredentials, SignIn
 from crmsync.providers.salesforce.oauth import FormRequest
 from crmsync.providers.salesforce.settings import SalesforceSettings
-from crmsync.providers.salesforce.sf.login import SfLogin
 
 
 def authorizer(
@@ -22,6 +21,8 @@ def authorizer(
     """The authorizer of a connection that `read_connection` has checked."""
     settings = endpoint.settings
     if way is SignIn.SF_CLI:
+        from crmsync.providers.salesforce.sf.login import SfLogin  # noqa: PLC0415 - it runs a program
+
         return SfLogin(settings)
     assert settings.instance_url is not None
     if way is SignIn.ACCESS_TOKEN:
