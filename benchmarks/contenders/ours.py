@@ -6,6 +6,7 @@ Settings come in the environment; see salesforce.py.
 from __future__ import annotations
 
 import csv
+import gc
 import json
 import os
 import sys
@@ -70,3 +71,4 @@ async def main(task: str, way: str) -> None:
 
 if __name__ == "__main__":
     anyio.run(main, sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "auto")
+    gc.freeze()  # as crmsync's command line does: what ends looks for no garbage

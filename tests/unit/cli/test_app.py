@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,3 +116,19 @@ def test_conflicts_resolve_needs_one_id_or_all(capsys: pytest.CaptureFixture[str
     assert main(["conflicts", "resolve", "--winner", "local"]) == ExitCode.USAGE
     assert main(["conflicts", "resolve", "abc", "--all", "--winner", "local"]) == ExitCode.USAGE
     assert "--all" in capsys.readouterr().err
+
+
+ENDING = """
+import atexit, gc, sys
+atexit.register(lambda: print("frozen", gc.get_freeze_count() > 0))  # what is registered first runs last
+from crmsync.cli import main
+sys.argv = ["crmsync", "--version"]
+main({arguments})
+"""
+
+
+@pytest.mark.parametrize("arguments, frozen", [("", True), ("sys.argv[1:]", False)])
+def test_only_a_process_that_is_a_command_ends_without_looking_for_garbage(arguments: str, frozen: bool) -> None:
+    command = [sys.executable, "-c", ENDING.format(arguments=arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"frozen {frozen}"
