@@ -157,6 +157,39 @@ async def test_only_the_range_whose_job_fails_is_asked_again(
     assert f"the job ended as {state}" in caplog.text
 
 
+async def test_one_job_that_fails_takes_no_range_along_that_has_none_yet(open_desk: OpenDesk) -> None:
+    given = ranged(48, 12)
+    given["org"].faults.bulk.fail_next()
+    async with open_desk(**given) as desk:
+        full = await read_pass(desk.store, None, FIELDS)
+        assert len(created(desk)) == 12
+    assert names(full.records) == everybody(48)
+    assert full.complete_scan
+
+
+async def test_where_two_jobs_in_a_row_fail_no_more_are_made(open_desk: OpenDesk) -> None:
+    """Each may have taken an hour to do so."""
+    given = ranged(48, 12)
+    given["org"].faults.bulk.fail_next(times=5)
+    async with open_desk(**given) as desk:
+        full = await read_pass(desk.store, None, FIELDS)
+        # Five at first, and one when the first is lost.
+        assert len(created(desk)) == 6
+    assert names(full.records) == everybody(48)
+    assert full.complete_scan
+
+
+async def test_a_load_that_goes_on_with_more_fields_asks_for_each_range_again(open_desk: OpenDesk) -> None:
+    given = ranged(20, 4)
+    async with open_desk(**given) as desk:
+        page = await first_page(desk.store, ["LastName"], 2)
+    async with open_desk(**given) as desk:
+        rest = await read_pass(desk.store, page.cursor, FIELDS)
+        assert len(created(desk)) == 4
+    assert {record.fields["Email"] for record in rest.records} == {f"p{number}@example.com" for number in range(20)}
+    assert rest.complete_scan
+
+
 async def test_a_range_that_is_lost_half_way_is_counted_once(open_desk: OpenDesk) -> None:
     """What it gave before comes again, and the scan is complete all the same."""
     given = ranged(20, 2, page_records=4)
