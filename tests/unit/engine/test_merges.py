@@ -1,0 +1,240 @@
+"""Records that were merged or converted in the CRM: their links follow, and so do edits, deletes and opt-outs."""
+
+from __future__ import annotations
+
+import pytest
+
+from crmsync.models.mappings import DeletePolicy, Enforcement
+from crmsync.models.records import Side, StoreLimits
+from crmsync.models.runs import RunStatus
+from crmsync.models.state import LinkStatus
+from crmsync.testing.world import World, world
+from tests.unit.engine.people import NAME, OPT_OUT, linked, mapped, value
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_merged_records_in_the_crm_re_point_the_link() -> None:
+    async with world(mapped(NAME)) as w:
+        local, remote = await linked(w)
+        winner = w.remote.add(Email="ann@work.example.org", Name="Ann W.")
+        w.remote.remove(remote, merged_into=winner)
+        await w.sync()
+        links = await w.repository.links_by_local("acme", "Contact", [local])
+        assert links[local].crm_id == winner
+        assert (await w.sync()).written == 0
+
+
+@pytest.mark.parametrize("page", [None, 1])
+async def test_a_record_that_was_merged_twice_between_two_runs_keeps_its_link(page: int | None) -> None:
+    """A was merged into B, and B into C: the link of A follows to C."""
+    async with world(mapped(NAME)) as w:
+        local, first = await linked(w)
+        second = w.remote.add(Email="ann@example.org", Name="Ann")
+        w.remote.remove(first, merged_into=second)
+        third = w.remote.add(Email="ann@example.org", Name="Anna")
+        w.remote.remove(second, merged_into=third)
+        assert (await w.sync(page_size=page)).status is RunStatus.SUCCESS
+        assert value(w, Side.LOCAL, local, "name") == "Anna"
+        assert (await w.repository.links_by_local("acme", "Contact", [local]))[local].crm_id == third
+
+
+@pytest.mark.parametrize("page", [None, 1])
+async def test_a_person_who_was_deleted_here_and_converted_there_stays_deleted(page: int | None) -> None:
+    """Whether the new record is read before the tombstone of the old one or after it."""
+    async with world(mapped(NAME)) as w:
+        local, lead = await linked(w)
+        w.local.remove(local)
+        w.remote.remove(lead, merged_into=w.remote.add(Email="ann@example.org", Name="Ann"))
+        await w.sync(page_size=page)
+        await w.sync(page_size=page)
+        assert w.local.snapshot() == {}
+
+
+async def test_an_edit_made_here_while_the_record_was_merged_there_reaches_the_survivor() -> None:
+    """The survivor still says what the loser said: only this side changed, however new the survivor is."""
+    async with world(mapped(NAME)) as w:
+        local, remote = await linked(w)
+        w.local.edit(local, name="Ann B.")
+        w.clock.tick(60)
+        survivor = w.remote.add(Email="ann@work.example.org", Name="Ann")
+        w.remote.remove(remote, merged_into=survivor)
+        report = await w.sync()
+        assert value(w, Side.REMOTE, survivor, "Name") == value(w, Side.LOCAL, local, "name") == "Ann B."
+        assert report.remote.conflicts == 0
+
+
+async def test_a_plan_re_points_the_link_of_a_merged_record() -> None:
+    async with world(mapped(NAME, delete_in_local=DeletePolicy.PROPAGATE)) as w:
+        local, remote = await linked(w)
+        survivor = w.remote.add(Email="ann@work.example.org", Name="Ann W.")
+        w.remote.remove(remote, merged_into=survivor)
+        await w.apply(await w.plan())
+        link = (await w.repository.links_by_local("acme", "Contact", [local]))[local]
+        assert (link.crm_id, link.status) == (survivor, LinkStatus.SYNCED)
+        assert value(w, Side.LOCAL, local, "name") == "Ann W."
+        assert (await w.sync()).written == 0
+
+
+async def test_a_reject_whose_record_was_merged_meanwhile_follows_and_is_no_delete() -> None:
+    async with world(mapped(NAME, delete_in_local=DeletePolicy.PROPAGATE)) as w:
+        local, remote = await linked(w)
+        [link] = (await w.repository.links_by_local("acme", "Contact", [local])).values()
+        await w.sync()
+        survivor = w.remote.add(Email="ann@work.example.org", Name="Ann")
+        w.remote.remove(remote, merged_into=survivor)
+        plan = await w.plan()
+        w.local.edit(local, name="Changed since")
+        assert [p.code for p in (await w.apply(plan)).problems] == ["stale"]
+        await w.sync()
+        assert value(w, Side.REMOTE, survivor, "Name") == "Changed since"
+        assert set(w.local.snapshot()) == {local}
+        assert link.crm_id == remote
+
+
+@pytest.mark.parametrize("page", [None, 1])
+async def test_an_opt_out_that_only_the_loser_of_a_merge_has_reaches_both_sides(page: int | None) -> None:
+    """No run has seen it, and the survivor does not have it."""
+    async with world(mapped(NAME, OPT_OUT)) as w:
+        local, remote = await linked(w)
+        w.remote.edit(remote, OptedOut=True)
+        survivor = w.remote.add(Email="ann@example.org", Name="Ann W.", OptedOut=False)
+        w.remote.remove(remote, merged_into=survivor)
+        await w.sync(page_size=page)
+        assert value(w, Side.LOCAL, local, "opted_out") is True
+        assert value(w, Side.REMOTE, survivor, "OptedOut") is True
+        assert (await w.repository.links_by_local("acme", "Contact", [local]))[local].crm_id == survivor
+        assert (await w.sync(page_size=page)).written == 0
+        w.local.edit(local, opted_out=False)
+        await w.sync(page_size=page)
+        assert value(w, Side.REMOTE, survivor, "OptedOut") is False, "a later opt-in holds, although the loser is read"
+
+
+async def test_an_opt_out_of_a_loser_comes_over_where_its_survivor_is_another_persons() -> None:
+    async with world(mapped(NAME, OPT_OUT)) as w:
+        local, remote = await linked(w)
+        other = w.local.add(email="bob@example.org", name="Bob", opted_out=False)
+        await w.sync()
+        survivor = (await w.repository.links_by_local("acme", "Contact", [other]))[other].crm_id or ""
+        w.remote.edit(remote, OptedOut=True)
+        w.remote.remove(remote, merged_into=survivor)
+        await w.sync()
+        assert value(w, Side.LOCAL, local, "opted_out") is True
+        assert value(w, Side.REMOTE, survivor, "OptedOut") is False
+
+
+async def subscribed(w: World) -> tuple[str, str]:
+    """A linked pair that has not opted out."""
+    local = w.local.add(email="ann@example.org", name="Ann", opted_out=False)
+    await w.sync()
+    return local, (await w.repository.links_by_local("acme", "Contact", [local]))[local].crm_id or ""
+
+
+async def never_linked(w: World, survivor: str) -> None:
+    """Somebody in the CRM who opted out, whom nobody here had, is merged into this record."""
+    loser = w.remote.add(Email="a@old.example.org", Name="A. Old", OptedOut=True)
+    w.remote.remove(loser, merged_into=survivor)
+
+
+@pytest.mark.parametrize("page", [None, 1])
+async def test_an_opt_out_of_a_loser_that_was_never_linked_reaches_both_sides_of_its_survivor(page: int | None) -> None:
+    async with world(mapped(NAME, OPT_OUT)) as w:
+        local, remote = await subscribed(w)
+        await never_linked(w, remote)
+        await w.sync(page_size=page)
+        assert value(w, Side.LOCAL, local, "opted_out") is True
+        assert value(w, Side.REMOTE, remote, "OptedOut") is True
+        [conflict] = await w.repository.list_conflicts("acme", "Contact")
+        assert (conflict.field, conflict.local_value, conflict.remote_value) == ("opted_out", False, False)
+        assert (await w.sync(page_size=page)).written == 0
+        for side, opted_out in ((Side.LOCAL, False), (Side.REMOTE, True), (Side.REMOTE, False)):
+            if side is Side.LOCAL:
+                w.local.edit(local, opted_out=opted_out)
+            else:
+                w.remote.edit(remote, OptedOut=opted_out)
+            await w.sync(page_size=page)
+            held = value(w, Side.LOCAL, local, "opted_out"), value(w, Side.REMOTE, remote, "OptedOut")
+            assert held == (opted_out, opted_out), "a later word holds, although the tombstone is read again"
+
+
+async def test_who_opts_in_again_is_not_opted_out_by_a_tombstone_that_said_nothing_new() -> None:
+    async with world(mapped(NAME, OPT_OUT)) as w:
+        local, remote = await subscribed(w)
+        w.local.edit(local, opted_out=True)
+        await w.sync()
+        await never_linked(w, remote)
+        await w.sync()
+        w.local.edit(local, opted_out=False)
+        await w.sync()
+        assert value(w, Side.LOCAL, local, "opted_out") is False
+        assert value(w, Side.REMOTE, remote, "OptedOut") is False
+
+
+async def test_a_plan_gives_both_sides_the_opt_out_of_a_loser_that_was_never_linked() -> None:
+    async with world(mapped(NAME, OPT_OUT)) as w:
+        local, remote = await subscribed(w)
+        await never_linked(w, remote)
+        plan = await w.plan()
+        [planned] = plan.records
+        assert {write.side: write.fields for write in planned.writes} == {
+            Side.LOCAL: {"opted_out": True},
+            Side.REMOTE: {"OptedOut": True},
+        }
+        assert value(w, Side.LOCAL, local, "opted_out") is False
+        await w.apply(plan)
+        assert value(w, Side.LOCAL, local, "opted_out") is True
+        assert value(w, Side.REMOTE, remote, "OptedOut") is True
+        assert (await w.sync()).written == 0
+
+
+async def test_an_opt_out_that_the_mapping_may_not_write_is_not_written() -> None:
+    one_way = OPT_OUT.model_copy(update={"to_crm": Enforcement.OFF})
+    async with world(mapped(NAME, one_way)) as w:
+        local, remote = await subscribed(w)
+        w.remote.edit(remote, OptedOut=False)
+        await never_linked(w, remote)
+        await w.sync()
+        assert value(w, Side.LOCAL, local, "opted_out") is True
+        assert value(w, Side.REMOTE, remote, "OptedOut") is False
+
+
+async def test_a_plan_holds_the_opt_out_of_a_loser_and_the_run_after_it_gives_it_to_the_survivor() -> None:
+    async with world(mapped(NAME, OPT_OUT)) as w:
+        local, remote = await linked(w)
+        w.remote.edit(remote, OptedOut=True)
+        survivor = w.remote.add(Email="ann@example.org", Name="Ann", OptedOut=False)
+        w.remote.remove(remote, merged_into=survivor)
+        await w.apply(await w.plan())
+        await w.sync()
+        assert value(w, Side.LOCAL, local, "opted_out") is True
+        assert value(w, Side.REMOTE, survivor, "OptedOut") is True
+
+
+@pytest.mark.parametrize("chain", [1, 2])
+async def test_a_read_from_the_start_follows_merges_and_takes_none_for_a_delete(chain: int) -> None:
+    """A pass over everything shows no tombstones, and the survivor is linked or not."""
+    limits = StoreLimits(external_key=True, change_feed=False)
+    async with world(mapped(NAME, delete_in_local=DeletePolicy.PROPAGATE), remote={"limits": limits}) as w:
+        local, remote = await linked(w)
+        other = w.local.add(email="bob@example.org", name="Bob")
+        await w.sync()
+        kept = next(key for key in w.remote.snapshot() if key != remote)
+        between = w.remote.add(Email="ann@work.example.org", Name="Ann") if chain > 1 else kept
+        w.remote.remove(remote, merged_into=between)
+        if chain > 1:
+            w.remote.remove(between, merged_into=kept)
+        report = await w.sync()
+        assert [problem.code for problem in report.problems] == ["merged"]
+        links = await w.repository.links_by_local("acme", "Contact", [local, other])
+        assert [links[one].status for one in (local, other)] == [LinkStatus.UNLINKED, LinkStatus.SYNCED]
+        assert set(w.local.snapshot()) == {local, other}
+        assert (await w.sync()).written == 0
+
+
+async def test_a_read_from_the_start_still_tells_a_delete() -> None:
+    limits = StoreLimits(external_key=True, change_feed=False)
+    async with world(mapped(NAME, delete_in_local=DeletePolicy.PROPAGATE), remote={"limits": limits}) as w:
+        _, remote = await linked(w)
+        w.remote.remove(remote)
+        await w.sync()
+        assert w.local.snapshot() == {}
