@@ -338,6 +338,11 @@ MUTANTS = (
         ("engine/context.py", "if self.moved else found", "if False else found"),
     ),
     _mutant(
+        "planned-on-stale-look-ups",
+        "what was looked up before a write is believed after it: a record that comes again is created twice",
+        ("engine/foresight.py", "        return not touched\n", "        return True\n"),
+    ),
+    _mutant(
         "undo-carried-over",
         "what an undo restores is taken for somebody's edit, and the next run carries it to the other side",
         ("engine/undoing.py", "shifted(ctx, link, side, as_left), record", "link, record"),

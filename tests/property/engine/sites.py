@@ -58,8 +58,9 @@ class Conditions(BaseModel):
     """What the sides are like, and what the mapping says.
 
     ``late``: others' changes in a CRM show only after five minutes. ``doubled``: every record is delivered twice in
-    each page. ``backwards``: pages tell their records last first. ``guard``: how many deletes a run may make.
-    ``calls``: how many calls to the CRM a run may make before the rest. ``narrow``: the city is mapped only later.
+    each page, and once more with the next one. ``backwards``: pages tell their records last first. ``guard``: how many
+    deletes a run may make. ``calls``: how many calls to the CRM a run may make before the rest. ``narrow``: the city is
+    mapped only later.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

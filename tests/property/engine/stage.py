@@ -41,6 +41,24 @@ _TYPES = {"score": FieldType.DECIMAL, "seen": FieldType.DATETIME}
 
 
 @attrs.define
+class _Feed:
+    """A side's pages as a bad feed delivers them."""
+
+    conditions: Conditions
+    _before: tuple[Record, ...] = ()
+
+    def shown(self, page: ChangePage) -> ChangePage:
+        """The page that comes next."""
+        records: tuple[Record, ...] = tuple(page.records)
+        if self.conditions.backwards:
+            records = records[::-1]
+        if self.conditions.doubled:
+            again, self._before = self._before, records if page.has_more else ()
+            records = (*again, *records, *records)
+        return attrs.evolve(page, records=records)
+
+
+@attrs.define
 class MappingState:
     """The mapping as somebody left it. ``version`` counts changes that touch no field."""
 
@@ -130,8 +148,8 @@ class Stage:
             for side, name in self.sides(remote)
         )
         world.through = {
-            Side.LOCAL: incidents.around(local, LOCAL, show=self._shown),
-            Side.REMOTE: incidents.around(theirs, remote, spend=world.budget.spend, show=self._shown),
+            Side.LOCAL: incidents.around(local, LOCAL, show=_Feed(self.conditions).shown),
+            Side.REMOTE: incidents.around(theirs, remote, spend=world.budget.spend, show=_Feed(self.conditions).shown),
         }
         world.through_repository = incidents.around(self.repository, BOOKKEEPING)
         return world
@@ -153,15 +171,6 @@ class Stage:
         if key not in self._rules:
             self._rules[key] = compile_mapping(mapping, *sides, **custom)
         return self._rules[key]
-
-    def _shown(self, page: ChangePage) -> ChangePage:
-        """A page as a bad feed delivers it."""
-        records: tuple[Record, ...] = tuple(page.records)
-        if self.conditions.backwards:
-            records = records[::-1]
-        if self.conditions.doubled:
-            records = (*records, *records)
-        return attrs.evolve(page, records=records)
 
     async def run(self, remote: str, incidents: Incidents | None = None, **options: Any) -> RunReport | None:
         """One run, and what goes wrong in it; None if it did not end."""
