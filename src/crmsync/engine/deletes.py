@@ -8,11 +8,12 @@ from collections.abc import Collection, Sequence
 import attrs
 
 from crmsync.diff import DeleteAction, decide_delete, delete_limit
-from crmsync.engine.batch import Gate, fingerprint, stale_link
+from crmsync.engine.batch import Gate, fingerprint
 from crmsync.engine.conflicts import waiting_ids
 from crmsync.engine.context import LIVE, RunContext, id_of, shadow_of
 from crmsync.engine.history import noted
 from crmsync.engine.keyindex import KeySet
+from crmsync.engine.settling import stale_link
 from crmsync.engine.work import Work
 from crmsync.engine.writing import announce, write
 from crmsync.errors import DeleteGuardError, RecordError

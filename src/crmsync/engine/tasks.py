@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+BETWEEN_BREATHS = 20
+"""Records that are computed on before the answers to calls that are on their way are looked after."""
+
 
 @contextmanager
 def single_error() -> Iterator[None]:
