@@ -197,6 +197,8 @@ def _pair(
     markmail_id = local.id if local else ctx.twin_id(record.id)
     link = ctx.new_link(markmail_id, remote.id if remote else None, side)
     old = [row for row in (stored, placeholder) if row is not None]
+    if not old:
+        return Work(link, local, remote, fresh=True)
     link = attrs.evolve(
         link,
         attempts=max((row.attempts for row in old), default=0),

@@ -136,9 +136,12 @@ def log_of(row: AnyRow) -> SyncLog:
     return SyncLog(**_cells(row))
 
 
+_JOURNAL_FIELDS = tuple(attrs.fields_dict(JournalEntry))
+
+
 def journal_row(entry: JournalEntry) -> dict[str, Any]:
     """A journal entry as a row to store; the database numbers it."""
-    row = attrs.asdict(entry, recurse=False)
+    row = {name: getattr(entry, name) for name in _JOURNAL_FIELDS}
     row["conflicts"] = [_plain(conflict) for conflict in entry.conflicts] or None
     row["target"] = entry.target.value
     row["kind"] = entry.kind.value
