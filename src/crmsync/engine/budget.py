@@ -10,11 +10,11 @@ import anyio
 import attrs
 
 from crmsync.errors import BudgetExceededError
-from crmsync.models.state import Allowance
 from crmsync.protocols.runtime import Clock
 
 if TYPE_CHECKING:  # whoever opens a provider without bookkeeping needs none of it
     from crmsync.models.integrations import CallLimits
+    from crmsync.models.state import Allowance
     from crmsync.protocols.repository import SyncRepository
 
 BLOCK: Final = 20
@@ -108,6 +108,8 @@ class DayBudget:
 
     def observe(self, used: int, limit: int) -> None:
         """Note what the CRM says of its own allowance."""
+        from crmsync.models.state import Allowance  # noqa: PLC0415 - see above
+
         seen = Allowance(used, limit, self._clock.now())
         while self._seen and seen.seen_at - self._seen[0][0].seen_at > _RECENT:
             self._seen.popleft()
