@@ -45,7 +45,7 @@ class SalesforceProviderFactory:
         objects of their own.
         """
         from crmsync.providers import activity_records  # noqa: PLC0415 - a run has its mappings
-        from crmsync.providers.salesforce.objects import mappings  # noqa: PLC0415
+        from crmsync.providers.salesforce.objects import mappings  # noqa: PLC0415 - as above
 
         return {
             "Contact": ObjectMapping(fields=mappings.CONTACT_FIELDS),
@@ -107,11 +107,11 @@ class SalesforceProviderFactory:
 async def _open_by_sf(
     settings: SalesforceSettings, token: SecretStr | None, context: ProviderContext
 ) -> AsyncIterator[SalesforceProvider]:
-    from crmsync.providers.salesforce.sf.provider import SfProvider  # noqa: PLC0415 - few go through the CLI
-    from crmsync.providers.salesforce.sf.transport import CliSession, counting, open_transport  # noqa: PLC0415
+    from crmsync.providers.salesforce.sf import transport  # noqa: PLC0415 - few go through the CLI
+    from crmsync.providers.salesforce.sf.provider import SfProvider  # noqa: PLC0415 - as above
 
-    async with open_transport(settings, token) as cli, open_http(settings, cli) as http:
-        client = SalesforceClient(settings, CliSession(settings), counting(context), http)
+    async with transport.open_transport(settings, token) as cli, open_http(settings, cli) as http:
+        client = SalesforceClient(settings, transport.CliSession(settings), transport.counting(context), http)
         async with aclosing(SfProvider(client)) as provider:
             yield provider
 

@@ -80,7 +80,7 @@ class SalesforceProvider(ContactVerbs):
     def contact_mapping(self) -> ObjectMapping:
         """The mapping behind the contact-level verbs."""
         from crmsync.providers.salesforce.accounts.names import COMPANY  # noqa: PLC0415 - runs have their mappings
-        from crmsync.providers.salesforce.objects.mappings import fields_of  # noqa: PLC0415
+        from crmsync.providers.salesforce.objects.mappings import fields_of  # noqa: PLC0415 - as above
 
         settings = self._client.settings
         contact_company = None if settings.accounts is AccountMode.LEAVE else COMPANY
@@ -142,22 +142,19 @@ class SalesforceProvider(ContactVerbs):
         An id that is none of Salesforce's is an external id. Statistics go into ``NumberSent`` and into custom fields
         such as ``MarkMail_Opened__c``, as far as the org has them; the result's warnings name the others.
         """
-        from crmsync.providers.salesforce.objects.campaigns import (  # noqa: PLC0415 - runs do without
-            CAMPAIGNS,
-            save_campaign,
-        )
+        from crmsync.providers.salesforce.objects import campaigns  # noqa: PLC0415 - runs do without
 
         store = await (await self._stores("Campaign")).of("Campaign")
-        async with self._client.turns.exclusive(CAMPAIGNS):
-            return await save_campaign(store, campaign, self._client.settings.campaigns.field_prefix)
+        async with self._client.turns.exclusive(campaigns.CAMPAIGNS):
+            return await campaigns.save_campaign(store, campaign, self._client.settings.campaigns.field_prefix)
 
     async def get_campaign(self, campaign_id: str) -> CRMCampaign | None:
         """The campaign with this id (or external id), with its statistics and the number of its members."""
-        from crmsync.providers.salesforce.objects.campaigns import CampaignFields, find_campaign  # noqa: PLC0415
+        from crmsync.providers.salesforce.objects import campaigns  # noqa: PLC0415 - runs do without
 
         store = await (await self._stores("Campaign")).of("Campaign")
-        fields = CampaignFields.of(await store.describe(), self._client.settings.campaigns.field_prefix)
-        found = await find_campaign(store, campaign_id, "", fields.names)
+        fields = campaigns.CampaignFields.of(await store.describe(), self._client.settings.campaigns.field_prefix)
+        found = await campaigns.find_campaign(store, campaign_id, "", fields.names)
         return fields.campaign(found) if isinstance(found, Record) else None
 
     async def log_email_activity(self, activity: EmailActivity) -> CRMSyncResult:
