@@ -170,10 +170,11 @@ def security(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def bench(session: nox.Session) -> None:
-    """The benchmarks, one after the other; they print what they measured."""
+    """The benchmarks, or those that are named (``-- pure scale``), one after the other; prints what they measured."""
     session.install("-e", ".[all]", *group("bench"))
-    for program in sorted((ROOT / "benchmarks").glob("*.py")):
-        session.run("python", str(program), *session.posargs)
+    every = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
+    for name in session.posargs or every:
+        session.run("python", str(ROOT / "benchmarks" / f"{name}.py"))
 
 
 def group(name: str) -> tuple[str, ...]:
