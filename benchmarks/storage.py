@@ -119,7 +119,7 @@ async def measure(url: str, count: int, page: int) -> None:
     batch = links(count)
     is_sqlite = url.startswith("sqlite")
     now = datetime.now(UTC)
-    rows, _ = row_values(batch, {SCOPE: 1}, now, "sqlite" if is_sqlite else "postgresql")
+    rows, _ = row_values(batch, 1, now, "sqlite" if is_sqlite else "postgresql")
     pages = [tuple(batch[start : start + page]) for start in range(0, count, page)]
     best: dict[str, float] = {}
     size: dict[str, float] = {}

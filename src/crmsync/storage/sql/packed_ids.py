@@ -6,17 +6,16 @@ UTF-8, in which no 0xFF is. So equal ids have equal bytes, and others have other
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
-_MARK: Final = b"\xff"
+_MARK: Final = 0xFF
 _LENGTH: Final = 17
 _TEXT_LENGTH: Final = 36
+_HYPHENS: Final = slice(8, 24, 5)
 
 
 def pack_id(markmail_id: str) -> bytes:
@@ -24,8 +23,15 @@ def pack_id(markmail_id: str) -> bytes:
 
     :raises UnicodeEncodeError: it holds half of a surrogate pair.
     """
-    if len(markmail_id) == _TEXT_LENGTH and _UUID(markmail_id):
-        return _MARK + bytes.fromhex(markmail_id.replace("-", ""))
+    # Each link passes here. A regular expression takes twice the time.
+    if len(markmail_id) == _TEXT_LENGTH and markmail_id[_HYPHENS] == "----":
+        digits = "ff" + markmail_id.replace("-", "")
+        try:
+            packed = bytes.fromhex(digits)
+        except ValueError:
+            return markmail_id.encode()
+        if len(packed) == _LENGTH and packed.hex() == digits:
+            return packed
     return markmail_id.encode()
 
 
@@ -34,18 +40,14 @@ def unpack_id(stored: bytes) -> str:
 
     :raises ValueError: none was stored as this.
     """
-    if stored[:1] == _MARK and len(stored) == _LENGTH:
-        return _uuid(stored)
+    if len(stored) == _LENGTH and stored[0] == _MARK:
+        digits = stored.hex()
+        return f"{digits[2:10]}-{digits[10:14]}-{digits[14:18]}-{digits[18:22]}-{digits[22:]}"
     text = stored.decode()
-    if len(text) == _TEXT_LENGTH and _UUID(text):
+    if len(stored) == _TEXT_LENGTH and pack_id(text) != stored:
         msg = "a stored UUID is not in its short form"
         raise ValueError(msg)
     return text
-
-
-def _uuid(stored: bytes) -> str:
-    digits = stored.hex()
-    return f"{digits[2:10]}-{digits[10:14]}-{digits[14:18]}-{digits[18:22]}-{digits[22:]}"
 
 
 class PackedId(TypeDecorator[str | bytes]):

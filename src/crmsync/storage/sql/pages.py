@@ -53,16 +53,17 @@ def _remove(connection: Connection, table: sa.Table, lease: Lease, column: sa.Co
 
 
 def _store_links(connection: Connection, lease: Lease, stored: Sequence[Link], now: datetime, *, new: bool) -> None:
+    scope = (lease.integration_id, lease.entity_type)
     try:
         with connection.begin_nested():
-            store_links(connection, stored, now, new=new)
+            store_links(connection, scope, stored, now, new=new)
     except IntegrityError:
         # Links that pass a crm_id on among themselves (a merge in the CRM) collide on the way when stored one by one:
         # all let go first. What still collides is a crm_id that somebody else holds.
-        ours = of_object(links, lease.integration_id, lease.entity_type)
+        ours = of_object(links, *scope)
         for part in parts(link.markmail_id for link in stored):
             connection.execute(sa.update(links).where(ours, links.c.markmail_id.in_(part)).values(crm_id=None))
-        store_links(connection, stored, now)
+        store_links(connection, scope, stored, now)
 
 
 def _move(connection: Connection, lease: Lease, to: Cursors) -> None:

@@ -6,7 +6,7 @@ goes to PostgreSQL by COPY: new links at once, others by way of a table of the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -58,18 +58,17 @@ _INCOMING: Final = "pg_temp.crmsync_incoming_links"
 Values = tuple[Any, ...]
 
 
-def store_links(connection: Connection, stored: Sequence[Link], now: datetime, *, new: bool = False) -> None:
-    """Insert links, or replace those of the same markmail_id but for their ``created_at``.
+def store_links(
+    connection: Connection, scope: tuple[str, str], stored: Sequence[Link], now: datetime, *, new: bool = False
+) -> None:
+    """Insert links of an integration's object, or replace those of the same markmail_id but for their ``created_at``.
 
     ``new``: there is none of the same markmail_id yet.
     """
     if not stored:
         return
-    scopes = {(link.integration_id, link.entity_type) for link in stored}
-    numbers = {scope: number_for(connection, *scope) for scope in scopes}
-    values, outlines = row_values(stored, numbers, now, connection.dialect.name)
-    for integration_id, found in outlines.items():
-        store_outlines(connection, integration_id, found)
+    values, outlines = row_values(stored, number_for(connection, *scope), now, connection.dialect.name)
+    store_outlines(connection, scope[0], outlines)
     table = qualified(connection, "crm_sync_status")
     if connection.dialect.name == "postgresql":
         if len(values) >= COPIED_FROM:
@@ -109,34 +108,34 @@ def _copy_in(connection: Connection, table: str, values: Sequence[Values]) -> No
 
 
 def row_values(
-    stored: Sequence[Link], numbers: Mapping[tuple[str, str], int], now: datetime, dialect: str
-) -> tuple[list[Values], dict[str, dict[bytes, Outline]]]:
-    """The rows of links, in the order of `COLUMNS`, and the outlines that they need by integration and reference.
+    stored: Sequence[Link], number: int, now: datetime, dialect: str
+) -> tuple[list[Values], dict[bytes, Outline]]:
+    """The rows of links, in the order of `COLUMNS`, and the outlines that they need by their references.
 
-    :param numbers: by integration and object.
+    :param number: of the integration's object.
     """
     time = _as_it_is if dialect == "postgresql" else microseconds
     rows: list[Values] = []
-    outlines: dict[str, dict[bytes, Outline]] = {}
+    outlines: dict[bytes, Outline] = {}
     for link in stored:
         packed, outline = pack(link.local_shadow, link.remote_shadow, link.mapping_version, link.last_sync_hash)
         if outline is not None:
-            outlines.setdefault(link.integration_id, {})[outline.reference] = outline
-        rows.append((numbers[link.integration_id, link.entity_type], *_values(link, packed, now, time)))
+            outlines[outline.reference] = outline
+        rows.append((number, *_values(link, packed, now, time)))
     return rows, outlines
 
 
 def _values(link: Link, packed: Kept, now: datetime, time: Callable[[datetime], object]) -> Values:
     """In the order of `COLUMNS`, after the number."""
     local_shadow, remote_shadow, mapping_version, last_sync_hash = packed
-    problems = [attrs.astuple(problem) for problem in link.problems]
+    problems = link.problems
     return (
         pack_id(link.markmail_id),
         link.crm_id,
         last_sync_hash,
         link.status.value,
         DIRECTIONS[link.born],
-        "; ".join(map(str, link.problems)) or None,
+        "; ".join(map(str, problems)) if problems else None,
         local_shadow,
         remote_shadow,
         link.local_version,
@@ -144,7 +143,7 @@ def _values(link: Link, packed: Kept, now: datetime, time: Callable[[datetime], 
         mapping_version,
         link.attempts,
         link.next_attempt_at and time(admission.as_utc(link.next_attempt_at)),
-        admission.to_json(problems) if problems else None,
+        admission.to_json([attrs.astuple(problem) for problem in problems]) if problems else None,
         admission.to_json(list(link.candidates)) if link.candidates else None,
         link.failing_since and time(admission.as_utc(link.failing_since)),
         time(admission.as_utc(link.created_at) if link.created_at else now),

@@ -46,7 +46,18 @@ def test_other_ids_go_by_code_point_and_before_uuids(one: str, other: str) -> No
 
 
 @pytest.mark.parametrize(
-    "other", [PLAIN.upper(), PLAIN.replace("-", ""), PLAIN[:-1] + "٣", f"{{{PLAIN}}}", PLAIN + "\n", PLAIN[:-1] + "\n"]
+    "other",
+    [
+        PLAIN.upper(),
+        PLAIN.replace("-", ""),
+        PLAIN[:-1] + "٣",
+        PLAIN[:-1] + "\n",
+        PLAIN[:-2] + "  ",
+        PLAIN[:6] + "--" + PLAIN[8:],
+        "g" + PLAIN[1:],
+        f"{{{PLAIN}}}",
+        PLAIN + "\n",
+    ],
 )
 def test_what_is_not_written_as_python_writes_a_uuid_stays_as_it_is(other: str) -> None:
     assert pack_id(other) == other.encode()
