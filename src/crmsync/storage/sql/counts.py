@@ -52,10 +52,9 @@ def count_among(connection: Connection, lease: Lease, markmail_ids: Iterable[str
     for part in parts(map(pack_id, markmail_ids)):
         if is_postgres:
             # Joined: a prepared plan that looks through an array compares each row with each id in it.
-            among, values = (
-                f"{table} JOIN unnest(CAST(%s AS bytea[])) AS one (id) ON markmail_id = one.id WHERE",
-                [part],
-            )
+            # %b, since psycopg takes ten times as long to write an array of bytes as text.
+            joined = "JOIN unnest(CAST(%b AS bytea[])) AS one (id) ON markmail_id = one.id"
+            among, values = f"{table} {joined} WHERE", [part]
         else:
             among, values = f"{table} WHERE markmail_id IN ({', '.join([mark] * len(part))}) AND", [*part]
         query = f"SELECT sync_status, count(*) FROM {among} {ours} GROUP BY sync_status"  # noqa: S608  (names of ours)
