@@ -24,7 +24,7 @@ from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES
 from tests.property.engine.promises import Counts, Promise
 from tests.property.engine.rest import come_to_rest
 from tests.property.engine.sites import TEXTS
-from tests.property.engine.taking_back import take_back
+from tests.property.engine.taking_back import Undoing, take_back
 from tests.property.engine.troubles import trouble
 from tests.property.engine.wire import WireStage, conditions
 from tests.property.engine.wire_sites import REFUSED, TablePeople
@@ -77,10 +77,17 @@ async def _play(seed: int, directory: Path, counts: Counts) -> None:
                     await _step(stage, chance)
                 await come_to_rest(stage)
                 await judge(stage)
-                await take_back(stage)
+                await take_back(stage, _undoing(chance))
             except AssertionError as error:
                 raise AssertionError("\n  ".join([f"CRMSYNC_SEED={seed}: {error}", *stage.story])) from None
     counts.histories += 1
+
+
+def _undoing(chance: random.Random) -> Undoing:
+    call = chance.choice([f"{BOOKKEEPING}.acknowledge", f"{BOOKKEEPING}.add_journal", f"{LOCAL}.write"])
+    kind = chance.choice([Kind.CRASH_BEFORE, Kind.CRASH_AFTER, Kind.FAIL_AFTER])
+    incident = Incident(call=call, number=chance.randint(1, 2), kind=kind)
+    return Undoing(back=chance.randrange(3), incident=incident, run=chance.random() < 0.5)
 
 
 async def _step(stage: WireStage, chance: random.Random) -> None:
