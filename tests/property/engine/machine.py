@@ -118,6 +118,12 @@ class EngineMachine(RuleBasedStateMachine):
         """Somebody edits a value."""
         self._note("edit", site=site, person=person, field=field, value=word)
 
+    @rule(remote=remotes, person=people, field=fields, word=words)
+    def clash(self, remote: str, person: int, field: str, word: str | None) -> None:
+        """Somebody edits a value here, and somebody else the same one in a CRM."""
+        self._note("edit", site=LOCAL, person=person, field=field, value="alpha")
+        self._note("edit", site=remote, person=person, field=field, value=word)
+
     @rule(site=sites, person=people, out=st.booleans())
     def opt(self, site: str, person: int, out: bool) -> None:
         """Somebody opts out or in."""
