@@ -8,6 +8,7 @@ import attrs
 
 from crmsync.diff import BLANK_SHADOW
 from crmsync.engine.conflicts import attach_conflicts
+from crmsync.engine.consents import look_again
 from crmsync.engine.context import RunContext, id_of, shadow_of
 from crmsync.engine.matching import Matcher
 from crmsync.engine.work import Work
@@ -100,4 +101,5 @@ async def _pair_up(ctx: RunContext, side: Side, changed: Sequence[tuple[Link, Re
             intake.works.append(Work(link, record, counterpart))
         else:
             intake.works.append(Work(link, counterpart, record))
+    await look_again(ctx, side, intake.works)
     await attach_conflicts(ctx, intake.works)

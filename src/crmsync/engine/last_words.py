@@ -17,10 +17,10 @@ from crmsync.diff import SideResult
 from crmsync.diff.decisions import ConflictNote, FieldDecision, rule_key
 from crmsync.diff.directions import is_blank, writes_over
 from crmsync.diff.policies import is_restrictive
+from crmsync.engine.consents import consent_rules
 from crmsync.engine.context import LIVE, RunContext
 from crmsync.engine.trail import MergeTrail
 from crmsync.engine.work import Work
-from crmsync.models.mappings import ConflictPolicy
 from crmsync.models.problems import Problem
 from crmsync.models.records import MISSING, Record, Side
 from crmsync.models.state import Acknowledgement, Link, LinkStatus
@@ -38,7 +38,7 @@ async def last_words(ctx: RunContext, merged: Sequence[Record]) -> list[Work]:
     was, of which the remote record shows nothing but the opt-out: so that alone is carried over, and nothing is written
     to the record that is gone. From the local record it reaches the survivor, like one that an earlier run has seen.
     """
-    rules = _consents(ctx)
+    rules = consent_rules(ctx)
     said = _said(rules, merged)
     if not said:
         return []
@@ -62,7 +62,7 @@ async def overhear(ctx: RunContext, merged: Sequence[Record], trail: MergeTrail)
 
     Those that were, and those that an earlier run heard, have a link, or had one when this page began.
     """
-    said = _said(_consents(ctx), merged)
+    said = _said(consent_rules(ctx), merged)
     links = await ctx.links(Side.REMOTE, list(said))
     survivors = []
     for loser in dict.fromkeys(record.id for record in merged):
@@ -107,7 +107,7 @@ async def ask_of(ctx: RunContext, works: Iterable[Work]) -> list[Work]:
 
 def to_be_asked(ctx: RunContext, works: Iterable[Work]) -> dict[str, Work]:
     """Those of which `ask_of` asks, by the ids of their remote records."""
-    rules = _consents(ctx)
+    rules = consent_rules(ctx)
     return {
         work.remote.id: work
         for work in works
@@ -199,16 +199,12 @@ def _heard_rules(ctx: RunContext, work: Work) -> list[FieldRule]:
     if not said and not waiting:
         return []
     fields = {field for words in (said or {}).values() for field in words}
-    return [rule for rule in _consents(ctx) if rule.remote in fields or rule.local in waiting]
+    return [rule for rule in consent_rules(ctx) if rule.remote in fields or rule.local in waiting]
 
 
 def _said(rules: Sequence[FieldRule], merged: Iterable[Record]) -> dict[str, Mapping[str, object]]:
     """The opt-outs of tombstones, by their ids."""
     return {record.id: words for record in merged if rules and (words := _restrictive(rules, record))}
-
-
-def _consents(ctx: RunContext) -> list[FieldRule]:
-    return [rule for rule in ctx.rule.rules if rule.policy is ConflictPolicy.MOST_RESTRICTIVE]
 
 
 def _restrictive(rules: Sequence[FieldRule], record: Record) -> Mapping[str, object]:

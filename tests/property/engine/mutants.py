@@ -348,6 +348,11 @@ MUTANTS = (
         ("engine/undoing.py", "shifted(ctx, link, side, as_left), record", "link, record"),
     ),
     _mutant(
+        "hidden-opt-out-overwritten",
+        "what a side reports late is taken for what it holds, and an opt-in is written over an opt-out",
+        ("engine/intake.py", "    await look_again(ctx, side, intake.works)\n", "    pass\n"),
+    ),
+    _mutant(
         "edit-before-conversion",
         "an edit of a lead that is converted before a run saw it loses against what nobody has edited",
         ("diff/standing.py", "(name in last and now ==", "(False and now =="),

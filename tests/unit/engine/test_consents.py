@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import attrs
 import pytest
@@ -65,3 +66,15 @@ async def test_what_a_side_refuses_is_no_change() -> None:
         w.local.edit(ann, out=True)
         await sync(w, log)
         assert log.changes == []
+
+
+async def test_an_opt_out_that_a_side_does_not_report_yet_is_not_overwritten_by_an_opt_in() -> None:
+    """The changes of the CRM show the record as it was: before somebody there opted out."""
+    async with world(MAPPING, remote={"late": timedelta(minutes=5)}) as w:
+        ann = w.local.add(email="ann@example.org", name="Ann")
+        await w.sync()
+        kept = w.remote.keys()[ann]
+        w.remote.edit(kept, OptOut=True)
+        w.local.edit(ann, out=False)
+        await w.sync(full=True)
+        assert w.remote.snapshot()[kept]["OptOut"] is w.local.snapshot()[ann]["out"] is True
