@@ -69,12 +69,16 @@ async def test_what_a_side_refuses_is_no_change() -> None:
 
 
 async def test_an_opt_out_that_a_side_does_not_report_yet_is_not_overwritten_by_an_opt_in() -> None:
-    """The changes of the CRM show the record as it was: before somebody there opted out."""
+    """The changes of the CRM show the record as it was between two edits, of which the later one is the opt-out."""
     async with world(MAPPING, remote={"late": timedelta(minutes=5)}) as w:
         ann = w.local.add(email="ann@example.org", name="Ann")
         await w.sync()
         kept = w.remote.keys()[ann]
+        w.remote.edit(kept, Name="Anna")
+        w.clock.tick(200)
         w.remote.edit(kept, OptOut=True)
+        w.clock.tick(200)
         w.local.edit(ann, out=False)
-        await w.sync(full=True)
+        await w.sync()
+        assert w.local.snapshot()[ann]["name"] == "Anna"
         assert w.remote.snapshot()[kept]["OptOut"] is w.local.snapshot()[ann]["out"] is True
