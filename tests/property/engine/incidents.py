@@ -80,6 +80,11 @@ class Incidents:
         return _Interposed(target, name, self, spend, show)
 
     @property
+    def edited(self) -> bool:
+        """Whether somebody edited in the middle of the run."""
+        return bool(self.struck) and self.planned is not None and self.planned.kind is Kind.EDIT
+
+    @property
     def failed(self) -> bool:
         """Whether a call has failed, and the run lived to see it."""
         return bool(self.struck) and self.planned is not None and self.planned.kind in FAILURES

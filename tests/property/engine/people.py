@@ -33,6 +33,7 @@ class People:
         self.odd: set[int] = set()
         self.merged: set[int] = set()
         self.deletions: list[Deletion] = []
+        self._into: dict[str, str] = {}
         self._edits = 0
 
     def enter(self, site: str, person: int, word: str | None) -> None:
@@ -103,7 +104,7 @@ class People:
         losers, winners = self.sites.records_of(site, person), self.sites.records_of(site, into)
         if losers and winners and person != into:
             self.story.append(f"{site}: p{person} is merged into p{into}")
-            self.sites[site].remove(next(iter(losers)), merged_into=next(iter(winners)))
+            self._fold(site, next(iter(losers)), next(iter(winners)))
             self.odd |= {person, into}
             self.merged |= {person, into}
 
@@ -112,8 +113,18 @@ class People:
         for record, held in self.sites.records_of(site, person).items():
             self.story.append(f"{site}: p{person} is converted")
             new = self.sites[site].add(held)
-            self.sites[site].remove(record, merged_into=new)
+            self._fold(site, record, new)
             return
+
+    def _fold(self, site: str, record: str, into: str) -> None:
+        self.sites[site].remove(record, merged_into=into)
+        self._into[record] = into
+
+    def heir(self, record: str) -> str:
+        """The record that this one was merged or converted into in the end, or itself."""
+        while record in self._into:
+            record = self._into[record]
+        return record
 
     def hide(self, site: str, field: str) -> None:
         """An administrator takes away the right to a field, or gives it back."""

@@ -193,6 +193,8 @@ class Stage:
         finished = report is not None and not (report.conflicts_open or report.ignored)
         well = finished and report is not None and report.status is RunStatus.SUCCESS
         self.people.knowledge.ran(remote, before=met, well=well)
+        if incidents.edited:
+            self._look(remote)  # it may have come before the run looked
         self.ledger.settle(remote, well=report is not None)
         self._count(incidents)
         self._judge_run(remote, incidents, report, error)

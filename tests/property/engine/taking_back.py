@@ -62,8 +62,7 @@ async def take_back(stage: Stage, undoing: Undoing | None = None) -> None:
         once = len(back) <= len(gone) or undoing.run
         stage.hold(Promise.UNDO, once, f"{remote}: of {gone} at {site} {back} came back")
         # What the run wrote is taken back where it went meanwhile.
-        became = {gone.merged_into for gone in await stage.sites[site].merged_away(sorted(records), fields=())}
-        theirs = records | became
+        theirs = records | {stage.people.heir(record) for record in records}
         others = [r for r in changed if r not in theirs and not (deleted and r not in before[site])]
         stage.hold(
             Promise.UNDO, not others, f"{remote}: the undo changed {others} at {site}, which the run did not write"

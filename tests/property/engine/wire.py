@@ -140,6 +140,8 @@ class WireStage(Stage):
         self.story.insert(place, f"run {remote} {options or ''} {trouble} {incidents.struck}: {ended}")
         well = report is not None and report.status is RunStatus.SUCCESS and not report.conflicts_open
         self.people.knowledge.ran(remote, before=met, well=well)
+        if incidents.edited:
+            self._look(remote)  # it may have come before the run looked
         self.ledger.settle(remote, well=report is not None)
         self._count(incidents)
         if trouble.named:
