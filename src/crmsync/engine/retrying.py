@@ -23,13 +23,18 @@ BATCH = 1000
 
 
 async def retry_unfinished(ctx: RunContext, matcher: Matcher) -> None:
-    """Look again at everything that an earlier run could not finish, although its source did not change."""
+    """Look again at everything that an earlier run could not finish, although its source did not change.
+
+    Whom a record is matched with is looked up before anything is written: a decision may change the e-mail address by
+    which another record would be found, and no plan can know who is met then. The next run meets them.
+    """
+    await _retry_rejects(ctx, matcher)
     decided = await ctx.repository.list_conflicts(
         ctx.integration_id, ctx.entity_type, statuses=(ConflictStatus.DECIDED,), limit=100_000
     )
     ids = list(dict.fromkeys(conflict.markmail_id for conflict in decided))
-    await retry(ctx, matcher, list((await ctx.links(Side.LOCAL, ids)).values()))
-    await _retry_rejects(ctx, matcher)
+    links = await ctx.links(Side.LOCAL, [each for each in ids if each not in ctx.tried])
+    await retry(ctx, matcher, list(links.values()))
 
 
 async def retry_only(ctx: RunContext, markmail_ids: Sequence[str] | None) -> None:
@@ -60,10 +65,10 @@ async def retry(ctx: RunContext, matcher: Matcher, links: Sequence[Link]) -> Non
     ctx.tried.update(link.markmail_id for link in links)
     pairs = [link for link in links if link.local_shadow and link.remote_shadow]
     queue = DeleteQueue()
-    await carry(ctx, await pairs_of(ctx, pairs, queue), Side.LOCAL, queue)
     lone = [link for link in links if not (link.local_shadow and link.remote_shadow)]
     records = {born: await _lone_records(ctx, born, lone) for born in Side}
     await matcher.look_up(ctx, {e for born in Side for r in records[born] if (e := ctx.email(born, r))})
+    await carry(ctx, await pairs_of(ctx, pairs, queue), Side.LOCAL, queue)
     for born in (Side.REMOTE, Side.LOCAL):
         await carry(ctx, await _lone(ctx, matcher, born, records[born]), born, queue)
     matcher.forget()

@@ -20,7 +20,7 @@ from crmsync.models.mappings import ConflictPolicy, DeletePolicy, ObjectMapping,
 from crmsync.models.records import Operation, Side, StoreLimits
 from crmsync.models.runs import RunReport, RunStatus
 from crmsync.models.schema import FieldType
-from crmsync.models.state import LinkStatus
+from crmsync.models.state import Decision, LinkStatus
 from crmsync.security.vault import Vault
 from crmsync.service import CRMSync
 from crmsync.testing.faults import Crash, Fault, FaultyStore, When
@@ -307,3 +307,27 @@ async def test_only_what_waits_for_a_counterpart_gets_one() -> None:
         w.local.remove(local)
         with pytest.raises(RecordError):
             await (await w.runner()).create_anew(local)
+
+
+async def test_a_decision_that_frees_a_counterpart_makes_a_run_write_no_more_than_its_plan() -> None:
+    """Whoever was found by the e-mail that the decision replaces is found by nothing then, and created by the next."""
+    mapping = ObjectMapping(
+        fields=(two_way("email", "Email", field_type=FieldType.EMAIL),), policy=ConflictPolicy.MANUAL
+    )
+    async with world(mapping) as w:
+        first = w.local.add(email="ann@example.org")
+        await w.sync()
+        remote = w.remote.keys()[first]
+        w.local.edit(first, email="ann@home.example.org")
+        w.remote.edit(remote, Email="bob@example.org")
+        await w.sync()
+        second = w.local.add(email="bob@example.org")
+        await w.sync()
+        assert (await w.repository.links_by_local("acme", "Contact", [second]))[second].status is LinkStatus.QUARANTINED
+        [conflict] = await w.repository.list_conflicts("acme", "Contact")
+        await w.repository.decide_conflicts("acme", {conflict.id: Decision(Side.LOCAL)}, now=w.clock.now())
+        plan = await w.plan()
+        assert (await w.sync()).written == plan.writes == 1
+        assert (await w.sync()).written == 1
+        assert {held["Email"] for held in w.remote.snapshot().values()} == {"ann@home.example.org", "bob@example.org"}
+        assert (await w.sync()).written == 0
