@@ -19,7 +19,6 @@ from crmsync.engine.tasks import BETWEEN_BREATHS
 from crmsync.engine.work import Work
 from crmsync.errors import ConflictError, CRMError, DuplicateError, RecordError
 from crmsync.models.events import RecordRejected
-from crmsync.models.immutable import evolved
 from crmsync.models.problems import Problem
 from crmsync.models.records import SIDES, Outcome, OutcomeStatus, Side
 from crmsync.models.state import Acknowledgement, Conflict, Link, LinkStatus
@@ -88,7 +87,7 @@ def _settled_link(ctx: RunContext, work: Work, results: Mapping[Side, SideResult
     if work.quarantine is not None or work.merge is None:
         return _quarantined(ctx, work, work.quarantine or STALE)
     if work.remote is None and _is_there(work, Side.REMOTE):
-        link = evolved(link, crm_id=work.outcomes[Side.REMOTE].id)
+        link = attrs.evolve(link, crm_id=work.outcomes[Side.REMOTE].id)
     problems, candidates = _problems(ctx, work, work.merge, link, results)
     local, remote = link.local_shadow, link.remote_shadow
     if _is_there(work, Side.LOCAL) and _is_there(work, Side.REMOTE):
@@ -98,7 +97,7 @@ def _settled_link(ctx: RunContext, work: Work, results: Mapping[Side, SideResult
         status = LinkStatus.CONFLICT
     if problems:
         status = LinkStatus.REJECTED
-    return evolved(
+    return attrs.evolve(
         link,
         status=status,
         local_shadow=local,
