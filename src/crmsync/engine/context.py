@@ -52,7 +52,8 @@ class RunContext:
     that was folded away; ``asked_of`` are the records of the CRM that it was asked of just now. ``foresight`` answers
     and keeps what is looked up for a page while the page before is written; in ``foresights`` is noted what is written.
     In a dry run nothing is written or acknowledged: ``planned`` collects what would be, ``moved`` the links that would
-    be stored by now though nothing is written (None: removed), ``would_stop`` what a guard would say.
+    be stored by now though nothing is written (None: removed), ``going`` the records that would be deleted by now,
+    ``would_stop`` what a guard would say.
     """
 
     run_id: str
@@ -94,6 +95,7 @@ class RunContext:
     planned: list[PlannedRecord] = attrs.field(factory=list)
     planned_ids: set[str] = attrs.field(factory=set)
     moved: dict[str, Link | None] = attrs.field(factory=dict)
+    going: set[tuple[Side, str]] = attrs.field(factory=set)
 
     @property
     def looks_ahead(self) -> bool:

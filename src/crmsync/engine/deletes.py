@@ -286,5 +286,8 @@ def _plan(ctx: RunContext, farewell: _Farewell) -> None:
     ctx.planned_ids.add(work.link.markmail_id)
     ctx.planned.append(PlannedRecord(work.link.markmail_id, work.link.crm_id, writes, digest))
     if op is not None:
-        status = OutcomeStatus.DELETED if op.kind is OperationKind.DELETE else OutcomeStatus.UPDATED
+        status = OutcomeStatus.UPDATED
+        if op.kind is OperationKind.DELETE:
+            status = OutcomeStatus.DELETED
+            ctx.going.add((farewell.survivor_side, op.id or ""))
         ctx.tally.sides[farewell.survivor_side].count_outcome(Outcome(op.op_id, status))

@@ -143,7 +143,7 @@ class Matcher:
         wanted = sorted(asked.union(value for value in spelled if value.casefold() in asked))
         found: dict[str, list[Record]] = {}
         for record in await ctx.store(side).find(name, wanted, fields=ctx.fields(side)):
-            if email := ctx.email(side, record):
+            if (side, record.id) not in ctx.going and (email := ctx.email(side, record)):
                 found.setdefault(email, []).append(record)
         return {email: list(ctx.store(side).foremost(records)) for email, records in found.items()}
 

@@ -23,7 +23,7 @@ from crmsync.engine.intake import Intake, take_in
 from crmsync.engine.keyindex import KeySet
 from crmsync.engine.matching import Matcher
 from crmsync.engine.merging import follow_absent, follow_merged
-from crmsync.engine.reading import Portion, Written, prepared, read_portions
+from crmsync.engine.reading import OnTheWay, Portion, Reading, Written, prepared, read_portions
 from crmsync.engine.tasks import single_error
 from crmsync.engine.trail import MergeTrail
 from crmsync.errors import CRMError
@@ -49,8 +49,9 @@ class _Ahead:
 
 @attrs.frozen(slots=True, eq=False)
 class _Answered:
-    """A batch that was written. ``ends`` is the page whose position may be stored with it."""
+    """A portion's batch that was written. ``ends`` is the page whose position may be stored with it."""
 
+    portion: Portion
     batch: Batch
     ends: ChangePage | None
     settled: anyio.Event
@@ -67,6 +68,7 @@ class SidePass:
         self._trail = MergeTrail()
         self._seen = KeySet()
         self._written = Written()
+        self._way = OnTheWay()
         self._first: anyio.Event | None = None
         self._cursor: str | None = None
         self._complete = False
@@ -100,7 +102,7 @@ class SidePass:
             ctx.reached = attrs.evolve(ctx.reached, remote=self._cursor)
 
     def _planned(self, group: TaskGroup, cursor: str | None) -> MemoryObjectReceiveStream[_Ahead | CRMError]:
-        read = read_portions(group, self._ctx, self._side, cursor, self._written)
+        read = read_portions(group, Reading(self._ctx, self._side, self._written, self._way), cursor)
         looked_up = prepared(group, read, self._look_ahead, at_once=2)
         return prepared(group, looked_up, self._decide_ahead)
 
@@ -141,6 +143,7 @@ class SidePass:
                     self._queue.add(link, missing)
                     late = True
                 each.settled.set()
+                self._way.leave(each.portion)
 
     async def _all_settled(self) -> None:
         """Wait until everything that was written is acknowledged."""
@@ -204,7 +207,7 @@ class SidePass:
         waits = bool(self._queue or self._trail.waiting) or (self._complete and ctx.had_links)
         await write_out(ctx, batch)
         self._written.note(batch.written())
-        return _Answered(batch, None if waits else portion.ends, anyio.Event())
+        return _Answered(portion, batch, None if waits else portion.ends, anyio.Event())
 
     async def _plan(self, ahead: _Ahead) -> tuple[Intake, Batch | None]:
         """What was planned ahead, if it stands; else what is planned now. Without a batch it is not decided yet."""

@@ -6,6 +6,7 @@ they are taken apart, so that the first records are written while the others are
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -25,8 +26,11 @@ from crmsync.models.records import ChangePage, Record, Side
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
 
-LEAST = 1000
-"""Records that are not taken apart: each portion is a transaction, and what a guard tells the rest of a run from."""
+LEAST = 500
+"""Fewer records are not taken apart: each portion is a transaction, and what a guard tells the rest of a run from."""
+
+ON_THE_WAY = 2000
+"""Records of a pass that are worked on at the same time, or three portions if that is more. Each takes up to 16 KB."""
 
 
 @attrs.frozen(slots=True, eq=False)
@@ -66,6 +70,26 @@ class Written:
         return set().union(*self._noted)
 
 
+@attrs.define(slots=True, eq=False)
+class OnTheWay:
+    """How many records of a pass are handed over and not done with."""
+
+    records: int = 0
+    _fewer: anyio.Event = attrs.field(factory=anyio.Event)
+
+    async def enter(self, portion: Portion) -> None:
+        """Wait until there is room for a portion."""
+        while self.records and self.records + len(portion.records) > max(ON_THE_WAY, 3 * len(portion.records)):
+            await self._fewer.wait()
+        self.records += len(portion.records)
+
+    def leave(self, portion: Portion) -> None:
+        """It is done with."""
+        self.records -= len(portion.records)
+        self._fewer.set()
+        self._fewer = anyio.Event()
+
+
 async def read_pass(
     ctx: RunContext, side: Side, cursor: str | None, handle: Callable[[Portion], Awaitable[None]]
 ) -> None:
@@ -74,7 +98,7 @@ async def read_pass(
     A read error reaches the caller only after the pages before it are dealt with: it never interrupts a write.
     """
     with single_error():
-        async with anyio.create_task_group() as group, _begun(group, ctx, side, cursor, None) as portions:
+        async with anyio.create_task_group() as group, read_portions(group, Reading(ctx, side), cursor) as portions:
             async for portion in portions:
                 if isinstance(portion, CRMError):
                     raise portion
@@ -83,17 +107,11 @@ async def read_pass(
 
 
 def read_portions(
-    group: TaskGroup, ctx: RunContext, side: Side, cursor: str | None, written: Written
+    group: TaskGroup, reading: Reading, cursor: str | None
 ) -> MemoryObjectReceiveStream[Portion | CRMError]:
     """The portions of a pass, in order; the last is the error that ended it, if one did."""
-    return _begun(group, ctx, side, cursor, written)
-
-
-def _begun(
-    group: TaskGroup, ctx: RunContext, side: Side, cursor: str | None, written: Written | None
-) -> MemoryObjectReceiveStream[Portion | CRMError]:
     send, receive = anyio.create_memory_object_stream[Portion | CRMError](0)
-    group.start_soon(_read_ahead, _Reading(ctx, side, written), cursor, send)
+    group.start_soon(_read_ahead, reading, cursor, send)
     return receive
 
 
@@ -150,12 +168,13 @@ async def _prepared(item: _Given, prepare: Callable[[_Given], Awaitable[_Made]])
 
 
 @attrs.frozen(slots=True)
-class _Reading:
-    """How a pass is read. Without ``written``, pages are not taken apart."""
+class Reading:
+    """How a pass is read. Without ``written``, pages are not taken apart; ``way`` is what they are handed over on."""
 
     ctx: RunContext
     side: Side
-    written: Written | None
+    written: Written | None = None
+    way: OnTheWay | None = None
 
     def moment(self) -> int:
         return self.written.moments if self.written is not None else 0
@@ -167,8 +186,10 @@ class _Reading:
     def apart(self, page: ChangePage, read_at: int) -> Iterator[Portion]:
         """The portions of a page: each as much as a side writes, or is asked for, at the same time."""
         records = page.records
-        limits = [self.ctx.store(side).limits for side in Side]
-        size = max(LEAST, *(max(each.write_batch * each.concurrent_writes, each.find_batch) for each in limits))
+        # The local side, a database as a rule, is not waited for as calls are.
+        crm = self.ctx.remote.limits
+        full_calls = math.ceil(LEAST / crm.write_batch) * crm.write_batch
+        size = max(full_calls, crm.write_batch * crm.concurrent_writes, crm.find_batch)
         if self.written is None or not self.ctx.looks_ahead:
             size = len(records)
         start = 0
@@ -178,7 +199,7 @@ class _Reading:
         yield Portion(records[start:], page, read_at)
 
 
-async def _read_ahead(reading: _Reading, cursor: str | None, send: MemoryObjectSendStream[Portion | CRMError]) -> None:
+async def _read_ahead(reading: Reading, cursor: str | None, send: MemoryObjectSendStream[Portion | CRMError]) -> None:
     ctx, side = reading.ctx, reading.side
     store, fields = ctx.store(side), ctx.fields(side)
     limit = ctx.options.page_size or store.limits.read_page
@@ -187,6 +208,8 @@ async def _read_ahead(reading: _Reading, cursor: str | None, send: MemoryObjectS
 
     async def hand_over(page: ChangePage) -> None:
         for portion in reading.apart(page, read_at):
+            if reading.way is not None:
+                await reading.way.enter(portion)
             await send.send(portion)
 
     with suppress(anyio.BrokenResourceError):  # the reader gave up; its own error is the one that matters

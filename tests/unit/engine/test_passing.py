@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import anyio
 import anyio.lowlevel
 import attrs
 import pytest
 
-from crmsync.engine.reading import LEAST
+from crmsync.engine.reading import LEAST, ON_THE_WAY, OnTheWay, Portion
 from crmsync.errors import OverwriteGuardError, StorageError, UnavailableError
 from crmsync.models.mappings import ObjectMapping, two_way
-from crmsync.models.records import Side
+from crmsync.models.records import Record, Side
 from crmsync.models.schema import FieldType
 from crmsync.models.state import Acknowledgement, JournalEntry, Lease, LinkStatus
 from crmsync.storage.memory import MemoryRepository
 from crmsync.testing.faults import Fault, FaultyStore
-from crmsync.testing.world import LOCAL_LIMITS, REMOTE_LIMITS, World, world
+from crmsync.testing.world import REMOTE_LIMITS, World, world
 
 pytestmark = pytest.mark.anyio
 
@@ -118,8 +119,8 @@ async def test_a_portion_that_the_one_before_touched_is_planned_on_what_was_ackn
 
 async def test_a_large_page_is_taken_apart_and_its_position_stored_after_the_last_portion() -> None:
     repository = SlowRepository()
-    limits = {"limits": attrs.evolve(LOCAL_LIMITS, write_batch=300)}
-    async with world(CONTACT, repository=repository, local=limits, remote={"limits": REMOTE_LIMITS}) as w:
+    limits = {"limits": attrs.evolve(REMOTE_LIMITS, write_batch=LEAST // 2)}
+    async with world(CONTACT, repository=repository, remote=limits) as w:
         for number in range(LEAST + 1):
             w.local.add(email=f"p{number}@example.org")
         await w.sync()
@@ -127,3 +128,19 @@ async def test_a_large_page_is_taken_apart_and_its_position_stored_after_the_las
         cursors = await repository.get_cursors(w.integration_id, w.entity_type)
     assert repository.log.count("journal") == 2
     assert repository.cursors[-2:] == [None, cursors.local]
+
+
+async def test_records_wait_to_be_worked_on_until_there_is_room_for_them() -> None:
+    """So that the memory of a run does not grow with what is to be done; a portion alone always has room."""
+    way = OnTheWay()
+    large, small = (Portion((Record("r"),) * count, None, 0) for count in (ON_THE_WAY, 1))
+    await way.enter(large)
+    async with anyio.create_task_group() as group:
+        group.start_soon(way.enter, small)
+        await anyio.wait_all_tasks_blocked()
+        assert way.records == ON_THE_WAY
+        way.leave(large)
+    assert way.records == 1
+    way.leave(small)
+    await way.enter(Portion((Record("r"),) * (2 * ON_THE_WAY), None, 0))
+    assert way.records == 2 * ON_THE_WAY
