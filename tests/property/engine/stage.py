@@ -130,8 +130,8 @@ class Stage:
 
     # --- what crmsync does
 
-    def world(self, remote: str, incidents: Incidents) -> World:
-        """The engine's view: everything that it waits for passes the points."""
+    def world(self, remote: str, incidents: Incidents, *, limited: bool = True) -> World:
+        """The engine's view: everything that it waits for passes the points. ``limited``: by the history's calls."""
         world = World(
             self.mapping(),
             self.repository,
@@ -139,7 +139,7 @@ class Stage:
             self.sites.local,
             self.sites.remotes[remote],
             integration_id=remote,
-            budget=RunBudget(self.calls),
+            budget=RunBudget(self.calls if limited else None),
             compile=self._compiled,
             observers=(self.ledger,),
         )
@@ -318,8 +318,7 @@ class Stage:
     async def plan(self, remote: str) -> Plan:
         """A dry run, of any number of calls."""
         self._look(remote)
-        world = self.world(remote, Incidents())
-        world.budget = RunBudget()
+        world = self.world(remote, Incidents(), limited=False)
         return await world.plan(page_size=self.conditions.page)
 
     async def conflicts(self, remote: str) -> list[Conflict]:
