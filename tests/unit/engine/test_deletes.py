@@ -70,3 +70,17 @@ async def test_a_plan_under_another_mapping_counts_a_pair_that_is_only_forgotten
         w.mapping = MAPPING.model_copy(update={"delete_in_crm": DeletePolicy.ARCHIVE, "remote_archive_field": "City"})
         plan = await w.plan()
         assert [record.markmail_id for record in plan.records] == [gone]
+
+
+async def test_a_plan_knows_that_a_twin_is_gone_by_the_time_the_other_is_looked_at() -> None:
+    """Two local records of one address are told apart by nobody; of one that is left alone, a counterpart is made."""
+    async with world(MAPPING) as w:
+        first = w.local.add(email="ann@example.org", name="Ann")
+        await w.sync()
+        w.clock.tick(60)
+        w.local.add(email="ann@example.org", name="Ann B.")
+        w.remote.remove(w.remote.keys()[first])
+        plan = await w.plan()
+        assert (await w.sync()).written == plan.writes == 2
+        assert [held["name"] for held in w.local.snapshot().values()] == ["Ann B."]
+        assert [held["Name"] for held in w.remote.snapshot().values()] == ["Ann B."]

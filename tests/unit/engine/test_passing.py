@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -16,6 +16,7 @@ from crmsync.models.mappings import ObjectMapping, two_way
 from crmsync.models.records import Record, Side
 from crmsync.models.schema import FieldType
 from crmsync.models.state import Acknowledgement, JournalEntry, Lease, LinkStatus
+from crmsync.protocols.records import RecordStore
 from crmsync.storage.memory import MemoryRepository
 from crmsync.testing.faults import Fault, FaultyStore
 from crmsync.testing.world import REMOTE_LIMITS, World, world
@@ -32,6 +33,7 @@ class SlowRepository(MemoryRepository):
         super().__init__()
         self.log: list[str] = []
         self.cursors: list[str | None] = []
+        self.links = 0
         self._left = fails_at
 
     async def add_journal(self, lease: Lease, entries: Sequence[JournalEntry]) -> None:
@@ -46,6 +48,7 @@ class SlowRepository(MemoryRepository):
             raise StorageError("the bookkeeping is gone")
         await super().acknowledge(lease, acknowledgement)
         self.log.append("acknowledged")
+        self.links += len(acknowledgement.links)
         self.cursors.append(acknowledgement.cursors.local if acknowledgement.cursors is not None else None)
 
 
@@ -144,3 +147,33 @@ async def test_records_wait_to_be_worked_on_until_there_is_room_for_them() -> No
     way.leave(small)
     await way.enter(Portion((Record("r"),) * (2 * ON_THE_WAY), None, 0))
     assert way.records == 2 * ON_THE_WAY
+
+
+class LookedUp(FaultyStore):
+    """Notes how many records were asked for at most that were not acknowledged then."""
+
+    def __init__(self, store: RecordStore, repository: SlowRepository) -> None:
+        super().__init__(store)
+        self._repository = repository
+        self._asked = 0
+        self.most = 0
+
+    async def get(self, ids: Sequence[str], *, fields: Sequence[str]) -> Mapping[str, Record]:
+        self._asked += len(ids)
+        self.most = max(self.most, self._asked - self._repository.links)
+        return await super().get(ids, fields=fields)
+
+
+async def test_a_long_pass_has_no_more_records_on_its_way_than_there_is_room_for() -> None:
+    repository, count = SlowRepository(), ON_THE_WAY + 3 * LEAST
+    async with world(CONTACT, repository=repository) as w:
+        records = [w.local.add(email=f"p{number}@example.org") for number in range(count)]
+        await w.sync()
+        w.clock.tick(1200)
+        for record in records:
+            w.local.edit(record, name="Ann")
+        repository.links = 0
+        store = LookedUp(w.remote, repository)
+        w.through[Side.REMOTE] = store
+        assert (await w.sync()).remote.updated == count
+    assert LEAST < store.most <= ON_THE_WAY
