@@ -34,6 +34,23 @@ DIRECTIONS = {side: direction for direction, side in _BORN.items()}
 """What `sync_direction` says of the side where a link was born."""
 _LINK_STATUSES = {status.value: status for status in LinkStatus}
 
+LINK_STATE = (
+    "local_shadow",
+    "remote_shadow",
+    "local_version",
+    "remote_version",
+    "mapping_version",
+    "attempts",
+    "next_attempt_at",
+    "problems",
+    "candidates",
+    "failing_since",
+    "created_at",
+    "updated_at",
+    "flips",
+)
+"""The columns of what a link says besides whom it links and how it stands."""
+
 LINK_COLUMNS = (
     tables.links.c.integration_id,
     # As it is stored: what is no id is a damaged row.
@@ -45,19 +62,7 @@ LINK_COLUMNS = (
             "sync_status",
             "sync_direction",
             "last_sync_hash",
-            "local_shadow",
-            "remote_shadow",
-            "local_version",
-            "remote_version",
-            "mapping_version",
-            "attempts",
-            "next_attempt_at",
-            "problems",
-            "candidates",
-            "failing_since",
-            "created_at",
-            "updated_at",
-            "flips",
+            *LINK_STATE,
         )
     ),
 )

@@ -23,7 +23,7 @@ from crmsync.storage.sql.isolation import qualified
 from crmsync.storage.sql.numbers import number_for
 from crmsync.storage.sql.outlines import store_outlines
 from crmsync.storage.sql.packed_ids import pack_id
-from crmsync.storage.sql.rows import DIRECTIONS
+from crmsync.storage.sql.rows import DIRECTIONS, LINK_STATE
 
 COPIED_FROM: Final = 100
 """Links from which on COPY pays."""
@@ -36,19 +36,7 @@ COLUMNS: Final = (
     "sync_status",
     "sync_direction",
     "error_message",
-    "local_shadow",
-    "remote_shadow",
-    "local_version",
-    "remote_version",
-    "mapping_version",
-    "attempts",
-    "next_attempt_at",
-    "problems",
-    "candidates",
-    "failing_since",
-    "created_at",
-    "updated_at",
-    "flips",
+    *LINK_STATE,
 )
 _NAMES: Final = ", ".join(COLUMNS)
 _CHANGES: Final = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name not in (*_KEYS, "created_at"))
