@@ -248,5 +248,7 @@ async def _hold_back(ctx: RunContext, works: Sequence[Work], gate: Gate) -> set[
         if not gate(work, fingerprint(ctx, work)):
             work.operations.clear()
             stale.add(work.link.markmail_id)
-            ctx.tally.add_problem(work.link, STALE)
+            if not ctx.approved:
+                # After an approved plan the same run decides them anew.
+                ctx.tally.add_problem(work.link, STALE)
     return stale

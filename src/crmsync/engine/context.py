@@ -34,6 +34,9 @@ LIVE = (LinkStatus.SYNCED, LinkStatus.CONFLICT, LinkStatus.REJECTED, LinkStatus.
 WAITING = (LinkStatus.CONFLICT, LinkStatus.REJECTED, LinkStatus.QUARANTINED)
 """Statuses of links that are not finished: while there are any, a run is partial."""
 
+RETRIED = (LinkStatus.REJECTED, LinkStatus.QUARANTINED)
+"""Statuses of links that every run looks at again, once."""
+
 _TWINS = uuid.UUID("5f0c9f0e-6d2b-4c56-9a3f-0c1c5d3f7a10")
 """The namespace of the ids that records born in the CRM get locally."""
 
@@ -44,7 +47,8 @@ class RunContext:
 
     ``cursors`` are the positions that are acknowledged so far, ``reached`` those read so far. ``had_links`` False:
     the run began with nothing linked, so nothing can be deleted. ``erasures``: people were erased, of whom ``marks``
-    tell. ``tried`` are the markmail_ids that this run looked at because an earlier one could not finish them.
+    tell. ``tried`` are the markmail_ids that this run looked at because an earlier one could not finish them, and those
+    that it could not finish itself.
     ``live_links`` are the links that the run began with. ``approved``: a person has approved what is carried out, so
     no guard counts it; ``approval`` is what was carried out like that. ``selected``: the run looks at some records
     only, and reports on them alone. ``heard`` is what records said last, by their ids, that were folded into this
@@ -189,6 +193,10 @@ class RunContext:
             return kept | {key: link for key in ids if (link := self.moved.get(key)) is not None}
         moved = {link.crm_id: link for link in self.moved.values() if link is not None}
         return kept | {key: moved[key] for key in ids if key in moved}
+
+    def left_waiting(self, link: Link) -> bool:
+        """Whether this run has tried a link in vain: it is the next run's, whatever this one reads of its records."""
+        return link.markmail_id in self.tried and link.status in RETRIED
 
     def still_live(self, links: Iterable[Link]) -> list[Link]:
         """Live links as the bookkeeping holds them, without those that a plan has parted with by now."""

@@ -58,7 +58,8 @@ async def queue_deleted(ctx: RunContext, side: Side, deleted: Sequence[Record], 
         if link is None:
             continue
         if shadow_of(link, side):
-            queue.add(link, side)
+            if not ctx.left_waiting(link):
+                queue.add(link, side)
         elif link.status not in (LinkStatus.DELETED, LinkStatus.UNLINKED) and not shadow_of(link, side.other):
             placeholders.append(link.markmail_id)
     if placeholders:
@@ -76,6 +77,7 @@ async def queue_absent(ctx: RunContext, side: Side, seen: KeySet, queue: DeleteQ
             found: link
             for link in ctx.still_live(links)
             if shadow_of(link, side) and (found := id_of(link, side)) is not None and found not in seen
+            if not ctx.left_waiting(link)
         }
         present = await ctx.store(side).get(list(absent), fields=ctx.fields(side))
         for record_id, link in absent.items():
@@ -213,6 +215,7 @@ def _farewell_link(ctx: RunContext, farewell: _Farewell) -> Link:
         )
         ctx.tally.add_problem(link, problem, side=farewell.survivor_side)
         ctx.tally.waiting += 1
+        ctx.tried.add(link.markmail_id)
         return attrs.evolve(
             link,
             status=LinkStatus.REJECTED,

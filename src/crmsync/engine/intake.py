@@ -63,7 +63,7 @@ async def take_in(ctx: RunContext, matcher: Matcher, side: Side, records: Sequen
         elif _same(ctx, link, side, record):
             seen = link.local_version if side is Side.LOCAL else link.remote_version
             ctx.tally.sides[side].count_unchanged(record, seen)
-        else:
+        elif not ctx.left_waiting(link):
             changed.append((link, record))
     await _pair_up(ctx, side, changed, intake)
     if strangers:

@@ -6,12 +6,12 @@ import attrs
 
 from crmsync.diff import BLANK_SHADOW
 from crmsync.engine.conflicts import attach_conflicts, waiting_ids
-from crmsync.engine.context import LIVE, RunContext, id_of, shadow_of
+from crmsync.engine.context import LIVE, RETRIED, RunContext, id_of, shadow_of
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
 from crmsync.engine.erasing import without_erased
 from crmsync.engine.last_words import waiting_words
 from crmsync.engine.recovery import begin
-from crmsync.engine.retrying import RETRIED, carry
+from crmsync.engine.retrying import carry
 from crmsync.engine.work import Work
 from crmsync.errors import ConfigurationError, ConflictError, NotFoundError, RecordError
 from crmsync.models.problems import Problem

@@ -6,17 +6,14 @@ from collections.abc import Sequence
 
 from crmsync.engine.batch import Gate, carry_out
 from crmsync.engine.conflicts import attach_conflicts
-from crmsync.engine.context import RunContext, id_of, shadow_of
+from crmsync.engine.context import RETRIED, RunContext, id_of, shadow_of
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
 from crmsync.engine.matching import Matcher
 from crmsync.engine.merging import follow_absent
 from crmsync.engine.recovery import begin
 from crmsync.engine.work import Work
 from crmsync.models.records import Record, Side
-from crmsync.models.state import Acknowledgement, ConflictStatus, Link, LinkStatus
-
-RETRIED = (LinkStatus.REJECTED, LinkStatus.QUARANTINED)
-"""Statuses of links that every run looks at again."""
+from crmsync.models.state import Acknowledgement, ConflictStatus, Link
 
 BATCH = 1000
 """How many records are looked at in one go."""

@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 from crmsync.diff import Merge, SideResult, settle, sync_hash
 from crmsync.diff.settle import DONE
 from crmsync.engine.conflicts import conflicts_of
-from crmsync.engine.context import RunContext
+from crmsync.engine.context import RETRIED, RunContext
 from crmsync.engine.history import written
 from crmsync.engine.last_words import unwritten_words, waiting_words
 from crmsync.engine.oscillation import history_after
@@ -50,6 +50,8 @@ async def acknowledgement_of(
             count(ctx, work)
             results = {side: _result(ctx, work, side) for side in SIDES}
             link = _settled_link(ctx, work, results)
+            if link.status in RETRIED:
+                ctx.tried.add(link.markmail_id)
             found, settled = conflicts_of(ctx, work, link, results)
             conflicts += found
             resolved += settled

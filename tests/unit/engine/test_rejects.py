@@ -17,7 +17,7 @@ from crmsync.errors import (
 )
 from crmsync.models.inbox import Reject
 from crmsync.models.mappings import ConflictPolicy, DeletePolicy, ObjectMapping, two_way
-from crmsync.models.records import Operation, Side, StoreLimits
+from crmsync.models.records import Operation, OperationKind, Side, StoreLimits
 from crmsync.models.runs import RunReport, RunStatus
 from crmsync.models.schema import FieldType
 from crmsync.models.state import Decision, LinkStatus
@@ -46,6 +46,16 @@ class Rule:
     def __call__(self, operation: Operation) -> RejectedError | None:
         bad = self.on and operation.fields.get("Name") == "bad"
         return RejectedError("refused by a rule", code="rule", field="Name") if bad else None
+
+
+class Refusing:
+    """A CRM that deletes nothing, while it is ``on``."""
+
+    on = True
+
+    def __call__(self, operation: Operation) -> RejectedError | None:
+        kept = self.on and operation.kind is OperationKind.DELETE
+        return RejectedError("nothing is deleted", code="kept") if kept else None
 
 
 @asynccontextmanager
@@ -331,3 +341,55 @@ async def test_a_decision_that_frees_a_counterpart_makes_a_run_write_no_more_tha
         assert (await w.sync()).written == 1
         assert {held["Email"] for held in w.remote.snapshot().values()} == {"ann@home.example.org", "bob@example.org"}
         assert (await w.sync()).written == 0
+
+
+def refused(report: RunReport) -> tuple[int, int]:
+    """How many writes to the CRM were refused, and how many problems told, in a run."""
+    return report.remote.rejected, report.problem_count
+
+
+@pytest.mark.parametrize("scanned", [False, True])
+async def test_a_reject_is_tried_once_a_run_and_counted_once_however_often_the_run_meets_it(scanned: bool) -> None:
+    """It is met where it waits, and where its side shows it: edited meanwhile, or as every run reads every record."""
+    async with ruled(limits=attrs.evolve(LOCAL_LIMITS, change_feed=not scanned)) as (w, _, crm):
+        linked = w.local.add(email="linked@example.org", name="good")
+        await w.sync()
+        w.local.edit(linked, name="bad")
+        w.local.add(email="lone@example.org", name="bad")
+        assert refused(await w.sync()) == (2, 2)
+        w.local.edit(linked, city="Bonn")
+        assert refused(await w.sync()) == (2, 2)
+        assert refused(await w.sync()) == (2, 2)
+        assert {one.attempts for one in await rejects(crm)} == {3}
+        w.local.edit(linked, name="good again")
+        report = await w.sync()
+        assert (report.remote.updated, *refused(report)) == (1, 1, 1)
+
+
+async def test_what_both_sides_edited_and_one_refuses_is_counted_once() -> None:
+    async with ruled() as (w, _, crm):
+        local = w.local.add(email="ann@example.org", name="good")
+        await w.sync()
+        w.local.edit(local, name="bad")
+        w.remote.edit(w.remote.keys()[local], City="Bonn")
+        assert refused(await w.sync()) == (1, 1)
+        (found,) = await rejects(crm)
+        assert found.attempts == 1
+
+
+async def test_a_delete_that_is_refused_is_tried_once_a_run() -> None:
+    """Also where a side tells of no deletes, and every run finds out who is gone."""
+    mapping = MAPPING.model_copy(update={"delete_in_crm": DeletePolicy.PROPAGATE})
+    refusing = Refusing()
+    limits = attrs.evolve(LOCAL_LIMITS, change_feed=False)
+    async with world(mapping, remote={"reject": refusing}, local={"limits": limits}) as w:
+        local = w.local.add(email="ann@example.org", name="Ann")
+        await w.sync()
+        w.local.remove(local)
+        assert refused(await w.sync()) == (1, 1)
+        assert refused(await w.sync()) == (1, 1)
+        link = (await w.repository.links_by_local("acme", "Contact", [local]))[local]
+        assert (link.status, link.attempts) == (LinkStatus.REJECTED, 2)
+        refusing.on = False
+        assert (await w.sync()).remote.deleted == 1
+        assert w.remote.snapshot() == {}

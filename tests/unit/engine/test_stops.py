@@ -6,9 +6,16 @@ from typing import Any
 
 import pytest
 
-from crmsync.errors import BudgetExceededError, DeleteGuardError, NotFoundError, OverwriteGuardError, SafetyStopError
+from crmsync.errors import (
+    BudgetExceededError,
+    DeleteGuardError,
+    NotFoundError,
+    OverwriteGuardError,
+    RejectedError,
+    SafetyStopError,
+)
 from crmsync.models.mappings import DeletePolicy, ObjectMapping, two_way
-from crmsync.models.records import OperationKind, Side
+from crmsync.models.records import Operation, OperationKind, Side
 from crmsync.models.schema import FieldType
 from crmsync.models.stops import Stop, StoppedPlan, StoppedRecord
 from crmsync.testing.faults import Crash, Fault, FaultyStore, When
@@ -96,6 +103,39 @@ async def test_the_approval_is_of_that_plan_and_not_of_what_came_after() -> None
         assert (await w.sync(allow_overwrites=100)).remote.updated >= 10
         held = {row["Email"]: row for row in w.remote.snapshot().values()}
         assert held["p0@example.org"]["First"] == "Changed since"
+
+
+async def test_a_record_that_is_refused_in_an_approved_plan_is_tried_once_in_that_run_and_counted_once() -> None:
+    def rule(operation: Operation) -> RejectedError | None:
+        return RejectedError("refused", code="rule") if operation.fields.get("First") == "bad" else None
+
+    async with world(mapped(), remote={"reject": rule}) as w:
+        ids = await grown(w)
+        lone = w.local.add(email="lone@example.org", first="bad", last="Lone")
+        await w.sync()
+        for record_id in ids:
+            w.local.edit(record_id, first="Edited")
+        w.local.edit(ids[0], first="bad")
+        stop = await stopped(w)
+        await approve(w, stop)
+        before = await w.repository.links_by_local("acme", "Contact", [lone])
+        report = await w.sync()
+        assert (report.remote.updated, report.remote.rejected, report.problem_count) == (9, 2, 2)
+        links = await w.repository.links_by_local("acme", "Contact", [lone, ids[0]])
+        assert (links[lone].attempts, links[ids[0]].attempts) == (before[lone].attempts + 1, 1)
+
+
+async def test_what_changed_since_a_plan_was_approved_is_no_problem_once_the_same_run_wrote_it() -> None:
+    async with world(mapped()) as w:
+        ids = await grown(w)
+        for record_id in ids:
+            w.local.edit(record_id, first="Edited")
+        stop = await stopped(w)
+        await approve(w, stop)
+        w.local.edit(ids[0], first="Changed since")
+        report = await w.sync()
+        assert (report.remote.updated, report.problem_count) == (10, 0)
+        assert "Changed since" in {row["First"] for row in w.remote.snapshot().values()}
 
 
 async def test_approved_deletes_are_carried_out() -> None:
