@@ -35,6 +35,9 @@ _FEWEST: Final = 20_000
 _MOST: Final = 250_000
 """Records in a range, until there are a hundred: what has to be read again when a job fails. The largest chunk of the
 older Bulk API, which splits a query the same way ("PK Chunking Header", Bulk API 2.0 and Bulk API Developer Guide)."""
+_UNKNOWN_SCALE: Final = 4.0
+"""How many times longer than foreseen a query job may take while none was measured, as far as ranges are concerned: too
+many cost a few calls, and one too long job costs minutes."""
 _MOST_RANGES: Final = 100
 """Of the 10,000 query jobs that an org may make in 24 hours ("Bulk API and Bulk API 2.0 Limits and Allocations")."""
 
@@ -55,28 +58,46 @@ def choose_read(
     wanted, bulk_from = settings.first_read, settings.bulk_read_from
     if hindrance is not None:
         return ReadChoice(bulk=False, reason=hindrance)
-    ranges = min(
-        _possible(records, settings.bulk_read_ranges), key=lambda count: _weight(records, count, pace, calls_left)
-    )
-    if wanted is not FirstRead.AUTO:
-        return ReadChoice(wanted is FirstRead.BULK and records > 0, "the settings ask for it", ranges)
+    ranges, split = _ranges(records, pace, calls_left, settings.bulk_read_ranges)
+    if wanted is FirstRead.REST or records == 0:
+        return ReadChoice(bulk=False, reason="the settings ask for it" if records else "there is no record")
+    if wanted is FirstRead.BULK:
+        return ReadChoice(bulk=True, reason=f"the settings ask for it; {split}", ranges=ranges)
     if records <= bulk_from:
         return ReadChoice(bulk=False, reason=f"{records} records are no more than {bulk_from}")
     pages, left = math.ceil(records / PAGE_ROWS), calls_left.left
     if left is not None and pages + RESERVE > left and pages > _calls(records, ranges):
-        return ReadChoice(bulk=True, reason=f"{pages} calls would not leave enough of {left}", ranges=ranges)
+        return ReadChoice(bulk=True, reason=f"{pages} calls would not leave enough of {left}; {split}", ranges=ranges)
     rest = math.ceil(pages / LANES) * pace.page_seconds + pages * calls_left.worth
     bulk = _weight(records, ranges, pace, calls_left)
-    jobs = f"{ranges} query job{'s' if ranges > 1 else ''} of {_calls(records, ranges)} calls"
-    return ReadChoice(bulk < rest, f"{pages} calls weigh {rest:.1f} s, {jobs} weigh {bulk:.1f} s", ranges)
+    reason = f"{pages} calls weigh {rest:.1f} s, {_jobs(records, ranges)} weigh {bulk:.1f} s; {split}"
+    return ReadChoice(bulk < rest, reason, ranges)
 
 
-def _possible(records: int, wanted: int | None) -> Sequence[int]:
-    """How many ranges come into question: those that the settings ask for, or one or as many as may be worth it."""
+def _ranges(records: int, pace: Pace, calls_left: CallsLeft, wanted: int | None) -> tuple[int, str]:
+    """How many ranges have a job each, and why."""
     if wanted is not None:
-        return (max(1, min(wanted, records)),)
+        count = max(1, min(wanted, records))
+        return count, f"{count} range(s) by the settings"
+    cautious = attrs.evolve(pace, query_scale=_UNKNOWN_SCALE if pace.query_scale is None else pace.query_scale)
+    weights = {count: _weight(records, count, cautious, calls_left) for count in _possible(records)}
+    best = min(weights, key=weights.__getitem__)
+    if len(weights) == 1:
+        return best, f"fewer than {2 * _FEWEST} records are one job"
+    told = sorted({1, best, max(weights)})
+    pace_known = "at the pace measured" if pace.query_scale is not None else "while no query job was measured"
+    return best, f"{pace_known}: " + ", ".join(f"{_jobs(records, count)} {weights[count]:.1f} s" for count in told)
+
+
+def _jobs(records: int, ranges: int) -> str:
+    return f"{ranges} query job{'s' if ranges > 1 else ''} of {_calls(records, ranges)} calls"
+
+
+def _possible(records: int) -> Sequence[int]:
+    """How many ranges come into question: as many as are read side by side, or so many that none is too large."""
+    large = min(_MOST_RANGES, math.ceil(records / _MOST))
     side_by_side = max(1, min(LANES, records // _FEWEST))
-    return (1, max(side_by_side, min(_MOST_RANGES, math.ceil(records / _MOST))))
+    return range(1, side_by_side + 1) if large <= LANES else (1, large)
 
 
 def _calls(records: int, ranges: int) -> int:

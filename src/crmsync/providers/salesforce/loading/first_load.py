@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -17,6 +18,8 @@ from crmsync.providers.salesforce.loading.cutting import shares
 from crmsync.providers.salesforce.loading.results import LoadLostError
 from crmsync.providers.salesforce.rows import RowReader
 
+_LOG = logging.getLogger(__name__)
+
 
 class FirstLoad:
     """Large passes of one object. The cursor says which way a pass goes; what is fetched ahead is only a help."""
@@ -30,6 +33,8 @@ class FirstLoad:
         """The cursor of a pass that was counted, with the way it goes: jobs, ranges, or neither if it is small."""
         records = cursor.expected or 0
         choice = await self.choice(records, reader, fields)
+        way = f"{choice.ranges} query job(s)" if choice.bulk else "REST"
+        _LOG.info("%d records of %s are read by %s: %s", records, reader.sobject.schema.name, way, choice.reason)
         if choice.bulk:
             cursor = attrs.evolve(cursor, jobs=await self._parts(reader, records, choice.ranges))
             return await self.ask(cursor, reader, fields, size)

@@ -49,8 +49,10 @@ def _stretch(call: Call, window: timedelta) -> tuple[datetime, datetime]:
     GetDeleted" (wiki.apexdevnet.com, recorded in 2007) the end is ten hours after the answer's Date header.
 
     :raises CallError: the object is none that can be replicated, or there is no such stretch. Of the first the status
-        and the message are those of an org (github.com/MinnPost/object-sync-for-salesforce, issue 109). Its code was
-        found in no recording: of the two faults that the partner WSDL has for these calls, InvalidSObjectFault fits.
+        and the message are those of an org (github.com/MinnPost/object-sync-for-salesforce, issue 109, a getDeleted by
+        API 40.0); clients go by the message alone (Databasedotcom's get_updated and get_deleted look for "is not
+        replicable"). Its code was found in no recording, looked for twice: of the two faults that the partner WSDL has
+        for these calls, InvalidSObjectFault fits.
     """
     definition = call.table().definition
     if not definition.replicateable:

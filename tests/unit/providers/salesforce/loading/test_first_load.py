@@ -45,14 +45,20 @@ async def rest_of(desk: Desk, page: ChangePage, limit: int | None = None) -> lis
     return (await read_pass(desk.store, page.cursor, FIELDS, limit)).records
 
 
-async def test_each_range_is_a_job_of_its_own_between_ids_of_the_object(open_desk: OpenDesk) -> None:
+async def test_each_range_is_a_job_of_its_own_between_ids_of_the_object(
+    open_desk: OpenDesk, caplog: pytest.LogCaptureFixture
+) -> None:
     """ "PK Chunking", Bulk API 2.0 and Bulk API Developer Guide, splits a query by conditions on the Id as well."""
     given = ranged(30, 3)
     async with open_desk(**given) as desk:
-        page = await begun(desk)
+        with caplog.at_level(logging.INFO, logger="crmsync.providers.salesforce.loading.first_load"):
+            page = await begun(desk)
         ids = sorted(row["Id"] for row in given["org"].records("Contact"))
         sent = [(call.method, call.path.partition("?")[0]) for call in desk.sent.calls]
         [first, second, third] = created(desk)
+    assert caplog.messages == [
+        "30 records of Contact are read by 3 query job(s): the settings ask for it; 3 range(s) by the settings"
+    ]
     assert sent[-3:] == [("POST", "/jobs/query")] * 3
     assert sent[-9:-3] == [("GET", "/query")] * 6, "the count, the first id, the last one, the count of each range"
     one, two = [each.part.until for each in place_of(page).jobs[:2]]
