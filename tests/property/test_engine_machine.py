@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,17 @@ from tests.property.engine.promises import Counts
 HISTORIES = int(os.environ.get("CRMSYNC_HISTORIES", "200"))
 
 
-def storage(kind: str, folder: Path) -> str:
-    """The URL of a new bookkeeping."""
-    return "memory://" if kind == "memory" else f"sqlite:///{folder / uuid.uuid4().hex}.db"
+@contextmanager
+def storage(kind: str, folder: Path) -> Iterator[Callable[[], str]]:
+    """Gives the URL of an empty bookkeeping for each history."""
+    if kind == "memory":
+        yield lambda: "memory://"
+    else:
+        # What is in memory needs no extra.
+        from tests.property.engine.sqlite_file import on_sqlite
+
+        with on_sqlite(folder) as new:
+            yield new
 
 
 @pytest.mark.parametrize(
@@ -32,7 +40,8 @@ def test_any_history_keeps_every_promise(
     # The same histories every time, so that a run says something about the change at hand.
     number = None if os.environ.get("CRMSYNC_RANDOM_EXAMPLES") else 1
     played = max(1, int(HISTORIES * share))
-    broken = play_many(lambda: storage(kind, tmp_path), played, counts, backend=backend, number=number)
-    record_property("played", f"{kind}, {backend}: {counts.told()}")
-    assert broken is None, breaks(broken, storage(kind, tmp_path), backend=backend) or f"only once: {broken.text()}"
+    with storage(kind, tmp_path) as url:
+        broken = play_many(url, played, counts, backend=backend, number=number)
+        record_property("played", f"{kind}, {backend}: {counts.told()}")
+        assert broken is None, breaks(broken, url(), backend=backend) or f"only once: {broken.text()}"
     assert counts.histories >= played

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from functools import cached_property
 
 from crmsync.diff.cells import EXACT, Cell, PreparedField, cell_of, exactly_equal
 from crmsync.diff.deciding import Decided, carried_out, changed, met
@@ -35,10 +36,19 @@ class Merger(Standing):
         super().__init__(rule, digester)
         self.uncertainty = uncertainty
         self._every = tuple(self.fields.values())
-        self.new_local = Newcomers(rule, self._every, Side.LOCAL, digester.blank)
-        self.new_remote = Newcomers(rule, self._every, Side.REMOTE, digester.blank)
         self._places = tuple(range(len(self._every)))
         self._unlike = frozenset(place for place in self._places if not self._every[place].alike)
+
+    # Most runs meet nobody new: what it takes to make a record of one is put together when it is asked for.
+    @cached_property
+    def new_local(self) -> Newcomers:
+        """What makes local records of those that the CRM alone has."""
+        return Newcomers(self.rule, self._every, Side.LOCAL, self.digester.blank)
+
+    @cached_property
+    def new_remote(self) -> Newcomers:
+        """The same the other way."""
+        return Newcomers(self.rule, self._every, Side.REMOTE, self.digester.blank)
 
     def merge(
         self, local: Record, remote: Record, local_shadow: bytes, remote_shadow: bytes, decided: Decided | None = None

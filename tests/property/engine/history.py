@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import shlex
-from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import anyio
 from pydantic import BaseModel, ConfigDict
 
 from crmsync.models.records import Side
-from crmsync.protocols.repository import SyncRepository
-from crmsync.registry import STORAGE, Registry
 from tests.property.engine.incidents import Incident, Incidents, Kind
 from tests.property.engine.judgement import judge
 from tests.property.engine.knowledge import LOCAL
@@ -23,6 +20,7 @@ from tests.property.engine.promises import Counts
 from tests.property.engine.rest import come_to_rest
 from tests.property.engine.sites import Conditions
 from tests.property.engine.stage import Stage
+from tests.property.engine.storages import open_storage
 from tests.property.engine.taking_back import Undoing, take_back
 from tests.property.engine.twins import Twin, compare
 
@@ -31,6 +29,8 @@ REPLAY = "CRMSYNC_REPLAY"
 """The environment variable that makes the machine play one history, given as JSON or as the name of a file."""
 REPLAY_ON = "CRMSYNC_REPLAY_ON"
 """The environment variable that says on which event loop, if not on asyncio's."""
+COLLECTED = 20_000
+"""So many objects are made before `few_collections` has them looked through; Python's own is 700."""
 
 
 class Step(BaseModel):
@@ -185,17 +185,21 @@ def again(history: History, backend: str) -> list[str]:
     return ["", "play it again:", command]
 
 
-def open_storage(url: str) -> AbstractAsyncContextManager[SyncRepository]:
-    """The bookkeeping at a URL, by the entry points, as the library opens it."""
-    opened: AbstractAsyncContextManager[SyncRepository] = _opener(url.partition(":")[0])(url)
-    return opened
+@contextmanager
+def few_collections() -> Iterator[None]:
+    """While many histories are played, what is there already is not looked through for garbage, and the rest seldom.
 
-
-@cache
-def _opener(kind: str) -> Callable[[str], Any]:
-    """Looked up once: it reads the metadata of every distribution that is installed."""
-    opener: Callable[[str], Any] = Registry().load(STORAGE, kind)
-    return opener
+    A play makes a hundred thousand short-lived tasks and frames: at Python's own pace every seventh of its seconds goes
+    into looking through them.
+    """
+    usual = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(COLLECTED, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+        gc.unfreeze()
 
 
 def run_play(history: History, url: str, counts: Counts, *, backend: str = "asyncio") -> Stage:

@@ -152,4 +152,6 @@ class _Interposed:
             answer = await self._incidents.call(f"{self._name}.{attribute}", failure, found, (arguments, named))
             return self._show(answer) if self._show is not None and isinstance(answer, ChangePage) else answer
 
+        # The next one finds it here, and does not ask this method.
+        setattr(self, attribute, call)
         return call

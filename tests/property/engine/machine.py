@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from crmsync.models.mappings import ConflictPolicy, DeletePolicy
 from crmsync.models.records import Side
-from tests.property.engine.history import History, Step, breaks, run_play
+from tests.property.engine.history import History, Step, breaks, few_collections, run_play
 from tests.property.engine.incidents import ANY, BOOKKEEPING, Incident, Kind
 from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES
 from tests.property.engine.promises import Counts
@@ -226,20 +226,19 @@ def play_many(
     last: list[History] = []
     given = {"counts": counts, "storage": staticmethod(storage), "backend": backend, "last": last}
     machine = type("Machine", (EngineMachine,), given)
+    quiet = settings(
+        max_examples=histories,
+        stateful_step_count=STEPS,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
+        database=None,
+        report_multiple_bugs=False,
+        verbosity=Verbosity.quiet,
+    )
     try:
-        run_state_machine_as_test(
-            machine if number is None else seed(number)(machine),
-            settings=settings(
-                max_examples=histories,
-                stateful_step_count=STEPS,
-                deadline=None,
-                suppress_health_check=list(HealthCheck),
-                phases=[Phase.generate],
-                database=None,
-                report_multiple_bugs=False,
-                verbosity=Verbosity.quiet,
-            ),
-        )
+        with few_collections():
+            run_state_machine_as_test(machine if number is None else seed(number)(machine), settings=quiet)
     except AssertionError:
         return smallest(last[0], lambda history: breaks(history, storage(), backend=backend) is not None)
     return None

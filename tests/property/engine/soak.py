@@ -10,15 +10,16 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-import tempfile
 import time
-import uuid
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.property.engine.history import breaks
 from tests.property.engine.machine import play_many
 from tests.property.engine.mutants import MUTANTS, Mutant, broken_copy
 from tests.property.engine.promises import Counts
+from tests.property.engine.sqlite_file import on_sqlite
 from tests.property.engine.trial import Verdict, try_engine
 
 CHUNK = 100
@@ -34,15 +35,11 @@ def soak(minutes: float, histories: int, folder: Path) -> str | None:
     while time.monotonic() < end and sum(each.histories for each in counts.values()) < histories:
         storage, backend = kind = KINDS[turn % len(KINDS)]
         turn += 1
-
-        def url(storage: str = storage) -> str:
-            return "memory://" if storage == "memory" else f"sqlite:///{folder / uuid.uuid4().hex}.db"
-
-        broken = play_many(url, CHUNK, counts[kind], backend=backend, number=random.getrandbits(32))
-        for left in folder.glob("*.db*"):
-            left.unlink()
-        if broken is not None:
-            return breaks(broken, url(), backend=backend) or f"only once: {broken.text()}"
+        with TemporaryDirectory(dir=folder) as own, ExitStack() as stack:
+            url = stack.enter_context(on_sqlite(Path(own))) if storage == "sqlite" else lambda: "memory://"
+            broken = play_many(url, CHUNK, counts[kind], backend=backend, number=random.getrandbits(32))
+            if broken is not None:
+                return breaks(broken, url(), backend=backend) or f"only once: {broken.text()}"
         say(f"{' on '.join(kind)}: {counts[kind].told()}")
     return None
 
@@ -72,7 +69,7 @@ def main() -> int:
     parser.add_argument("--mutants", action="store_true")
     parser.add_argument("--record", metavar="NAME", choices=[mutant.name for mutant in MUTANTS])
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
+    with TemporaryDirectory() as name:
         folder = Path(name)
         if given.mutants:
             found = [search(mutant, folder).broken for mutant in MUTANTS]

@@ -10,17 +10,14 @@ import attrs
 
 from crmsync.engine import RunBudget
 from crmsync.errors import CRMError, SafetyStopError
-from crmsync.mapping import compile_mapping
 from crmsync.models.history import RecordChange
 from crmsync.models.integrations import Integration
-from crmsync.models.mappings import ConflictPolicy, FieldMapping, ObjectMapping, two_way
+from crmsync.models.mappings import ObjectMapping
 from crmsync.models.plans import Plan
 from crmsync.models.records import ChangePage, OperationKind, Record, Side
 from crmsync.models.runs import RunReport, RunStatus
-from crmsync.models.schema import FieldType, ObjectSchema
 from crmsync.models.state import Conflict, ConflictStatus, Decision, Link, LinkStatus
 from crmsync.models.stops import StoppedPlan, StoppedRecord
-from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.repository import SyncRepository
 from crmsync.security.vault import Vault
 from crmsync.service import CRMSync
@@ -29,15 +26,14 @@ from crmsync.testing.world import FakeClock, World
 from tests.property.engine.incidents import BOOKKEEPING, Incidents
 from tests.property.engine.knowledge import ACME, BETA, LOCAL
 from tests.property.engine.ledger import Ledger
+from tests.property.engine.mapped import Mapped, compiled, mapping
 from tests.property.engine.people import People
 from tests.property.engine.promises import Counts, Promise
-from tests.property.engine.sites import LATE, OBJECT, SCALARS, Conditions, Sites, name_at
+from tests.property.engine.sites import LATE, OBJECT, Conditions, Sites, name_at
 
 LEASE_SECONDS = 60
-KEPT_DAYS = 1000
 MANY = 1000
 """More deletes than a history can come to."""
-_TYPES = {"score": FieldType.DECIMAL, "seen": FieldType.DATETIME}
 
 
 @attrs.define
@@ -85,7 +81,6 @@ class Stage:
         self.ledger = Ledger()
         self.at_rest: dict[str, dict[str, dict[str, object]]] = {}
         self.reached: list[Counter[str]] = []
-        self._rules: dict[tuple[str, ...], RecordRule] = {}
         self.story = self.people.story
         self.story.append(f"given {conditions.model_dump_json(exclude_defaults=True)}")
 
@@ -112,35 +107,26 @@ class Stage:
 
     def mapping(self) -> ObjectMapping:
         """The mapping as it is now."""
-        names = [name for name in SCALARS if not (self.mapped.narrow and name == "city")]
-        tags = two_way("tags", "Tags", field_type=FieldType.TAGS)
-        consent = two_way("opted_out", "OptedOut", field_type=FieldType.BOOLEAN, policy=ConflictPolicy.MOST_RESTRICTIVE)
-        fields: list[FieldMapping] = [two_way("email", "Email", field_type=FieldType.EMAIL)]
-        fields += [two_way(name, SCALARS[name], field_type=_TYPES.get(name, FieldType.TEXT)) for name in names]
-        return ObjectMapping(
-            fields=(*fields, tags, consent),
-            policy=self.conditions.policy,
-            delete_in_crm=self.conditions.delete,
-            delete_in_local=self.conditions.delete,
-            delete_guard_count=self.conditions.guard,
-            history_days=KEPT_DAYS,
-            # What a version may differ by: nothing is archived here.
-            local_archive_field=f"archived_{self.mapped.version}" if self.mapped.version else "",
-        )
+        return mapping(self._mapped())
+
+    def _mapped(self) -> Mapped:
+        given, now = self.conditions, self.mapped
+        return Mapped(given.policy, given.delete, given.guard, now.narrow, now.version)
 
     # --- what crmsync does
 
     def world(self, remote: str, incidents: Incidents, *, limited: bool = True) -> World:
         """The engine's view: everything that it waits for passes the points. ``limited``: by the history's calls."""
+        given = self._mapped()
         world = World(
-            self.mapping(),
+            mapping(given),
             self.repository,
             self.clock,
             self.sites.local,
             self.sites.remotes[remote],
             integration_id=remote,
             budget=RunBudget(self.calls if limited else None),
-            compile=self._compiled,
+            compile=lambda _, *sides, **__: compiled(given, *sides),
             observers=(self.ledger,),
         )
         local, theirs = (
@@ -165,13 +151,6 @@ class Stage:
         hidden = {side: {name_at(name, one) for one in self.sites.hidden[name]} for side, name in self.sides(remote)}
         self.ledger.look(remote, held, hidden, keyed=self.conditions.external_key)
 
-    def _compiled(self, mapping: ObjectMapping, *sides: ObjectSchema, **custom: Any) -> RecordRule:
-        """Compiled once for all runs with the same mapping and schemas: it takes longer than the runs."""
-        key = tuple(each.model_dump_json() for each in (mapping, *sides))
-        if key not in self._rules:
-            self._rules[key] = compile_mapping(mapping, *sides, **custom)
-        return self._rules[key]
-
     async def run(self, remote: str, incidents: Incidents | None = None, **options: Any) -> RunReport | None:
         """One run, and what goes wrong in it; None if it did not end."""
         incidents = incidents or Incidents()
@@ -179,7 +158,8 @@ class Stage:
         met = self._met(remote)
         place, report, error = len(self.story), None, None
         world = self.world(remote, incidents)
-        several, linked = self._several(remote), await self._pairs(remote)
+        several = self._several(remote) - self.people.merged
+        linked = await self._pairs(remote) if several else set()
         keyed = set(self.sites[remote].keys().items())
         self._look(remote)
         try:
@@ -200,7 +180,9 @@ class Stage:
         self._judge_run(remote, incidents, report, error)
         if report is not None:
             del self.approved[remote]  # a run that ends well leaves no stop, and no approval
-        self._judge_guesses(remote, several & self._several(remote), await self._pairs(remote) - linked - keyed)
+        several &= self._several(remote) if several else set()
+        if several:
+            self._judge_guesses(remote, several, await self._pairs(remote) - linked - keyed)
         if report is not None and well and report.written and not incidents.struck and not self.conditions.late:
             plan = await self.plan(remote)
             self.hold(Promise.NO_ECHO, plan.writes == 0, f"{remote}: right after a run, {_told(plan)}")
@@ -253,7 +235,7 @@ class Stage:
 
     def _judge_guesses(self, remote: str, several: set[int], new: set[tuple[str, str | None]]) -> None:
         """No two records that people entered are a new pair where there were several all the time, but by their key."""
-        for person in several - self.people.merged:
+        for person in several:
             entered = {edit.value for edit in self.people.knowledge.of(person, "")}
             guessed = {(ours, theirs) for ours, theirs in new if {ours, theirs} <= entered}
             self.hold(Promise.NO_GUESS, not guessed, f"{remote}: p{person} was linked as {sorted(map(str, guessed))}")
