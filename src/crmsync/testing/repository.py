@@ -27,11 +27,12 @@ from crmsync.models.state import Acknowledgement, Cursors
 from crmsync.protocols.repository import SyncRepository
 from crmsync.testing.repository_audit import AuditPromises
 from crmsync.testing.repository_calls import CallPromises
-from crmsync.testing.repository_conflicts import DETAILS, ConflictPromises, JournalPromises, LogPromises
+from crmsync.testing.repository_conflicts import DETAILS, ConflictPromises, LogPromises
 from crmsync.testing.repository_erasure import ErasurePromises
 from crmsync.testing.repository_history import HistoryPromises
 from crmsync.testing.repository_isolation import IsolationPromises
 from crmsync.testing.repository_jobs import JobPromises
+from crmsync.testing.repository_journal import JournalPromises
 from crmsync.testing.repository_leases import LeasePromises
 from crmsync.testing.repository_links import LinkPromises
 from crmsync.testing.repository_sealed import SealedPromises
