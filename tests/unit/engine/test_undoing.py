@@ -1,4 +1,4 @@
-"""What runs wrote is kept as long as the mapping says, and taken back on request."""
+"""What a run wrote is taken back on request."""
 
 from __future__ import annotations
 
@@ -6,85 +6,13 @@ import pytest
 
 from crmsync.errors import CRMError, DeleteGuardError, NotFoundError, RecordError, RejectedError
 from crmsync.models.erasure import Person
-from crmsync.models.history import RecordChange, untagged
-from crmsync.models.mappings import ConflictPolicy, DeletePolicy, ObjectMapping, two_way
+from crmsync.models.mappings import DeletePolicy
 from crmsync.models.records import Operation, OperationKind, Side
-from crmsync.models.runs import RunReport
-from crmsync.models.schema import FieldType
-from crmsync.models.state import Acknowledgement, Lease, LinkStatus
-from crmsync.storage.memory import MemoryRepository
 from crmsync.testing.faults import Crash, Fault, FaultyStore, When
-from crmsync.testing.world import World, world
+from crmsync.testing.world import world
+from tests.unit.engine.histories import MAPPING, changes, pair, undo
 
 pytestmark = pytest.mark.anyio
-
-MAPPING = ObjectMapping(
-    fields=(
-        two_way("email", "Email", field_type=FieldType.EMAIL),
-        two_way("name", "Name", policy=ConflictPolicy.REMOTE_WINS),
-        two_way("phone", "Phone"),
-        two_way("tags", "Tags__c", field_type=FieldType.MULTI_PICKLIST),
-    ),
-    delete_in_crm=DeletePolicy.PROPAGATE,
-    history_days=30,
-)
-
-
-async def changes(w: World, run_id: str | None = None, record_id: str | None = None) -> list[RecordChange]:
-    records = [record_id] if record_id else []
-    return await w.repository.list_changes("acme", "Contact", run_id=run_id, record_ids=records)
-
-
-async def undo(w: World, run_id: str, **options: object) -> RunReport:
-    report = await (await w.runner(**options)).undo(run_id)
-    w.clock.tick()
-    return report
-
-
-async def pair(w: World) -> tuple[str, str]:
-    """A synced pair: both ids."""
-    ours = w.local.add(email="ada@example.org", name="Ada", phone="1", tags=("a",))
-    await w.sync()
-    await w.sync()
-    return ours, w.remote.keys()[ours]
-
-
-async def test_what_a_run_wrote_is_kept_field_by_field_with_its_cause() -> None:
-    async with world(MAPPING) as w:
-        ours, theirs = await pair(w)
-        w.local.edit(ours, name="Ada L.", phone="2")
-        w.remote.edit(theirs, Name="Ada King")
-        report = await w.sync()
-        by_side = {one.side: one for one in await changes(w, report.run_id)}
-        assert {(f.field, f.before, f.after, f.cause) for f in by_side[Side.LOCAL].fields} == {
-            ("name", "Ada L.", "Ada King", "conflict:remote_wins")
-        }
-        assert {(f.field, f.before, f.after, f.cause) for f in by_side[Side.REMOTE].fields} == {
-            ("Phone", "1", "2", "synced")
-        }
-        created = (await changes(w, record_id=theirs))[-1]
-        assert (created.kind, created.side, created.markmail_id) == (OperationKind.CREATE, Side.REMOTE, ours)
-        assert {f.field: untagged(f.after) for f in created.fields}["Tags__c"] == ("a",)
-        assert {f.cause for f in created.fields} == {"created"}
-
-
-async def test_without_days_to_keep_it_nothing_is_kept() -> None:
-    async with world(MAPPING.model_copy(update={"history_days": 0})) as w:
-        await pair(w)
-        assert await changes(w) == []
-
-
-async def test_a_history_is_forgotten_when_its_days_are_over() -> None:
-    async with world(MAPPING) as w:
-        ours, _ = await pair(w)
-        w.clock.tick(29 * 86400)
-        w.local.edit(ours, phone="2")
-        await w.sync()
-        assert len(await changes(w)) == 2
-        w.clock.tick(2 * 86400)
-        await w.sync()
-        (left,) = await changes(w)
-        assert left.kind is OperationKind.UPDATE
 
 
 async def test_an_undone_run_leaves_the_values_of_before_and_the_next_sync_repeats_nothing() -> None:
@@ -204,31 +132,6 @@ async def test_what_is_linked_differently_by_now_is_told() -> None:
         await undo(w, deletion.run_id)
         report = await undo(w, run.run_id)
         assert [(one.markmail_id, one.code) for one in report.problems] == [(ours, "not_linked")]
-
-
-class Listening(MemoryRepository):
-    """Remembers what was acknowledged."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.heard: list[Acknowledgement] = []
-
-    async def acknowledge(self, lease: Lease, acknowledgement: Acknowledgement) -> None:
-        await super().acknowledge(lease, acknowledgement)
-        self.heard.append(acknowledgement)
-
-
-async def test_what_was_deleted_is_noted_in_the_transaction_of_its_tombstone() -> None:
-    repository = Listening()
-    async with world(MAPPING, repository=repository) as w:
-        ours, theirs = await pair(w)
-        w.local.remove(ours)
-        await w.sync()
-    (noting,) = [one for one in repository.heard if any(c.kind is OperationKind.DELETE for c in one.changes)]
-    (change,) = noting.changes
-    assert [(link.markmail_id, link.status) for link in noting.links] == [(ours, LinkStatus.DELETED)]
-    assert change.crm_id == theirs
-    assert {one.field: (one.before, one.cause) for one in change.fields}["Name"] == ("Ada", "deleted")
 
 
 async def test_a_run_without_a_history_cannot_be_undone() -> None:
