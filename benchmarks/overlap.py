@@ -1,13 +1,15 @@
 """How well reading, planning and writing overlap when each call takes 120 ms.
 
     python benchmarks/overlap.py [--people 10000] [--latency 0.12] [--concurrent 5] [--clock calls|busy|real]
+                                 [--collect seldom|often]
 
 Both sides are made up; the CRM answers each call after 120 ms, a few calls at a time, and so does the local side, which
 then stands for another CRM, or else at once, as the application's own database does. A look-up of more ids than a call
 takes is several calls. By the clock ``calls`` time passes only while everything waits for a call, so that what is
 printed is the network's share alone, on any machine. By ``busy`` it passes with the CPU time as well: as on a machine
 that does nothing else. ``real`` is the wall's. These two are compared with the longer of the network's minimum and the
-CPU time: a thread computes while calls are on their way.
+CPU time: a thread computes while calls are on their way. Cycles of objects are looked for as seldom as the command line
+does in a process of its own, or as often as Python does by itself.
 
 The network's own minimum for the calls that were made: the passes of the two sides come one after the other; in a pass,
 the pages of a cursor follow each other, everything about a page comes after it, and what is written of it after what is
@@ -33,6 +35,7 @@ import trio.testing
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.scale import MadeUp
+from crmsync.cli.collecting import collect_seldom, keep_what_is_there
 from crmsync.engine import RunBudget, Runner, SystemClock
 from crmsync.mapping import compile_mapping
 from crmsync.models.integrations import Integration
@@ -221,7 +224,11 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.12)
     parser.add_argument("--concurrent", type=int, default=5)
     parser.add_argument("--clock", choices=("calls", "busy", "real"), default="calls")
+    parser.add_argument("--collect", choices=("seldom", "often"), default="seldom")
     options = parser.parse_args()
+    if options.collect == "seldom":
+        collect_seldom()
+        keep_what_is_there()
     print(f"{options.people} people, {options.latency * 1000:.0f} ms a call, {options.concurrent} at a time")
     clocks = {"calls": trio.testing.MockClock(autojump_threshold=0), "busy": BusyClock(), "real": None}
     trio.run(measure, options, clock=clocks[options.clock])

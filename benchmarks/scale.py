@@ -56,9 +56,12 @@ class MadeUp:
     share: int = SHARE
     calls: int = 0
     limits: StoreLimits = attrs.field(init=False)
+    _names: tuple[str, ...] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         remote = self.side is Side.REMOTE
+        names = (f"{'F' if remote else 'f'}{n}" for n in range(1, self.width))
+        self._names = (*names, "Email" if remote else "email")
         self.limits = StoreLimits(accepts_ids=not remote, external_key=remote, write_batch=200 if remote else 2000)
 
     @property
@@ -105,14 +108,12 @@ class MadeUp:
         return Outcome(operation.op_id, OutcomeStatus.CREATED, f"003{int(operation.key[:8]):08}")
 
     def _record(self, number: int) -> Record:
-        remote = self.side is Side.REMOTE
-        upper = "F" if remote else "f"
-        values: dict[str, object] = {f"{upper}{n}": f"value {n} of {number}" for n in range(1, self.width)}
-        values["Email" if remote else "email"] = f"p{number}@example.org"
+        texts = [f"value {n} of {number}" for n in range(1, self.width)]
+        values: dict[str, object] = dict(zip(self._names, (*texts, f"p{number}@example.org"), strict=True))
         if self.changed_from is not None and number % self.share == self.changed_from:
-            values[f"{upper}1"] = f"changed in {self.name}"
+            values[self._names[0]] = f"changed in {self.name}"
         key = IDS.format(number)
-        return Record(f"003{number:08}", values, key) if remote else Record(key, values)
+        return Record(f"003{number:08}", values, key) if self.side is Side.REMOTE else Record(key, values)
 
 
 async def step(url: str, name: str, people: int, width: int) -> dict[str, Any]:

@@ -6,20 +6,14 @@ or conflicts wait for a decision; 4 a guard stopped the run before it did harm; 
 
 from __future__ import annotations
 
-import atexit
-import gc
 import sys
 from collections.abc import Sequence
 from typing import Final
 
+from crmsync.cli.collecting import collect_seldom
 from crmsync.errors import MissingExtraError
 
 _NEEDED: Final = frozenset({"typer", "rich", "tomli_w", "tomlkit"})
-
-_COLLECTIONS: Final = (10_000, 5, 5)
-"""When cycles are looked for. A run makes values by the million and hardly a cycle: looked for after every 700 new
-ones, as Python does by itself, they cost an eighth of a first load's CPU. After every 200,000 it would be a fifth, but
-the few that there are would take a third of a kilobyte for each record."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,10 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{MissingExtraError('the command line', 'cli')}\n")
         return 2
     if arguments is None:  # the process is ours alone
-        gc.set_threshold(*_COLLECTIONS)
-        # A process that ends gives its memory back at once. Python would look for cycles in all of it first, module by
-        # module, which takes longer than most commands.
-        atexit.register(gc.freeze)
+        collect_seldom()
         arguments = sys.argv[1:]
     return run(list(arguments))
 

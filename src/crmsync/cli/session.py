@@ -11,6 +11,7 @@ import anyio.to_thread
 import attrs
 from pydantic import SecretStr
 
+from crmsync.cli.collecting import keep_what_is_there
 from crmsync.cli.config import Config, IntegrationSection, configuration_fault
 from crmsync.cli.exits import UsageProblemError
 from crmsync.cli.local_sides import LocalSides
@@ -178,6 +179,7 @@ async def open_session(config: Config, observers: Sequence[Observer] = ()) -> As
         ) as crm,
         AsyncExitStack() as stack,
     ):
+        keep_what_is_there()
         yield Session(config, crm, registry, LocalSides(config, registry, stack))
 
 

@@ -19,6 +19,7 @@ from crmsync.engine.tasks import BETWEEN_BREATHS
 from crmsync.engine.work import Work
 from crmsync.errors import ConflictError, CRMError, DuplicateError, RecordError
 from crmsync.models.events import RecordRejected
+from crmsync.models.immutable import evolved
 from crmsync.models.problems import Problem
 from crmsync.models.records import SIDES, Outcome, OutcomeStatus, Side
 from crmsync.models.state import Acknowledgement, Conflict, Link, LinkStatus
@@ -89,7 +90,7 @@ def _settled_link(ctx: RunContext, work: Work, results: Mapping[Side, SideResult
     if work.quarantine is not None or work.merge is None:
         return _quarantined(ctx, work, work.quarantine or STALE)
     if work.remote is None and _is_there(work, Side.REMOTE):
-        link = attrs.evolve(link, crm_id=work.outcomes[Side.REMOTE].id)
+        link = evolved(link, crm_id=work.outcomes[Side.REMOTE].id)
     problems, candidates = _problems(ctx, work, work.merge, link, results)
     local, remote = link.local_shadow, link.remote_shadow
     if _is_there(work, Side.LOCAL) and _is_there(work, Side.REMOTE):
@@ -99,7 +100,7 @@ def _settled_link(ctx: RunContext, work: Work, results: Mapping[Side, SideResult
         status = LinkStatus.CONFLICT
     if problems:
         status = LinkStatus.REJECTED
-    return attrs.evolve(
+    return evolved(
         link,
         status=status,
         local_shadow=local,
@@ -119,7 +120,7 @@ def _settled_link(ctx: RunContext, work: Work, results: Mapping[Side, SideResult
 def _quarantined(ctx: RunContext, work: Work, problem: Problem) -> Link:
     link = work.link
     _report(ctx, link, problem, None)
-    return attrs.evolve(
+    return evolved(
         link,
         status=LinkStatus.QUARANTINED,
         problems=(problem, *waiting_words(link)),

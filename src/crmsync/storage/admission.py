@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from crmsync.models.history import RecordChange
     from crmsync.models.integrations import Integration, MappingTemplate
+from crmsync.models.immutable import evolved
 from crmsync.models.state import (
     Acknowledgement,
     Allowance,
@@ -147,7 +148,7 @@ def settled_links(lease: Lease, acknowledgement: Acknowledgement, now: datetime)
     :raises StorageError: see there; or a time has no zone.
     """
     return {
-        key: attrs.evolve(
+        key: evolved(
             link,
             next_attempt_at=optional_utc(link.next_attempt_at),
             failing_since=optional_utc(link.failing_since),
@@ -210,7 +211,7 @@ def settled_journal(lease: Lease, entries: Iterable[JournalEntry]) -> dict[str, 
     for entry in entries:
         _check_scope(lease, entry)
         _check_ids(entry.markmail_id, entry.crm_id)
-        settled[entry.op_id] = attrs.evolve(
+        settled[entry.op_id] = evolved(
             entry,
             sent=dict(entry.sent),
             started_at=optional_utc(entry.started_at),

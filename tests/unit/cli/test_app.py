@@ -118,6 +118,27 @@ def test_conflicts_resolve_needs_one_id_or_all(capsys: pytest.CaptureFixture[str
     assert "--all" in capsys.readouterr().err
 
 
+OPENED = """
+import gc
+from crmsync.cli.collecting import collect_seldom, keep_what_is_there
+{ours}
+keep_what_is_there()
+first = gc.get_freeze_count()
+made = [[] for _ in range(1000)]
+keep_what_is_there()
+print(first > 0, gc.get_freeze_count() <= first)
+"""
+
+
+@pytest.mark.parametrize("ours, frozen", [("collect_seldom()", "True True"), ("", "False True")])
+def test_what_was_opened_first_is_not_looked_through_again_in_a_process_that_is_a_command(
+    ours: str, frozen: str
+) -> None:
+    command = [sys.executable, "-c", OPENED.format(ours=ours)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == frozen
+
+
 ENDING = """
 import atexit, gc, sys
 atexit.register(lambda: print("frozen", gc.get_freeze_count() > 0))  # what is registered first runs last
