@@ -80,6 +80,11 @@ class Desk:
         return self.org.records("Contact")
 
 
+def jobs_of(desk: Desk) -> list[Call]:
+    """The requests about ingest jobs."""
+    return [call for call in desk.sent.calls if "/jobs/ingest" in call.path]
+
+
 OpenDesk = Callable[..., AbstractAsyncContextManager[Desk]]
 
 

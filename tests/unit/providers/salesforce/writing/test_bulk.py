@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import random
-from typing import Any
 
 import pytest
 
 from crmsync.engine import RunBudget
 from crmsync.errors import BudgetExceededError, DuplicateError, RejectedError, TransientError, UnavailableError
 from crmsync.models.records import Operation, OutcomeStatus
-from crmsync.models.state import RemoteJob
 from crmsync.protocols.provider import UnkeptJobs
-from crmsync.providers.salesforce.writing.job_results import parse_error
 from crmsync.testing.salesforce import DuplicateRule, SalesforceOrg, custom_field, row_fault
 from crmsync.testing.world import FakeClock
-from tests.unit.providers.salesforce.writing.conftest import KEY, Call, Desk, OpenDesk, create, delete, keyed, update
+from tests.unit.providers.salesforce.writing.conftest import KEY, Call, OpenDesk, create, delete, jobs_of, keyed, update
 
 pytestmark = pytest.mark.anyio
 
@@ -24,11 +21,6 @@ pytestmark = pytest.mark.anyio
 def csv_of(call: Call) -> list[str]:
     """The lines of an upload."""
     return call.body.decode().splitlines()
-
-
-def jobs_of(desk: Desk) -> list[Call]:
-    """The requests about ingest jobs."""
-    return [call for call in desk.sent.calls if "/jobs/ingest" in call.path]
 
 
 async def test_a_job_sends_the_requests_of_the_documentation(open_desk: OpenDesk) -> None:
@@ -155,107 +147,6 @@ async def test_first_writes_are_few_until_the_pace_is_known_or_calls_are_scarce(
     org = SalesforceOrg(clock=clock.now, daily_limit=limit)
     async with open_desk(org=org, clock=clock, memory={"pace": pace}) as desk:
         assert desk.store.limits.write_batch == batch
-
-
-def results_read(desk: Desk) -> list[str]:
-    """The files of results that were asked for."""
-    return [call.path.rpartition("/")[2] for call in jobs_of(desk) if call.method == "GET" and call.path.count("/") > 3]
-
-
-@pytest.mark.parametrize(
-    "bad, read",
-    [
-        ((), ["successfulResults"]),
-        ((2,), ["successfulResults", "failedResults"]),
-        ((0, 1, 2), ["failedResults"]),
-    ],
-)
-async def test_results_that_the_counts_of_a_job_prove_empty_are_not_read(
-    open_desk: OpenDesk, bad: tuple[int, ...], read: list[str]
-) -> None:
-    async with open_desk(channel="bulk") as desk:
-        rows = [create(n, key=f"k{n}", **({"Title": "x" * 200} if n in bad else {})) for n in range(3)]
-        outcomes = await desk.store.write(rows)
-        assert results_read(desk) == read
-    assert [outcome.ok for outcome in outcomes] == [n not in bad for n in range(3)]
-
-
-async def test_counts_that_are_wrong_hide_no_refused_row(open_desk: OpenDesk) -> None:
-    async with open_desk(channel="bulk") as desk:
-        desk.org.faults.bulk.miscount_next()
-        outcomes = await desk.store.write([create(1, key="a"), create(2, key="b", Title="x" * 200)])
-        assert results_read(desk) == ["successfulResults", "failedResults"]
-    assert [outcome.ok for outcome in outcomes] == [True, False]
-    assert isinstance(outcomes[1].error, RejectedError)
-
-
-async def test_all_results_of_a_job_that_did_not_come_to_every_row_are_read(open_desk: OpenDesk) -> None:
-    async with open_desk(channel="bulk") as desk:
-        desk.org.faults.bulk.abort_next(after_records=200)
-        await desk.store.write(keyed(range(300)))
-        assert results_read(desk) == ["successfulResults", "failedResults", "unprocessedrecords"]
-
-
-async def test_10_000_rows_take_6_calls_and_little_more_than_the_job(open_desk: OpenDesk) -> None:
-    """120 ms a call, 2 s and 1 ms a record: a describe, three to give, one question, one file of results.
-
-    Of an unknown org the question tells when the job will be over, and then its results are asked for. The next time
-    the job is asked when it should be over, 2 % after what was measured.
-    """
-    clock = FakeClock()
-    org = SalesforceOrg(clock=clock.now, bulk_seconds=2, bulk_seconds_per_record=0.001)
-    memory: dict[str, str] = {}
-    calls, seconds = list[int](), list[float]()
-    for _ in range(2):
-        ways: dict[str, Any] = {"channel": "bulk", "read_back": False, "call_seconds": 0.12}
-        async with open_desk(org=org, clock=clock, memory=memory, **ways) as desk:
-            began = clock.now()
-            outcomes = await desk.store.write(keyed(range(10_000)))
-            calls.append(len([call for call in desk.sent.calls if call.path != "/services/data"]))
-        assert all(outcome.ok for outcome in outcomes)
-        seconds.append((clock.now() - began).total_seconds())
-    assert calls == [6, 6]
-    assert seconds[0] < 12 + 4 * 0.12 + 0.1
-    assert seconds[1] < 12 * 1.02 + 5 * 0.12 + 0.1
-
-
-class SlowingClock(FakeClock):
-    """The second time that somebody waits, an org begins to take a hundredth of a second for a record."""
-
-    org: SalesforceOrg
-    waits = 0
-
-    async def sleep(self, seconds: float) -> None:
-        await super().sleep(seconds)
-        self.waits += 1
-        if self.waits == 2:
-            self.org.bulk.set_options(seconds_per_record=0.01)
-
-
-async def test_results_that_are_asked_for_too_early_are_asked_for_again_when_the_job_is_over(
-    open_desk: OpenDesk,
-) -> None:
-    clock = SlowingClock()
-    clock.org = SalesforceOrg(clock=clock.now, bulk_seconds_per_record=0.002)
-    async with open_desk(org=clock.org, clock=clock, channel="bulk", read_back=False) as desk:
-        outcomes = await desk.store.write(keyed(range(2_000)))
-        asked = [call.path.count("/") > 3 for call in jobs_of(desk) if call.method == "GET"]
-        assert results_read(desk) == ["successfulResults"] * 2
-    assert all(outcome.ok for outcome in outcomes)
-    assert asked[:2] == [False, True], "once in place of a question, then never before the job says that it is over"
-    assert asked[-1]
-    assert not any(asked[2:-1])
-
-
-async def test_a_job_with_refused_records_is_asked_itself(open_desk: OpenDesk) -> None:
-    clock = FakeClock()
-    org = SalesforceOrg(clock=clock.now, bulk_seconds_per_record=0.005)
-    async with open_desk(org=org, clock=clock, channel="bulk", read_back=False) as desk:
-        outcomes = await desk.store.write([create(0, key="key-0", Title="x" * 200), *keyed(range(1, 1_000))])
-        assert results_read(desk) == ["successfulResults", "failedResults"]
-        questions = [call for call in jobs_of(desk) if call.method == "GET" and call.path.count("/") == 3]
-    assert len(questions) == 2
-    assert [outcome.ok for outcome in outcomes] == [False] + [True] * 999
 
 
 async def test_no_job_is_made_before_it_is_certain_that_it_is_needed(open_desk: OpenDesk) -> None:
@@ -437,66 +328,3 @@ async def test_a_refusal_names_no_value(open_desk: OpenDesk) -> None:
     assert isinstance(outcome.error, RejectedError)
     assert outcome.error.field == "Email"
     assert "secret-value" not in str(outcome.error)
-
-
-# --- jobs that an earlier process left behind
-
-
-async def test_an_open_job_of_an_earlier_process_is_aborted(open_desk: OpenDesk) -> None:
-    log = UnkeptJobs()
-    async with open_desk(channel="bulk", lent={"jobs": log}) as desk:
-        desk.org.faults.fail_next(20, status=503, path="/batches")
-        desk.org.faults.fail_next(20, status=503, method="PATCH", path="/jobs/ingest")
-        with pytest.raises(UnavailableError):
-            await desk.store.write(keyed(range(10)))
-        [job] = await log.unfinished()
-        desk.org.faults.clear()
-        await desk.store.settle_jobs()
-        assert desk.org.bulk.ingest[job.job_id].state == "Aborted"
-    assert await log.unfinished() == []
-
-
-async def test_a_job_at_work_is_waited_for_and_one_that_is_gone_is_forgotten(open_desk: OpenDesk) -> None:
-    log = UnkeptJobs()
-    async with open_desk(channel="bulk", lent={"jobs": log}) as desk:
-        desk.org.bulk.options = type(desk.org.bulk.options)(seconds=30)
-        desk.org.faults.fail_next(5, status=503, method="GET", path="/jobs/ingest")
-        with pytest.raises(UnavailableError):
-            await desk.store.write(keyed(range(10)))
-        await log.add(RemoteJob("750000000000001AAA", "Contact", "upsert", 3, desk.clock.now()))
-        assert desk.contacts() == []
-        await desk.store.settle_jobs()
-        assert len(desk.contacts()) == 10
-        assert "job_scale" not in desk.memory.get("pace", ""), "nobody knows how long it was at work before"
-    assert await log.unfinished() == []
-
-
-async def test_a_job_that_does_not_end_keeps_the_run_from_starting(open_desk: OpenDesk) -> None:
-    log = UnkeptJobs()
-    async with open_desk(channel="bulk", lent={"jobs": log}, bulk_wait_seconds=60) as desk:
-        desk.org.bulk.options = type(desk.org.bulk.options)(seconds=3000)
-        desk.org.faults.fail_next(5, status=503, method="GET", path="/jobs/ingest")
-        with pytest.raises(UnavailableError):
-            await desk.store.write(keyed(range(10)))
-        with pytest.raises(UnavailableError, match="still at work"):
-            await desk.store.settle_jobs()
-    assert len(await log.unfinished()) == 1
-
-
-@pytest.mark.parametrize(
-    "text, code, fields",
-    [
-        ("INVALID_CROSS_REFERENCE_KEY:invalid cross reference id:--", "INVALID_CROSS_REFERENCE_KEY", []),
-        (
-            "REQUIRED_FIELD_MISSING:Required: [LastName]:LastName --",
-            "REQUIRED_FIELD_MISSING",
-            ["LastName"],
-        ),
-        ("STRING_TOO_LONG:a:b:c:A__c,B --", "STRING_TOO_LONG", ["A__c", "B"]),
-        ("UNKNOWN", "UNKNOWN", []),
-        ("", "", []),
-    ],
-)
-def test_the_errors_of_rows_are_taken_apart(text: str, code: str, fields: list[str]) -> None:
-    parsed = parse_error(text)
-    assert (parsed["statusCode"], parsed["fields"]) == (code, fields)

@@ -9,7 +9,7 @@ import pytest
 from crmsync.errors import UnavailableError
 from crmsync.models.records import OutcomeStatus
 from crmsync.providers.salesforce.bulk.jobs import INGEST, JOB_COMPLETE, JobInfo, Jobs
-from crmsync.providers.salesforce.writing.job_results import JobResults
+from crmsync.providers.salesforce.writing.job_results import JobResults, parse_error
 from crmsync.providers.salesforce.writing.outcomes import Sent
 from crmsync.providers.salesforce.writing.rows import Row, Verb
 from tests.unit.providers.salesforce.conftest import Connect, Line, answer, error
@@ -103,3 +103,22 @@ async def test_an_org_that_cannot_be_asked_is_no_answer(connect: Connect) -> Non
     async with connect([error(503, "SERVER_UNAVAILABLE")] * 5) as line:
         with pytest.raises(UnavailableError):
             await two(line).results.all_succeeded(JOB)
+
+
+@pytest.mark.parametrize(
+    "text, code, fields",
+    [
+        ("INVALID_CROSS_REFERENCE_KEY:invalid cross reference id:--", "INVALID_CROSS_REFERENCE_KEY", []),
+        (
+            "REQUIRED_FIELD_MISSING:Required: [LastName]:LastName --",
+            "REQUIRED_FIELD_MISSING",
+            ["LastName"],
+        ),
+        ("STRING_TOO_LONG:a:b:c:A__c,B --", "STRING_TOO_LONG", ["A__c", "B"]),
+        ("UNKNOWN", "UNKNOWN", []),
+        ("", "", []),
+    ],
+)
+def test_the_errors_of_rows_are_taken_apart(text: str, code: str, fields: list[str]) -> None:
+    parsed = parse_error(text)
+    assert (parsed["statusCode"], parsed["fields"]) == (code, fields)
