@@ -7,24 +7,19 @@ constructor, and `add`, `edit` and `remove` are what another user of the same st
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import anyio.lowlevel
 import attrs
 
 from crmsync.errors import (
-    ConversionError,
     CRMError,
     CursorExpiredError,
     DuplicateError,
     RecordError,
-    RejectedError,
-    SchemaChangedError,
 )
 from crmsync.models.records import (
-    MISSING,
     ChangePage,
     Operation,
     OperationKind,
@@ -33,11 +28,10 @@ from crmsync.models.records import (
     Record,
     StoreLimits,
 )
-from crmsync.models.schema import FieldType, ObjectSchema
+from crmsync.models.schema import ObjectSchema
 from crmsync.testing.change_feed import EPOCH, ChangeFeed, FeedPosition, RecordVersion
 from crmsync.testing.record_table import RecordTable
-
-_SCALARS = frozenset({str, bool, int, float, Decimal, date, time, timedelta, type(None)})
+from crmsync.testing.stored_fields import StoredFields
 
 
 class TellsTime(Protocol):
@@ -86,18 +80,16 @@ class MemoryRecordStore:
     ) -> None:
         self._clock = clock or _SystemClock()
         self._limits = limits or StoreLimits(accepts_ids=True)
-        self._schema = schema or ObjectSchema(name=name, open=True)
         self._name = name
+        self._fields = StoredFields(schema or ObjectSchema(name=name, open=True), dict(lossy or {}), frozenset(hidden))
         self._id_prefix = id_prefix
-        self._lossy = dict(lossy or {})
         self._reject = reject
         self._leave = leave
-        self._hidden = frozenset(hidden)
         self._returns_stored = returns_stored
         self._generation = 0
         self._made = 0
         self._stamped = 0
-        self._table = RecordTable(self._form)
+        self._table = RecordTable(self._fields.form)
         self._feed = ChangeFeed(late)
 
     def __repr__(self) -> str:
@@ -120,12 +112,12 @@ class MemoryRecordStore:
     async def describe(self) -> ObjectSchema:
         """The schema it was given, or an open one without fields."""
         await anyio.lowlevel.checkpoint()
-        return self._schema
+        return self._fields.schema
 
     async def changes(self, cursor: str | None, *, fields: Sequence[str], limit: int | None = None) -> ChangePage:
         """See `RecordStore.changes`. Cursors made before `expire_cursors` are expired."""
         await anyio.lowlevel.checkpoint()
-        self._check_readable(fields)
+        self._fields.check_readable(fields)
         now = self._clock.now()
         self._feed.settle(now)
         position, since = self._begin(cursor, now)
@@ -139,7 +131,7 @@ class MemoryRecordStore:
         after = (versions[-1].modified_at, versions[-1].id) if versions and has_more else None
         end = attrs.evolve(position, after=after, live=live if has_more else None)
         return ChangePage(
-            records=tuple(self._record(version, fields) for version in versions),
+            records=tuple(self._fields.record(version, fields) for version in versions),
             cursor=end.encode(),
             has_more=has_more,
             complete_scan=not has_more and live == self._feed.live,
@@ -165,7 +157,7 @@ class MemoryRecordStore:
         seen = (position.live or 0) + len(versions)
         after = (EPOCH, versions[-1].id) if has_more else None
         return ChangePage(
-            records=tuple(self._record(version, fields) for version in versions),
+            records=tuple(self._fields.record(version, fields) for version in versions),
             cursor=attrs.evolve(position, after=after, live=seen if has_more else None).encode(),
             has_more=has_more,
             complete_scan=not has_more and seen == self._feed.live,
@@ -181,28 +173,28 @@ class MemoryRecordStore:
     async def get(self, ids: Sequence[str], *, fields: Sequence[str]) -> Mapping[str, Record]:
         """See `RecordStore.get`."""
         await anyio.lowlevel.checkpoint()
-        self._check_readable(fields)
+        self._fields.check_readable(fields)
         rows = (self._table.get(id_) for id_ in dict.fromkeys(ids))
-        return {row.id: self._record(row, fields) for row in rows if row is not None and not row.deleted}
+        return {row.id: self._fields.record(row, fields) for row in rows if row is not None and not row.deleted}
 
     async def find(self, field: str, values: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         """See `RecordStore.find`. E-mail fields are those of that type, or named ``email`` in an open schema."""
         await anyio.lowlevel.checkpoint()
-        self._check_readable((field, *fields))
-        return [self._record(row, fields) for row in self._table.find(field, values)]
+        self._fields.check_readable((field, *fields))
+        return [self._fields.record(row, fields) for row in self._table.find(field, values)]
 
     async def find_by_key(self, keys: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         """See `RecordStore.find_by_key`."""
         await anyio.lowlevel.checkpoint()
-        self._check_readable(fields)
+        self._fields.check_readable(fields)
         rows = (self._live(self._table.keys.get(key)) for key in dict.fromkeys(keys))
-        return [self._record(row, fields) for row in rows if row is not None]
+        return [self._fields.record(row, fields) for row in rows if row is not None]
 
     async def merged_into(self, survivors: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         """See `SupportsMerges.merged_into`."""
         await anyio.lowlevel.checkpoint()
         wanted = set(survivors)
-        return [self._record(row, fields) for row in self._table if row.merged_into in wanted]
+        return [self._fields.record(row, fields) for row in self._table if row.merged_into in wanted]
 
     async def merged_away(self, ids: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         """See `SupportsMerges.merged_away`."""
@@ -212,7 +204,7 @@ class MemoryRecordStore:
         while trail:
             row = self._table.get(trail.pop())
             if row is not None and row.merged_into is not None and row.id not in found:
-                found[row.id] = self._record(row, fields)
+                found[row.id] = self._fields.record(row, fields)
                 trail.append(row.merged_into)
         return list(found.values())
 
@@ -229,7 +221,7 @@ class MemoryRecordStore:
         return [self._outcome(operation, now) for operation in operations]
 
     def _outcome(self, operation: Operation, now: datetime) -> Outcome:
-        error = self._fault(operation)
+        error = self._fields.fault(operation) or (self._reject(operation) if self._reject else None)
         left = tuple(self._leave(operation)) if self._leave else ()
         if left:
             kept = {name: value for name, value in operation.fields.items() if name not in {e.field for e in left}}
@@ -242,16 +234,8 @@ class MemoryRecordStore:
             return Outcome(operation.op_id, OutcomeStatus.FAILED, operation.id, refused)
         if row is None:
             return Outcome(operation.op_id, status, operation.id)
-        stored = self._record(row, tuple(row.fields)) if self._returns_stored else None
+        stored = self._fields.record(row, tuple(row.fields)) if self._returns_stored else None
         return Outcome(operation.op_id, status, row.id, stored=stored, unwritten=left)
-
-    def _fault(self, operation: Operation) -> CRMError | None:
-        for field, value in operation.fields.items():
-            if self._unknown(field):
-                return RejectedError("there is no such field", code="unknown_field", field=field)
-            if value is not MISSING and not _storable(value):
-                return ConversionError("the value is of no kind that a field holds", code="unsupported", field=field)
-        return self._reject(operation) if self._reject else None
 
     def _apply(self, operation: Operation, now: datetime) -> tuple[OutcomeStatus, RecordVersion | None]:
         key = operation.key if self._limits.external_key else None
@@ -344,7 +328,7 @@ class MemoryRecordStore:
 
     def hide(self, fields: Iterable[str]) -> None:
         """Let these fields, and no others, be ``hidden`` from now on: what an administrator does to permissions."""
-        self._hidden = frozenset(fields)
+        self._fields.hidden = frozenset(fields)
 
     def expire_cursors(self) -> None:
         """Make every cursor given out so far raise `CursorExpiredError`."""
@@ -366,7 +350,7 @@ class MemoryRecordStore:
         self._stamped += 1
         version = attrs.evolve(
             row,
-            fields={**row.fields, **self._mangled(fields)},
+            fields={**row.fields, **self._fields.kept(fields)},
             modified_at=self._stamp(at or now),
             number=self._stamped,
             by_self=by_self,
@@ -375,14 +359,6 @@ class MemoryRecordStore:
         self._feed.put(version, now)
         return version
 
-    def _mangled(self, fields: Mapping[str, object]) -> dict[str, object]:
-        lossy = self._lossy
-        return {
-            name: lossy[name](value) if name in lossy and value is not None else value
-            for name, value in fields.items()
-            if value is not MISSING
-        }
-
     def _stamp(self, moment: datetime) -> datetime:
         precision = self._limits.time_precision
         return EPOCH + (moment - EPOCH) // precision * precision
@@ -390,46 +366,3 @@ class MemoryRecordStore:
     def _new_id(self) -> str:
         self._made += 1
         return f"{self._id_prefix}{self._made:06d}"
-
-    def _form(self, field: str, value: object) -> str:
-        known = self._schema.field(field)
-        email = known.type is FieldType.EMAIL if known else field.lower() == "email"
-        # A blank must not be found by the text "None", nor by "": nobody can ask for it.
-        text = "\0blank" if value is None else str(value)
-        return text.lower() if email else text
-
-    def _unknown(self, field: str) -> bool:
-        return field in self._hidden or (not self._schema.open and self._schema.field(field) is None)
-
-    def _check_readable(self, fields: Iterable[str]) -> None:
-        if self._schema.open:
-            return
-        for field in fields:
-            if self._schema.field(field) is None:
-                msg = f"{self._name} has no field {field!r}"
-                raise SchemaChangedError(msg)
-
-    def _record(self, row: RecordVersion, fields: Sequence[str]) -> Record:
-        values = row.fields
-        # What was merged into another says what it held, as a source may that keeps its tombstones.
-        shown: Iterable[str] = values if row.merged_into else () if row.deleted else fields
-        return Record(
-            id=row.id,
-            fields={name: values.get(name) for name in shown if name not in self._hidden},
-            key=row.key,
-            modified_at=row.modified_at,
-            version=str(row.number),
-            modified_by_self=row.by_self,
-            deleted=row.deleted,
-            merged_into=row.merged_into,
-        )
-
-
-def _storable(value: object) -> bool:
-    if isinstance(value, tuple):
-        return all(isinstance(element, str) for element in value)
-    if isinstance(value, datetime):
-        return value.tzinfo is not None
-    if isinstance(value, dict):
-        return all(isinstance(name, str) and _storable(part) for name, part in value.items())
-    return type(value) in _SCALARS or isinstance(value, str)
