@@ -10,7 +10,6 @@ from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, TypeVar
 
-import anyio
 import attrs
 import httpx2
 
@@ -25,7 +24,7 @@ from crmsync.errors import (
 from crmsync.protocols.provider import ProviderContext
 from crmsync.protocols.runtime import Clock, JobLog, Turns
 from crmsync.providers.log_redaction import protect_http_loggers
-from crmsync.providers.salesforce import bodies, versions
+from crmsync.providers.salesforce import bodies
 from crmsync.providers.salesforce.auth import Authorizer
 from crmsync.providers.salesforce.backoff import BackOff, LostAnswerError, retry_after
 from crmsync.providers.salesforce.errors import call_error
@@ -35,6 +34,7 @@ from crmsync.providers.salesforce.oauth import Access
 from crmsync.providers.salesforce.pace import MEMORY as PACE
 from crmsync.providers.salesforce.pace import Pace
 from crmsync.providers.salesforce.settings import SalesforceSettings
+from crmsync.providers.salesforce.versions import VersionInUse, offered
 
 T = TypeVar("T")
 
@@ -42,7 +42,6 @@ Content: TypeAlias = bytes | Callable[[], AsyncIterator[bytes]]
 """A request's body: as it is, or a function that streams it, called anew for each attempt."""
 
 _JSON: Final = "application/json; charset=utf-8"
-_VERSION: Final = "api_version"
 _OK = frozenset({200, 201, 202, 204})
 _DOWNLOADS: Final = 6
 """Connections for downloads, which are not counted among the calls: they may wait for one another."""
@@ -71,9 +70,7 @@ class SalesforceClient:
         self._auth = auth
         self._context = context
         self._http = http
-        self._version = settings.api_version
-        self._version_lock = anyio.Lock()
-        self._version_checked = False
+        self._versions = VersionInUse(settings.api_version, context.memory, self._offered)
         self._ahead = timedelta(0)
         self.pace = Pace.decode(context.memory.get(PACE))
         self._flight = Flight(settings.concurrent_calls)
@@ -89,38 +86,14 @@ class SalesforceClient:
 
         :raises ConfigurationError: they have none in common.
         """
-        async with self._version_lock:
-            if self._version is None:
-                self._version = self._context.memory.get(_VERSION) or await self._negotiated()
-            return self._version
-
-    async def _negotiated(self) -> str:
-        chosen = versions.newest_of_both(await self._offered())
-        self._context.memory[_VERSION] = chosen
-        self._version_checked = True
-        return chosen
+        return await self._versions.in_use()
 
     async def _offered(self) -> list[int]:
         try:
             answer = await self.send("GET", "/services/data", repeatable=True)
         except SchemaChangedError:
             raise ConfigurationError("there is no Salesforce org at instance_url: it lists no API versions") from None
-        return versions.offered(answer.body)
-
-    async def _changed_version(self, used: str) -> bool:
-        """Whether the org no longer knows the version just used, and another one is in use now; asked once.
-
-        :raises ConfigurationError: the settings ask for a version that the org does not offer.
-        """
-        async with self._version_lock:
-            if self._version_checked:
-                return self._version != used
-            if self.settings.api_version is not None:
-                self._version_checked = True
-                versions.check_configured(used, await self._offered())
-                return False
-            self._version = await self._negotiated()
-            return self._version != used
+        return offered(answer.body)
 
     def remembered(self, name: str) -> str | None:
         """What an earlier connection found out."""
@@ -133,8 +106,7 @@ class SalesforceClient:
     def forget(self) -> None:
         """Find out anew what an earlier connection remembered."""
         self._context.memory.clear()
-        self._version = self.settings.api_version
-        self._version_checked = False
+        self._versions.forget()
 
     @property
     def clock(self) -> Clock:
@@ -188,7 +160,7 @@ class SalesforceClient:
         try:
             return await self._sent(request, prepaid=prepaid)
         except _NoSuchUrlError as missing:
-            if not await self._changed_version(used):
+            if not await self._versions.replaced(used):
                 raise missing.error from None
         moved = attrs.evolve(request, path=f"/services/data/v{await self.version()}{path}")
         return await self._named(self._sent(moved))

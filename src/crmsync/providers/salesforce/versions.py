@@ -7,7 +7,10 @@ Developer Guide); one that an org never had answers 404 like any other unknown U
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
+
+import anyio
 
 from crmsync.errors import ConfigurationError, UnexpectedResponseError
 
@@ -15,6 +18,60 @@ NEWEST: Final = 68
 """Winter '27, the newest API version that this library was written for."""
 OLDEST: Final = 46
 """The first with collection upserts, and with the answers to an upsert that we rely on."""
+
+_MEMORY: Final = "api_version"
+
+
+class VersionInUse:
+    """The version that a connection uses: the one of the settings, else the one that an earlier connection negotiated.
+
+    ``listed`` asks the org which it offers. Safe for concurrent calls: it is asked once.
+    """
+
+    def __init__(
+        self, configured: str | None, memory: MutableMapping[str, str], listed: Callable[[], Awaitable[list[int]]]
+    ) -> None:
+        self._configured = configured
+        self._memory = memory
+        self._listed = listed
+        self._lock = anyio.Lock()
+        self.forget()
+
+    def forget(self) -> None:
+        """Find out anew, except for what the settings ask for."""
+        self._version = self._configured
+        self._checked = False
+
+    async def in_use(self) -> str:
+        """The version, such as ``68.0``.
+
+        :raises ConfigurationError: the org and this library have none in common.
+        """
+        async with self._lock:
+            if self._version is None:
+                self._version = self._memory.get(_MEMORY) or await self._negotiated()
+            return self._version
+
+    async def replaced(self, used: str) -> bool:
+        """Whether the org no longer knows the version just used, and another one is in use now.
+
+        :raises ConfigurationError: the settings ask for a version that the org does not offer.
+        """
+        async with self._lock:
+            if self._checked:
+                return self._version != used
+            if self._configured is not None:
+                self._checked = True
+                check_configured(used, await self._listed())
+                return False
+            self._version = await self._negotiated()
+            return self._version != used
+
+    async def _negotiated(self) -> str:
+        chosen = newest_of_both(await self._listed())
+        self._memory[_MEMORY] = chosen
+        self._checked = True
+        return chosen
 
 
 def offered(body: Any) -> list[int]:
