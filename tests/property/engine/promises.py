@@ -60,6 +60,14 @@ class Counts:
             msg = f"broken {promise}: {story}"
             raise AssertionError(msg)
 
+    def add(self, other: Counts) -> None:
+        """Count what was played elsewhere."""
+        self.histories += other.histories
+        self.runs += other.runs
+        self.points += other.points
+        self.incidents += other.incidents
+        self.judged += other.judged
+
     def told(self) -> str:
         """One line."""
         struck = ", ".join(f"{count} {name}" for name, count in sorted(self.incidents.items()))
