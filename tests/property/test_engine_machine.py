@@ -23,7 +23,7 @@ def storage(kind: str, folder: Path) -> Iterator[Callable[[], str]]:
         yield lambda: "memory://"
     else:
         # What is in memory needs no extra.
-        from tests.property.engine.sqlite_file import on_sqlite
+        from tests.property.engine.databases import on_sqlite
 
         with on_sqlite(folder) as new:
             yield new

@@ -15,10 +15,10 @@ from tempfile import TemporaryDirectory
 
 import attrs
 
+from tests.property.engine.databases import on_sqlite
 from tests.property.engine.history import breaks
 from tests.property.engine.machine import play_many
 from tests.property.engine.promises import Counts
-from tests.property.engine.sqlite_file import on_sqlite
 
 
 @attrs.frozen
