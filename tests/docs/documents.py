@@ -3,7 +3,9 @@
 - ``python`` blocks run in one namespace.
 - A ``{code-block}`` with a ``:caption:`` is a file: it is written under that name.
 - ``console`` blocks run each line that begins with ``$``; what follows it is what it prints (``...`` stands for
-  anything). A command that ends with ``&`` goes on until the page ends.
+  anything). A command that ends with ``&`` goes on until the page ends. A ``crmsync`` command that needs nothing of the
+  shell but to keep what it prints runs in this process, because most of its time would be its start; all else runs in
+  a shell.
 - ``toml`` and ``json`` blocks must be well-formed.
 - ``sh`` blocks are not run: a test lists them.
 """
@@ -14,6 +16,7 @@ import contextlib
 import doctest
 import json
 import os
+import re
 import shlex
 import socket
 import subprocess
@@ -29,9 +32,20 @@ from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown.lexers import FencedCodeBlockLexer
 from sybil.parsers.myst.lexers import DirectiveLexer
 
+from tests.integration.shell import Done, run_here
+
 ROOT = Path(__file__).parents[2]
 PORT = "8765"
 """The port that the pages use; each page runs with a free one in its place."""
+
+PLAIN = re.compile(
+    r"""
+    crmsync \s (?P<arguments> (?: '[^']*' | "[^"$`\\]*" | \\\n | [^'"$`\\|&;<>()*?~\n] )+? )
+    (?: \s > \s (?P<kept> [\w.]+) )?
+    """,
+    re.VERBOSE,
+)
+"""A ``crmsync`` command, whose output may go to a file, in which a shell has nothing to expand."""
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -112,6 +126,23 @@ class Workspace:
             return probe.connect_ex(("127.0.0.1", int(self.port))) == 0
 
     def _run(self, command: str, expected: str, example: Example) -> None:
+        plain = PLAIN.fullmatch(command)
+        done = self._here(plain) if plain else self._in_a_shell(command)
+        printed = done.out + done.err
+        where = f"{example.path}:{example.line}: $ {command}"
+        assert done.code == 0, f"{where}\nexit code {done.code}\n{printed}"
+        if expected.strip():
+            matches = doctest.OutputChecker().check_output(expected.strip() + "\n", printed.strip() + "\n", OPTIONS)
+            assert matches, f"{where}\nprinted\n{printed}\ninstead of\n{expected}"
+
+    def _here(self, command: re.Match[str]) -> Done:
+        done = run_here(shlex.split(command["arguments"]), self.directory, self.environment)
+        if command["kept"] is None:
+            return done
+        (self.directory / command["kept"]).write_text(done.out, encoding="utf-8")
+        return attrs.evolve(done, out="")
+
+    def _in_a_shell(self, command: str) -> Done:
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", command],
             cwd=self.directory,
@@ -121,12 +152,7 @@ class Workspace:
             timeout=120,
             check=False,
         )
-        printed = done.stdout + done.stderr
-        where = f"{example.path}:{example.line}: $ {command}"
-        assert done.returncode == 0, f"{where}\nexit code {done.returncode}\n{printed}"
-        if expected.strip():
-            matches = doctest.OutputChecker().check_output(expected.strip() + "\n", printed.strip() + "\n", OPTIONS)
-            assert matches, f"{where}\nprinted\n{printed}\ninstead of\n{expected}"
+        return Done(done.returncode, done.stdout, done.stderr)
 
 
 @contextlib.contextmanager

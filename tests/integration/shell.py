@@ -97,10 +97,7 @@ class Shell:
         """
         if "--debug" in arguments or threading.current_thread() is not threading.main_thread():
             return self.process(*arguments, stdin=stdin, **changes)
-        out, err = io.StringIO(), io.StringIO()
-        with _place(self.directory, self.environment(**changes), stdin), redirect_stdout(out), redirect_stderr(err):
-            code = main(arguments)
-        return Done(code, out.getvalue(), err.getvalue())
+        return run_here(arguments, self.directory, self.environment(**changes), stdin)
 
     def process(self, *arguments: str, stdin: str = "", **changes: str) -> Done:
         """The same as a process of its own."""
@@ -125,6 +122,14 @@ class Shell:
     def contacts(self) -> list[dict[str, Any]]:
         """The org's living contacts."""
         return list(self.emulator.org.records("Contact"))
+
+
+def run_here(arguments: Sequence[str], directory: Path, environment: Mapping[str, str], stdin: str = "") -> Done:
+    """Run a command to its end in this process, as if it had been started in that directory."""
+    out, err = io.StringIO(), io.StringIO()
+    with _place(directory, environment, stdin), redirect_stdout(out), redirect_stderr(err):
+        code = main(arguments)
+    return Done(code, out.getvalue(), err.getvalue())
 
 
 @contextmanager
