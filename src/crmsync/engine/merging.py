@@ -42,7 +42,8 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
         if link is None or remote is None or link.status not in LIVE or not link.local_shadow:
             continue
         placeholder = taken.get(survivor)
-        if (placeholder is not None and placeholder.local_shadow) or survivor in intake.remote_ids():
+        linked = (placeholder is not None and placeholder.local_shadow) or trail.bound.get(survivor, loser) != loser
+        if linked or survivor in intake.remote_ids():
             problem = Problem(
                 "", "merged", "its record was merged into one that is linked already", "merge the local ones"
             )
@@ -56,6 +57,7 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
         local = locals_.get(link.markmail_id)
         if local is None:
             intake.gone.append((moved, Side.LOCAL))
+            trail.bound[survivor] = loser
         else:
             intake.works.append(Work(moved, local, remote, fresh=True))
         if placeholder is not None:

@@ -217,7 +217,8 @@ class SidePass:
         if ahead.view is not None and ahead.view.foresight is not None:
             foresight = ahead.view.foresight
             ctx.foresights.remove(foresight)
-            stands = foresight.stands() and self._written_since(ahead.portion).isdisjoint(r.id for r in live)
+            others = self._written_since(ahead.portion) | self._trail.bound.keys()
+            stands = foresight.stands() and others.isdisjoint(r.id for r in live)
             if stands and ahead.intake is not None and not (ctx.heard and ahead.batch):
                 ctx.asked_of = ahead.view.asked_of
                 ctx.tally.add(ahead.view.tally)
@@ -231,7 +232,7 @@ class SidePass:
         if merged:
             view = ctx  # what is written of the merges was not foreseen
         moved = await follow_merged(ctx, merged, self._trail, self._queue)
-        survivors = moved.remote_ids()
+        survivors = moved.remote_ids() | self._trail.bound.keys()
         intake = await take_in(view, self._matcher, self._side, [r for r in live if r.id not in survivors])
         if view is not ctx:
             ctx.tally.add(view.tally)

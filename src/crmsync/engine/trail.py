@@ -11,10 +11,15 @@ from crmsync.models.records import Record
 
 @attrs.define(slots=True)
 class MergeTrail:
-    """Who was merged into whom during a pass. The survivor may itself be merged, on this page or a later one."""
+    """Who was merged into whom during a pass. The survivor may itself be merged, on this page or a later one.
+
+    ``bound``: survivors to which the link of a pair moves whose local record is gone, and the loser of that pair. It
+    moves with the deletes, at the end of the pass; until then nothing stored tells that the survivor is no stranger.
+    """
 
     into: dict[str, str] = attrs.field(factory=dict)
     waiting: dict[str, Record] = attrs.field(factory=dict)
+    bound: dict[str, str] = attrs.field(factory=dict)
 
     def add(self, merged: Sequence[Record]) -> None:
         """Note the losers of a page."""

@@ -122,7 +122,8 @@ class SupportsMerges(Protocol):
     """
 
     async def merged_into(self, survivors: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
-        """The tombstones, with ``merged_into``, of the records folded into these, as far as the side still knows.
+        """The tombstones, with ``merged_into``, of the records folded into these, as far as the side still knows:
+        directly, or by way of others that were folded into these in their turn.
 
         They say what they held last of these fields, if the side knows it (see `Record`).
         """

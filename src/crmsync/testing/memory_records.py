@@ -193,8 +193,13 @@ class MemoryRecordStore:
     async def merged_into(self, survivors: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         """See `SupportsMerges.merged_into`."""
         await anyio.lowlevel.checkpoint()
+        found: dict[str, Record] = {}
         wanted = set(survivors)
-        return [self._fields.record(row, fields) for row in self._table if row.merged_into in wanted]
+        while wanted:
+            losers = [row for row in self._table if row.merged_into in wanted and row.id not in found]
+            found |= {row.id: self._fields.record(row, fields) for row in losers}
+            wanted = {row.id for row in losers}
+        return list(found.values())
 
     async def merged_away(self, ids: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
         """See `SupportsMerges.merged_away`."""

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from crmsync.models.mappings import DeletePolicy, Enforcement
-from crmsync.models.records import Side, StoreLimits
+from crmsync.models.records import Record, Side, StoreLimits
 from crmsync.models.runs import RunStatus
 from crmsync.models.state import LinkStatus
+from crmsync.testing.faults import FaultyStore
 from crmsync.testing.world import World, world
 from tests.unit.engine.people import NAME, OPT_OUT, linked, mapped, value
 
 pytestmark = pytest.mark.anyio
+
+
+class Forgetful(FaultyStore):
+    """A CRM that tells of a merge once, and no more when it is asked: its recycle bin is empty."""
+
+    async def merged_into(self, survivors: Sequence[str], *, fields: Sequence[str]) -> Sequence[Record]:
+        return ()
 
 
 async def test_merged_records_in_the_crm_re_point_the_link() -> None:
@@ -49,6 +59,48 @@ async def test_a_person_who_was_deleted_here_and_converted_there_stays_deleted(p
         await w.sync(page_size=page)
         await w.sync(page_size=page)
         assert w.local.snapshot() == {}
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+@pytest.mark.parametrize("newest", ["loser", "survivor"])
+@pytest.mark.parametrize("page", [None, 1])
+async def test_a_person_who_was_deleted_here_and_merged_twice_there_stays_deleted(
+    page: int | None, newest: str, remembers: bool
+) -> None:
+    """Whichever record is read last, and though the CRM does not say who was merged into the last one."""
+    async with world(mapped(NAME)) as w:
+        local, first = await linked(w)
+        w.local.remove(local)
+        second = w.remote.add(Email="ann@example.org", Name="Ann")
+        third = w.remote.add(Email="ann@example.org", Name="Ann")
+        w.remote.remove(first, merged_into=second)
+        w.clock.tick()
+        w.remote.remove(second, merged_into=third)
+        if newest == "survivor":
+            w.clock.tick()
+            w.remote.edit(third, Name="Anna")
+        if newest == "survivor" and not remembers:
+            w.through[Side.REMOTE] = Forgetful(w.remote)
+        assert (await w.sync(page_size=page)).status is RunStatus.SUCCESS
+        assert (await w.sync(page_size=page)).written == 0
+        assert w.local.snapshot() == {}
+
+
+@pytest.mark.parametrize("page", [None, 1])
+async def test_where_a_deleted_persons_record_goes_no_second_link_goes(page: int | None) -> None:
+    async with world(mapped(NAME)) as w:
+        ann, anns = await linked(w)
+        bob = w.local.add(email="bob@example.org", name="Bob")
+        await w.sync()
+        (bobs,) = w.remote.snapshot().keys() - {anns}
+        w.local.remove(ann)
+        survivor = w.remote.add(Email="ann@work.example.org", Name="Ann")
+        w.remote.remove(anns, merged_into=survivor)
+        w.clock.tick()
+        w.remote.remove(bobs, merged_into=survivor)
+        report = await w.sync(page_size=page)
+        assert [(problem.code, problem.markmail_id) for problem in report.problems] == [("merged", bob)]
+        assert set(w.local.snapshot()) == {bob}
 
 
 async def test_an_edit_made_here_while_the_record_was_merged_there_reaches_the_survivor() -> None:
