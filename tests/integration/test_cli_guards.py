@@ -35,9 +35,19 @@ def test_a_run_out_of_its_budget_of_calls_stops_with_4_and_goes_on_next_time(sh:
 def test_a_plan_says_how_many_calls_it_takes(sh: Shell) -> None:
     planned = sh.run("plan", "--format", "json").json["plans"][0]
     assert 0 < planned["calls"]["likely"] <= planned["calls"]["most"]
-    shown = " ".join(sh.run("plan").out.split())
+    before = sh.emulator.org.api_calls
     # The second connection remembers what the first found out.
-    assert re.search(r"writing this takes about [1-9] API call\(s\), at most \d+", shown)
+    shown = " ".join(sh.run("plan").out.split())
+    found = re.search(
+        r"API calls: (\d+) to read for this plan; a sync reads anew and takes about (\d+); "
+        r"this very plan, once approved, about \d+, at most \d+",
+        shown,
+    )
+    assert found
+    assert int(found[1]) == sh.emulator.org.api_calls - before
+    synced = sh.run("sync", "--format", "json").json["runs"][0]["remote"]["api_calls"]
+    assert abs(synced - int(found[2])) <= 1
+    assert "a sync reads anew and takes about" in " ".join(sh.run("plan").out.split()), "also where nothing is to do"
 
 
 def test_a_day_s_budget_of_calls_holds_over_runs_and_shows_in_the_status(sh: Shell) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 import attrs
@@ -128,8 +129,8 @@ class Scene:
         self.org.create("Contact", {"Email": known["email"], "FirstName": known["first"], "LastName": known["last"]})
 
 
-async def play(case: Case) -> tuple[Plan, int, int]:
-    """The plan, the calls that applying it took, and how many writes were left to a run after it."""
+async def play(case: Case, *, sync: bool = False) -> tuple[Plan, int, int]:
+    """The plan, the calls that applying it took, or a sync in its place, and the writes left to a run after it."""
     clock = FakeClock()
     scene = Scene(
         case,
@@ -147,10 +148,12 @@ async def play(case: Case) -> tuple[Plan, int, int]:
     clock.tick(3600)
     scene.change()
     async with scene.runner() as runner:
+        before = scene.org.api_calls
         plan = await runner.plan()
+        assert plan.reading_calls >= scene.org.api_calls - before > 0
     before = scene.org.api_calls
     async with scene.runner() as runner:
-        report = await runner.apply(plan)
+        report = await (runner.sync() if sync else runner.apply(plan))
     used = report.remote.api_calls
     assert scene.org.api_calls - before <= used, "the budget counts all that the org counts"
     async with scene.runner() as runner:
@@ -173,6 +176,18 @@ def test_a_large_plan_is_bounded_and_the_likely_number_is_near() -> None:
     assert plan.calls is not None
     assert used <= plan.calls.most
     assert plan.calls.likely / 1.5 <= used <= plan.calls.likely * 1.5
+
+
+def test_a_sync_in_place_of_a_plan_takes_about_the_calls_that_the_plan_said() -> None:
+    """Few of them where there is little to do, and where there is much."""
+    for case in (
+        Case(300, 450, 30, 100, 90, 40, DeletePolicy.PROPAGATE, external_key=True, channel="auto", name="p"),
+        Case(12, 0, 0, 0, 0, 0, DeletePolicy.IGNORE, external_key=True, channel="auto", name="p"),
+    ):
+        plan, used, _ = anyio.run(partial(play, case, sync=True))
+        assert plan.sync_calls is not None
+        assert plan.sync_calls / 1.3 <= used <= plan.sync_calls * 1.3
+        assert plan.reading_calls <= plan.sync_calls
 
 
 def test_a_plan_through_a_bulk_job_is_bounded() -> None:

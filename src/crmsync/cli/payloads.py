@@ -37,6 +37,8 @@ def plan_payload(plan: Plan) -> dict[str, Any]:
         "digest": plan.digest,
         "writes": plan.writes,
         "calls": {"most": plan.calls.most, "likely": plan.calls.likely} if plan.calls else None,
+        "reading_calls": plan.reading_calls,
+        "sync_calls": plan.sync_calls,
         "records": [
             {
                 "markmail_id": record.markmail_id,

@@ -55,7 +55,10 @@ def _facts(stop: Stop, plan: StoppedPlan) -> Table:
     rows = [
         ("digest", plan.digest),
         ("found out", f"{plan.made_at:%Y-%m-%d %H:%M:%S} UTC"),
-        ("calls", f"about {plan.calls.likely}, at most {plan.calls.most}" if plan.calls else "unknown"),
+        (
+            "calls",
+            f"about {plan.calls.likely}, at most {plan.calls.most}; then the run reads on" if plan.calls else "unknown",
+        ),
         ("a guard says", plan.would_stop or "nothing any more"),
         ("approved", f"by {stop.approved_by}, {stop.approved_at:%Y-%m-%d %H:%M} UTC" if stop.approved_at else "no"),
     ]

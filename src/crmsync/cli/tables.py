@@ -94,10 +94,13 @@ def report_views(report: RunReport) -> list[RenderableType]:
 
 
 def call_views(plan: Plan) -> list[RenderableType]:
-    """What carrying a plan out takes of the CRM's API calls, if it writes anything and that is known."""
-    if plan.calls is None or not plan.writes:
+    """What a plan took of the CRM's API calls, what a sync will take, and what the plan as it is would, if known."""
+    if plan.calls is None or plan.sync_calls is None:
         return []
-    return [Text(f"writing this takes about {plan.calls.likely} API call(s), at most {plan.calls.most}", style="dim")]
+    told = f"API calls: {plan.reading_calls} to read for this plan; a sync reads anew and takes about {plan.sync_calls}"
+    if plan.writes:
+        told += f"; this very plan, once approved, about {plan.calls.likely}, at most {plan.calls.most}"
+    return [Text(told, style="dim")]
 
 
 def _counts(report: RunReport) -> Table:

@@ -1,6 +1,7 @@
 """How many API calls it takes to apply a plan, told before any is made.
 
-Follows `crmsync.engine.run.apply` step by step, with the store's own word for each.
+Follows `crmsync.engine.run.apply` step by step, with the store's own word for each. A sync reads as
+the plan did instead.
 """
 
 from __future__ import annotations
@@ -33,6 +34,18 @@ def estimate_apply(ctx: RunContext, planned: Sequence[PlannedRecord], opening: i
         for start in range(0, len(planned), BATCH):
             total += _Batch(ctx, store, planned[start : start + BATCH]).calls()
         return total + _farewells(ctx, store, planned)
+    except _UnknownError:
+        return None
+
+
+def estimate_sync(ctx: RunContext, planned: Sequence[PlannedRecord], reading: int) -> int | None:
+    """About how many calls a sync takes that reads as a plan did, with so many, and writes what it holds."""
+    store = ctx.remote.estimates
+    if store is None:
+        return None
+    updates, deletes = sum(map(_writes_remote, planned)), sum(map(_deletes_remote, planned))
+    try:
+        return reading + (_writes(ctx, store, updates) + _writes(ctx, store, deletes)).likely
     except _UnknownError:
         return None
 
@@ -109,6 +122,10 @@ def _opts_out(record: PlannedRecord, rule: FieldRule) -> bool:
 
 def _writes_remote(record: PlannedRecord) -> int:
     return sum(write.side is Side.REMOTE and write.kind is not OperationKind.DELETE for write in record.writes)
+
+
+def _deletes_remote(record: PlannedRecord) -> int:
+    return sum(write.side is Side.REMOTE and write.kind is OperationKind.DELETE for write in record.writes)
 
 
 def _writes(ctx: RunContext, store: SupportsCallEstimates, operations: int) -> CallEstimate:

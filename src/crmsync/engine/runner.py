@@ -16,7 +16,7 @@ from crmsync.engine.budget import RunBudget
 from crmsync.engine.computing import open_side
 from crmsync.engine.context import WAITING, RunContext
 from crmsync.engine.erasing import erase_person, find_person, find_related
-from crmsync.engine.estimating import estimate_apply
+from crmsync.engine.estimating import estimate_apply, estimate_sync
 from crmsync.engine.lease import RunLease
 from crmsync.engine.pairing import create_anew, link_records, unlink_record
 from crmsync.engine.recovery import begin
@@ -108,6 +108,7 @@ class Runner:
                 report,
                 _digest(ctx),
                 estimate_apply(ctx, ctx.planned, self.opening_calls),
+                estimate_sync(ctx, ctx.planned, self.budget.used),
             )
 
     async def apply(self, plan: Plan) -> RunReport:

@@ -62,7 +62,8 @@ class Plan:
     ``cursors`` are the positions reached while planning; applying stores them. ``digest`` identifies the content.
     ``calls`` are the API calls that applying it takes, a new connection included: bounded as long as no other run comes
     in between and the CRM does not force calls to be made again (busy, locked records, lost answers, unreadable rows);
-    None if the CRM's record store cannot say.
+    None if the CRM's record store cannot say. ``sync_calls`` is about what a `sync` in its place takes, which reads all
+    that the plan has read (`reading_calls`) once more; None likewise.
     """
 
     plan_id: str
@@ -75,6 +76,12 @@ class Plan:
     report: RunReport
     digest: str
     calls: CallEstimate | None = None
+    sync_calls: int | None = None
+
+    @property
+    def reading_calls(self) -> int:
+        """The API calls that making the plan took."""
+        return self.report.remote.api_calls
 
     @property
     def writes(self) -> int:
