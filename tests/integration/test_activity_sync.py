@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,11 +13,10 @@ from pydantic import SecretStr
 from crmsync.errors import ConfigurationError, StorageError
 from crmsync.models.runs import RunOptions, RunReport, RunStatus
 from crmsync.models.state import Acknowledgement, Lease
-from crmsync.security.vault import Vault
-from crmsync.service import CRMSync
 from crmsync.storage.memory import MemoryRepository
 from crmsync.testing.memory_records import MemoryRecordStore
 from crmsync.testing.salesforce import DEFAULT_TOKEN, RunningEmulator, running_emulator
+from tests.integration.emulated import connected
 
 pytestmark = pytest.mark.anyio
 
@@ -37,23 +34,6 @@ class ForgetfulRepository(MemoryRepository):
         if self.fails_at is not None and len(acknowledgement.links) >= self.fails_at:
             raise StorageError("the bookkeeping is away")
         await super().acknowledge(lease, acknowledgement)
-
-
-@pytest.fixture
-def emulator() -> Iterator[RunningEmulator]:
-    with running_emulator() as running:
-        yield running
-
-
-@asynccontextmanager
-async def connected(
-    emulator: RunningEmulator, repository: MemoryRepository | None = None, **settings: Any
-) -> AsyncIterator[CRMSync]:
-    given = {"instance_url": emulator.url, "allow_insecure_loopback": True, "safety_seconds": 0, **settings}
-    app = CRMSync(repository or MemoryRepository(), vault=Vault.from_key(Vault.generate_key()))
-    credentials = {"access_token": SecretStr(DEFAULT_TOKEN)}
-    await app.add_integration("main", provider="salesforce", settings=given, credentials=credentials)
-    yield app
 
 
 def add_people(emulator: RunningEmulator, numbers: range = range(PEOPLE)) -> None:
@@ -137,7 +117,7 @@ async def test_a_plan_says_in_advance_how_many_calls_events_take_at_most(
 async def test_what_was_written_and_not_acknowledged_counts_once(emulator: RunningEmulator) -> None:
     add_people(emulator)
     local, repository = thousand_events(), ForgetfulRepository()
-    async with connected(emulator, repository) as app:
+    async with connected(emulator, repository=repository) as app:
         repository.fails_at = 200
         with pytest.raises(StorageError):
             await app.sync("main", OBJECT, local, options=RunOptions(page_size=200))

@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import date
-from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from crmsync.models.mappings import MatchKeys, ObjectMapping, two_way
 from crmsync.models.runs import RunReport, RunStatus
 from crmsync.models.schema import FieldType
-from crmsync.security.vault import Vault
-from crmsync.service import CRMSync
 from crmsync.testing.memory_records import MemoryRecordStore
-from crmsync.testing.salesforce import DEFAULT_TOKEN, RunningEmulator, SalesforceOrg, custom_field, running_emulator
+from crmsync.testing.salesforce import RunningEmulator, SalesforceOrg, custom_field, running_emulator
+from tests.integration.emulated import connected
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def emulator() -> Any:
-    with running_emulator() as running:
-        yield running
-
-
-@asynccontextmanager
-async def connected(emulator: RunningEmulator, **settings: Any) -> AsyncIterator[CRMSync]:
-    given = {"instance_url": emulator.url, "allow_insecure_loopback": True, "safety_seconds": 0, **settings}
-    async with CRMSync.open("memory://", vault=Vault.from_key(Vault.generate_key())) as app:
-        credentials = {"access_token": SecretStr(DEFAULT_TOKEN)}
-        await app.add_integration("main", provider="salesforce", settings=given, credentials=credentials)
-        yield app
 
 
 def written(report: RunReport) -> int:

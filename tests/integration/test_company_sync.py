@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from crmsync.errors import BudgetExceededError
 from crmsync.models.contacts import CRMContact
@@ -16,17 +14,16 @@ from crmsync.models.mappings import ObjectMapping, two_way
 from crmsync.models.results import SyncAction
 from crmsync.models.runs import RunOptions
 from crmsync.models.schema import FieldType
-from crmsync.security.vault import Vault
 from crmsync.service import CRMSync
 from crmsync.testing.memory_records import MemoryRecordStore
 from crmsync.testing.salesforce import (
-    DEFAULT_TOKEN,
     Profile,
     RunningEmulator,
     SalesforceOrg,
     custom_field,
     running_emulator,
 )
+from tests.integration import emulated
 
 pytestmark = pytest.mark.anyio
 
@@ -39,21 +36,8 @@ MAPPING = ObjectMapping(
 )
 
 
-@pytest.fixture
-def emulator() -> Iterator[RunningEmulator]:
-    with running_emulator() as running:
-        yield running
-
-
-@asynccontextmanager
-async def connected(emulator: RunningEmulator, **settings: Any) -> AsyncIterator[CRMSync]:
-    given = {"instance_url": emulator.url, "allow_insecure_loopback": True, "safety_seconds": 0, **settings}
-    async with CRMSync.open("memory://", vault=Vault.from_key(Vault.generate_key())) as app:
-        credentials = {"access_token": SecretStr(DEFAULT_TOKEN)}
-        await app.add_integration(
-            "main", provider="salesforce", settings=given, credentials=credentials, mappings={"Contact": MAPPING}
-        )
-        yield app
+def connected(emulator: RunningEmulator, **settings: Any) -> AbstractAsyncContextManager[CRMSync]:
+    return emulated.connected(emulator, {"Contact": MAPPING}, **settings)
 
 
 def people(*companies: object) -> MemoryRecordStore:

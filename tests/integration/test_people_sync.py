@@ -2,73 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
-
 import anyio
 import pytest
-from pydantic import SecretStr
 
-from crmsync.errors import RejectedError
-from crmsync.models.mappings import DeletePolicy, ObjectMapping
-from crmsync.models.records import Operation
-from crmsync.models.runs import RunOptions, RunStatus
+from crmsync.models.mappings import DeletePolicy
+from crmsync.models.runs import RunOptions
 from crmsync.models.state import LinkStatus
 from crmsync.providers.salesforce.objects.mappings import PERSON
-from crmsync.security.vault import Vault
-from crmsync.service import CRMSync
-from crmsync.testing.memory_records import MemoryRecordStore
 from crmsync.testing.salesforce import (
-    API_USER_ID,
-    DEFAULT_TOKEN,
     Conversion,
-    Profile,
-    RowError,
     RunningEmulator,
     SalesforceOrg,
-    running_emulator,
 )
+from tests.integration.emulated import connected
+from tests.integration.people import ADA, crm_ids, in_step, people, subscribers
 
 pytestmark = pytest.mark.anyio
-
-OBJECTS = {"003": "Contact", "00Q": "Lead"}
-
-
-@pytest.fixture
-def emulator() -> Iterator[RunningEmulator]:
-    with running_emulator() as running:
-        yield running
-
-
-@pytest.fixture
-def org(emulator: RunningEmulator) -> SalesforceOrg:
-    org: SalesforceOrg = emulator.org
-    return org
-
-
-@asynccontextmanager
-async def connected(
-    emulator: RunningEmulator, mappings: Mapping[str, ObjectMapping] | None = None, **settings: Any
-) -> AsyncIterator[CRMSync]:
-    given = {"instance_url": emulator.url, "allow_insecure_loopback": True, "safety_seconds": 0, **settings}
-    async with CRMSync.open("memory://", vault=Vault.from_key(Vault.generate_key())) as app:
-        credentials = {"access_token": SecretStr(DEFAULT_TOKEN)}
-        await app.add_integration(
-            "main", provider="salesforce", settings=given, credentials=credentials, mappings=mappings
-        )
-        yield app
-
-
-async def crm_ids(app: CRMSync, object_name: str, *local_ids: str) -> list[str | None]:
-    """The CRM ids that these local records are linked to."""
-    links = await app.repository.links_by_local("main", object_name, list(local_ids))
-    return [links[local_id].crm_id for local_id in local_ids]
-
-
-def subscribers(*people: Mapping[str, object]) -> tuple[MemoryRecordStore, list[str]]:
-    store = MemoryRecordStore("subscribers")
-    return store, [store.add(person) for person in people]
 
 
 @pytest.mark.parametrize("page_size", [None, 1])
@@ -127,28 +76,9 @@ async def test_of_two_linked_contacts_that_are_merged_one_local_record_is_set_as
     assert len(org.records("Contact")) == 1
 
 
-# --- contacts and leads as one
-
-
-ADA = {"email": "ada@example.com", "first_name": "Ada", "last_name": "Lovelace"}
-
-
 @pytest.fixture(params=[None, 1], ids=["whole pages", "pages of one"])
 def options(request: pytest.FixtureRequest) -> RunOptions:
     return RunOptions(page_size=request.param)
-
-
-@asynccontextmanager
-async def people(emulator: RunningEmulator, **settings: Any) -> AsyncIterator[CRMSync]:
-    async with connected(emulator, people="lead_then_contact", **settings) as app:
-        yield app
-
-
-async def in_step(app: CRMSync, local: MemoryRecordStore, options: RunOptions) -> bool:
-    """Whether, after a run that may settle what came last, there is nothing to do."""
-    await app.sync("main", "Person", local, options=options)
-    report = await app.sync("main", "Person", local, options=options)
-    return report.written == 0 and not report.problems
 
 
 async def test_new_people_become_leads_and_existing_contacts_stay_contacts(
@@ -334,176 +264,3 @@ async def test_a_rule_says_which_new_people_become_contacts(
         local.edit(bob, tags=("customer",))
         assert await in_step(app, local, options)
     assert [row["MarkMail_Tags__c"] for row in org.records("Lead")] == ["customer"], "who is a lead stays one"
-
-
-# --- consent
-
-
-OPT_OUT = "HasOptedOutOfEmail"
-
-
-def hide(org: SalesforceOrg, *fields: str) -> None:
-    """Let field-level security hide fields from the integration's user; none shows all again."""
-    org.set_profile(API_USER_ID, Profile(hidden=frozenset(fields)) if fields else None)
-
-
-def opted_out(org: SalesforceOrg, email: str) -> bool:
-    [row] = [row for name in ("Contact", "Lead") for row in org.records(name) if row["Email"] == email]
-    return bool(row[OPT_OUT])
-
-
-@pytest.mark.parametrize("people", ["contact", "lead", "lead_then_contact"])
-async def test_an_opt_out_reaches_the_other_side_and_is_not_taken_back(
-    emulator: RunningEmulator, org: SalesforceOrg, people: str
-) -> None:
-    name = {"contact": "Contact", "lead": "Lead", "lead_then_contact": "Person"}[people]
-    local, [ada, bob] = subscribers(ADA, {"email": "bob@example.com", "last_name": "Bob"})
-    async with connected(emulator, people=people) as app:
-        await app.sync("main", name, local)
-        [theirs] = await crm_ids(app, name, bob)
-        local.edit(ada, opted_out=True)
-        org.update(OBJECTS[str(theirs)[:3]], str(theirs), {OPT_OUT: True})
-        for _ in range(2):
-            await app.sync("main", name, local)
-            assert [local.snapshot()[one]["opted_out"] for one in (ada, bob)] == [True, True]
-            assert opted_out(org, "ada@example.com")
-            assert opted_out(org, "bob@example.com")
-
-
-@pytest.mark.parametrize(
-    "people, hidden",
-    [
-        ("contact", ["Contact"]),
-        ("lead", ["Lead"]),
-        ("lead_then_contact", ["Contact", "Lead"]),
-        ("lead_then_contact", ["Lead"]),
-        ("lead_then_contact", ["Contact"]),
-    ],
-)
-async def test_opt_outs_made_while_the_flag_was_hidden_hold_once_it_is_shown(
-    emulator: RunningEmulator, org: SalesforceOrg, people: str, hidden: list[str]
-) -> None:
-    name = {"contact": "Contact", "lead": "Lead", "lead_then_contact": "Person"}[people]
-    local, [ada, bob] = subscribers(ADA, {"email": "bob@example.com", "last_name": "Bob"})
-    async with connected(emulator, people=people) as app:
-        await app.sync("main", name, local)
-        hide(org, *(f"{each}.{OPT_OUT}" for each in hidden))
-        [theirs] = await crm_ids(app, name, bob)
-        local.edit(ada, opted_out=True)
-        org.update(OBJECTS[str(theirs)[:3]], str(theirs), {OPT_OUT: True})
-        late = local.add({"email": "late@example.com", "last_name": "Late", "opted_out": True})
-        for _ in range(2):
-            report = await app.sync("main", name, local)
-            [warning] = [each for each in report.warnings if each.code == "unreadable"]
-            assert (warning.code, report.status) == ("unreadable", RunStatus.SUCCESS)
-            assert OPT_OUT in warning.message
-            assert "permission to read and edit" in warning.remedy
-            assert local.snapshot()[ada]["opted_out"] is True
-        connection = await app.test_connection("main")
-        for each in hidden:
-            [told] = [text for text in connection.warnings if text.startswith(f"{each}.{OPT_OUT} is hidden")]
-            assert "Read and Edit Access" in told
-        hide(org)
-        for _ in range(2):
-            report = await app.sync("main", name, local)
-            assert report.warnings == ()
-            assert [local.snapshot()[one]["opted_out"] for one in (ada, bob, late)] == [True, True, True]
-            emails = ("ada@example.com", "bob@example.com", "late@example.com")
-            assert [opted_out(org, email) for email in emails] == [True, True, True]
-
-
-@pytest.mark.parametrize("seen", [True, False])
-async def test_a_lead_that_opted_out_and_was_converted_into_a_contact_stays_opted_out(
-    emulator: RunningEmulator, org: SalesforceOrg, options: RunOptions, seen: bool
-) -> None:
-    """Salesforce fills only blanks of an existing contact, and a flag is never blank; whether a run saw it or not."""
-    local, [ada] = subscribers(ADA)
-    async with people(emulator) as app:
-        await app.sync("main", "Person", local, options=options)
-        [lead] = await crm_ids(app, "Person", ada)
-        if seen:
-            local.edit(ada, opted_out=True)
-            await app.sync("main", "Person", local, options=options)
-        else:
-            org.update("Lead", str(lead), {OPT_OUT: True})
-        contact = org.create("Contact", {"LastName": "King", "Email": "ada@king.example"})
-        org.convert_lead(str(lead), Conversion(contact_id=contact))
-        await app.sync("main", "Person", local, options=options)
-        assert await crm_ids(app, "Person", ada) == [contact]
-        assert local.snapshot()[ada]["opted_out"] is True
-        assert [row[OPT_OUT] for row in org.records("Contact")] == [True]
-        assert await in_step(app, local, options)
-
-
-@pytest.mark.parametrize(
-    "linked", ["before", "with the conversion", "by a later run", "by the first run", "by a first run that takes a job"]
-)
-async def test_an_opt_out_of_a_lead_that_was_never_linked_comes_over_with_its_contact(
-    emulator: RunningEmulator, org: SalesforceOrg, linked: str
-) -> None:
-    """No link leads from the lead to a person here, but the contact that it was converted into is one."""
-    king = {"email": "ada@king.example", "last_name": "King", "opted_out": False}
-    local, _ = subscribers({"email": "bob@example.com", "last_name": "B"})
-    born_there = PERSON.model_copy(update={"create_in_local": linked == "with the conversion"})
-    if linked == "before" or "first run" in linked:
-        local.add(king)
-    first_read = "bulk" if linked.endswith("job") else "rest"
-
-    async def sync() -> None:
-        await app.sync("main", "Person", local)
-
-    settings = {"people": "lead_then_contact", "first_read": first_read}
-    async with connected(emulator, {"Person": born_there}, **settings) as app:
-        if linked in ("with the conversion", "by a later run"):
-            await sync()
-        contact = org.create("Contact", {"LastName": "King", "Email": "ada@king.example"})
-        if linked == "before":
-            await sync()
-        org.advance(60)
-        lead = org.create("Lead", {"LastName": "K", "Email": "a@other.example", "Company": "X", OPT_OUT: True})
-        org.convert_lead(lead, Conversion(contact_id=contact))
-        await sync()
-        if linked == "by a later run":
-            local.add(king)
-            await sync()
-        held = [row for row in local.snapshot().values() if row["email"] == "ada@king.example"]
-        assert [row["opted_out"] for row in held] == [True]
-        assert opted_out(org, "ada@king.example")
-        assert await in_step(app, local, RunOptions())
-
-
-async def test_an_opt_out_of_a_converted_lead_that_both_sides_refuse_is_tried_again_by_every_run(
-    emulator: RunningEmulator, org: SalesforceOrg
-) -> None:
-    """Hours later too, when the lead is not among what has changed any more."""
-    refusing = True
-
-    def refused_here(operation: Operation) -> RejectedError | None:
-        return RejectedError("locked") if refusing and operation.fields.get("opted_out") else None
-
-    def refused_there(name: str, row: Mapping[str, Any]) -> RowError | None:
-        wrong = refusing and name == "Contact" and row[OPT_OUT]
-        return RowError("FIELD_CUSTOM_VALIDATION_EXCEPTION", "locked", (OPT_OUT,)) if wrong else None
-
-    local = MemoryRecordStore("subscribers", reject=refused_here)
-    king = local.add({"email": "ada@king.example", "last_name": "King", "opted_out": False})
-    contact = org.create("Contact", {"LastName": "King", "Email": "ada@king.example"})
-    async with people(emulator) as app:
-        await app.sync("main", "Person", local)
-        org.faults.reject(refused_there)
-        org.advance(60)
-        lead = org.create("Lead", {"LastName": "K", "Email": "a@other.example", "Company": "X", OPT_OUT: True})
-        org.convert_lead(lead, Conversion(contact_id=contact))
-        for _ in range(3):
-            report = await app.sync("main", "Person", local)
-            assert "opt_out_waits" in {problem.code for problem in report.problems}
-            assert not opted_out(org, "ada@king.example")
-            org.advance(7200)
-        [reject] = await app.rejects("main", "Person")
-        assert (reject.markmail_id, reject.crm_id) == (king, contact)
-        refusing = False
-        await app.sync("main", "Person", local)
-        assert local.snapshot()[king]["opted_out"] is True
-        assert opted_out(org, "ada@king.example")
-        assert await app.rejects("main", "Person") == []
-        assert await in_step(app, local, RunOptions())
