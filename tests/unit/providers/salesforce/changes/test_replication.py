@@ -1,199 +1,20 @@
-"""Reading changes from an org whose commits become visible late."""
+"""Changes that getUpdated and getDeleted name."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
-import httpx2
 import pytest
-from pydantic import SecretStr
 
-from crmsync.engine import RunBudget
 from crmsync.errors import CursorExpiredError
-from crmsync.models.records import Record
-from crmsync.protocols.provider import ProviderContext
 from crmsync.protocols.records import RecordStore
-from crmsync.providers.salesforce import SalesforceProvider, SalesforceProviderFactory
-from crmsync.testing.salesforce import DEFAULT_TOKEN, SalesforceOrg
-from crmsync.testing.salesforce.transport import InProcessTransport
-from crmsync.testing.world import FakeClock
-from tests.unit.providers.salesforce.conftest import URL
+from tests.unit.providers.salesforce.changes.conftest import DAY, LOOK_BACK, Site, changed, records_of
 
 pytestmark = pytest.mark.anyio
-
-LATE = 240
-LOOK_BACK = 600
-DAY = 24 * 3600
-
-
-class Wire(httpx2.AsyncBaseTransport):
-    """The way to the org, which counts what goes over it by the last part of the path. ``on_call`` comes first."""
-
-    def __init__(self, org: SalesforceOrg) -> None:
-        self._inner = InProcessTransport(org)
-        self.calls: list[str] = []
-        self.on_call: Callable[[str], None] = lambda _name: None
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        name = request.url.path.rstrip("/").rpartition("/")[2]
-        self.on_call(name)
-        self.calls.append(name)
-        return await self._inner.handle_async_request(request)
-
-    def take(self) -> list[str]:
-        """What was called since the last time, but for what a connection asks only once."""
-        calls, self.calls = self.calls, []
-        return [name for name in calls if name not in ("data", "describe", "userinfo")]
-
-
-@attrs.frozen
-class Site:
-    """An org, its time, and the way to it. ``opened`` is a connection with these settings."""
-
-    org: SalesforceOrg
-    clock: FakeClock
-    wire: Wire
-    opened: Callable[..., AbstractAsyncContextManager[SalesforceProvider]]
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def org(clock: FakeClock) -> SalesforceOrg:
-    return SalesforceOrg(clock=clock.now)
-
-
-@pytest.fixture
-def site(org: SalesforceOrg, clock: FakeClock) -> Site:
-    wire = Wire(org)
-
-    @asynccontextmanager
-    async def opened(**settings: Any) -> AsyncIterator[SalesforceProvider]:
-        known = {"instance_url": URL, "look_back_seconds": LOOK_BACK, **settings}
-        token = {"access_token": SecretStr(DEFAULT_TOKEN)}
-        async with SalesforceProviderFactory(wire).open(known, token, ProviderContext(clock, RunBudget())) as provider:
-            yield provider
-
-    return Site(org, clock, wire, opened)
-
-
-@pytest.fixture
-async def contacts(site: Site) -> AsyncIterator[RecordStore]:
-    """Contacts whose changes are queried."""
-    async with site.opened() as provider:
-        yield await provider.records("Contact")
-
-
-@pytest.fixture
-async def replicated(site: Site) -> AsyncIterator[RecordStore]:
-    """Contacts whose changes `getUpdated` names."""
-    async with site.opened(changes="get_updated") as provider:
-        yield await provider.records("Contact")
-
-
-Fields: TypeAlias = tuple[str, ...]
-
-
-async def records_of(
-    store: RecordStore, cursor: str | None, *, fields: Fields = ("LastName",), limit: int | None = None
-) -> tuple[list[Record], str | None]:
-    """The records of one whole pass, and the position after it."""
-    records: list[Record] = []
-    more = True
-    while more:
-        page = await store.changes(cursor, fields=fields, limit=limit)
-        records += page.records
-        cursor, more = page.cursor, page.has_more
-    return records, cursor
-
-
-async def changed(store: RecordStore, cursor: str | None) -> tuple[set[object], str | None]:
-    """The last names of one whole pass, and the position after it."""
-    records, cursor = await records_of(store, cursor)
-    return {record.fields["LastName"] for record in records}, cursor
-
-
-async def test_case_17_a_record_with_an_older_stamp_that_becomes_visible_late_is_not_missed(
-    contacts: RecordStore, org: SalesforceOrg, clock: FakeClock
-) -> None:
-    """A transaction that takes minutes commits with the SystemModstamp of its save, behind what a pass has read."""
-    org.create("Contact", {"LastName": "Early"})
-    clock.tick(LOOK_BACK * 2)
-    _, cursor = await changed(contacts, None)
-    clock.tick(60)
-    org.faults.commit_late(LATE, lambda _object, row: row.get("LastName") == "Slow")
-    org.create("Contact", {"LastName": "Slow"})
-    clock.tick(30)
-    org.create("Contact", {"LastName": "Quick"})
-    clock.tick(30)
-    seen, cursor = await changed(contacts, cursor)
-    assert seen == {"Quick"}, "the slow one is stamped, and not to be seen yet"
-    clock.tick(LATE)
-    seen, cursor = await changed(contacts, cursor)
-    assert "Slow" in seen
-    clock.tick(LOOK_BACK * 2)
-    _, cursor = await changed(contacts, cursor)
-    clock.tick(LOOK_BACK * 2)
-    assert (await changed(contacts, cursor))[0] == set(), "the look-back ends"
-
-
-async def test_a_query_begins_before_a_transaction_that_ran_at_the_pass_before(
-    contacts: RecordStore, org: SalesforceOrg, clock: FakeClock
-) -> None:
-    """`getDeleted` tells since when one runs, so a commit later than the look-back is found, for no call more."""
-    _, cursor = await changed(contacts, None)
-    clock.tick(LOOK_BACK)
-    org.faults.commit_late(LOOK_BACK * 10)
-    org.create("Contact", {"LastName": "Slow"})
-    for _ in range(9):
-        clock.tick(LOOK_BACK)
-        seen, cursor = await changed(contacts, cursor)
-        assert seen == set()
-    clock.tick(LOOK_BACK * 2)
-    seen, cursor = await changed(contacts, cursor)
-    assert seen == {"Slow"}
-    clock.tick(LOOK_BACK * 2)
-    assert (await changed(contacts, cursor))[0] == set(), "it is read no longer"
-
-
-async def test_what_a_query_may_miss_is_what_began_before_a_first_load(
-    contacts: RecordStore, org: SalesforceOrg, clock: FakeClock
-) -> None:
-    """Nobody is asked for deletions then. A full read finds it."""
-    org.faults.commit_late(LOOK_BACK * 3)
-    org.create("Contact", {"LastName": "Slow"})
-    clock.tick(LOOK_BACK * 2)
-    _, cursor = await changed(contacts, None)
-    clock.tick(LOOK_BACK * 2)
-    assert (await changed(contacts, cursor))[0] == set()
-    assert (await changed(contacts, None))[0] == {"Slow"}
-
-
-async def test_a_query_follows_a_transaction_for_a_day(
-    contacts: RecordStore, org: SalesforceOrg, clock: FakeClock
-) -> None:
-    """Another tenant's may run for days: all changes since would be read in every pass."""
-    _, cursor = await changed(contacts, None)
-    org.create("Contact", {"LastName": "Then"})
-    org.faults.covered_lag = 3 * DAY
-    clock.tick(DAY / 2)
-    seen, cursor = await changed(contacts, cursor)
-    assert seen == {"Then"}
-    clock.tick(DAY / 4)
-    seen, cursor = await changed(contacts, cursor)
-    assert seen == {"Then"}
-    clock.tick(DAY)
-    _, cursor = await changed(contacts, cursor)
-    clock.tick(3600)
-    assert (await changed(contacts, cursor))[0] == set()
 
 
 def _is_named(name: str, _object: str, row: Mapping[str, Any]) -> bool:
