@@ -12,14 +12,14 @@ from crmsync.protocols.repository import SyncRepository
 from crmsync.storage.memory import MemoryRepository
 from crmsync.testing.repository import RepositoryContract
 from crmsync.testing.repository_subject import integration
-from tests.contract.breaches import audit, calls, conflicts, integrations, jobs, leases, links, stops
+from tests.contract.breaches import audit, calls, conflicts, integrations, jobs, leases, links, stops, turns
 from tests.contract.breaches.promise import Promise
 
 pytestmark = pytest.mark.anyio
 
 BROKEN = [
     breach
-    for subject in (audit, calls, conflicts, integrations, jobs, leases, links, stops)
+    for subject in (audit, calls, conflicts, integrations, jobs, leases, links, stops, turns)
     for breach in subject.BREACHES
 ]
 

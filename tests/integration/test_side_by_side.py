@@ -1,6 +1,7 @@
 """Processes that share the bookkeeping do at the same moment what only one may do: nothing is made twice.
 
-Each `CRMSync` here stands for a process: they have the bookkeeping in common, and nothing else.
+Each `CRMSync` here stands for a process: they have the bookkeeping in common, and nothing else. Two of them work for
+one integration, the third for another with the same org.
 """
 
 from __future__ import annotations
@@ -9,18 +10,27 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
 import attrs
+import psycopg
 import pytest
 from pydantic import SecretStr
 
 from crmsync import CRMSync, Vault
+from crmsync.errors import ConcurrentUpdateError
 from crmsync.models.campaigns import CRMCampaign, EmailActivity, EmailActivityType
 from crmsync.models.contacts import CRMContact, CRMList
+from crmsync.models.mappings import ObjectMapping, two_way
+from crmsync.models.runs import RunOptions
 from crmsync.protocols.provider import CRMProvider
+from crmsync.protocols.turns import TurnRepository
+from crmsync.security.turns import turn_name_of
 from crmsync.storage.memory import MemoryRepository
+from crmsync.testing.memory_records import MemoryRecordStore
 from crmsync.testing.salesforce import DEFAULT_TOKEN, RunningEmulator, running_emulator
 
 pytestmark = pytest.mark.anyio
@@ -54,9 +64,11 @@ async def side_by_side(emulator: RunningEmulator, **settings: Any) -> AsyncItera
     given = {"instance_url": emulator.url, "allow_insecure_loopback": True, **settings}
     workers = [CRMSync(repository, vault=Vault.from_key(key)) for _ in range(WORKERS)]
     credentials = {"access_token": SecretStr(DEFAULT_TOKEN)}
-    await workers[0].add_integration("main", provider="salesforce", settings=given, credentials=credentials)
+    for name in ("main", "other"):
+        await workers[0].add_integration(name, provider="salesforce", settings=given, credentials=credentials)
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(worker.provider("main")) for worker in workers]
+        opened = zip(workers, ("main", "main", "other"), strict=True)
+        yield [await stack.enter_async_context(worker.provider(name)) for worker, name in opened]
 
 
 @attrs.define
@@ -134,3 +146,75 @@ async def test_no_campaign_is_made_twice(emulator: RunningEmulator, verb: str) -
             group.start_soon(getattr(work, verb), provider, number)
     assert work.failed == []
     assert [row["Name"] for row in emulator.org.records("Campaign")] == ["Spring"]
+
+
+def employee(number: int) -> MemoryRecordStore:
+    """Someone new, of a company that is new to the org."""
+    local = MemoryRecordStore("subscribers")
+    local.add(id=f"s{number}", email=f"p{number}@example.com", last_name=f"P{number}", company="Acme")
+    return local
+
+
+async def add_integration(app: CRMSync, name: str, emulator: RunningEmulator) -> None:
+    settings = {"instance_url": emulator.url, "allow_insecure_loopback": True, "accounts": "create"}
+    credentials = {"access_token": SecretStr(DEFAULT_TOKEN)}
+    mapping = ObjectMapping(
+        fields=(two_way("email", "Email"), two_way("last_name", "LastName"), two_way("company", "Account.Name"))
+    )
+    await app.add_integration(
+        name, provider="salesforce", settings=settings, credentials=credentials, mappings={"Contact": mapping}
+    )
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'state.db'}"
+        return
+    url = request.getfixturevalue("postgres_url")
+    yield url
+    with psycopg.connect(url) as connection:
+        connection.execute("DELETE FROM crm_integrations")
+
+
+async def test_runs_of_two_integrations_with_one_org_make_a_new_company_once(
+    emulator: RunningEmulator, storage: str
+) -> None:
+    vault = Vault.from_key(Vault.generate_key())
+    async with (
+        CRMSync.open(storage, vault=vault) as one,
+        CRMSync.open(storage, vault=vault) as two,
+        anyio.create_task_group() as group,
+    ):
+        for number, app in enumerate((one, two)):
+            await add_integration(app, f"tenant-{number}", emulator)
+            group.start_soon(app.sync, f"tenant-{number}", "Contact", employee(number))
+    [account] = emulator.org.records("Account")
+    assert {row["LastName"]: row["AccountId"] for row in emulator.org.records("Contact")} == {
+        "P0": account["Id"],
+        "P1": account["Id"],
+    }
+
+
+async def test_a_run_waits_for_its_own_org_alone_and_stays_the_only_one_of_its_integration(
+    emulator: RunningEmulator,
+) -> None:
+    """It waits for longer than the lease on its object lasts."""
+    vault, options = Vault.from_key(Vault.generate_key()), RunOptions(lease_seconds=0.3)
+    async with CRMSync.open("memory://", vault=vault) as app, anyio.create_task_group() as group:
+        repository = app.repository
+        assert isinstance(repository, TurnRepository)
+        turn = turn_name_of("accounts", f"salesforce {emulator.url}")
+        assert await repository.take_turn(turn, "elsewhere", now=datetime.now(UTC), ttl=timedelta(hours=1))
+        await add_integration(app, "waits", emulator)
+        group.start_soon(partial(app.sync, options=options), "waits", "Contact", employee(0))
+        with running_emulator() as elsewhere:
+            await add_integration(app, "goes", elsewhere)
+            await app.sync("goes", "Contact", employee(1))
+            assert [row["Name"] for row in elsewhere.org.records("Account")] == ["Acme"]
+        await anyio.sleep(0.4)
+        with pytest.raises(ConcurrentUpdateError):
+            await app.sync("waits", "Contact", employee(0))
+        assert emulator.org.records("Account") == []
+        await repository.end_turn(turn, "elsewhere")
+    assert [row["Name"] for row in emulator.org.records("Account")] == ["Acme"]

@@ -195,7 +195,7 @@ class UnsharedTurns:
         self._locks: dict[str, anyio.Lock] = {}
 
     @asynccontextmanager
-    async def exclusive(self, name: str) -> AsyncIterator[None]:
+    async def exclusive(self, name: str, *, org: str = "") -> AsyncIterator[None]:
         async with self._locks.setdefault(name, anyio.Lock()):
             yield
 
@@ -208,7 +208,7 @@ class ProviderContext:
     token it is). It is stored in clear: no secret belongs there. It may be emptied at any time. Secrets that the
     provider renews go to ``credentials``. Jobs that outlive the process are noted in ``jobs``. The engine
     confirms ``permit`` before each `RecordStore.write`; a provider that makes several calls of one does so before each.
-    ``turns`` are for what it must not do at the same moment as another of the integration's processes.
+    ``turns`` are for what it must not do at the same moment as another process, or another integration with its org.
     """
 
     clock: Clock

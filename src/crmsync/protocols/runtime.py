@@ -63,10 +63,14 @@ class WritePermit(Protocol):
 
 
 class Turns(Protocol):
-    """Turns among all tasks and processes that work for one integration: what looks and then makes must be alone."""
+    """Turns among tasks and processes: what looks and then makes must be alone."""
 
-    def exclusive(self, name: str) -> AbstractAsyncContextManager[None]:
+    def exclusive(self, name: str, *, org: str = "") -> AbstractAsyncContextManager[None]:
         """Wait until nobody else is in here under this name, and keep them out.
+
+        ``org`` is what names the CRM's org, the same for whoever works with it and for no other one, its provider
+        included: then the turn is for all integrations of the bookkeeping that name it, else for those who work for one
+        integration. Turns of different names may be held together if everybody takes them in the same order.
 
         A process that dies within gives way by itself, after some seconds. It is not reentrant.
 

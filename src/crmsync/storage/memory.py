@@ -29,6 +29,7 @@ from crmsync.storage.memory_erasure import MemoryErasure
 from crmsync.storage.memory_sealed import MemorySealedTexts
 from crmsync.storage.memory_stops import MemoryStops, StopState
 from crmsync.storage.memory_templates import MemoryTemplates
+from crmsync.storage.memory_turns import MemoryTurns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -75,9 +76,16 @@ class _IntegrationState:
 
 
 class MemoryRepository(
-    MemoryConflicts, MemoryStops, MemoryChangeHistory, MemorySealedTexts, MemoryErasure, MemoryTemplates, MemoryAudit
+    MemoryConflicts,
+    MemoryStops,
+    MemoryChangeHistory,
+    MemorySealedTexts,
+    MemoryErasure,
+    MemoryTemplates,
+    MemoryTurns,
+    MemoryAudit,
 ):
-    """A `SyncRepository` in memory.
+    """A `SyncRepository` and `TurnRepository` in memory.
 
     No method gives way to another task while it works, so each is atomic. Use it from one event loop.
     ``now`` is the clock for the times that the storage itself sets.

@@ -55,6 +55,7 @@ from crmsync.testing.repository_subject import (
     log,
 )
 from crmsync.testing.repository_templates import TemplatePromises
+from crmsync.testing.repository_turns import TurnPromises
 
 __all__ = ["RepositoryContract"]
 
@@ -184,6 +185,7 @@ class RepositoryContract(
     SealedPromises,
     AuditPromises,
     ErasurePromises,
+    TurnPromises,
     IsolationPromises,
 ):
     """Subclass, and override `open`."""

@@ -120,8 +120,15 @@ class SalesforceClient:
 
     @property
     def turns(self) -> Turns:
-        """Turns among the owner's processes."""
+        """Turns among the owner's processes. See `crmsync.providers.salesforce.orgs.exclusive`."""
         return self._context.turns
+
+    async def access(self) -> Access:
+        """The present token, and where it is used.
+
+        :raises AuthenticationError: there is none to be had.
+        """
+        return await self._auth.access()
 
     @property
     def calls_left(self) -> CallsLeft:

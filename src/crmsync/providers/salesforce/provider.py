@@ -143,9 +143,10 @@ class SalesforceProvider(ContactVerbs):
         such as ``MarkMail_Opened__c``, as far as the org has them; the result's warnings name the others.
         """
         from crmsync.providers.salesforce.objects import campaigns  # noqa: PLC0415 - runs do without
+        from crmsync.providers.salesforce.orgs import exclusive  # noqa: PLC0415 - as above
 
         store = await (await self._stores("Campaign")).of("Campaign")
-        async with self._client.turns.exclusive(campaigns.CAMPAIGNS):
+        async with exclusive(self._client, campaigns.CAMPAIGNS):
             return await campaigns.save_campaign(store, campaign, self._client.settings.campaigns.field_prefix)
 
     async def get_campaign(self, campaign_id: str) -> CRMCampaign | None:

@@ -171,7 +171,7 @@ class SalesforceSettings(BaseModel):
         host = parts.hostname or ""
         listed = {entry.strip().lower() for entry in self.allowed_hosts} & {host, _netloc(parts)}
         loopback = _is_loopback(host)
-        if not listed and not (loopback and self.allow_insecure_loopback) and not _is_salesforce(host):
+        if not listed and not (loopback and self.allow_insecure_loopback) and not is_salesforce(host):
             raise ValueError(
                 "the host is none of Salesforce's; if it is right, add it to allowed_hosts"
                 " (for the emulator: allow_insecure_loopback = true)"
@@ -244,7 +244,8 @@ def _netloc(parts: SplitResult) -> str:
     return f"{host}:{parts.port}" if parts.port else host
 
 
-def _is_salesforce(host: str) -> bool:
+def is_salesforce(host: str) -> bool:
+    """Whether Salesforce runs a host."""
     return any(host.endswith(f".{domain}") for domain in SALESFORCE_DOMAINS)
 
 

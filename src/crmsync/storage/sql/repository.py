@@ -37,6 +37,7 @@ from crmsync.storage.sql.sealed import SqlSealedTexts
 from crmsync.storage.sql.statements import AnyRow, of_object, store
 from crmsync.storage.sql.stops import SqlStops
 from crmsync.storage.sql.templates import SqlTemplates
+from crmsync.storage.sql.turns import SqlTurns
 
 T = TypeVar("T")
 
@@ -45,8 +46,10 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class SqlRepository(SqlConflicts, SqlStops, SqlChangeHistory, SqlSealedTexts, SqlErasure, SqlTemplates, SqlAudit):
-    """A `SyncRepository` in SQLite or PostgreSQL.
+class SqlRepository(
+    SqlConflicts, SqlStops, SqlChangeHistory, SqlSealedTexts, SqlErasure, SqlTemplates, SqlAudit, SqlTurns
+):
+    """A `SyncRepository` and `TurnRepository` in SQLite or PostgreSQL.
 
     ``database`` holds the current schema. ``now`` is the clock for the times that the storage itself sets.
     """

@@ -31,7 +31,7 @@ from crmsync.storage.sql.attempts import WRITES
 from crmsync.storage.sql.column_types import Id, Moment, Number, UtcDateTime
 from crmsync.storage.sql.isolation import qualified
 from crmsync.storage.sql.revision import HEAD, current_revision
-from crmsync.storage.sql.tables import audit_log, cursors, integrations, links, metadata, templates
+from crmsync.storage.sql.tables import audit_log, cursors, integrations, links, metadata, templates, turns
 
 FORMAT: Final = 1
 
@@ -160,7 +160,8 @@ class _Reader:
 
 
 def _lines(connection: Connection, summary: BackupSummary) -> Lines:
-    tables = metadata.sorted_tables
+    # Who has a turn now is over long before a backup is of use.
+    tables = [table for table in metadata.sorted_tables if table is not turns]
     yield _line(
         {
             "crmsync_backup": FORMAT,

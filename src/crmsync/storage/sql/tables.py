@@ -335,3 +335,13 @@ audit_keys = sa.Table(
     sa.Column("sealed", sa.Text, nullable=False),
     sa.PrimaryKeyConstraint("key_id", name="pk_crm_audit_keys"),
 )
+
+turns = sa.Table(
+    "crm_turns",
+    metadata,
+    sa.Column("turn", Id(), nullable=False),
+    sa.Column("owner", Id(), nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    sa.PrimaryKeyConstraint("turn", name="pk_crm_turns"),
+)
+"""Who has a turn, until when. A row belongs to no integration: it goes when its turn is over."""

@@ -76,7 +76,12 @@ def connect() -> Connect:
 
     @asynccontextmanager
     async def opened(
-        answers: Any, *, memory: dict[str, str] | None = None, max_calls: int | None = None, **settings: Any
+        answers: Any,
+        *,
+        memory: dict[str, str] | None = None,
+        max_calls: int | None = None,
+        token: str = "secret",
+        **settings: Any,
     ) -> AsyncIterator[Line]:
         script, clock, budget = Script(answers), FakeClock(), RunBudget(max_calls)
         remembered = {"api_version": "68.0"} if memory is None else memory
@@ -84,7 +89,7 @@ def connect() -> Connect:
         checked = read_settings({"instance_url": URL, "retry_wait": 1, "retry_wait_max": 30, **settings})
         transport = httpx2.MockTransport(script.handle)
         async with open_http(checked, transport) as http:
-            auth = AccessToken(SecretStr("secret"), URL, TokenEndpoint(http, checked))
+            auth = AccessToken(SecretStr(token), checked.instance_url or URL, TokenEndpoint(http, checked))
             yield Line(SalesforceClient(checked, auth, context, http), script, clock, budget, remembered)
 
     return opened

@@ -143,6 +143,17 @@ async def test_every_method_works_for_a_tenant_on_its_own_rows(place: Place) -> 
         assert await repository.list_templates() == []
 
 
+async def test_tenants_with_one_org_take_turns_at_it(place: Place) -> None:
+    async with (
+        open_repository(place.as_tenant(tenant_user="user of ours")) as ours,
+        open_repository(place.as_tenant(tenant_integration=THEIRS)) as theirs,
+    ):
+        assert await ours.take_turn("org", "a", now=NOW, ttl=TTL)
+        assert not await theirs.take_turn("org", "b", now=NOW, ttl=TTL)
+        await ours.end_turn("org", "a")
+        assert await theirs.take_turn("org", "b", now=NOW, ttl=TTL)
+
+
 async def test_a_large_page_of_a_tenant_is_stored(place: Place) -> None:
     """PostgreSQL takes no COPY into a table while it keeps its rows apart."""
     async with open_repository(place.as_tenant(tenant_user="user of ours")) as repository:

@@ -17,6 +17,7 @@ from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.objects.options import AccountMode
 from crmsync.providers.salesforce.objects.parents import Describe
+from crmsync.providers.salesforce.orgs import exclusive
 from crmsync.providers.salesforce.retrieving import query_all
 from crmsync.providers.salesforce.schema import SObject
 from crmsync.providers.salesforce.writing.collections import CollectionsChannel
@@ -45,7 +46,7 @@ class Accounts:
 
     def making(self) -> AbstractAsyncContextManager[None]:
         """To be held by whoever makes some, from the look-up on: otherwise two make one account each of one name."""
-        return self._client.turns.exclusive("accounts")
+        return exclusive(self._client, "accounts")
 
     async def find(self, names: Iterable[str]) -> Mapping[str, str | RecordError]:
         """By folded name: the id of its one account, or why it cannot be told. Names that no account has are absent.

@@ -27,6 +27,7 @@ from crmsync.providers.salesforce.objects.options import ActivityMode
 from crmsync.providers.salesforce.objects.responses import Responses
 from crmsync.providers.salesforce.objects.results import result_of, write_all
 from crmsync.providers.salesforce.objects.tally import Tally, message_key
+from crmsync.providers.salesforce.orgs import exclusive
 
 CALL_OBJECT: Final = "CallObject"
 _MAX_SUBJECT: Final = 255
@@ -105,7 +106,7 @@ class ActivityLog:
             story.positions.append(position)
         if stories:
             # Two at once would make two tasks of one message, or count into it what the other one overwrites.
-            async with self.client.turns.exclusive("activity"):
+            async with exclusive(self.client, "activity"):
                 await self._tell_all(list(stories.values()), results)
         return BulkSyncResult(results=tuple(results[position] for position in range(len(activities))))
 

@@ -18,6 +18,7 @@ from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.objects.campaigns import CAMPAIGNS, find_campaign
 from crmsync.providers.salesforce.objects.finding import Found, OpenStore, find_people, folded
 from crmsync.providers.salesforce.objects.results import failure, result_of, write_all
+from crmsync.providers.salesforce.orgs import exclusive
 
 _ALREADY: Final = "DUPLICATE_VALUE"
 
@@ -36,7 +37,7 @@ class ListMembership:
         An address that nobody or more than one has fails alone; members that it could mean stay members.
         """
         emails = members.member_emails
-        async with self.client.turns.exclusive(CAMPAIGNS):
+        async with exclusive(self.client, CAMPAIGNS):
             campaign = await self._campaign(members)
         if isinstance(campaign, CRMSyncResult):
             return BulkSyncResult(results=(campaign,) * len(emails))
