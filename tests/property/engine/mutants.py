@@ -7,7 +7,8 @@ engine is told which mutant to write anew. ``histories/`` holds for each the sma
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
+from collections.abc import Collection
+from pathlib import Path, PurePath
 
 import attrs
 
@@ -49,14 +50,15 @@ def source() -> Path:
 
 
 def broken_copy(mutant: Mutant | None, folder: Path) -> Path:
-    """Copy the package into ``folder`` with a mutant's faults, or as it is; answers what to put on the path.
+    """The package in ``folder`` with a mutant's faults, or as it is; answers what to put on the path.
 
     :raises StaleMutantError: a text that is to be replaced is not there exactly once.
     """
     tree = folder / (mutant.name if mutant else "unmutated")
-    # Compiled files are copied with their sources' times: only what is changed is compiled again.
-    shutil.copytree(source(), tree / "crmsync")
-    for patch in mutant.patches if mutant else ():
+    patches = mutant.patches if mutant else ()
+    tree.mkdir()
+    _link(source(), tree / "crmsync", {PurePath(patch.module) for patch in patches})
+    for patch in patches:
         path = tree / "crmsync" / patch.module
         text = path.read_text(encoding="utf-8")
         found = text.count(patch.old)
@@ -65,6 +67,22 @@ def broken_copy(mutant: Mutant | None, folder: Path) -> Path:
             raise StaleMutantError(msg)
         path.write_text(text.replace(patch.old, patch.new), encoding="utf-8")
     return tree
+
+
+def _link(original: Path, copy: Path, changed: Collection[PurePath]) -> None:
+    """A folder like the original, in which what changes is a file of its own, and the rest links."""
+    copy.mkdir()
+    for each in original.iterdir():
+        within = {path.relative_to(each.name) for path in changed if path.is_relative_to(each.name)}
+        if each.name == "__pycache__":
+            # With the times of the sources in them: only what is changed is compiled again.
+            shutil.copytree(each, copy / each.name)
+        elif not within:
+            (copy / each.name).symlink_to(each)
+        elif each.is_dir():
+            _link(each, copy / each.name, within)
+        else:
+            shutil.copyfile(each, copy / each.name)
 
 
 def _mutant(name: str, fault: str, *patches: tuple[str, str, str]) -> Mutant:
