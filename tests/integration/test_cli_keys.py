@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
-import psycopg
 import pytest
 
 from crmsync import CRMSync, Vault
 from crmsync.security.keys.file import FileKeys
 from tests.integration.shell import Shell, rows, shell
+from tests.postgres import new_database
 
 ROTATE = textwrap.dedent("""
     import sys
@@ -48,10 +48,9 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'state.db'}"
         return
-    url = request.getfixturevalue("postgres_url")
-    yield url
-    with psycopg.connect(url) as connection:
-        connection.execute("DELETE FROM crm_integrations")
+    # What is checked is every secret of a database, so it must be nobody else's.
+    with new_database(request.getfixturevalue("postgres_url")) as url:
+        yield url
 
 
 def test_a_key_is_generated_rotated_to_and_the_old_one_retired(sh: Shell) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from crmsync.engine.budget import BLOCK
+from tests.postgres import new_database
 
 PROGRAM = """
 import os, sys
@@ -54,10 +56,12 @@ anyio.run(main, sys.argv[1])
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'state.db'}"
-    return str(request.getfixturevalue("postgres_url"))
+        yield f"sqlite:///{tmp_path / 'state.db'}"
+        return
+    with new_database(request.getfixturevalue("postgres_url")) as made:
+        yield made
 
 
 def calls_of(url: str, limit: int, runs: list[tuple[int, str]]) -> int:
