@@ -11,7 +11,7 @@ from crmsync.errors import AccessDeniedError, SchemaChangedError
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.retrieving import query_all
-from crmsync.providers.salesforce.settings import is_salesforce
+from crmsync.providers.salesforce.settings import KNOWN_TO_THE_CLI, is_salesforce
 
 _ORG: Final = "org_id"
 
@@ -32,7 +32,7 @@ async def org_of(client: SalesforceClient) -> str:
     access = await client.access()
     origin = access.instance_url
     org_id = None
-    if is_salesforce(urlsplit(origin).hostname or ""):
+    if origin == KNOWN_TO_THE_CLI or is_salesforce(urlsplit(origin).hostname or ""):
         org_id = _id_in(access.token.get_secret_value()) or client.remembered(_ORG) or await _asked(client)
     return f"salesforce {org_id or origin}"
 

@@ -35,6 +35,8 @@ SALESFORCE_DOMAINS = (
     "sfcrmapps.cn",
 )
 """Domains whose hosts Salesforce runs (help: "My Domain URL Formats"; the last two are Salesforce on Alibaba Cloud)."""
+KNOWN_TO_THE_CLI = "https://sf.invalid"
+"""Stands for the address of an org that only the Salesforce CLI knows."""
 
 
 class ChannelName(enum.StrEnum):

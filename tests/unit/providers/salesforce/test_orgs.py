@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crmsync.providers.salesforce.orgs import exclusive, org_of
+from crmsync.providers.salesforce.settings import KNOWN_TO_THE_CLI
 from crmsync.testing.salesforce import DEFAULT_TOKEN, ORG_ID
 from tests.unit.providers.salesforce.conftest import Connect, answer, error
 
@@ -27,6 +28,11 @@ async def test_an_org_whose_token_does_not_say_is_asked_once_for_all_connections
         assert await org_of(line.client) == f"salesforce {ORG_ID}"
         memory = line.memory
     async with connect([], memory=memory) as line:
+        assert await org_of(line.client) == f"salesforce {ORG_ID}"
+
+
+async def test_an_org_whose_address_the_cli_alone_knows_is_asked(connect: Connect) -> None:
+    async with connect([answer(body=FOUND)], instance_url=KNOWN_TO_THE_CLI, allowed_hosts=["sf.invalid"]) as line:
         assert await org_of(line.client) == f"salesforce {ORG_ID}"
 
 

@@ -24,7 +24,7 @@ from crmsync.models.secrets import Secret
 from crmsync.protocols.provider import ProviderContext
 from crmsync.protocols.runtime import CallBudget
 from crmsync.providers.salesforce.oauth import Access
-from crmsync.providers.salesforce.settings import SalesforceSettings
+from crmsync.providers.salesforce.settings import KNOWN_TO_THE_CLI, SalesforceSettings
 from crmsync.providers.salesforce.sf.process import SfProcess, open_sf
 from crmsync.providers.salesforce.sf.requests import CALLS_A_REQUEST, send
 
@@ -78,7 +78,7 @@ class CliSession:
     """An `Authorizer` that has no token: the CLI adds its own, and renews it."""
 
     def __init__(self, settings: SalesforceSettings) -> None:
-        self._access = Access(Secret("held-by-the-cli"), settings.instance_url or "https://sf.invalid")
+        self._access = Access(Secret("held-by-the-cli"), settings.instance_url or KNOWN_TO_THE_CLI)
 
     async def access(self) -> Access:
         """See `Authorizer`."""
