@@ -172,7 +172,13 @@ def test_a_person_says_which_candidate_it_is_or_none(sh: Shell) -> None:
     twins = [org.create("Contact", {"LastName": name, "Email": "luisg@example.org"}) for name in ("One", "Two")]
     assert sh.run("sync").code == 3
     shown = sh.run("rejects", "show", "1", "--format", "json").json["reject"]
-    assert (shown["status"], sorted(shown["candidates"])) == ("quarantined", sorted(twins))
+    assert shown["status"] == "quarantined"
+    assert sorted(one["id"] for one in shown["candidates"]) == sorted(twins)
+    assert {one["side"] for one in shown["candidates"]} == {"remote"}
+    assert f"CRM {twins[0]}" in sh.run("rejects", "show", "1").out
+    assert f"CRM {twins[0]}" in " ".join(sh.run("rejects", "list").out.split())
+    refused = sh.run("rejects", "link", twins[0], "--candidate", twins[1])
+    assert (refused.code, "is of the same side: merge the two there" in " ".join(refused.err.split())) == (2, True)
     refused = sh.run("rejects", "link", "1", "--candidate", "003000000000000AAA")
     assert (refused.code, twins[0] in refused.err) == (2, True)
     assert sh.run("rejects", "link", "1").code == 2

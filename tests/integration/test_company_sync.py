@@ -112,7 +112,11 @@ async def test_an_unclear_company_waits_for_the_merge_while_the_person_syncs(emu
             report = await app.sync("main", "Contact", local)
             assert employers(org) == {"P0": None}
             [problem] = report.problems
-            assert (problem.field, problem.code, set(problem.candidates)) == ("Account.Name", "ambiguous", {one, two})
+            assert (problem.field, problem.code, {each.id for each in problem.candidates}) == (
+                "Account.Name",
+                "ambiguous",
+                {one, two},
+            )
         [status] = await app.status("main")
         assert status.rejected == 1
         org.merge("Account", one, [two])

@@ -137,7 +137,7 @@ def link_payload(link: Link) -> dict[str, Any]:
         "last_sync_hash": link.last_sync_hash,
         "attempts": link.attempts,
         "problems": [attrs.asdict(problem) for problem in link.problems],
-        "candidates": list(link.candidates),
+        "candidates": [each.model_dump(mode="json") for each in link.candidates],
         "created_at": _moment(link.created_at),
         "updated_at": _moment(link.updated_at),
     }

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from crmsync.cli.output import plain
-from crmsync.cli.tables import SHORT_ID, SIDE_NAMES, both_ids, shown_value, table
+from crmsync.cli.tables import SHORT_ID, SIDE_NAMES, both_ids, candidate, candidates_line, shown_value, table
 from crmsync.models.inbox import Reject, RejectReason
 from crmsync.models.records import Side
 from crmsync.models.state import Conflict, Link
@@ -53,7 +53,7 @@ def link_view(link: Link) -> RenderableType:
         *names,
         ("first seen in", SIDE_NAMES[link.born]),
         *((f"problem in {p.path}" if p.path else "problem", f"{p.message}; {p.remedy}") for p in link.problems),
-        *(("candidate", one) for one in link.candidates),
+        *(("candidate", candidate(one)) for one in link.candidates),
         ("failed attempts", link.attempts),
         *([("since (UTC)", f"{link.updated_at:%Y-%m-%d %H:%M:%S}")] if link.updated_at else []),
     ]
@@ -93,7 +93,7 @@ def reject_view(reject: Reject) -> Table:
         ("first seen in", SIDE_NAMES[reject.born]),
         ("status", reject.status.value),
         *(("reason", _why(reason)) for reason in reject.reasons),
-        *(("candidate", one) for one in reject.candidates),
+        *(("candidate", candidate(one)) for one in reject.candidates),
         ("failed attempts", reject.attempts),
         ("since", _when(reject.failing_since)),
         ("last tried", _when(reject.last_tried_at)),
@@ -117,7 +117,7 @@ def _why(reason: RejectReason) -> Text:
 
 
 def _candidates(reject: Reject) -> list[Text]:
-    return [Text(f"candidates: {plain(', '.join(reject.candidates))}")] if reject.candidates else []
+    return [Text(candidates_line(reject.candidates))] if reject.candidates else []
 
 
 def _held(conflict: Conflict, value: object) -> Text:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from crmsync.cli.output import plain
+from crmsync.models.candidates import Candidate
 from crmsync.models.plans import MappingChange, Plan, PlannedRecord
 from crmsync.models.records import Side
 from crmsync.models.results import ConnectionReport
@@ -128,10 +129,20 @@ def _reason(problem: RecordProblem) -> Text:
     where = f"{SIDE_NAMES[Side(problem.side)]}: " if problem.side in set(Side) else ""
     reason = Text(plain(f"{where}{problem.message} [{problem.code}]"))
     if problem.candidates:
-        reason.append(f"\ncandidates: {plain(', '.join(problem.candidates))}")
+        reason.append(f"\n{candidates_line(problem.candidates)}")
     if problem.remedy:
         reason.append(f"\n{plain(problem.remedy)}", style="dim")
     return reason
+
+
+def candidates_line(candidates: Sequence[Candidate]) -> str:
+    """Candidates, with their sides."""
+    return f"candidates: {', '.join(map(candidate, candidates))}"
+
+
+def candidate(one: Candidate) -> str:
+    """A candidate's id after its side, if that is known."""
+    return plain(f"{SIDE_NAMES[one.side]} {one.id}" if one.side else one.id)
 
 
 def plan_table(plan: Plan, limit: int | None) -> Table:

@@ -18,6 +18,7 @@ from crmsync.engine.keyindex import KeySet
 from crmsync.engine.last_words import waiting_words
 from crmsync.engine.tasks import single_error
 from crmsync.engine.work import Work
+from crmsync.models.candidates import Candidate
 from crmsync.models.problems import Problem
 from crmsync.models.records import Record, Side
 from crmsync.models.state import Link, LinkStatus
@@ -173,7 +174,8 @@ def _decide(
         twins = [r for r in found.twins.get(email, []) if r.id != record.id]
         if twins or len(others) > 1:
             problem = _ambiguous(side, others=len(others), twins=len(twins))
-            return _quarantined(ctx, side, record, problem, (*others, *twins), placeholder)
+            candidates = (*_candidates(side.other, others), *_candidates(side, twins))
+            return _quarantined(ctx, side, record, problem, candidates, placeholder)
         candidate = others[0] if others else None
     if candidate is None:
         return _pair(ctx, side, record, None, None, placeholder)
@@ -185,7 +187,7 @@ def _decide(
             "its counterpart is linked to another record",
             "merge the duplicates, or delete one",
         )
-        return _quarantined(ctx, side, record, problem, (candidate,), placeholder)
+        return _quarantined(ctx, side, record, problem, _candidates(side.other, [candidate]), placeholder)
     taken.add(candidate.id)
     return _pair(ctx, side, record, candidate, link, placeholder)
 
@@ -214,13 +216,17 @@ def _quarantined(
     side: Side,
     record: Record,
     problem: Problem,
-    candidates: Sequence[Record],
+    candidates: Sequence[Candidate],
     placeholder: Link | None,
 ) -> Work:
     work = _pair(ctx, side, record, None, None, placeholder)
     work.quarantine = problem
-    work.link = attrs.evolve(work.link, candidates=tuple(dict.fromkeys(r.id for r in candidates)))
+    work.link = attrs.evolve(work.link, candidates=tuple(candidates))
     return work
+
+
+def _candidates(side: Side, records: Sequence[Record]) -> tuple[Candidate, ...]:
+    return tuple(Candidate(id=record_id, side=side) for record_id in dict.fromkeys(record.id for record in records))
 
 
 def _available(link: Link, side: Side, stranger_id: str) -> bool:

@@ -18,6 +18,7 @@ from crmsync.engine.oscillation import history_after
 from crmsync.engine.tasks import BETWEEN_BREATHS
 from crmsync.engine.work import Work
 from crmsync.errors import ConflictError, CRMError, DuplicateError, RecordError
+from crmsync.models.candidates import Candidate
 from crmsync.models.events import RecordRejected
 from crmsync.models.immutable import evolved
 from crmsync.models.problems import Problem
@@ -140,7 +141,7 @@ def _is_there(work: Work, side: Side) -> bool:
 
 def _problems(
     ctx: RunContext, work: Work, merge: Merge, link: Link, results: Mapping[Side, SideResult]
-) -> tuple[list[Problem], tuple[str, ...]]:
+) -> tuple[list[Problem], tuple[Candidate, ...]]:
     """Report what is still wrong: the problems, and the candidates that the last of them names."""
     problems = list(merge.problems)
     for problem in problems:
@@ -152,7 +153,7 @@ def _problems(
         errors += [(error, _problem_of_record(error)) for error in outcome.unwritten]
         for error, problem in errors:
             problems.append(problem)
-            link = attrs.evolve(link, candidates=_candidates(error) or link.candidates)
+            link = attrs.evolve(link, candidates=_candidates(error, side) or link.candidates)
             _report(ctx, link, problem, side)
     for problem in unwritten_words(work, results[Side.LOCAL], results[Side.REMOTE]):
         problems.append(problem)
@@ -205,12 +206,14 @@ def _problem_of_record(error: RecordError) -> Problem:
     return Problem(error.field or "", error.code, error.message, "mend the record on the side that holds the value")
 
 
-def _candidates(error: CRMError) -> tuple[str, ...]:
+def _candidates(error: CRMError, side: Side) -> tuple[Candidate, ...]:
+    """The records that a side names in its refusal: they are its own."""
+    ids: Sequence[str] = ()
     if isinstance(error, ConflictError):
-        return error.candidates
-    if isinstance(error, DuplicateError) and error.existing_id:
-        return (error.existing_id,)
-    return ()
+        ids = error.candidates
+    elif isinstance(error, DuplicateError) and error.existing_id:
+        ids = (error.existing_id,)
+    return tuple(Candidate(id=each, side=side) for each in ids)
 
 
 def count(ctx: RunContext, work: Work) -> None:

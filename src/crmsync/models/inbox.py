@@ -10,6 +10,7 @@ from typing import Any, Final
 import attrs
 from pydantic import AwareDatetime, Field
 
+from crmsync.models.candidates import Candidate
 from crmsync.models.records import Side
 from crmsync.models.schema import PublicModel
 from crmsync.models.state import Conflict, Link, LinkStatus
@@ -134,7 +135,8 @@ class Reject(PublicModel):
     Every run tries it again, unless it is ``ignored``: then only once its record or the mapping has changed, or when it
     is retried by name. ``born`` is the side where it was first seen; until it is ``linked`` it has no record on the
     other one, and where it was born in the CRM ``markmail_id`` is the id that its local twin will get. ``candidates``
-    are ids of either side. ``attempts`` is how often in a row it failed, since ``failing_since``.
+    are records of either side: those of the other one it could belong to, those of its own are like it. ``attempts`` is
+    how often in a row it failed, since ``failing_since``.
     """
 
     integration_id: str
@@ -145,7 +147,7 @@ class Reject(PublicModel):
     born: Side
     linked: bool
     reasons: tuple[RejectReason, ...] = ()
-    candidates: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
     attempts: int = 0
     failing_since: AwareDatetime | None = None
     last_tried_at: AwareDatetime | None = None

@@ -6,6 +6,7 @@ import enum
 
 from pydantic import AwareDatetime, Field, computed_field
 
+from crmsync.models.candidates import Candidate
 from crmsync.models.schema import PublicModel
 
 
@@ -31,7 +32,7 @@ class RecordProblem(PublicModel):
     code: str
     message: str
     remedy: str = ""
-    candidates: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
 
 
 class RunWarning(PublicModel):

@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from crmsync.models.candidates import Candidate
 from crmsync.models.history import RecordChange
 from crmsync.models.immutable import frozen_value
 from crmsync.models.mappings import OSCILLATION
@@ -64,7 +65,7 @@ class Link:
     attempts: int = 0
     next_attempt_at: datetime | None = None
     problems: tuple[Problem, ...] = ()
-    candidates: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
     failing_since: datetime | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None

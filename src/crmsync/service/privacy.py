@@ -13,6 +13,7 @@ import attrs
 from crmsync.diff import PersonMarks
 from crmsync.engine import AT_ONCE, jsonable, purge
 from crmsync.errors import ConfigurationError
+from crmsync.models.candidates import Candidate
 from crmsync.models.erasure import FoundPerson, Kept, ObjectErasure, Person, PersonIds
 from crmsync.models.history import RecordChange
 from crmsync.models.integrations import Integration
@@ -255,9 +256,13 @@ def _row(row: Link | Conflict | RecordChange) -> dict[str, Any]:
     """A row of the bookkeeping. Shadows are left out: nobody can read anything in them."""
     return {
         name: jsonable(value)
-        for name, value in attrs.asdict(row).items()
+        for name, value in attrs.asdict(row, value_serializer=_plain).items()
         if not isinstance(value, bytes) and value not in (None, (), [], "")
     }
+
+
+def _plain(_row: Any, _field: Any, value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, Candidate) else value
 
 
 def _problems(log: SyncLog, ids: Sequence[str]) -> list[dict[str, Any]]:

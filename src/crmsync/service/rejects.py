@@ -112,8 +112,11 @@ class RejectVerbs(LinkVerbs):
         if candidate_id is None:
             async with self._runner(integration_id, object_name, local, options) as runner:
                 return await runner.create_anew(link.markmail_id)
-        if candidate_id not in link.candidates:
-            msg = f"{candidate_id!r} is none of the candidates ({', '.join(link.candidates) or 'there are none'})"
+        others = [each.id for each in link.candidates if each.side in (None, link.born.other)]
+        if candidate_id not in others:
+            its_own = any(each.id == candidate_id for each in link.candidates)
+            why = "is of the same side: merge the two there" if its_own else "is none of the candidates"
+            msg = f"{candidate_id!r} {why} (of the other side: {', '.join(others) or 'there are none'})"
             raise ConfigurationError(msg)
         if link.born is Side.LOCAL:
             pair = {"markmail_id": link.markmail_id, "crm_id": candidate_id}

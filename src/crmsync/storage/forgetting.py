@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -23,7 +23,12 @@ def all_ids(ids: PersonIds) -> frozenset[str]:
 
 def without_candidates(link: Link, ids: Collection[str]) -> Link:
     """A link whose candidates are not among these."""
-    return attrs.evolve(link, candidates=tuple(each for each in link.candidates if each not in ids))
+    return attrs.evolve(link, candidates=tuple(each for each in link.candidates if each.id not in ids))
+
+
+def without_ids(candidates: Iterable[Any], ids: Collection[str]) -> list[Any]:
+    """Candidates as they are stored, now or by older versions, but for these."""
+    return [each for each in candidates if (each.get("id") if isinstance(each, dict) else each) not in ids]
 
 
 def without_details(details: Mapping[str, Any], ids: Collection[str]) -> dict[str, Any]:
@@ -68,7 +73,7 @@ def _without(value: Any, ids: Collection[str]) -> Any:
     if isinstance(value, dict):
         kept = {name: _without(each, ids) for name, each in value.items()}
         if isinstance(candidates := kept.get(_CANDIDATES), list):
-            kept[_CANDIDATES] = [each for each in candidates if each not in ids]
+            kept[_CANDIDATES] = without_ids(candidates, ids)
         return kept
     return value
 

@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from crmsync.errors import LeaseLostError
+from crmsync.models.candidates import Candidate
 from crmsync.models.erasure import Kept, PersonIds
 from crmsync.models.records import OperationKind, Side
 from crmsync.models.state import Acknowledgement, Cursors, LinkStatus
@@ -61,7 +62,7 @@ class ErasurePromises(RepositorySubject):
         assert [await _everything(repository, scope) for scope in NEIGHBOURS] == before
         (other,) = await repository.scan_links(OURS, CONTACT)
         assert other == attrs.evolve(
-            link(2, status=LinkStatus.QUARANTINED, candidates=("c3",)),
+            link(2, status=LinkStatus.QUARANTINED, candidates=(Candidate(id="c3", side=Side.REMOTE),)),
             created_at=other.created_at,
             updated_at=other.updated_at,
         )
@@ -114,7 +115,9 @@ async def _fill(repository: SyncRepository, scope: tuple[str, str]) -> None:
     await repository.add_journal(
         lease, [entry(str(n), scope, kind=OperationKind.UPDATE, markmail_id=f"m{n}", crm_id=f"c{n}") for n in (1, 2)]
     )
-    waiting = link(2, scope, status=LinkStatus.QUARANTINED, candidates=("c1", "c3"))
+    waiting = link(
+        2, scope, status=LinkStatus.QUARANTINED, candidates=(Candidate(id="c1"), Candidate(id="c3", side=Side.REMOTE))
+    )
     await repository.acknowledge(
         lease,
         Acknowledgement(
@@ -126,7 +129,10 @@ async def _fill(repository: SyncRepository, scope: tuple[str, str]) -> None:
             ),
         ),
     )
-    problems = [{"markmail_id": f"m{n}", "crm_id": f"c{n}", "candidates": ["c1", "c3"]} for n in (1, 2)]
+    problems = [
+        {"markmail_id": f"m{n}", "crm_id": f"c{n}", "candidates": ["c1", {"id": "c1", "side": "remote"}, "c3"]}
+        for n in (1, 2)
+    ]
     await repository.add_log(log(1, scope, id=f"run-{'-'.join(scope)}", error_details={"problems": problems}))
     await repository.note_stop(Stop(*scope, "run-1", "delete_guard", "too many", NOW))
     plan = StoppedPlan("0" * 64, "1", NOW, Cursors(), 2)

@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 from crmsync.diff import Shadow, sync_hash
+from crmsync.models.candidates import Candidate
 from crmsync.models.integrations import Integration
 from crmsync.models.problems import Problem
 from crmsync.models.records import OperationKind, Side
@@ -119,7 +120,7 @@ def full_link(scope: tuple[str, str] = (OURS, CONTACT)) -> Link:
         attempts=4,
         next_attempt_at=NOW + timedelta(microseconds=1),
         problems=(Problem("Email", "too_long", "O'Brien's e-mail is too long", "shorten it"), Problem("x", "y", "z")),
-        candidates=("003A", "é'"),
+        candidates=(Candidate(id="003A", side=Side.REMOTE), Candidate(id="é'", side=Side.LOCAL), Candidate(id="4")),
         failing_since=NOW,
         flips=bytes(range(24)),
     )

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from crmsync.cli import payloads, record_views, tables
+from crmsync.models.candidates import Candidate
 from crmsync.models.plans import Plan, PlannedRecord, PlannedWrite
 from crmsync.models.records import OperationKind, Side
 from crmsync.models.results import ConnectionReport
@@ -108,10 +109,18 @@ def test_a_problem_shows_record_field_reason_candidates_and_remedy() -> None:
         code="bad",
         message="m\x1b",
         remedy="r",
-        candidates=("c",),
+        candidates=(Candidate(id="c", side=Side.REMOTE), Candidate(id="d", side=Side.LOCAL), Candidate(id="e")),
     )
     text = shown(*tables.report_views(report(problems=(problem,), problem_count=30)))
-    for part in ("30 problem(s), the first 1", "7", "003", "email", "local: m\\x1b [bad]", "candidates: c", "r"):
+    for part in (
+        "30 problem(s), the first 1",
+        "7",
+        "003",
+        "email",
+        "local: m\\x1b [bad]",
+        "candidates: CRM c, local d, e",
+        "r",
+    ):
         assert part in text
 
 

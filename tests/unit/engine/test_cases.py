@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 from crmsync.errors import RateLimitedError, RejectedError
+from crmsync.models.candidates import Candidate
 from crmsync.models.mappings import ConflictPolicy, DeletePolicy, SyncDirection, two_way
 from crmsync.models.records import ChangePage, Operation, Side, StoreLimits
 from crmsync.models.runs import RunStatus
@@ -203,8 +204,10 @@ async def test_case_13_two_crm_records_with_one_email_are_quarantined_with_both_
         report = await w.sync()
         assert report.written == 0
         assert report.status is RunStatus.PARTIAL
-        by_record = {p.markmail_id: set(p.candidates) for p in report.problems}
-        assert by_record[local] == {one, two}
+        by_record = {p.crm_id or p.markmail_id: set(p.candidates) for p in report.problems}
+        ours = Candidate(id=local, side=Side.LOCAL)
+        first, second = (Candidate(id=each, side=Side.REMOTE) for each in (one, two))
+        assert by_record == {local: {first, second}, one: {ours, second}, two: {ours, first}}
         w.remote.remove(two)
         report = await w.sync()
         assert report.status is RunStatus.SUCCESS

@@ -268,7 +268,8 @@ async def test_a_record_that_belongs_to_none_of_its_candidates_gets_a_counterpar
     async with ruled() as (w, _, crm):
         local, remotes = await quarantined(w)
         found = await crm.reject("acme", "Contact", local)
-        assert (found.status, set(found.candidates)) == (LinkStatus.QUARANTINED, set(remotes))
+        assert (found.status, {one.id for one in found.candidates}) == (LinkStatus.QUARANTINED, set(remotes))
+        assert {one.side for one in found.candidates} == {Side.REMOTE}
         report = await (await w.runner()).create_anew(local)
         assert (report.status, report.remote.created) == (RunStatus.SUCCESS, 1)
         (new,) = set(w.remote.snapshot()) - set(remotes)

@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from crmsync.errors import ConflictError, RecordError
+from crmsync.models.candidates import Candidate
 from crmsync.models.mappings import ConflictPolicy, ObjectMapping, two_way
 from crmsync.models.records import Operation, OperationKind, Side
 from crmsync.models.schema import FieldType
@@ -26,6 +27,10 @@ MAPPING = ObjectMapping(
 )
 
 
+TWO = (Candidate(id="c1", side=Side.REMOTE), Candidate(id="c2", side=Side.REMOTE))
+"""Companies of the CRM."""
+
+
 @attrs.define
 class Registry:
     """Leaves companies unwritten while ``unclear``."""
@@ -38,7 +43,7 @@ class Registry:
         return [ConflictError("two companies have this name", field="Company", candidates=("c1", "c2"))]
 
 
-async def link_of(w: World) -> tuple[LinkStatus, tuple[str, ...], list[str]]:
+async def link_of(w: World) -> tuple[LinkStatus, tuple[Candidate, ...], list[str]]:
     links = await w.repository.scan_links("acme", "Contact", statuses=tuple(LinkStatus), after="", limit=10)
     [link] = links
     return link.status, link.candidates, [problem.path for problem in link.problems]
@@ -59,9 +64,9 @@ async def test_the_rest_is_written_and_the_field_is_reported_until_it_is_written
             assert there["Name"] == ("B" if known else "A")
             assert there.get("Company") == ("Old" if known else None)
             assert [(each.field, each.code, each.candidates) for each in report.problems] == [
-                ("Company", "ambiguous", ("c1", "c2"))
+                ("Company", "ambiguous", TWO)
             ]
-            assert await link_of(w) == (LinkStatus.REJECTED, ("c1", "c2"), ["Company"])
+            assert await link_of(w) == (LinkStatus.REJECTED, TWO, ["Company"])
         registry.unclear = False
         await w.sync()
         [there] = w.remote.snapshot().values()

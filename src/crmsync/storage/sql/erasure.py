@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from crmsync.models.erasure import Kept, PersonIds
 from crmsync.models.state import Lease, LinkStatus
 from crmsync.storage import admission
-from crmsync.storage.forgetting import all_ids, names_any, without_details
+from crmsync.storage.forgetting import all_ids, names_any, without_details, without_ids
 from crmsync.storage.sql.counts import recount
 from crmsync.storage.sql.database import Database
 from crmsync.storage.sql.leases import check_fence
@@ -98,7 +98,7 @@ def _clean_candidates(connection: Connection, lease: Lease, ids: Collection[str]
     columns = (links.c.markmail_id, links.c.candidates)
     query = sa.select(*columns).where(ours, UNSYNCED, waiting, links.c.candidates.is_not(None))
     for markmail_id, candidates in connection.execute(query).all():
-        left = [each for each in candidates or () if each not in ids]
+        left = without_ids(candidates or (), ids)
         if left != candidates:
             one = sa.update(links).where(ours, links.c.markmail_id == markmail_id)
             connection.execute(one.values(candidates=left))

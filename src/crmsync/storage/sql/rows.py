@@ -9,6 +9,7 @@ import attrs
 import sqlalchemy as sa
 
 from crmsync.diff.packing import unpack
+from crmsync.models.candidates import Candidate
 from crmsync.models.history import FieldChange, RecordChange
 from crmsync.models.integrations import Integration, MappingTemplate
 from crmsync.models.mappings import SyncDirection
@@ -93,7 +94,7 @@ def link_of(row: AnyRow, entity_type: str, outlines: StoredOutlines) -> Link:
         row[11],
         row[12],
         tuple(Problem(*problem) for problem in row[13] or ()),
-        tuple(row[14] or ()),
+        tuple(Candidate.model_validate(each) for each in row[14] or ()),
         row[15],
         row[16],
         row[17],

@@ -6,11 +6,14 @@ from datetime import timedelta
 
 import attrs
 import pytest
+import sqlalchemy as sa
 
 from crmsync.errors import StorageError
-from crmsync.models.state import Acknowledgement, Link
+from crmsync.models.candidates import Candidate
+from crmsync.models.erasure import PersonIds
+from crmsync.models.state import Acknowledgement, Link, LinkStatus
 from crmsync.protocols.repository import SyncRepository
-from crmsync.storage.sql import open_repository
+from crmsync.storage.sql import open_repository, tables
 from crmsync.testing.repository_subject import ABROAD, CONTACT, NOW, OURS, TEXTS, full_link, integration, lease_of, link
 
 pytestmark = pytest.mark.anyio
@@ -53,6 +56,20 @@ async def test_links_are_inserted_and_replaced_as_they_are(new_url: str) -> None
         assert (found["m7"].crm_id, found["m7"].failing_since) == ("x7", NOW)
         assert found["m7"].created_at in created
         assert found["mnew"].created_at not in created
+
+
+async def test_candidates_that_an_older_version_stored_are_read_with_no_side_and_erased(new_url: str) -> None:
+    async with open_repository(new_url) as repository:
+        await repository.save_integration(integration())
+        await store(repository, link(1, status=LinkStatus.QUARANTINED, candidates=(Candidate(id="c2"),)))
+        engine = sa.create_engine(new_url.replace("postgresql:", "postgresql+psycopg:"))
+        with engine.begin() as connection:
+            connection.execute(sa.update(tables.links).values(candidates=["c2", "c3"]))
+        engine.dispose()
+        assert (await stored(repository))["m1"].candidates == (Candidate(id="c2"), Candidate(id="c3"))
+        person = PersonIds(frozenset({"m2"}), frozenset({"c2"}))
+        await repository.erase_person(await lease_of(repository), person, (), now=NOW)
+        assert (await stored(repository))["m1"].candidates == (Candidate(id="c3"),)
 
 
 async def test_links_that_pass_their_counterparts_on_among_themselves_are_stored(new_url: str) -> None:
