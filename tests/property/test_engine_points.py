@@ -67,9 +67,9 @@ KINDS = (Kind.FAIL_BEFORE, Kind.FAIL_AFTER, Kind.CRASH_BEFORE, Kind.CRASH_AFTER)
 NOT_BETWEEN_TWO_MEMORIES = {
     # Bulk jobs: tests/integration/test_two_workers.py and test_kill_on_databases.py.
     *("add_remote_job", "list_remote_jobs", "remove_remote_job", "settle_jobs"),
-    # A day's budget of calls: test_calls_of_processes.py.
+    # A day's budget of calls: the histories that the machine makes up, and test_calls_of_processes.py.
     *("get_call_usage", "reserve_calls", "return_calls"),
-    # As time passes: tests/unit/engine/test_lease.py.
+    # As time passes: the machine's, too, and tests/unit/engine/test_lease.py.
     "renew_lease",
     # An undo, which is struck below, and the erasure of a person: tests/unit/engine/test_erasing.py.
     *("describe", "list_changes", "erase_person", "erased_among"),

@@ -6,6 +6,7 @@ import gc
 import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -96,7 +97,10 @@ async def take(stage: Stage, step: Step) -> None:
         case "run" | "run_full":
             site = str(step.value or LOCAL)
             incidents = Incidents(
-                step.incident, lambda: stage.people.edit(site, _person(step), step.field, "meanwhile")
+                step.incident,
+                edit=lambda: stage.people.edit(site, _person(step), step.field, "meanwhile"),
+                stall=stage.stall,
+                take_over=partial(stage.take_over, step.site),
             )
             await stage.run(step.site, incidents, **({"full": True} if step.do == "run_full" else {}))
         case "decide":

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
+import anyio
 import attrs
 from pydantic import BaseModel, ConfigDict
 
@@ -36,10 +37,14 @@ class Kind(enum.StrEnum):
     CRASH_DURING = "is half done when the process ends"
     CRASH_AFTER = "takes effect, then the process ends"
     EDIT = "is made after somebody edited"
+    SLOW = "is answered when the lease is nearly over"
+    UNRENEWED = "is answered when the lease is nearly over, and its renewal fails"
+    TAKEN = "is answered when another process has taken over"
 
 
 FAILURES = (Kind.FAIL_BEFORE, Kind.FAIL_DURING, Kind.FAIL_AFTER)
 CRASHES = (Kind.CRASH_BEFORE, Kind.CRASH_DURING, Kind.CRASH_AFTER)
+OF_THE_LEASE = (Kind.SLOW, Kind.UNRENEWED, Kind.TAKEN)
 
 
 class Incident(BaseModel):
@@ -63,14 +68,23 @@ class Incident(BaseModel):
 class Incidents:
     """Counts the points of a run and strikes at one of them.
 
-    ``edit`` is what somebody does for `Kind.EDIT`. ``deletes`` counts the records that the run told a side to delete.
+    ``edit`` is what somebody does for `Kind.EDIT`, ``stall`` lets the time of `Kind.SLOW` pass, and ``take_over`` is
+    what another process does for `Kind.TAKEN`. ``deletes`` counts the records that the run told a side to delete,
+    ``late`` the writes that it sent after another process had ``taken`` over.
     """
 
     planned: Incident | None = None
     edit: Callable[[], None] | None = None
+    stall: Callable[[], None] | None = None
+    take_over: Callable[[], Awaitable[None]] | None = None
     reached: Counter[str] = attrs.field(factory=Counter)
     struck: str = ""
     deletes: int = 0
+    late: int = 0
+    taken: bool = False
+    _sending: int = attrs.field(default=0, init=False)
+    _frozen: anyio.Event | None = attrs.field(default=None, init=False)
+    _unrenewed: bool = attrs.field(default=False, init=False)
 
     def around(self, target: Any, name: str, *, spend: Spend | None = None, show: Show | None = None) -> Any:
         """``target`` with every coroutine method made a point.
@@ -89,16 +103,27 @@ class Incidents:
         """Whether a call has failed, and the run lived to see it."""
         return bool(self.struck) and self.planned is not None and self.planned.kind in FAILURES
 
+    @property
+    def slowed(self) -> bool:
+        """Whether a call took long, and nothing else went wrong."""
+        return bool(self.struck) and self.planned is not None and self.planned.kind is Kind.SLOW
+
     def calls_to(self, name: str) -> int:
         """How often this side, or the bookkeeping, was called."""
         return sum(count for call, count in self.reached.items() if call.startswith(f"{name}."))
 
     async def call(self, call: str, failure: Exception, target: Callable[..., Awaitable[Any]], given: Any) -> Any:
         """One point."""
+        if self._frozen is not None:
+            await self._frozen.wait()
         self.reached[call] += 1
         arguments, named = given
         if call.endswith(".write"):
+            self.late += self.taken
             self.deletes += sum(op.kind is OperationKind.DELETE for op in arguments[0])
+        if self._unrenewed and call.endswith(".renew_lease"):
+            self._unrenewed = False
+            raise failure
         kind = self._strikes(call)
         if kind is None:
             return await target(*arguments, **named)
@@ -106,6 +131,10 @@ class Incidents:
             if self.edit is not None:
                 self.edit()
             return await target(*arguments, **named)
+        if kind in OF_THE_LEASE:
+            answer = await target(*arguments, **named)
+            await self._stand_still(kind)
+            return answer
         if kind in (Kind.FAIL_DURING, Kind.CRASH_DURING) and call.endswith(".write"):
             operations: Sequence[Operation] = arguments[0]
             await target(operations[: len(operations) // 2], **named)
@@ -121,8 +150,34 @@ class Incidents:
         planned = self.planned
         if planned is None or not planned.is_at(call, self.reached):
             return None
+        if planned.kind is Kind.TAKEN and self._sending > call.endswith(".write"):
+            return None  # the sides know no lease: what is on its way arrives
         self.struck = f"{call} {self.reached[call]} {planned.kind.value}"
         return planned.kind
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """A write is on its way: its sender has made sure of the lease."""
+        self._sending += 1
+        try:
+            yield
+        finally:
+            self._sending -= 1
+
+    async def _stand_still(self, kind: Kind) -> None:
+        """The whole process does: none of its tasks reaches another point meanwhile."""
+        if kind is not Kind.TAKEN:
+            if self.stall is not None:
+                self.stall()
+            self._unrenewed = kind is Kind.UNRENEWED
+        elif self.take_over is not None:
+            self._frozen = anyio.Event()
+            try:
+                await self.take_over()
+                self.taken = True
+            finally:
+                self._frozen.set()
+                self._frozen = None
 
 
 class _Interposed:
@@ -147,9 +202,10 @@ class _Interposed:
             failure = StorageError("the database went away")
 
         async def call(*arguments: Any, **named: Any) -> Any:
-            if self._spend is not None:
-                await self._spend()
-            answer = await self._incidents.call(f"{self._name}.{attribute}", failure, found, (arguments, named))
+            with self._incidents.sending() if attribute == "write" else nullcontext():
+                if self._spend is not None:
+                    await self._spend()
+                answer = await self._incidents.call(f"{self._name}.{attribute}", failure, found, (arguments, named))
             return self._show(answer) if self._show is not None and isinstance(answer, ChangePage) else answer
 
         # The next one finds it here, and does not ask this method.

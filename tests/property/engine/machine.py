@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from crmsync.models.mappings import ConflictPolicy, DeletePolicy
 from crmsync.models.records import Side
 from tests.property.engine.history import History, Step, breaks, few_collections, run_play
-from tests.property.engine.incidents import ANY, BOOKKEEPING, Incident, Kind
+from tests.property.engine.incidents import ANY, BOOKKEEPING, CRASHES, FAILURES, Incident, Kind
 from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES
 from tests.property.engine.promises import Counts
 from tests.property.engine.shrinking import smallest
@@ -22,6 +22,7 @@ from tests.property.engine.twins import Twin
 
 PEOPLE = 3
 STEPS = 25
+HALF_A_DAY = 43_200
 POINTS = 25
 """How many points a run has that finds something to do, about."""
 POLICIES = [
@@ -52,16 +53,18 @@ conditions = st.builds(
     delete=st.sampled_from([DeletePolicy.IGNORE, DeletePolicy.UNLINK, DeletePolicy.PROPAGATE]),
     guard=st.sampled_from([50, 50, 1, 0]),
     calls=st.sampled_from([None, None, None, 12, 4]),
+    day=st.sampled_from([None, None, None, 40, 6, 4]),
     narrow=st.booleans(),
 )
 CALLS = ("write", "write", "write", "changes", "get", "find", "find_by_key", "merged_into")
 COMMITS = ("acknowledge", "acknowledge", "add_journal", "list_journal", "links_by_local", "scan_links", "release_lease")
+DAYS = ("reserve_calls", "return_calls")
 
 
 def incidents(remote: str) -> st.SearchStrategy[Incident | None]:
     """What may go wrong in a run with one CRM."""
     calls = [f"{site}.{call}" for site in (LOCAL, remote) for call in CALLS]
-    points = st.sampled_from([*calls, *(f"{BOOKKEEPING}.{call}" for call in COMMITS)])
+    points = st.sampled_from([*calls, *(f"{BOOKKEEPING}.{call}" for call in (*COMMITS, *DAYS))])
     named = st.builds(Incident, call=points, number=st.sampled_from([1, 1, 2, 3]), kind=st.sampled_from(Kind))
     counted = st.builds(Incident, call=st.just(ANY), number=st.integers(1, POINTS), kind=st.sampled_from(Kind))
     return st.one_of(st.none(), named, counted)
@@ -70,7 +73,7 @@ def incidents(remote: str) -> st.SearchStrategy[Incident | None]:
 def undoings() -> st.SearchStrategy[Undoing | None]:
     """What may go wrong while the last run is undone."""
     calls = [f"{site}.write" for site in SITES] + [f"{BOOKKEEPING}.{call}" for call in ("add_journal", "acknowledge")]
-    kinds = st.sampled_from([kind for kind in Kind if kind is not Kind.EDIT])
+    kinds = st.sampled_from((*FAILURES, *CRASHES))
     named = st.builds(Incident, call=st.sampled_from(calls), number=st.integers(1, 3), kind=kinds)
     counted = st.builds(Incident, call=st.just(ANY), number=st.integers(1, POINTS), kind=kinds)
     return st.one_of(st.none(), st.builds(Undoing, incident=st.one_of(named, counted), run=st.booleans()))
@@ -149,7 +152,7 @@ class EngineMachine(RuleBasedStateMachine):
         """A lead becomes a contact."""
         self._note("convert", site=site, person=person)
 
-    @rule(seconds=st.sampled_from([1, 30, 400]))
+    @rule(seconds=st.sampled_from([1, 30, 400, HALF_A_DAY]))
     def wait(self, seconds: int) -> None:
         """Time passes; without this, everything carries one timestamp."""
         self._note("wait", value=seconds)

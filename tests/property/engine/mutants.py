@@ -385,4 +385,30 @@ MUTANTS = (
         "an edit of a field that the other side does not show is taken for dealt with, and lost once it shows it",
         ("diff/settle.py", "    left = NO_READING if _LOCAL in carried.merge.unshown else left\n", ""),
     ),
+    _mutant(
+        "calls-counted-by-each-process",
+        "a day's calls are counted in memory: each process has the whole day (common: a rate limiter in each worker)",
+        (
+            "engine/budget.py",
+            "block.day, wanted, needed=needed, limit=limit)\n",
+            (
+                "block.day, wanted, needed=needed, limit=None)\n"
+                "        got = wanted if limit is None else min(wanted, limit - self._spent - block.left)\n"
+            ),
+        ),
+    ),
+    _mutant(
+        "lease-not-confirmed",
+        "a worker that stood still goes on writing beside the one that took over (locks that expire)",
+        ("engine/writing.py", "            await ctx.lease.confirm()\n", ""),
+    ),
+    _mutant(
+        "slow-run-given-up",
+        "a run that takes longer than its lease is given up, though nobody else wants it (common: a task's time-out)",
+        (
+            "engine/lease.py",
+            "            if not self._has_time():\n                await self._renew()\n",
+            "            raise LeaseLostError('it took too long')\n",
+        ),
+    ),
 )

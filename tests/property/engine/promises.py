@@ -1,4 +1,4 @@
-"""The sixteen promises of a sync, and four that come with them: what a history is judged by."""
+"""The sixteen promises of a sync, and five that come with them: what a history is judged by."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ class Promise(enum.Enum):
     DELETES = 12, "nothing is resurrected, and nothing is deleted that nobody deleted"
     PASSES_ON = 13, "what came from one CRM reaches the other"
     ROUND_TRIP = 14, "a value comes through as it is"
-    BUDGET = 15, "a run makes no more calls than it may, and writes no more than was planned"
+    BUDGET = 15, "a run, and a day, make no more calls than they may; no run writes more than was planned"
     NEW_VERSION = 16, "a new version of the mapping writes nothing by itself"
     CONSENT = 17, "an opt-out stands against whoever did not see it"
     NO_GUESS = 18, "of several candidates none is linked"
     HISTORY = 19, "the history tells of every write that took effect, and of no other"
     UNDO = 20, "an undo takes back what is as the run left it, and no later run repeats it"
+    FENCED = 21, "a process whose lease another one has writes nothing, and one that renews it goes on"
 
     def __init__(self, number: int, says: str) -> None:
         self.number = number
@@ -49,6 +50,7 @@ class Counts:
     points: int = 0
     incidents: Counter[str] = attrs.field(factory=Counter)
     judged: Counter[Promise] = attrs.field(factory=Counter)
+    events: Counter[str] = attrs.field(factory=Counter)
 
     def hold(self, promise: Promise, kept: bool, story: str) -> None:
         """Count a judgement.
@@ -72,7 +74,8 @@ class Counts:
         """One line."""
         struck = ", ".join(f"{count} {name}" for name, count in sorted(self.incidents.items()))
         judged = ", ".join(f"{promise.number}: {self.judged[promise]}" for promise in Promise)
+        events = "".join(f"{count} {name}, " for name, count in sorted(self.events.items()))
         return (
             f"{self.histories} histories, {self.runs} runs, {self.points} points, "
-            f"{self.incidents.total()} incidents ({struck}), judgements by promise ({judged})"
+            f"{self.incidents.total()} incidents ({struck}), {events}judgements by promise ({judged})"
         )

@@ -12,6 +12,8 @@ from tests.property.engine.sites import LOOK_BACK
 from tests.property.engine.stage import Stage
 
 ROUNDS = 2
+DAYS = 6
+"""So many of few calls have to be enough."""
 CHOSEN = Side.LOCAL
 """What people decide of the conflicts that wait for them."""
 
@@ -22,6 +24,7 @@ async def come_to_rest(stage: Stage) -> None:
     Promises 1, 2, 3, 10, 11, 15 and 16; `judge` looks at what the sites hold then.
     """
     await _lift_limits(stage)
+    await _days_pass(stage)
     await _refusals(stage)
     stage.sites.strict = False
     if stage.sites.had_hidden:
@@ -56,6 +59,21 @@ async def _lift_limits(stage: Stage) -> None:
     stage.calls, stage.guard = None, None
     stage.clock.tick(2 * LOOK_BACK.total_seconds())
     stage.story.append("all comes to rest")
+
+
+async def _days_pass(stage: Stage) -> None:
+    """Each day of few calls goes on where the last one stopped, until a run ends; then the limit goes, too."""
+    waiting = {ACME, BETA} if stage.days.limit is not None else set()
+    for _ in range(DAYS):
+        if waiting:
+            stage.days.turn()
+        for remote in sorted(waiting):
+            if await stage.run(remote) is not None:
+                waiting.discard(remote)
+    stage.hold(
+        Promise.BUDGET, not waiting, f"{waiting}: after {DAYS} days of {stage.days.limit} calls no run has ended"
+    )
+    stage.days.limit = None
 
 
 async def _refusals(stage: Stage) -> None:

@@ -59,8 +59,9 @@ class Conditions(BaseModel):
 
     ``late``: others' changes in a CRM show only after five minutes. ``doubled``: every record is delivered twice in
     each page, and once more with the next one. ``backwards``: pages tell their records last first. ``guard``: how many
-    deletes a run may make. ``calls``: how many calls to the CRM a run may make before the rest. ``narrow``: the city is
-    mapped only later.
+    deletes a run may make. ``calls``: how many calls to the CRM a run may make before the rest. ``day``: how many each
+    integration may make on one day of UTC; then all begins shortly before midnight. ``narrow``: the city is mapped only
+    later.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,6 +78,7 @@ class Conditions(BaseModel):
     delete: DeletePolicy = DeletePolicy.IGNORE
     guard: int = 50
     calls: int | None = None
+    day: int | None = None
     narrow: bool = False
 
 

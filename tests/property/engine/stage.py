@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
 
 from crmsync.engine import RunBudget
-from crmsync.errors import CRMError, SafetyStopError
+from crmsync.errors import BudgetExceededError, CRMError, SafetyStopError
 from crmsync.models.history import RecordChange
 from crmsync.models.integrations import Integration
 from crmsync.models.mappings import ObjectMapping
@@ -22,6 +23,7 @@ from crmsync.protocols.repository import SyncRepository
 from crmsync.security.vault import Vault
 from crmsync.testing.faults import Crash
 from crmsync.testing.world import FakeClock, World
+from tests.property.engine.days import BEGINNING, Days
 from tests.property.engine.incidents import BOOKKEEPING, Incidents
 from tests.property.engine.knowledge import ACME, BETA, LOCAL
 from tests.property.engine.ledger import Ledger
@@ -69,7 +71,8 @@ class Stage:
         self.conditions = conditions
         self.repository = repository
         self.counts = counts
-        self.clock = FakeClock()
+        self.clock = FakeClock() if conditions.day is None else FakeClock(BEGINNING)
+        self.days = Days(conditions.day, self.clock, counts)
         self.sites = Sites(conditions, self.clock)
         self.people = People(self.sites)
         self.mapped = MappingState(conditions.narrow)
@@ -80,6 +83,7 @@ class Stage:
         self.ledger = Ledger()
         self.at_rest: dict[str, dict[str, dict[str, object]]] = {}
         self.reached: list[Counter[str]] = []
+        self._left: dict[str, tuple[object, ...]] = {}
         self.story = self.people.story
         self.story.append(f"given {conditions.model_dump_json(exclude_defaults=True)}")
 
@@ -114,9 +118,17 @@ class Stage:
 
     # --- what crmsync does
 
-    def world(self, remote: str, incidents: Incidents, *, limited: bool = True) -> World:
-        """The engine's view: everything that it waits for passes the points. ``limited``: by the history's calls."""
+    @asynccontextmanager
+    async def process(self, remote: str, incidents: Incidents) -> AsyncIterator[World]:
+        """The world of a process that does something for an integration, within the limits of the history."""
+        repository = incidents.around(self.repository, BOOKKEEPING)
+        async with self.days.budget(repository, remote, self.calls) as budget:
+            yield self.world(remote, incidents, budget)
+
+    def world(self, remote: str, incidents: Incidents, budget: RunBudget | None = None) -> World:
+        """The engine's view: all that it waits for passes the points. Without a ``budget`` it has all calls."""
         given = self._mapped()
+        spend = self.days.counted(remote, budget.spend) if budget else None
         world = World(
             mapping(given),
             self.repository,
@@ -124,7 +136,7 @@ class Stage:
             self.sites.local,
             self.sites.remotes[remote],
             integration_id=remote,
-            budget=RunBudget(self.calls if limited else None),
+            budget=budget or RunBudget(),
             compile=lambda _, *sides, **__: compiled(given, *sides),
             observers=(self.ledger,),
         )
@@ -134,7 +146,9 @@ class Stage:
         )
         world.through = {
             Side.LOCAL: incidents.around(local, LOCAL, show=_Feed(self.conditions).shown),
-            Side.REMOTE: incidents.around(theirs, remote, spend=world.budget.spend, show=_Feed(self.conditions).shown),
+            Side.REMOTE: incidents.around(
+                theirs, remote, spend=spend or world.budget.spend, show=_Feed(self.conditions).shown
+            ),
         }
         world.through_repository = incidents.around(self.repository, BOOKKEEPING)
         return world
@@ -156,16 +170,18 @@ class Stage:
         self.mapped.was_narrow |= self.mapped.narrow
         met = self._met(remote)
         place, report, error = len(self.story), None, None
-        world = self.world(remote, incidents)
+        approved = self.approved[remote]
         several = self._several(remote) - self.people.merged
         linked = await self._pairs(remote) if several else set()
         keyed = set(self.sites[remote].keys().items())
         self._look(remote)
         try:
             allowed = MANY if self.guard is None else None
-            report = await world.sync(page_size=self.conditions.page, allow_deletes=allowed, **options)
+            async with self.process(remote, incidents) as world:
+                report = await world.sync(page_size=self.conditions.page, allow_deletes=allowed, **options)
         except (Crash, CRMError) as stopped:
             error = stopped
+            self._judge_refusal(remote, error)
             self.clock.tick(2 * LEASE_SECONDS)
         struck = f", {incidents.struck}" if incidents.struck else ""
         self.story.insert(place, f"run {remote}{_shown(options)}{struck}: {_ended(report, error)}")
@@ -176,7 +192,9 @@ class Stage:
             self._look(remote)  # it may have come before the run looked
         self.ledger.settle(remote, well=report is not None)
         self._count(incidents)
-        self._judge_run(remote, incidents, report, error)
+        self._judge_run(remote, incidents, report, error, approved)
+        if incidents.taken:
+            await self._judge_fence(remote, incidents)
         if report is not None:
             del self.approved[remote]  # a run that ends well leaves no stop, and no approval
         several &= self._several(remote) if several else set()
@@ -206,12 +224,17 @@ class Stage:
             self.counts.incidents[incidents.planned.kind.name.lower()] += 1
 
     def _judge_run(
-        self, remote: str, incidents: Incidents, report: RunReport | None, error: BaseException | None
+        self,
+        remote: str,
+        incidents: Incidents,
+        report: RunReport | None,
+        error: BaseException | None,
+        approved: int,
     ) -> None:
         deletes, calls = incidents.deletes, incidents.calls_to(remote)
         guarded = not isinstance(error, Crash) and self.guard is not None
         if guarded:
-            allowed = (self.guard or 0) + self.approved[remote]
+            allowed = (self.guard or 0) + approved
             self.hold(Promise.DELETES, deletes <= allowed, f"{remote}: the guard let {deletes} deletes pass")
         if self.calls is not None:
             self.hold(Promise.BUDGET, calls <= self.calls, f"{remote}: {calls} calls were made of {self.calls}")
@@ -222,6 +245,46 @@ class Stage:
             self.hold(Promise.REJECTS, not failed, f"{remote}: {incidents.struck}, and the run says {report.status}")
         stopped = incidents.struck or isinstance(error, SafetyStopError)
         self.hold(Promise.CONVERGES, report is not None or bool(stopped), f"{remote}: a run failed by itself: {error}")
+        if incidents.slowed:
+            ended = report is not None or isinstance(error, SafetyStopError)
+            self.hold(Promise.FENCED, ended, f"{remote}: {incidents.struck}, and the run fails: {error}")
+
+    def _judge_refusal(self, remote: str, error: BaseException) -> None:
+        if isinstance(error, BudgetExceededError) and error.scope == "day":
+            self.days.judge(remote, error)
+
+    # --- the lease
+
+    def stall(self) -> None:
+        """An answer takes long."""
+        self.clock.tick(LEASE_SECONDS - 5)
+
+    async def take_over(self, remote: str) -> None:
+        """The lease of the run at work is over, and another process runs the same."""
+        at_work = self.ledger.run_id
+        self.days.lose(remote)
+        self.clock.tick(2 * LEASE_SECONDS)
+        await self.run(remote)
+        self.ledger.run_id = at_work
+        self.counts.events["take-overs"] += 1
+        self._left[remote] = await self._bookkept(remote)
+
+    async def _bookkept(self, remote: str) -> tuple[object, ...]:
+        repository = self.repository
+        return (
+            await repository.scan_links(remote, OBJECT),
+            await repository.get_cursors(remote, OBJECT),
+            await repository.list_journal(remote, OBJECT),
+            await self.conflicts(remote),
+            await self.changes(remote),
+        )
+
+    async def _judge_fence(self, remote: str, incidents: Incidents) -> None:
+        """A run that another process took over from, when it has ended."""
+        late = incidents.late
+        self.hold(Promise.FENCED, late == 0, f"{remote}: {late} writes were sent after another process took over")
+        same = await self._bookkept(remote) == self._left[remote]
+        self.hold(Promise.FENCED, same, f"{remote}: the bookkeeping was written to after another process took over")
 
     def _several(self, remote: str) -> set[int]:
         """The persons of whom a site has more than one record."""
@@ -245,9 +308,11 @@ class Stage:
         report = None
         self._look(remote)
         try:
-            report = await (await self.world(remote, Incidents()).runner()).retry(None)
+            async with self.process(remote, Incidents()) as world:
+                report = await (await world.runner()).retry(None)
         except CRMError as stopped:
             error = stopped
+            self._judge_refusal(remote, error)
             self.clock.tick(2 * LEASE_SECONDS)
         self.ledger.settle(remote, well=report is not None)
         self.story.append(f"{remote}: the rejects are retried: {_ended(report, error)}")
@@ -304,7 +369,7 @@ class Stage:
     async def plan(self, remote: str) -> Plan:
         """A dry run, of any number of calls."""
         self._look(remote)
-        world = self.world(remote, Incidents(), limited=False)
+        world = self.world(remote, Incidents())
         return await world.plan(page_size=self.conditions.page)
 
     async def conflicts(self, remote: str) -> list[Conflict]:

@@ -1,0 +1,99 @@
+"""The calls that an integration may make on a day of UTC, whatever the number of its processes and their ends."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime, time, timedelta
+
+import attrs
+
+from crmsync.engine import DayBudget, RunBudget
+from crmsync.engine.budget import BLOCK
+from crmsync.errors import BudgetExceededError, StorageError
+from crmsync.models.integrations import CallLimits
+from crmsync.protocols.repository import SyncRepository
+from crmsync.testing.faults import Crash
+from crmsync.testing.world import FakeClock
+from tests.property.engine.promises import Counts, Promise
+
+BEGINNING = datetime(2026, 3, 1, 23, 50, tzinfo=UTC)
+"""Of a history whose days are limited: some of it comes before midnight."""
+
+Spend = Callable[[], Awaitable[None]]
+
+
+@attrs.define
+class Days:
+    """Counts the calls of each integration by days. ``limit`` is what one day may have; None: any number.
+
+    ``lost`` bounds what processes took of a day and may not have given back.
+    """
+
+    limit: int | None
+    clock: FakeClock
+    counts: Counts
+    made: Counter[tuple[str, date]] = attrs.field(factory=Counter)
+    lost: Counter[tuple[str, date]] = attrs.field(factory=Counter)
+
+    @asynccontextmanager
+    async def budget(self, repository: SyncRepository, remote: str, calls: int | None) -> AsyncIterator[RunBudget]:
+        """What one process may spend; what it took of the day and did not use is given back, unless it crashes."""
+        if self.limit is None:
+            yield RunBudget(calls)
+            return
+        day = DayBudget(repository, remote, CallLimits(max_calls_per_day=self.limit), self.clock)
+        try:
+            yield RunBudget(calls, day=day)
+        except Crash:
+            self.lose(remote)
+            raise
+        except BaseException:
+            await self._close(day, remote)
+            raise
+        await self._close(day, remote)
+
+    async def _close(self, day: DayBudget, remote: str) -> None:
+        try:
+            await day.close()
+        except StorageError:
+            self.lose(remote)
+
+    def lose(self, remote: str) -> None:
+        """A process may keep what it took of this day."""
+        self.lost[remote, self._today()] += BLOCK
+
+    def counted(self, remote: str, spend: Spend) -> Spend:
+        """``spend``, with the call counted that it lets pass.
+
+        :raises AssertionError: from what it answers, it is one too many.
+        """
+
+        async def spend_one() -> None:
+            await spend()
+            today = self._today()
+            self.made[remote, today] += 1
+            if self.limit is not None:
+                made = self.made[remote, today]
+                self.counts.hold(Promise.BUDGET, made <= self.limit, f"{remote}: call {made} of a day of {self.limit}")
+
+        return spend_one
+
+    def judge(self, remote: str, refusal: BudgetExceededError) -> None:
+        """Nobody is refused what the day still has, and who is refused hears when there is more."""
+        today = self._today()
+        known = self.made[remote, today] + self.lost[remote, today]
+        self.counts.events["days used up"] += 1
+        told = f"{remote}: after {self.made[remote, today]} calls the day of {self.limit} is said to be used up"
+        self.counts.hold(Promise.BUDGET, known >= (self.limit or 0), told)
+        turns = datetime.combine(today + timedelta(days=1), time.min, UTC)
+        self.counts.hold(Promise.BUDGET, refusal.resumes_at == turns, f"{remote}: resumes at {refusal.resumes_at}")
+
+    def turn(self) -> None:
+        """The next day begins."""
+        turns = datetime.combine(self._today() + timedelta(days=1), time.min, UTC)
+        self.clock.tick((turns - self.clock.now()).total_seconds())
+
+    def _today(self) -> date:
+        return self.clock.now().astimezone(UTC).date()
