@@ -111,7 +111,8 @@ async def _open_by_sf(
     from crmsync.providers.salesforce.sf.provider import SfProvider  # noqa: PLC0415 - as above
 
     async with transport.open_transport(settings, token) as cli, open_http(settings, cli) as http:
-        client = SalesforceClient(settings, transport.CliSession(settings), transport.counting(context), http)
+        counting = transport.counting(context, token)
+        client = SalesforceClient(settings, transport.CliSession(settings), counting, http)
         async with aclosing(SfProvider(client)) as provider:
             yield provider
 

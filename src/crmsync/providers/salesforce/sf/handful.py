@@ -23,7 +23,7 @@ class Handful:
         if self._in_a_row == HANDFUL:
             raise ConfigurationError(
                 f"no more than {HANDFUL} single records in a row go through the Salesforce CLI: each takes about a"
-                f" second a command, and three API calls besides its own; use {instead}"
+                f" second a command, and API calls of the CLI's own; use {instead}"
             )
         self._in_a_row += 1
 

@@ -1,9 +1,10 @@
 """HTTP requests that the Salesforce CLI makes in our place: ``sf api request rest``.
 
 The CLI signs in, renews its session and adds its ``Authorization``; all else is ours. A request costs a process (about
-a second) and three calls of the CLI's own (measured: two queries for the Organization, and one that renews the
-session). Arguments are seen by every user of the machine, so what holds values of records goes through a file in a
-private directory: the URL of a GET, which may be a query, and every body, which is sent byte for byte.
+a second) and calls of the CLI's own (measured): one that renews the session, and two queries for the Organization where
+it is given a token, and so knows nothing of the org. Arguments are seen by every user of the machine, so what holds
+values of records goes through a file in a private directory: the URL of a GET, which may be a query, and every body,
+which is sent byte for byte.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ import attrs
 from crmsync.errors import UnexpectedResponseError
 from crmsync.providers.salesforce.sf.process import SfProcess
 
-CALLS_A_REQUEST: Final = 4
-"""API calls that a request takes, the CLI's own among them."""
+CALLS_BY_LOGIN: Final = 2
+"""API calls that a request takes by a login that the CLI has stored, the CLI's own among them."""
+CALLS_BY_TOKEN: Final = 4
+"""API calls that a request takes by a token, the CLI's own among them."""
 _COMMAND: Final = ("api", "request", "rest")
 
 

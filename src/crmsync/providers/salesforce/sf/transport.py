@@ -26,7 +26,7 @@ from crmsync.protocols.runtime import CallBudget
 from crmsync.providers.salesforce.oauth import Access
 from crmsync.providers.salesforce.settings import KNOWN_TO_THE_CLI, SalesforceSettings
 from crmsync.providers.salesforce.sf.process import SfProcess, open_sf
-from crmsync.providers.salesforce.sf.requests import CALLS_A_REQUEST, send
+from crmsync.providers.salesforce.sf.requests import CALLS_BY_LOGIN, CALLS_BY_TOKEN, send
 
 PROCESSES: Final = 4
 """Commands at once: each is a Node.js of about 175 MB that keeps a core busy for most of a second."""
@@ -96,8 +96,9 @@ class CliSession:
 class _Budget:
     """Counts the CLI's own calls with ours."""
 
-    def __init__(self, inner: CallBudget) -> None:
+    def __init__(self, inner: CallBudget, calls_a_request: int) -> None:
         self._inner = inner
+        self._calls = calls_a_request
 
     @property
     def used(self) -> int:
@@ -106,18 +107,19 @@ class _Budget:
     @property
     def left(self) -> int | None:
         left = self._inner.left
-        return None if left is None else left // CALLS_A_REQUEST
+        return None if left is None else left // self._calls
 
     async def spend(self, calls: int = 1) -> None:
-        await self._inner.spend(calls * CALLS_A_REQUEST)
+        await self._inner.spend(calls * self._calls)
 
     def observe(self, used: int, limit: int) -> None:
         self._inner.observe(used, limit)
 
 
-def counting(context: ProviderContext) -> ProviderContext:
+def counting(context: ProviderContext, access_token: SecretStr | None = None) -> ProviderContext:
     """The context of a connection whose every request takes the CLI's own calls besides."""
-    return attrs.evolve(context, budget=_Budget(context.budget))
+    calls = CALLS_BY_LOGIN if access_token is None else CALLS_BY_TOKEN
+    return attrs.evolve(context, budget=_Budget(context.budget, calls))
 
 
 def environment_of(settings: SalesforceSettings, access_token: SecretStr | None) -> dict[str, str]:

@@ -154,11 +154,13 @@ print(json.dumps({{"status": 0, "result": {{"statusCode": 200, "headers": {{}}, 
     assert noted.read_text().split() == ["begin", "end", "begin", "begin", "end", "end"]
 
 
-async def test_the_budget_pays_for_the_clis_own_calls_too() -> None:
-    budget = RunBudget(10)
-    context = counting(ProviderContext(SystemClock(), budget))
+@pytest.mark.parametrize("token, calls", [(SecretStr("t"), 4), (None, 2)], ids=["a token", "a stored login"])
+async def test_the_budget_pays_for_the_clis_own_calls_too(token: SecretStr | None, calls: int) -> None:
+    budget = RunBudget(2 * calls + 1)
+    context = counting(ProviderContext(SystemClock(), budget), token)
     await context.budget.spend(2)
-    assert budget.used == context.budget.used == 8
+    assert budget.used == context.budget.used == 2 * calls
+    assert context.budget.left == 0
     with pytest.raises(BudgetExceededError):
         await context.budget.spend(1)
 
