@@ -31,6 +31,9 @@ from crmsync.protocols.runtime import Clock, ConsentLog
 LIVE = (LinkStatus.SYNCED, LinkStatus.CONFLICT, LinkStatus.REJECTED, LinkStatus.IGNORED)
 """Statuses of links that stand for a pair of living records."""
 
+ASIDE = (LinkStatus.DELETED, LinkStatus.UNLINKED)
+"""Statuses of links that keep two records apart, or one from being created anew."""
+
 WAITING = (LinkStatus.CONFLICT, LinkStatus.REJECTED, LinkStatus.QUARANTINED)
 """Statuses of links that are not finished: while there are any, a run is partial."""
 

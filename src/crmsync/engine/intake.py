@@ -9,13 +9,11 @@ import attrs
 from crmsync.diff import BLANK_SHADOW
 from crmsync.engine.conflicts import attach_conflicts
 from crmsync.engine.consents import look_again
-from crmsync.engine.context import RunContext, id_of, shadow_of
+from crmsync.engine.context import ASIDE, RunContext, id_of, shadow_of
 from crmsync.engine.matching import Matcher
 from crmsync.engine.work import Work
 from crmsync.models.records import Record, Side
 from crmsync.models.state import Link, LinkStatus
-
-_ASIDE = (LinkStatus.DELETED, LinkStatus.UNLINKED)
 
 
 @attrs.define(slots=True)
@@ -47,7 +45,7 @@ async def take_in(ctx: RunContext, matcher: Matcher, side: Side, records: Sequen
         link = links.get(record.id)
         if link is None or _is_of_heard(ctx, link, record):
             strangers.append(record)
-        elif link.status in _ASIDE:
+        elif link.status in ASIDE:
             if _came_back(link, side):
                 changed.append((attrs.evolve(link, local_shadow=b"", remote_shadow=b""), record))
             else:

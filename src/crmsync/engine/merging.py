@@ -8,7 +8,7 @@ import attrs
 
 from crmsync.engine.batch import Gate, carry_out
 from crmsync.engine.conflicts import attach_conflicts, waiting_ids
-from crmsync.engine.context import LIVE, RunContext
+from crmsync.engine.context import ASIDE, LIVE, RunContext
 from crmsync.engine.deletes import DeleteQueue
 from crmsync.engine.intake import Intake
 from crmsync.engine.last_words import last_words, overhear, unheard_pairs, waiting_words
@@ -23,8 +23,8 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
     """Records that a merge in the CRM folded into another: their links follow to the surviving record.
 
     Where the survivor is linked already, the loser's link is separated: its local record is then a duplicate that a
-    person should look at. Losers whose survivor is not there (yet) stay on the trail. A person who was deleted locally
-    meanwhile stays deleted under the new id.
+    person should look at. Losers whose survivor is not there (yet) stay on the trail. A person who was deleted locally,
+    meanwhile or before, stays deleted under the new id, and a pair that was unlinked stays so.
     """
     trail.add(merged)
     links = await ctx.links(Side.REMOTE, list(trail.waiting))
@@ -44,12 +44,7 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
         placeholder = taken.get(survivor)
         linked = (placeholder is not None and placeholder.local_shadow) or trail.bound.get(survivor, loser) != loser
         if linked or survivor in intake.remote_ids():
-            problem = Problem(
-                "", "merged", "its record was merged into one that is linked already", "merge the local ones"
-            )
-            ctx.tally.add_problem(link, problem)
-            problems = (problem, *waiting_words(link))
-            separated.append(attrs.evolve(link, status=LinkStatus.UNLINKED, remote_shadow=b"", problems=problems))
+            separated.append(_separated(ctx, link))
             parted.append(link)
             continue
         shadow = ctx.merger.succeeded(Side.REMOTE, remote, link.remote_shadow, last)
@@ -62,6 +57,9 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
             intake.works.append(Work(moved, local, remote, fresh=True))
         if placeholder is not None:
             superseded.append(placeholder.markmail_id)
+    free = remotes.keys() - {*taken, *trail.bound, *intake.remote_ids()}
+    aside = {survivors[key]: link for key, link in links.items() if link.status in ASIDE and link.remote_shadow}
+    separated += [attrs.evolve(link, crm_id=survivor) for survivor, link in aside.items() if survivor in free]
     if separated or superseded:
         resolved = await waiting_ids(ctx, parted)
         await ctx.acknowledge(
@@ -69,6 +67,14 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
         )
     await attach_conflicts(ctx, intake.works)
     return intake
+
+
+def _separated(ctx: RunContext, link: Link) -> Link:
+    """The link of a record that was merged into one of another pair, and a problem that says so."""
+    problem = Problem("", "merged", "its record was merged into one that is linked already", "merge the local ones")
+    ctx.tally.add_problem(link, problem)
+    problems = (problem, *waiting_words(link))
+    return attrs.evolve(link, status=LinkStatus.UNLINKED, remote_shadow=b"", problems=problems)
 
 
 async def follow_merged(

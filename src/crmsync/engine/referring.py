@@ -12,18 +12,17 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
+from crmsync.engine.context import ASIDE
 from crmsync.engine.metering import MeteredStore
 from crmsync.engine.tally import SideTally
 from crmsync.errors import RejectedError
 from crmsync.mapping import normal_id
 from crmsync.models.calls import CallEstimate, StoreUse
 from crmsync.models.records import ChangePage, Fields, Operation, Outcome, Record, Side, Unlinked
-from crmsync.models.state import Link, LinkStatus
+from crmsync.models.state import Link
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.records import RecordStore, SupportsCallEstimates
 from crmsync.protocols.repository import SyncRepository
-
-_APART = (LinkStatus.DELETED, LinkStatus.UNLINKED)
 
 
 @attrs.frozen(slots=True)
@@ -59,7 +58,7 @@ class References:
     async def _links(self, side: Side, object_name: str, ids: set[str]) -> dict[str, Link]:
         find = self.repository.links_by_local if side is Side.LOCAL else self.repository.links_by_remote
         links = await find(self.integration_id, object_name, sorted(ids))
-        return {found: link for found, link in links.items() if link.status not in _APART}
+        return {found: link for found, link in links.items() if link.status not in ASIDE}
 
     def _named(self, fields: Iterable[Fields]) -> dict[str, set[str]]:
         named: dict[str, set[str]] = {}

@@ -296,11 +296,11 @@ MUTANTS = (
         "a contact deleted locally is created again by the next sync (Mautic 8904)",
         (
             "engine/intake.py",
-            "        elif link.status in _ASIDE:\n",
+            "        elif link.status in ASIDE:\n",
             (
-                "        elif link.status in _ASIDE and not shadow_of(link, side.other):\n"
+                "        elif link.status in ASIDE and not shadow_of(link, side.other):\n"
                 "            strangers.append(record)\n"
-                "        elif link.status in _ASIDE:\n"
+                "        elif link.status in ASIDE:\n"
             ),
         ),
     ),
@@ -354,6 +354,11 @@ MUTANTS = (
         "plan-forgets-its-moves",
         "a plan takes a pair for linked that the run has just separated, and the run writes more than was planned",
         ("engine/context.py", "if self.moved else found", "if False else found"),
+    ),
+    _mutant(
+        "tombstone-stays-behind",
+        "who was deleted locally comes back when the CRM converts the lead, for the tombstone names the lead alone",
+        ("engine/merging.py", "for survivor, link in aside.items() if survivor in free]", "for survivor, link in ()]"),
     ),
     _mutant(
         "planned-on-stale-look-ups",

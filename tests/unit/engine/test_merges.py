@@ -61,6 +61,34 @@ async def test_a_person_who_was_deleted_here_and_converted_there_stays_deleted(p
         assert w.local.snapshot() == {}
 
 
+@pytest.mark.parametrize("page", [None, 1])
+@pytest.mark.parametrize("policy", [DeletePolicy.IGNORE, DeletePolicy.UNLINK])
+async def test_a_person_whose_deletion_is_known_is_not_created_anew_when_the_record_is_converted(
+    policy: DeletePolicy, page: int | None
+) -> None:
+    async with world(mapped(NAME, delete_in_crm=policy)) as w:
+        local, lead = await linked(w)
+        w.local.remove(local)
+        await w.sync()
+        contact = w.remote.add(Email="ann@example.org", Name="Ann")
+        w.remote.remove(lead, merged_into=contact)
+        await w.sync(page_size=page)
+        w.remote.edit(contact, Name="Anna")
+        assert (await w.sync(page_size=page)).written == 0
+        assert w.local.snapshot() == {}
+
+
+async def test_a_pair_that_was_unlinked_is_not_linked_again_when_its_record_is_converted() -> None:
+    async with world(mapped(NAME)) as w:
+        local, lead = await linked(w)
+        runner = await w.runner()
+        await runner.unlink(local)
+        contact = w.remote.add(Email="ann@example.org", Name="Anna")
+        w.remote.remove(lead, merged_into=contact)
+        assert (await w.sync()).written == 0
+        assert value(w, Side.LOCAL, local, "name") == "Ann"
+
+
 @pytest.mark.parametrize("remembers", [True, False])
 @pytest.mark.parametrize("newest", ["loser", "survivor"])
 @pytest.mark.parametrize("page", [None, 1])
