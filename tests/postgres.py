@@ -51,16 +51,17 @@ def own_server() -> Iterator[OwnServer]:
 
 
 @contextmanager
-def new_database(server: str) -> Iterator[str]:
-    """The URL of a new, empty database on a server; dropped at the end."""
+def new_database(server: str, template: str | None = None) -> Iterator[str]:
+    """The URL of a new database on a server, empty or a copy of the one at another URL; dropped at the end."""
     import psycopg
     import sqlalchemy as sa
 
     url = sa.make_url(server)
     conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
     name = f"crmsync_test_{uuid.uuid4().hex}"
+    source = "" if template is None else f" TEMPLATE {sa.make_url(template).database}"
     with psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
+        connection.execute(f"CREATE DATABASE {name}{source}".encode())
     try:
         yield url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
     finally:

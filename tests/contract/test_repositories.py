@@ -13,6 +13,7 @@ import pytest
 from crmsync.protocols.repository import SyncRepository
 from crmsync.storage import memory, sql
 from crmsync.testing.repository import RepositoryContract
+from tests.migrated import new_sqlite, open_in_memory
 
 
 class TestMemory(RepositoryContract):
@@ -27,7 +28,7 @@ class TestMemory(RepositoryContract):
 class TestSqliteFile(RepositoryContract):
     @pytest.fixture(autouse=True)
     def place(self, tmp_path: Path) -> None:
-        self.url = f"sqlite:///{tmp_path / 'state.db'}"
+        self.url = new_sqlite(tmp_path / "state.db")
 
     def open(self) -> AbstractAsyncContextManager[SyncRepository]:
         return sql.open_repository(self.url)
@@ -37,7 +38,7 @@ class TestSqliteInMemory(RepositoryContract):
     persistent = False
 
     def open(self) -> AbstractAsyncContextManager[SyncRepository]:
-        return sql.open_repository("sqlite://")
+        return open_in_memory()
 
 
 class TestPostgres(RepositoryContract):

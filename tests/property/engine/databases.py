@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -15,10 +14,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from crmsync.protocols.repository import SyncRepository
-from crmsync.storage.sql import SqlRepository, schema, tables
+from crmsync.storage.sql import SqlRepository, tables
 from crmsync.storage.sql.attempts import Attempts
 from crmsync.storage.sql.database import Database, make_engine, parse_url
 from crmsync.storage.sql.layout import split_layout
+from tests.migrated import migrate, new_sqlite
 from tests.property.engine.storages import OPENERS
 
 T = TypeVar("T")
@@ -34,29 +34,21 @@ as it does.
 @contextmanager
 def on_sqlite(folder: Path) -> Iterator[Callable[[], str]]:
     """Gives the URL of an empty bookkeeping for one history after another; one that is opened has a file of its own."""
-    migrated, path = folder / "migrated.db", folder / "kept.db"
-    url, layout = split_layout(parse_url(f"sqlite:///{migrated}"))
-    engine = make_engine(url, layout)
-    schema.upgrade(engine, migrated.name)
-    engine.dispose()
-    shutil.copyfile(migrated, path)
     numbers = count(1)
 
     def opened() -> str:
-        new = folder / f"new-{next(numbers)}.db"
-        shutil.copyfile(migrated, new)
-        return f"sqlite:///{new}"
+        return new_sqlite(folder / f"new-{next(numbers)}.db")
 
-    with _kept(f"sqlite:///{path}", opened) as storage:
+    with _kept(new_sqlite(folder / "kept.db"), opened) as storage:
         yield storage
 
 
 @contextmanager
 def on_postgresql(url: str) -> Iterator[Callable[[], str]]:
     """The same in a database of PostgreSQL."""
+    migrate(url)
     parsed, layout = split_layout(parse_url(url))
     engine = make_engine(parsed, layout)
-    schema.upgrade(engine, "postgresql")
 
     def opened() -> str:
         _empty(engine)

@@ -17,11 +17,11 @@ from crmsync.testing.repository_subject import integration
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_change_that_cannot_be_written_down_does_not_happen(new_url: str) -> None:
+async def test_a_change_that_cannot_be_written_down_does_not_happen(migrated_url: str) -> None:
     def tell(_: object) -> Any:
         return note(event("ours", details={"unstorable": float("nan")}))
 
-    async with open_repository(new_url) as repository:
+    async with open_repository(migrated_url) as repository:
         await repository.save_integration(integration("ours"))
         with pytest.raises((StorageError, ValueError)):
             await repository.audited(tell).change_integration("ours", renamed)

@@ -26,9 +26,9 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def database(new_url: str) -> AsyncIterator[Database]:
+async def database(migrated_url: str) -> AsyncIterator[Database]:
     """With two integrations and 2,500 links."""
-    async with open_repository(new_url) as repository, open_database(new_url) as opened:
+    async with open_repository(migrated_url) as repository, open_database(migrated_url) as opened:
         for name in (OURS, THEIRS):
             await repository.save_integration(integration(name))
         await store_links(repository, [link(number) for number in range(2500)])

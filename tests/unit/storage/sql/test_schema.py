@@ -59,9 +59,9 @@ def _columns(table: str, connection: Connection) -> set[str]:
     return {column["name"] for column in sa.inspect(connection).get_columns(table)}
 
 
-async def test_a_link_s_row_tells_a_reader_what_is_wrong(new_url: str) -> None:
+async def test_a_link_s_row_tells_a_reader_what_is_wrong(migrated_url: str) -> None:
     problems = (Problem("Email", "too_long", "is too long", "shorten it"), Problem("Phone", "bad", "is no number"))
-    async with open_repository(new_url) as repository, open_database(new_url) as database:
+    async with open_repository(migrated_url) as repository, open_database(migrated_url) as database:
         await repository.save_integration(integration())
         await store_links(repository, [link(1, problems=problems, born=Side.REMOTE), link(2)])
         query = sa.text("SELECT sync_direction, error_message FROM crm_sync_status ORDER BY markmail_id")
@@ -74,10 +74,10 @@ LOCAL_IDS = ("bd7425dc-b03d-404b-b0a4-f21e0adc3ebe", "7", "é" * 17)
 KINDS = {"sqlite": "TEXT", "postgresql": "uuid"}
 
 
-async def test_the_documented_sql_finds_links_by_both_ids_and_names(new_url: str) -> None:
+async def test_the_documented_sql_finds_links_by_both_ids_and_names(migrated_url: str) -> None:
     page = (Path(__file__).parents[4] / "docs" / "reference" / "tables.md").read_text(encoding="utf-8")
     for_postgresql, for_sqlite = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
-    async with open_repository(new_url) as repository, open_database(new_url) as database:
+    async with open_repository(migrated_url) as repository, open_database(migrated_url) as database:
         await repository.save_integration(integration())
         await store_links(repository, [link(number, markmail_id=each) for number, each in enumerate(LOCAL_IDS)])
         kind = database.engine.dialect.name

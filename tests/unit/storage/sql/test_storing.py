@@ -35,10 +35,10 @@ async def stored(repository: SyncRepository) -> dict[str, Link]:
     return {found.markmail_id: found for found in await repository.scan_links(OURS, CONTACT)}
 
 
-async def test_links_are_inserted_and_replaced_as_they_are(new_url: str) -> None:
+async def test_links_are_inserted_and_replaced_as_they_are(migrated_url: str) -> None:
     texts = [link(f"t{n}", local_version=text, crm_id=text[:64]) for n, text in enumerate(TEXTS)]
     first = [full_link(), *texts, *map(link, MANY)]
-    async with open_repository(new_url) as repository:
+    async with open_repository(migrated_url) as repository:
         await repository.save_integration(integration())
         await store(repository, *first)
         found = await stored(repository)
@@ -58,11 +58,11 @@ async def test_links_are_inserted_and_replaced_as_they_are(new_url: str) -> None
         assert found["mnew"].created_at not in created
 
 
-async def test_candidates_that_an_older_version_stored_are_read_with_no_side_and_erased(new_url: str) -> None:
-    async with open_repository(new_url) as repository:
+async def test_candidates_that_an_older_version_stored_are_read_with_no_side_and_erased(migrated_url: str) -> None:
+    async with open_repository(migrated_url) as repository:
         await repository.save_integration(integration())
         await store(repository, link(1, status=LinkStatus.QUARANTINED, candidates=(Candidate(id="c2"),)))
-        engine = sa.create_engine(new_url.replace("postgresql:", "postgresql+psycopg:"))
+        engine = sa.create_engine(migrated_url.replace("postgresql:", "postgresql+psycopg:"))
         with engine.begin() as connection:
             connection.execute(sa.update(tables.links).values(candidates=["c2", "c3"]))
         engine.dispose()
@@ -72,8 +72,8 @@ async def test_candidates_that_an_older_version_stored_are_read_with_no_side_and
         assert (await stored(repository))["m1"].candidates == (Candidate(id="c3"),)
 
 
-async def test_links_that_pass_their_counterparts_on_among_themselves_are_stored(new_url: str) -> None:
-    async with open_repository(new_url) as repository:
+async def test_links_that_pass_their_counterparts_on_among_themselves_are_stored(migrated_url: str) -> None:
+    async with open_repository(migrated_url) as repository:
         await repository.save_integration(integration())
         await store(repository, *map(link, MANY))
         await store(repository, *(link(n, crm_id=f"c{(n + 1) % len(MANY)}") for n in MANY))
@@ -81,8 +81,8 @@ async def test_links_that_pass_their_counterparts_on_among_themselves_are_stored
         assert [found[f"m{n}"].crm_id for n in (0, 1, 149)] == ["c1", "c2", "c0"]
 
 
-async def test_a_page_that_cannot_be_stored_is_refused_as_a_whole_and_shows_no_value(new_url: str) -> None:
-    async with open_repository(new_url) as repository:
+async def test_a_page_that_cannot_be_stored_is_refused_as_a_whole_and_shows_no_value(migrated_url: str) -> None:
+    async with open_repository(migrated_url) as repository:
         await repository.save_integration(integration())
         await store(repository, link("other", crm_id="taken"))
         for wrong in (link("x", crm_id="taken"), link("x", local_version="SECRET half\ud800")):
@@ -94,8 +94,8 @@ async def test_a_page_that_cannot_be_stored_is_refused_as_a_whole_and_shows_no_v
         assert await repository.count_links(OURS, CONTACT) == {"synced": len(MANY) + 1}
 
 
-async def test_two_large_pages_of_one_session_do_not_mix(new_url: str) -> None:
-    async with open_repository(new_url) as repository:
+async def test_two_large_pages_of_one_session_do_not_mix(migrated_url: str) -> None:
+    async with open_repository(migrated_url) as repository:
         await repository.save_integration(integration())
         await store(repository, *map(link, MANY))
         await store(repository, *(link(n, attempts=1) for n in MANY))
