@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,12 @@ def test_the_calls_that_are_reported_are_those_that_the_crm_counted() -> None:
 def test_the_demo_for_people_shows_each_act_and_where_to_go_next() -> None:
     done = demo("--contacts", "100")
     assert done.returncode == 0, done.stderr
+    text = " ".join(done.stdout.split())
+    # The last run's count is that of the summary, and the calls are those of the tables.
+    [*_, waiting] = re.findall(r"(\d+) records hold what someone must mend", text)
+    assert f"spoilt on purpose: {waiting} records that every run tries again until mended, and 1 pair(s)" in text
+    calls = re.findall(r"^ CRM .* (\d+) *$", done.stdout, re.MULTILINE)
+    assert f"{' + '.join(calls)} API calls" in text
     for part in ("First sync", "Second sync", "Third sync", "both, after", "In step", "crmsync emulator"):
         assert part in done.stdout
 

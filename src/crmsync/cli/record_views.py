@@ -64,14 +64,12 @@ def rejects_table(rejects: Sequence[Reject]) -> Table:
     """Records that could not be synced, with the reasons and what to do."""
     rows = [
         (
-            Text(f"{plain(one.entity_type)}\n") + _reject_ids(one),
-            one.status.value,
-            Text("\n").join([_why(reason) for reason in one.reasons] + _candidates(one)),
-            Text("\n".join(_tries(one))),
+            Text(f"{plain(one.entity_type)}\n") + _reject_ids(one) + Text(f"\n{one.status.value}"),
+            Text("\n").join([*map(_why, one.reasons), *_candidates(one), Text(", ".join(_tries(one)), style="dim")]),
         )
         for one in rejects
     ]
-    return table("record", "status", "reason, and what to do", "tried", rows=rows, tight=("status",))
+    return table("record", "reason, and what to do", rows=rows)
 
 
 def _tries(reject: Reject) -> Iterable[str]:

@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from crmsync.cli.fitting import FittingTable
 from crmsync.cli.output import plain
 from crmsync.models.candidates import Candidate
 from crmsync.models.plans import MappingChange, Plan, PlannedRecord
@@ -48,8 +49,8 @@ _COUNTS: Final = (
 def table(
     *columns: str, rows: Iterable[Sequence[object]], title: str | None = None, tight: Container[str] = ()
 ) -> Table:
-    """A plain table of these columns. The ``tight`` ones never wrap: their content is short."""
-    made = Table(
+    """A plain table of these columns that breaks no word. The ``tight`` ones never wrap: their content is short."""
+    made = FittingTable(
         box=box.SIMPLE_HEAD,
         title=title,
         title_justify="left",

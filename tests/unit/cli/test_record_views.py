@@ -39,6 +39,4 @@ def test_a_listed_reject_tells_how_often_it_was_tried_since_when_and_when_again(
     shown = Console(width=120)
     with shown.capture() as captured:
         shown.print(rejects_table([reject]))
-    lines = captured.get().splitlines()
-    for said in ("4 attempt(s)", "since 2026-03-01 09:30:00 UTC", next_try):
-        assert any(line.rstrip().endswith(said) for line in lines), lines
+    assert f"4 attempt(s), since 2026-03-01 09:30:00 UTC, {next_try}" in captured.get()

@@ -16,7 +16,8 @@ from crmsync.protocols.records import RecordStore
 class Comparison:
     """``pairs`` were compared. ``different`` pairs hold a field that differs; the ``only_...`` ids have no partner.
 
-    ``excused`` counts records that cannot be in step because someone must mend them first.
+    ``excused`` counts records that cannot be in step because someone must mend them first; among them are those of
+    ``excused_pairs``, which are linked all the same.
     """
 
     pairs: int
@@ -24,6 +25,7 @@ class Comparison:
     only_local: tuple[str, ...] = ()
     only_remote: tuple[str, ...] = ()
     excused: int = 0
+    excused_pairs: int = 0
 
     @property
     def agree(self) -> bool:
@@ -77,6 +79,7 @@ async def compare(
         only_local=tuple(id_ for id_ in rows if id_ not in partners and id_ not in excused_rows),
         only_remote=tuple(contact.id for contact in lost),
         excused=len(excused_rows) + len(contacts) - len(paired) - len(lost),
+        excused_pairs=sum(id_ in by_key for id_ in excused_rows),
     )
 
 

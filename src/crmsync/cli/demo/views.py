@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from crmsync.cli import tables
+from crmsync.cli.demo.convergence import Comparison
 from crmsync.cli.demo.edits import Day
 from crmsync.cli.demo.population import Population
 from crmsync.cli.demo.scenario import Course, Look
@@ -36,7 +37,7 @@ def act(title: str, course: Course) -> list[RenderableType]:
     kinds = Counter(problem.code for problem in report.problems)
     if kinds:
         counted = ", ".join(f"{count} {code}" for code, count in kinds.most_common())
-        views.append(Text(f"{report.problem_count} records wait for someone to mend them ({counted})", style="yellow"))
+        views.append(Text(f"{report.problem_count} records hold what someone must mend ({counted})", style="yellow"))
     return views
 
 
@@ -63,7 +64,7 @@ def merged(before: Look, after: Look) -> Table:
 def ending(course: Course, seconds: float, peak_mb: float, kept: str | None) -> list[RenderableType]:
     """The verdict, and where to go next."""
     comparison = course.comparison
-    pairs, excused = (comparison.pairs, comparison.excused) if comparison else (0, 0)
+    pairs = comparison.pairs if comparison else 0
     if course.converged:
         verdict = Text.assemble(
             ("\nIn step: ", "bold green"),
@@ -73,14 +74,29 @@ def ending(course: Course, seconds: float, peak_mb: float, kept: str | None) -> 
         verdict = Text.assemble(
             ("\nNOT in step", "bold red"), ": please report this, with the output of --format json."
         )
-    calls = " + ".join(str(count) for count in course.api_calls)
-    facts = (
-        f"Left out of that are {excused} records that were spoilt on purpose; every run tries them again until mended."
-    )
-    cost = f"{seconds:.1f} s in all, {calls} API calls, peak memory of this process {peak_mb:.0f} MB."
+    cost = f"{seconds:.1f} s in all, {_calls(course)}, peak memory of this process {peak_mb:.0f} MB."
     following = (
         f"Look around with `crmsync status --config {kept}`, or try your own CSV: `crmsync emulator` tells how."
         if kept
         else "Next: try your own CSV. `crmsync emulator` starts an org to play with and tells the next commands."
     )
-    return [verdict, Text(facts), Text(cost, style="dim"), Text(f"\n{following}", style="bold")]
+    left_out = [Text(_left_out(comparison))] if comparison else []
+    return [verdict, *left_out, Text(cost, style="dim"), Text(f"\n{following}", style="bold")]
+
+
+def _left_out(comparison: Comparison) -> str:
+    """What was spoilt on purpose: records that wait, as the runs say, and pairs that lack a value only."""
+    waiting = comparison.excused - 2 * comparison.excused_pairs
+    return (
+        f"Left out of that is what was spoilt on purpose: {waiting} records that every run tries again until mended,"
+        f" and {comparison.excused_pairs} pair(s) linked without an e-mail address that the CRM would refuse."
+    )
+
+
+def _calls(course: Course) -> str:
+    """The calls of each run as its report says, and as the CRM counted them if that is fewer."""
+    said = " + ".join(str(report.remote.api_calls) for report in course.reports)
+    counted = " + ".join(map(str, course.api_calls))
+    # It asks for no login to list its versions, and counts that no more than who signed in.
+    fewer = f" (the CRM counts {counted}: asking for its versions and the user is free)" if counted != said else ""
+    return f"{said} API calls{fewer}"
