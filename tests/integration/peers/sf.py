@@ -23,8 +23,12 @@ QUIET = (
 
 
 def sf_command() -> tuple[str, ...]:
-    """The program and its first argument: the CLI, on the Node.js that the tests bring."""
-    return (NODE, str(node_modules() / "@salesforce" / "cli" / "bin" / "run.js"))
+    """The program and its first arguments: the CLI, on the Node.js that the tests bring.
+
+    What Node.js compiled of the CLI is kept from command to command: a fifth of each.
+    """
+    compiled = f"NODE_COMPILE_CACHE={node_modules().with_name('compiled')}"
+    return ("env", compiled, NODE, str(node_modules() / "@salesforce" / "cli" / "bin" / "run.js"))
 
 
 @attrs.frozen
@@ -57,8 +61,6 @@ class Cli:
     def run(self, *arguments: str, **environment: str) -> Said:
         """Run a command with ``--json``."""
         own = {"HOME": str(self.home), "PATH": os.environ["PATH"], **dict.fromkeys(QUIET, "true")}
-        # What Node.js compiled of the CLI is kept from command to command: a fifth of each.
-        own["NODE_COMPILE_CACHE"] = str(node_modules().with_name("compiled"))
         done = subprocess.run(
             [*sf_command(), *arguments, "--json"],
             cwd=self.home,
