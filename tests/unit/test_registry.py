@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,3 +86,18 @@ def test_ours_come_through_the_same_door_as_a_third_party_s() -> None:
     assert {"memory", "postgresql", "sqlite"} <= set(registry.names(STORAGE))
     assert {"csv", "sql"} <= set(registry.names(RECORDS))
     assert registry.origin(PROVIDERS, "salesforce").startswith("crmsync ")
+
+
+def test_what_is_installed_is_read_once_by_each_registry(tmp_path: Path) -> None:
+    registry = Registry()
+    known = registry.names(PROVIDERS)
+    metadata = tmp_path / "acme-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n", encoding="utf-8")
+    (metadata / "entry_points.txt").write_text(f"[{PROVIDERS}]\nacme = acme:factory\n", encoding="utf-8")
+    sys.path.append(str(tmp_path))
+    try:
+        assert registry.names(PROVIDERS) == known
+        assert Registry().names(PROVIDERS) == sorted([*known, "acme"])
+    finally:
+        sys.path.remove(str(tmp_path))
