@@ -7,9 +7,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 
+from crmsync.engine import DayBudget, RunBudget
 from crmsync.engine.budget import BLOCK
+from crmsync.errors import BudgetExceededError
+from crmsync.models.integrations import CallLimits, Integration
+from crmsync.storage.sql import open_repository
+from crmsync.testing.world import FakeClock
 from tests.postgres import new_database
 
 PROGRAM = """
@@ -37,31 +43,25 @@ async def main(url, limit, run_limit, dies):
 
 anyio.run(main, sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "dies")
 """
-ADD = """
-import sys
-import anyio
-from crmsync.models.integrations import Integration
-from crmsync.storage.sql import open_repository
-
-async def main(url):
-    async with open_repository(url) as repository:
-        try:
-            await repository.delete_integration("acme")
-        except LookupError:
-            pass
-        await repository.save_integration(Integration(id="acme", provider="salesforce"))
-
-anyio.run(main, sys.argv[1])
-"""
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A bookkeeping with one integration."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'state.db'}"
+        yield added(f"sqlite:///{tmp_path / 'state.db'}")
         return
     with new_database(request.getfixturevalue("postgres_url")) as made:
-        yield made
+        yield added(made)
+
+
+def added(url: str) -> str:
+    async def add() -> None:
+        async with open_repository(url) as repository:
+            await repository.save_integration(Integration(id="acme", provider="salesforce"))
+
+    anyio.run(add)
+    return url
 
 
 def calls_of(url: str, limit: int, runs: list[tuple[int, str]]) -> int:
@@ -81,13 +81,18 @@ def calls_of(url: str, limit: int, runs: list[tuple[int, str]]) -> int:
 
 
 def test_processes_that_run_at_once_use_the_whole_budget_and_no_more(url: str) -> None:
-    subprocess.run([sys.executable, "-c", ADD, url], check=True)
     assert calls_of(url, 150, [(1000, "ends")] * 3) == 150
-    assert calls_of(url, 150, [(1000, "ends")]) == 0
+    with pytest.raises(BudgetExceededError):
+        anyio.run(spend_one, url, 150)
+
+
+async def spend_one(url: str, limit: int) -> None:
+    async with open_repository(url) as repository:
+        day = DayBudget(repository, "acme", CallLimits(max_calls_per_day=limit), FakeClock())
+        await RunBudget(1000, day=day).spend()
 
 
 def test_processes_that_die_cost_at_most_a_block_each(url: str) -> None:
-    subprocess.run([sys.executable, "-c", ADD, url], check=True)
     limit = 200
     made = calls_of(url, limit, [(7, "dies"), (31, "dies"), (45, "ends")])
     assert made == 7 + 31 + 45
