@@ -65,14 +65,16 @@ class Days:
         self.lost[remote, self._today()] += BLOCK
 
     def counted(self, remote: str, spend: Spend) -> Spend:
-        """``spend``, with the call counted that it lets pass.
+        """``spend``, with the call counted that it lets pass: on the day on which that was asked.
+
+        Who stands still over midnight between the two makes it on the next.
 
         :raises AssertionError: from what it answers, it is one too many.
         """
 
         async def spend_one() -> None:
-            await spend()
             today = self._today()
+            await spend()
             self.made[remote, today] += 1
             if self.limit is not None:
                 made = self.made[remote, today]
