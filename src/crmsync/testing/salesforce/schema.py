@@ -17,7 +17,7 @@ may give to an e-mail. A field says only what its type does not imply:
 from __future__ import annotations
 
 import tomllib
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
@@ -223,6 +223,7 @@ def load_objects() -> dict[str, ObjectDef]:
     return {name: _load(name) for name in OBJECT_FILES}
 
 
+@cache
 def _load(name: str) -> ObjectDef:
     text = resources.files(__package__).joinpath("objects", f"{name.lower()}.toml").read_text(encoding="utf-8")
     raw = tomllib.loads(text)
