@@ -59,6 +59,9 @@ class Days:
             await day.close()
         except StorageError:
             self.lose(remote)
+        except Crash:
+            self.lose(remote)
+            raise
 
     def lose(self, remote: str) -> None:
         """A process may keep what it took of this day."""
