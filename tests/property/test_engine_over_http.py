@@ -8,26 +8,25 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 
 import anyio
-import sqlalchemy as sa
 
 from crmsync.models.records import Side
-from crmsync.storage.sql import open_repository
-from crmsync.storage.sql.records import open_records
-from crmsync.testing.salesforce import SalesforceOrg, running_emulator
 from tests.property.engine.incidents import BOOKKEEPING, OF_THE_LEASE, Incident, Incidents, Kind
+from tests.property.engine.job_troubles import SPEEDS, job_trouble
 from tests.property.engine.judgement import judge
 from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES
+from tests.property.engine.left_jobs import FAULTS, MUTANT, play_left_job
+from tests.property.engine.mutants import broken_copy
 from tests.property.engine.promises import Counts, Promise
 from tests.property.engine.rest import come_to_rest
 from tests.property.engine.sites import TEXTS
 from tests.property.engine.taking_back import Undoing, take_back
+from tests.property.engine.trial import try_engine
 from tests.property.engine.troubles import trouble
-from tests.property.engine.wire import WireStage, conditions
-from tests.property.engine.wire_sites import REFUSED, TablePeople
+from tests.property.engine.wire import WireStage, conditions, wire_stage
+from tests.property.engine.wire_sites import REFUSED
 
 PEOPLE = 3
 STEPS = 30
@@ -37,6 +36,7 @@ WORDS = [None, "alpha", "beta", "Gamma", "O'Brien", REFUSED]
 KINDS = [kind for kind in Kind if kind not in OF_THE_LEASE]
 POINTS = [
     *(f"{BOOKKEEPING}.{call}" for call in ("add_journal", "acknowledge", "links_by_local", "links_by_remote")),
+    *(f"{BOOKKEEPING}.{call}" for call in ("add_remote_job", "remove_remote_job")),
     *(f"{LOCAL}.{call}" for call in ("changes", "get", "find", "write")),
 ]
 
@@ -55,32 +55,35 @@ def test_any_history_over_http_keeps_every_promise(
     if len(SEEDS) > 1:
         assert counts.judged[Promise.HISTORY]
         assert counts.judged[Promise.UNDO]
+        assert counts.events["jobs played"]
+
+
+def test_a_job_that_a_broken_engine_leaves_behind_is_noticed(tmp_path: Path) -> None:
+    """By histories that the engine as it is lives through. The two faults, in one copy, are shown by one each."""
+    assert [play_left_job(call) for call in FAULTS] == [None, None]
+    verdict = try_engine(broken_copy(MUTANT, tmp_path), "left-jobs", *FAULTS)
+    told = (verdict.broken or "").splitlines()
+    for call, fault in FAULTS.items():
+        assert any(line.startswith(f"{call}: broken promise 7 ") for line in told), f"nobody notices that {fault}"
 
 
 async def _play(seed: int, directory: Path, counts: Counts) -> None:
     chance = random.Random(seed)
-    given, channel = conditions(chance), chance.choice(["collections", "collections", "bulk", "auto"])
-    engine = sa.create_engine(f"sqlite:///{directory / 'app.db'}")
-    people = TablePeople(engine, scanned=given.scanned)
-    with ExitStack() as stack:
-        stack.callback(engine.dispose)
-        orgs = {name: SalesforceOrg(external_id_field=given.external_key) for name in (ACME, BETA)}
-        emulators = {name: stack.enter_context(running_emulator(org)) for name, org in orgs.items()}
-        async with (
-            open_repository(f"sqlite:///{directory / 'crmsync.db'}") as repository,
-            open_records(**people.options()) as local,
-        ):
-            ways = {"channel": channel, "changes": ("query", "get_updated")[seed // 2 % 2]}
-            stage = WireStage(given, repository, counts, emulators, (people, local), ways)
-            await stage.begin()
-            try:
-                for _ in range(STEPS):
-                    await _step(stage, chance)
-                await come_to_rest(stage)
-                await judge(stage)
-                await take_back(stage, _undoing(chance))
-            except AssertionError as error:
-                raise AssertionError("\n  ".join([f"CRMSYNC_SEED={seed}: {error}", *stage.story])) from None
+    given, channel = conditions(chance), chance.choice(["collections", "bulk", "bulk", "auto"])
+    ways = {"channel": channel, "changes": ("query", "get_updated")[seed // 2 % 2]}
+    async with wire_stage(given, ways, directory, counts) as stage:
+        if channel == "bulk":
+            stage.jobs.take(chance.choice(SPEEDS))
+        await stage.begin()
+        try:
+            for _ in range(STEPS):
+                await _step(stage, chance)
+            await come_to_rest(stage)
+            await judge(stage)
+            await stage.judge_jobs()
+            await take_back(stage, _undoing(chance))
+        except AssertionError as error:
+            raise AssertionError("\n  ".join([f"CRMSYNC_SEED={seed}: {error}", *stage.story])) from None
     counts.histories += 1
 
 
@@ -116,6 +119,7 @@ async def _step(stage: WireStage, chance: random.Random) -> None:
         case 8:
             incident = Incident(call=chance.choice(POINTS), number=chance.randint(1, 2), kind=chance.choice(KINDS))
             planned = incident if chance.random() < 0.5 else None
-            stage.trouble = trouble(chance)
+            by_job = stage.ways["channel"] == "bulk" and chance.random() < 0.85
+            stage.trouble = job_trouble(chance) if by_job else trouble(chance)
             await stage.run(remote, Incidents(planned, lambda: people.edit(site, person, field, "meanwhile")))
             await stage.decide(remote, chance.choice(list(Side)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
@@ -49,6 +50,15 @@ class Ledger:
         """A run begins."""
         if isinstance(event, RunStarted):
             self.run_id = event.run_id
+
+    @contextmanager
+    def told_of(self, run_id: str) -> Iterator[None]:
+        """What is noted meanwhile is the work of another run than the one at work, if one is given."""
+        at_work, self.run_id = self.run_id, run_id or self.run_id
+        try:
+            yield
+        finally:
+            self.run_id = at_work
 
     def watch(self, store: Any, snapshot: Callable[[], Held], remote: str, side: Side) -> Any:
         """The store, with its writes noted. ``snapshot`` shows what it holds."""

@@ -67,11 +67,13 @@ class MappingState:
 class Stage:
     """A history, as it is played. ``reached`` has the points of each run, ``at_rest`` what the sites came to."""
 
-    def __init__(self, conditions: Conditions, repository: SyncRepository, counts: Counts) -> None:
+    def __init__(
+        self, conditions: Conditions, repository: SyncRepository, counts: Counts, clock: FakeClock | None = None
+    ) -> None:
         self.conditions = conditions
         self.repository = repository
         self.counts = counts
-        self.clock = FakeClock() if conditions.day is None else FakeClock(BEGINNING)
+        self.clock = clock or (FakeClock() if conditions.day is None else FakeClock(BEGINNING))
         self.days = Days(conditions.day, self.clock, counts)
         self.sites = Sites(conditions, self.clock)
         self.people = People(self.sites)

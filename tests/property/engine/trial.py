@@ -1,6 +1,7 @@
 """Try an engine in a process of its own: the one on the path, broken or not.
 
-``python -m tests.property.engine.trial play FILE...`` plays kept histories; ``search HISTORIES NUMBER`` makes some up.
+``python -m tests.property.engine.trial play FILE...`` plays kept histories; ``search HISTORIES NUMBER`` makes some up,
+``left-jobs CALL...`` ends the process at these calls of a bulk job, over HTTP.
 The last line of the output is a `Verdict` as JSON.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -73,7 +74,20 @@ def _search(histories: int, number: int) -> Verdict:
     return Verdict(engine=crmsync.__file__, played=counts.histories, broken=broken, history=history)
 
 
+def _left_jobs(calls: Sequence[str]) -> Verdict:
+    # The emulator takes a while to import.
+    from tests.property.engine.left_jobs import play_left_job
+
+    broken = [f"{call}: {told}" for call in calls if (told := play_left_job(call))]
+    return Verdict(engine=crmsync.__file__, played=len(calls), broken="\n".join(broken) or None)
+
+
 if __name__ == "__main__":
     verb, *given = sys.argv[1:]
-    verdict = _play(given) if verb == "play" else _search(*map(int, given))
+    verbs: dict[str, Callable[[], Verdict]] = {
+        "play": lambda: _play(given),
+        "search": lambda: _search(*map(int, given)),
+        "left-jobs": lambda: _left_jobs(given),
+    }
+    verdict = verbs[verb]()
     sys.stdout.write(f"{verdict.model_dump_json()}\n")

@@ -6,13 +6,15 @@ People and promises are the same; what goes wrong also goes wrong on the wire.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import attrs
+import sqlalchemy as sa
 
 from crmsync import CRMSync, Vault
 from crmsync.errors import CRMError
@@ -24,14 +26,18 @@ from crmsync.models.runs import RunOptions, RunReport, RunStatus
 from crmsync.models.schema import FieldType
 from crmsync.protocols.records import RecordStore
 from crmsync.protocols.repository import SyncRepository
+from crmsync.storage.sql import open_repository
+from crmsync.storage.sql.records import open_records
 from crmsync.testing.faults import Crash
-from crmsync.testing.salesforce import RunningEmulator
+from crmsync.testing.salesforce import RunningEmulator, SalesforceOrg, running_emulator
 from tests.property.engine.incidents import BOOKKEEPING, Incidents
-from tests.property.engine.knowledge import ACME, LOCAL, SITES
-from tests.property.engine.promises import Counts
+from tests.property.engine.job_troubles import JobTrouble, Wired
+from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES
+from tests.property.engine.promises import Counts, Promise
 from tests.property.engine.sites import LATE, LOOK_BACK, OBJECT, Conditions
 from tests.property.engine.stage import LEASE_SECONDS, MANY, Stage
 from tests.property.engine.troubles import Trouble
+from tests.property.engine.wire_jobs import JobsClock, OrgJobs
 from tests.property.engine.wire_sites import BORN, NAMES, OrgPeople, TablePeople, WireSites, shown
 
 TRIGGERS = {"cut": ("truncate", 6), "upper": ("upper", None), "trim": ("trim", None)}
@@ -52,8 +58,11 @@ class WireStage(Stage):
         table: tuple[TablePeople, RecordStore],
         ways: Mapping[str, str],
     ) -> None:
-        super().__init__(conditions, repository, counts)
-        self.emulators, self.ways, self.trouble = emulators, ways, Trouble()
+        clock = JobsClock()
+        super().__init__(conditions, repository, counts, clock)
+        self.emulators, self.ways = emulators, ways
+        self.trouble: Trouble | JobTrouble = Trouble()
+        self.jobs = OrgJobs({name: emulator.org for name, emulator in emulators.items()})
         self.story.append(", ".join(f"{name} {way}" for name, way in ways.items()))
         places = {LOCAL: table[0], **{name: OrgPeople(emulator.org) for name, emulator in emulators.items()}}
         self.sites: WireSites = WireSites(conditions, self.clock, places)
@@ -62,6 +71,7 @@ class WireStage(Stage):
         self._vault = Vault.from_key(Vault.generate_key())
         self._registered = (False, -1)
         self._hidden_until: dict[int, datetime] = {}
+        clock.orgs.extend(self.jobs.orgs.values())
         for name, emulator in emulators.items():
             emulator.org.clock.source = self.clock.now
             emulator.org.watch(partial(self._saved, name))
@@ -127,9 +137,10 @@ class WireStage(Stage):
         self.mapped.was_narrow |= self.mapped.narrow
         met, place, report = self._met(remote), len(self.story), None
         self._look(remote)
+        left = len(await self.repository.list_remote_jobs(remote, OBJECT))
         with self._troubled(remote) as trouble:
             try:
-                sync, local = self._engine(incidents).sync, self._local(remote, incidents)
+                sync, local = self._engine(incidents, trouble).sync, self._local(remote, incidents)
                 report = await sync(remote, OBJECT, local, options=self._options(options))
             except (Crash, CRMError) as error:
                 ended = f"{type(error).__name__}: {error}"
@@ -144,12 +155,28 @@ class WireStage(Stage):
             self._look(remote)  # it may have come before the run looked
         self.ledger.settle(remote, well=report is not None)
         self._count(incidents)
-        if trouble.named:
-            self.counts.incidents[trouble.named] += 1
+        self._count_trouble(trouble, left)
         return report
 
+    def _count_trouble(self, trouble: Trouble | JobTrouble, left: int) -> None:
+        if trouble.named:
+            self.counts.incidents[trouble.named] += 1
+            if isinstance(trouble, JobTrouble):
+                self.counts.events[f"jobs struck at {trouble.call}"] += 1
+        if left:
+            self.counts.events["jobs left to the next run"] += left
+
+    async def judge_jobs(self) -> None:
+        """At rest no job is at work, none has rows that nobody will release, and none is remembered."""
+        self.counts.events["jobs played"] += len(self.jobs.makers)
+        for remote in self.emulators:
+            left = self.jobs.unfinished(remote)
+            self.hold(Promise.CRASH_SAFE, not left, f"{remote}: at rest these jobs are left: {left}")
+            noted = [job.job_id for job in await self.repository.list_remote_jobs(remote, OBJECT)]
+            self.hold(Promise.CRASH_SAFE, not noted, f"{remote}: at rest these jobs are not known to be over: {noted}")
+
     @contextmanager
-    def _troubled(self, remote: str) -> Iterator[Trouble]:
+    def _troubled(self, remote: str) -> Iterator[Trouble | JobTrouble]:
         org, trouble = self.emulators[remote].org, self.trouble
         self.trouble = Trouble()
         self.sites.by_run = True
@@ -159,15 +186,18 @@ class WireStage(Stage):
         finally:
             self.sites.by_run = False
             self.sites.settle(org)
+            self.jobs.made(remote, self.ledger.run_id)
 
     def _as_person(self, edit: Callable[[], None]) -> None:
         self.sites.by_run = False
         edit()
         self.sites.by_run = True
 
-    def _engine(self, incidents: Incidents) -> CRMSync:
+    def _engine(self, incidents: Incidents, trouble: Trouble | JobTrouble | None = None) -> CRMSync:
         repository = incidents.around(self.repository, BOOKKEEPING)
-        return CRMSync(repository, vault=self._vault, clock=self.clock, observers=(self.ledger,))
+        return CRMSync(
+            repository, vault=self._vault, clock=self.clock, observers=(self.ledger,), registry=Wired(trouble)
+        )
 
     def _local(self, remote: str, incidents: Incidents) -> RecordStore:
         people = self.sites[LOCAL].snapshot
@@ -178,7 +208,8 @@ class WireStage(Stage):
         """An org tells of a change: if a run made it, it is an effect."""
         if name == OBJECT and after["LastModifiedById"] == self.emulators[remote].org.user_id:
             old, new = (None if one is None or one["IsDeleted"] else shown(one) for one in (before, after))
-            self.ledger.note(remote, Side.REMOTE, after["Id"], old, new, born=BORN)
+            with self.ledger.told_of(self.jobs.maker(remote)):
+                self.ledger.note(remote, Side.REMOTE, after["Id"], old, new, born=BORN)
 
     def _options(self, options: dict[str, Any]) -> RunOptions:
         allowed = MANY if self.guard is None else None
@@ -193,7 +224,10 @@ class WireStage(Stage):
 
     async def _undone(self, remote: str, run_id: str, incidents: Incidents) -> RunReport:
         undo, local = self._engine(incidents).undo, self._local(remote, incidents)
-        return await undo(remote, OBJECT, local, run_id=run_id, options=self._options({"allow_deletes": MANY}))
+        try:
+            return await undo(remote, OBJECT, local, run_id=run_id, options=self._options({"allow_deletes": MANY}))
+        finally:
+            self.jobs.made(remote, self.ledger.run_id)
 
     async def changes(self, remote: str) -> list[RecordChange]:
         """The history, with the stage's names of a CRM's fields."""
@@ -205,6 +239,24 @@ def _renamed(change: RecordChange) -> RecordChange:
         return change
     names = {field: name for name, field in NAMES.items()}
     return attrs.evolve(change, fields=tuple(attrs.evolve(one, field=names[one.field]) for one in change.fields))
+
+
+@asynccontextmanager
+async def wire_stage(
+    given: Conditions, ways: dict[str, str], directory: Path, counts: Counts
+) -> AsyncIterator[WireStage]:
+    """A stage with two orgs' emulators at work, and its databases in a directory."""
+    engine = sa.create_engine(f"sqlite:///{directory / 'app.db'}")
+    people = TablePeople(engine, scanned=given.scanned)
+    with ExitStack() as stack:
+        stack.callback(engine.dispose)
+        orgs = {name: SalesforceOrg(external_id_field=given.external_key) for name in (ACME, BETA)}
+        emulators = {name: stack.enter_context(running_emulator(org)) for name, org in orgs.items()}
+        async with (
+            open_repository(f"sqlite:///{directory / 'crmsync.db'}") as repository,
+            open_records(**people.options()) as local,
+        ):
+            yield WireStage(given, repository, counts, emulators, (people, local), ways)
 
 
 def conditions(chance: random.Random) -> Conditions:
