@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.property.engine.mutants import HISTORIES, MUTANTS, Mutant, Patch, StaleMutantError, broken_copy
+from tests.property.engine.breaking import HISTORIES, Mutant, Patch, StaleMutantError, broken_copy
+from tests.property.engine.mutants import MUTANTS
 from tests.property.engine.trial import try_engine
 
 

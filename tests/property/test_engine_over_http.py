@@ -13,12 +13,12 @@ from pathlib import Path
 import anyio
 
 from crmsync.models.records import Side
+from tests.property.engine.breaking import broken_copy
 from tests.property.engine.incidents import BOOKKEEPING, OF_THE_LEASE, Incident, Incidents, Kind
 from tests.property.engine.job_troubles import SPEEDS, job_trouble
 from tests.property.engine.judgement import judge
 from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES
 from tests.property.engine.left_jobs import FAULTS, MUTANT, play_left_job
-from tests.property.engine.mutants import broken_copy
 from tests.property.engine.promises import Counts, Promise
 from tests.property.engine.rest import come_to_rest
 from tests.property.engine.sites import TEXTS

@@ -13,9 +13,9 @@ import crmsync.engine
 from crmsync.models.mappings import ConflictPolicy, DeletePolicy
 from crmsync.protocols import records
 from crmsync.protocols.repository import SyncRepository
+from tests.property.engine.breaking import HISTORIES
 from tests.property.engine.history import History, Step, read_history, run_play
 from tests.property.engine.incidents import Incident, Kind
-from tests.property.engine.mutants import HISTORIES
 from tests.property.engine.promises import Counts, Promise
 from tests.property.engine.sites import Conditions
 from tests.property.engine.taking_back import Undoing
@@ -71,7 +71,7 @@ NOT_BETWEEN_TWO_MEMORIES = {
     *("get_call_usage", "reserve_calls", "return_calls"),
     # As time passes: the machine's, too, and tests/unit/engine/test_lease.py.
     "renew_lease",
-    # An undo, which is struck below, and the erasure of a person: tests/unit/engine/test_erasing.py.
+    # An undo and the erasure of a person, which are struck below.
     *("describe", "list_changes", "erase_person", "erased_among"),
 }
 """Calls that no sync of these histories makes."""
@@ -176,6 +176,37 @@ def test_wherever_an_undo_is_struck_another_one_finishes_it(record_property: Cal
         run_play(history, "memory://", counts)
     assert counts.incidents.total() == len(histories)
     record_property("played", f"{len(histories)} incidents in undos")
+
+
+ERASED = History(
+    given=Conditions(external_key=False),
+    steps=(
+        *(Step(do="enter", site="local", person=person, value="alpha") for person in range(2)),
+        Step(do="run", site="acme"),
+        Step(do="run", site="beta"),
+        Step(do="edit", site="acme", person=0, field="note", value="beta "),
+        Step(do="run", site="acme", incident=Incident(call="local.write", kind=Kind.CRASH_AFTER)),
+        Step(do="erase", site="acme", person=0),
+        Step(do="run", site="acme"),
+        Step(do="run", site="beta"),
+        Step(do="enter", site="beta", person=0),
+    ),
+)
+"""Before the erasure a run crashed and left its journal; after it others run, and the person comes back to a CRM."""
+
+
+def test_wherever_an_erasure_is_struck_another_one_finishes_it(record_property: Callable[[str, object], None]) -> None:
+    """The kinds of incident take turns."""
+    counts, kinds = Counts(), cycle(KINDS)
+    reached = run_play(ERASED, "memory://", Counts()).reached[3]
+    for call, times in sorted(reached.items()):
+        for number in range(1, times + 1):
+            incident = Incident(call=call, number=number, kind=next(kinds))
+            steps = [s.model_copy(update={"incident": incident}) if s.do == "erase" else s for s in ERASED.steps]
+            run_play(ERASED.model_copy(update={"steps": tuple(steps)}), "memory://", counts)
+    assert "bookkeeping.erase_person" in reached
+    assert counts.incidents.total() == 2 * counts.histories  # the run's, and the erasure's
+    record_property("played", f"{counts.histories} incidents in erasures")
 
 
 def test_every_promise_is_judged() -> None:

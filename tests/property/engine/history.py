@@ -13,6 +13,7 @@ import anyio
 from pydantic import BaseModel, ConfigDict
 
 from crmsync.models.records import Side
+from tests.property.engine.erasures import erase, judge_erased
 from tests.property.engine.incidents import Incident, Incidents, Kind
 from tests.property.engine.judgement import judge
 from tests.property.engine.knowledge import LOCAL
@@ -35,9 +36,11 @@ COLLECTED = 20_000
 
 
 class Step(BaseModel):
-    """One thing that happens. ``do`` is a verb of `DEEDS`, a change of the mapping, a decision of the inbox, or a run.
+    """One thing that happens. ``do`` is a verb of `DEEDS`, a change of the mapping, a decision of the inbox, an
+    erasure, or a run.
 
-    Of a run ``site`` is the CRM; ``value``, ``person`` and ``field`` are where somebody edits meanwhile.
+    Of an erasure ``site`` is the CRM that it begins with. Of a run it is the CRM; ``value``, ``person`` and ``field``
+    are where somebody edits meanwhile.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -103,6 +106,8 @@ async def take(stage: Stage, step: Step) -> None:
                 take_over=partial(stage.take_over, step.site),
             )
             await stage.run(step.site, incidents, **({"full": True} if step.do == "run_full" else {}))
+        case "erase":
+            await erase(stage, step.site, _person(step), Incidents(step.incident))
         case "decide":
             await stage.decide(step.site, Side(str(step.value)))
         case "retry":
@@ -147,6 +152,7 @@ async def _play_once(history: History, url: str, counts: Counts, stories: list[l
         await judge(stage)
         stage.at_rest = stage.sites.snapshot()
         await take_back(stage, history.undoing)
+        await judge_erased(stage)
         return stage
 
 

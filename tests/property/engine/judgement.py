@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from crmsync.models.history import RecordChange
 from crmsync.models.records import OperationKind, Side
+from tests.property.engine.erasures import judge_erased
 from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES, Edit
 from tests.property.engine.ledger import untold
 from tests.property.engine.promises import Promise
@@ -16,7 +17,7 @@ CRMS = (ACME, BETA)
 
 
 async def judge(stage: Stage) -> None:
-    """Every person, after `come_to_rest`. Promises 1, 4 to 7, 12 to 14, 17 and 19."""
+    """Every person, after `come_to_rest`. Promises 1, 4 to 7, 12 to 14, 17, 19 and 22."""
     knowledge, people = stage.people.knowledge, stage.people
     recorded = {(c.field, c.markmail_id) for remote in CRMS for c in await stage.conflicts(remote)}
     for person in sorted({edit.person for edit in knowledge.edits}):
@@ -30,6 +31,7 @@ async def judge(stage: Stage) -> None:
         _judge_tags(stage, person)
         _judge_consent(stage, person)
     _judge_deletions(stage)
+    await judge_erased(stage)
     for remote in CRMS:
         await judge_history(stage, remote)
 
@@ -80,7 +82,10 @@ def _judge_deletions(stage: Stage) -> None:
         if deletion.entered and not again and not lost:
             gone = not stage.sites.records_of(site, person)
             stage.hold(Promise.DELETES, gone, f"p{person} was deleted at {site} and came back")
-        if person in stage.people.merged or sum(d.person == person for d in stage.people.deletions) > 1:
+        if (
+            person in stage.people.merged | stage.people.erased.keys()
+            or sum(d.person == person for d in stage.people.deletions) > 1
+        ):
             continue
         for edit in stage.people.knowledge.edits:
             unseen = edit.number in deletion.unseen or edit.number >= deletion.number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -101,6 +101,14 @@ class Ledger:
                 there = held[effect.side]
                 found = keyed or effect.side is Side.LOCAL or _is_alone(effect, there)
                 effect.known = found and _shows(effect, there.get(effect.record), hidden[effect.side])
+
+    def forget(self, remote: str, records: Collection[str], told: Collection[tuple[str, str, Side, str]]) -> None:
+        """The history was made to forget these records, and the rows with these keys."""
+        self.effects = [
+            effect
+            for effect in self.effects
+            if effect.remote != remote or not (effect.record in records or effect.key in told)
+        ]
 
 
 def _effect(remote: str, run_id: str, side: Side, record: str, old: Fields | None, new: Fields | None) -> Effect:

@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
+from tests.property.engine.breaking import Mutant, Patch
 from tests.property.engine.job_troubles import CRASH_AFTER, SPEEDS, JobTrouble
 from tests.property.engine.knowledge import ACME, LOCAL
-from tests.property.engine.mutants import Mutant, Patch
 from tests.property.engine.promises import Counts, Promise
 from tests.property.engine.sites import Conditions
 from tests.property.engine.wire import wire_stage

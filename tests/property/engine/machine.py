@@ -70,6 +70,16 @@ def incidents(remote: str) -> st.SearchStrategy[Incident | None]:
     return st.one_of(st.none(), named, counted)
 
 
+def erasures(remote: str) -> st.SearchStrategy[Incident | None]:
+    """What may go wrong while a person is erased."""
+    calls = [f"{site}.{call}" for site in (LOCAL, remote) for call in ("write", "find", "get")]
+    calls += [f"{BOOKKEEPING}.{call}" for call in ("erase_person", "acknowledge", "list_journal")]
+    kinds = st.sampled_from((*FAILURES, *CRASHES))
+    named = st.builds(Incident, call=st.sampled_from(calls), number=st.sampled_from([1, 1, 2]), kind=kinds)
+    counted = st.builds(Incident, call=st.just(ANY), number=st.integers(1, POINTS), kind=kinds)
+    return st.one_of(st.none(), named, counted)
+
+
 def undoings() -> st.SearchStrategy[Undoing | None]:
     """What may go wrong while the last run is undone."""
     calls = [f"{site}.write" for site in SITES] + [f"{BOOKKEEPING}.{call}" for call in ("add_journal", "acknowledge")]
@@ -151,6 +161,14 @@ class EngineMachine(RuleBasedStateMachine):
     def convert(self, site: str, person: int) -> None:
         """A lead becomes a contact."""
         self._note("convert", site=site, person=person)
+
+    @rule(incident=st.one_of(st.none(), *map(erasures, (ACME, BETA))), person=people, chance=st.integers(0, 5))
+    def erase(self, incident: Incident | None, person: int, chance: int) -> None:
+        """Somebody who asks for it is erased, in a few histories, and perhaps once more."""
+        others = any(s.do == "erase" and s.person != person for s in self.steps)
+        if chance == 5 and not others:
+            site = BETA if incident and incident.call.startswith(BETA) else ACME
+            self._note("erase", site=site, person=person, incident=incident)
 
     @rule(seconds=st.sampled_from([1, 30, 400, HALF_A_DAY]))
     def wait(self, seconds: int) -> None:

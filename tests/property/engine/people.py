@@ -24,7 +24,11 @@ class Deletion:
 
 
 class People:
-    """The users of the three sites. ``odd`` are persons whose records were merged, doubled or deleted by somebody."""
+    """The users of the three sites. ``odd`` are persons whose records were merged, doubled or deleted by somebody.
+
+    ``converted`` are the new records of conversions, with their persons and sites. ``erased`` are the persons who were
+    erased, with the number of the next edit then; ``erasing`` those of whom an erasure did not end.
+    """
 
     def __init__(self, sites: Sites) -> None:
         self.sites = sites
@@ -33,6 +37,9 @@ class People:
         self.odd: set[int] = set()
         self.merged: set[int] = set()
         self.deletions: list[Deletion] = []
+        self.converted: list[tuple[int, str, str]] = []
+        self.erased: dict[int, int] = {}
+        self.erasing: set[int] = set()
         self._into: dict[str, str] = {}
         self._edits = 0
 
@@ -113,6 +120,7 @@ class People:
         for record, held in self.sites.records_of(site, person).items():
             self.story.append(f"{site}: p{person} is converted")
             new = self.sites[site].add(held)
+            self.converted.append((person, site, new))
             self._fold(site, record, new)
             return
 

@@ -6,6 +6,7 @@ from crmsync.models.mappings import ConflictPolicy
 from crmsync.models.records import Side
 from crmsync.models.runs import RunReport
 from crmsync.models.state import Link
+from tests.property.engine.erasures import finish_erasures
 from tests.property.engine.knowledge import ACME, BETA, LOCAL
 from tests.property.engine.promises import Promise
 from tests.property.engine.sites import LOOK_BACK
@@ -25,6 +26,7 @@ async def come_to_rest(stage: Stage) -> None:
     Promises 1, 2, 3, 10, 11, 15 and 16; `judge` looks at what the sites hold then.
     """
     await _lift_limits(stage)
+    await finish_erasures(stage)
     await _days_pass(stage)
     await _refusals(stage)
     stage.sites.strict = False

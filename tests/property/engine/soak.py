@@ -15,8 +15,9 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.property.engine.breaking import Mutant, broken_copy
 from tests.property.engine.crowd import EndedError, Kind, ended_by, play_in_crowd
-from tests.property.engine.mutants import MUTANTS, Mutant, broken_copy
+from tests.property.engine.mutants import MUTANTS
 from tests.property.engine.promises import Counts
 from tests.property.engine.trial import Verdict, try_engine
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from crmsync.models.history import RecordChange
 from crmsync.models.integrations import Integration
 from crmsync.models.mappings import ObjectMapping
 from crmsync.models.plans import Plan
-from crmsync.models.records import ChangePage, OperationKind, Record, Side
+from crmsync.models.records import OperationKind, Side
 from crmsync.models.runs import RunReport, RunStatus
 from crmsync.models.state import Conflict, ConflictStatus, Decision, Link, LinkStatus
 from crmsync.models.stops import StoppedPlan, StoppedRecord
@@ -24,6 +24,7 @@ from crmsync.security.vault import Vault
 from crmsync.testing.faults import Crash
 from crmsync.testing.world import FakeClock, World
 from tests.property.engine.days import BEGINNING, Days
+from tests.property.engine.feed import Feed
 from tests.property.engine.incidents import BOOKKEEPING, Incidents
 from tests.property.engine.knowledge import ACME, BETA, LOCAL
 from tests.property.engine.ledger import Ledger
@@ -31,28 +32,11 @@ from tests.property.engine.mapped import Mapped, compiled, mapping
 from tests.property.engine.people import People
 from tests.property.engine.promises import Counts, Promise
 from tests.property.engine.sites import LATE, OBJECT, Conditions, Sites, name_at
+from tests.property.engine.telling import ended, shown, told
 
 LEASE_SECONDS = 60
 MANY = 1000
 """More deletes than a history can come to."""
-
-
-@attrs.define
-class _Feed:
-    """A side's pages as a bad feed delivers them."""
-
-    conditions: Conditions
-    _before: tuple[Record, ...] = ()
-
-    def shown(self, page: ChangePage) -> ChangePage:
-        """The page that comes next."""
-        records: tuple[Record, ...] = tuple(page.records)
-        if self.conditions.backwards:
-            records = records[::-1]
-        if self.conditions.doubled:
-            again, self._before = self._before, records if page.has_more else ()
-            records = (*again, *records, *records)
-        return attrs.evolve(page, records=records)
 
 
 @attrs.define
@@ -147,9 +131,9 @@ class Stage:
             for side, name in self.sides(remote)
         )
         world.through = {
-            Side.LOCAL: incidents.around(local, LOCAL, show=_Feed(self.conditions).shown),
+            Side.LOCAL: incidents.around(local, LOCAL, show=Feed(self.conditions).shown),
             Side.REMOTE: incidents.around(
-                theirs, remote, spend=spend or world.budget.spend, show=_Feed(self.conditions).shown
+                theirs, remote, spend=spend or world.budget.spend, show=Feed(self.conditions).shown
             ),
         }
         world.through_repository = incidents.around(self.repository, BOOKKEEPING)
@@ -159,7 +143,7 @@ class Stage:
         """The sites that an integration is between."""
         return (Side.LOCAL, LOCAL), (Side.REMOTE, remote)
 
-    def _look(self, remote: str) -> None:
+    def look(self, remote: str) -> None:
         """A run is about to begin: what of an earlier one's writes still shows?"""
         snapshot = self.sites.snapshot()
         held = {side: snapshot[name] for side, name in self.sides(remote)}
@@ -176,7 +160,7 @@ class Stage:
         several = self._several(remote) - self.people.merged
         linked = await self._pairs(remote) if several else set()
         keyed = set(self.sites[remote].keys().items())
-        self._look(remote)
+        self.look(remote)
         try:
             allowed = MANY if self.guard is None else None
             async with self.process(remote, incidents) as world:
@@ -186,14 +170,14 @@ class Stage:
             self._judge_refusal(remote, error)
             self.clock.tick(2 * LEASE_SECONDS)
         struck = f", {incidents.struck}" if incidents.struck else ""
-        self.story.insert(place, f"run {remote}{_shown(options)}{struck}: {_ended(report, error)}")
+        self.story.insert(place, f"run {remote}{shown(options)}{struck}: {ended(report, error)}")
         finished = report is not None and not (report.conflicts_open or report.ignored)
         well = finished and report is not None and report.status is RunStatus.SUCCESS
         self.people.knowledge.ran(remote, before=met, well=well)
         if incidents.edited:
-            self._look(remote)  # it may have come before the run looked
+            self.look(remote)  # it may have come before the run looked
         self.ledger.settle(remote, well=report is not None)
-        self._count(incidents)
+        self.count(incidents)
         self._judge_run(remote, incidents, report, error, approved)
         if incidents.taken:
             await self._judge_fence(remote, incidents)
@@ -204,7 +188,7 @@ class Stage:
             self._judge_guesses(remote, several, await self._pairs(remote) - linked - keyed)
         if report is not None and well and report.written and not incidents.struck and not self.conditions.late:
             plan = await self.plan(remote)
-            self.hold(Promise.NO_ECHO, plan.writes == 0, f"{remote}: right after a run, {_told(plan)}")
+            self.hold(Promise.NO_ECHO, plan.writes == 0, f"{remote}: right after a run, {told(plan)}")
         return report
 
     def _met(self, remote: str) -> list[int]:
@@ -217,7 +201,8 @@ class Stage:
             if (edit.site == LOCAL or edit.at <= settled) and edit.field not in hidden
         ]
 
-    def _count(self, incidents: Incidents) -> None:
+    def count(self, incidents: Incidents) -> None:
+        """Note what was reached, and what struck."""
         self.reached.append(incidents.reached)
         self.disturbed |= bool(incidents.struck)
         self.counts.runs += 1
@@ -241,8 +226,8 @@ class Stage:
         if self.calls is not None:
             self.hold(Promise.BUDGET, calls <= self.calls, f"{remote}: {calls} calls were made of {self.calls}")
         if report is not None:
-            told = report.remote.api_calls
-            self.hold(Promise.BUDGET, told == calls, f"{remote}: {calls} calls were made, {told} are reported")
+            reported = report.remote.api_calls
+            self.hold(Promise.BUDGET, reported == calls, f"{remote}: {calls} calls were made, {reported} are reported")
             failed = incidents.failed and ".changes" in incidents.struck
             self.hold(Promise.REJECTS, not failed, f"{remote}: {incidents.struck}, and the run says {report.status}")
         stopped = incidents.struck or isinstance(error, SafetyStopError)
@@ -308,7 +293,7 @@ class Stage:
         """Somebody has the rejects tried again, and nothing else."""
         error: CRMError | None = None
         report = None
-        self._look(remote)
+        self.look(remote)
         try:
             async with self.process(remote, Incidents()) as world:
                 report = await (await world.runner()).retry(None)
@@ -317,7 +302,7 @@ class Stage:
             self._judge_refusal(remote, error)
             self.clock.tick(2 * LEASE_SECONDS)
         self.ledger.settle(remote, well=report is not None)
-        self.story.append(f"{remote}: the rejects are retried: {_ended(report, error)}")
+        self.story.append(f"{remote}: the rejects are retried: {ended(report, error)}")
         self.people.knowledge.ran(remote, before=(), well=False)
 
     async def ignore(self, remote: str, *, ignored: bool) -> None:
@@ -351,16 +336,16 @@ class Stage:
         """Somebody takes a run back, and what goes wrong in it; None if it did not end."""
         incidents = incidents or Incidents()
         report, error = None, None
-        self._look(remote)
+        self.look(remote)
         try:
             report = await self._undone(remote, run_id, incidents)
         except (Crash, CRMError) as stopped:
             error = stopped
         self.clock.tick(2 * LEASE_SECONDS)
         struck = f", {incidents.struck}" if incidents.struck else ""
-        self.story.append(f"{remote}: a run is undone{struck}: {_ended(report, error)}")
+        self.story.append(f"{remote}: a run is undone{struck}: {ended(report, error)}")
         self.ledger.settle(remote, well=report is not None)
-        self._count(incidents)
+        self.count(incidents)
         stopped_by = report is not None or incidents.struck
         self.hold(Promise.UNDO, bool(stopped_by), f"{remote}: an undo failed by itself: {error}")
         return report
@@ -370,7 +355,7 @@ class Stage:
 
     async def plan(self, remote: str) -> Plan:
         """A dry run, of any number of calls."""
-        self._look(remote)
+        self.look(remote)
         world = self.world(remote, Incidents())
         return await world.plan(page_size=self.conditions.page)
 
@@ -392,18 +377,3 @@ class Stage:
         """The links, without what counts looks at them: when they were stored, and how often they failed."""
         links = await self.repository.scan_links(remote, OBJECT)
         return [attrs.evolve(link, created_at=None, updated_at=None, attempts=0) for link in links]
-
-
-def _ended(report: RunReport | None, error: BaseException | None) -> str:
-    if report is None:
-        return type(error).__name__ + (f" ({error})" if isinstance(error, CRMError) else "")
-    return f"{report.status}, {report.written} written, {report.problem_count} problems"
-
-
-def _shown(options: Mapping[str, object]) -> str:
-    return "".join(f" {name}" for name, value in options.items() if value)
-
-
-def _told(plan: Plan) -> str:
-    writes = [f"{w.kind} {w.side} {dict(w.fields)}" for record in plan.records for w in record.writes]
-    return f"the plan is to {'; '.join(writes)}"

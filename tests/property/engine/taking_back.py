@@ -46,7 +46,7 @@ async def take_back(stage: Stage, undoing: Undoing | None = None) -> None:
     links = await stage.links(remote)
     before = stage.sites.snapshot()
     deleted = any(effect.kind is OperationKind.DELETE for effect in effects)
-    await _undo(stage, remote, run_id, undoing, still=not deleted and not stage.people.odd)
+    between = await _undo(stage, remote, run_id, undoing, still=not deleted and not stage.people.odd)
     now = stage.sites.snapshot()
     for side, site in stage.sides(remote):
         linked = {link.markmail_id if side is Side.LOCAL else link.crm_id for link in links}
@@ -62,7 +62,7 @@ async def take_back(stage: Stage, undoing: Undoing | None = None) -> None:
         once = len(back) <= len(gone) or undoing.run
         stage.hold(Promise.UNDO, once, f"{remote}: of {gone} at {site} {back} came back")
         # What the run wrote is taken back where it went meanwhile.
-        theirs = records | {stage.people.heir(record) for record in records}
+        theirs = records | between | {stage.people.heir(record) for record in records}
         others = [r for r in changed if r not in theirs and not (deleted and r not in before[site])]
         stage.hold(
             Promise.UNDO, not others, f"{remote}: the undo changed {others} at {site}, which the run did not write"
@@ -74,20 +74,27 @@ async def take_back(stage: Stage, undoing: Undoing | None = None) -> None:
     await judge_history(stage, remote)
 
 
-async def _undo(stage: Stage, remote: str, run_id: str, undoing: Undoing, *, still: bool) -> None:
-    """Undo a run, and once more if that was struck. ``still``: a sync in between leaves the sites as they are."""
+async def _undo(stage: Stage, remote: str, run_id: str, undoing: Undoing, *, still: bool) -> set[str]:
+    """Undo a run, and once more if that was struck; answers the records that a sync in between changed.
+
+    ``still``: it leaves the sites as they are. Where one of two candidates goes with the undo, it meets the other.
+    """
     incidents = Incidents(undoing.incident)
     await stage.undo(remote, run_id, incidents)
     if not incidents.struck:
-        return
+        return set()
+    changed: set[str] = set()
     if undoing.run:
         left = stage.sites.snapshot()
         await stage.run(remote)
+        now = stage.sites.snapshot()
+        changed = {
+            one for site in now for one in {**left[site], **now[site]} if now[site].get(one) != left[site].get(one)
+        }
         if still:
-            now = stage.sites.snapshot()
-            changed = [(site, one) for site in now for one in now[site] if now[site][one] != left[site].get(one)]
-            stage.hold(Promise.UNDO, left == now, f"{remote}: the sync after a struck undo changed {changed}")
+            stage.hold(Promise.UNDO, not changed, f"{remote}: the sync after a struck undo changed {sorted(changed)}")
     await stage.undo(remote, run_id)
+    return changed
 
 
 def _judge_record(

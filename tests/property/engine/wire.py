@@ -136,7 +136,7 @@ class WireStage(Stage):
             incidents.edit = partial(self._as_person, incidents.edit)
         self.mapped.was_narrow |= self.mapped.narrow
         met, place, report = self._met(remote), len(self.story), None
-        self._look(remote)
+        self.look(remote)
         left = len(await self.repository.list_remote_jobs(remote, OBJECT))
         with self._troubled(remote) as trouble:
             try:
@@ -152,9 +152,9 @@ class WireStage(Stage):
         well = report is not None and report.status is RunStatus.SUCCESS and not report.conflicts_open
         self.people.knowledge.ran(remote, before=met, well=well)
         if incidents.edited:
-            self._look(remote)  # it may have come before the run looked
+            self.look(remote)  # it may have come before the run looked
         self.ledger.settle(remote, well=report is not None)
-        self._count(incidents)
+        self.count(incidents)
         self._count_trouble(trouble, left)
         return report
 
@@ -219,7 +219,7 @@ class WireStage(Stage):
     async def plan(self, remote: str) -> Plan:
         if self._registered != (self.mapped.narrow, self.mapped.version):
             await self._register()
-        self._look(remote)
+        self.look(remote)
         return await self._engine(Incidents()).plan(remote, OBJECT, self._table, options=self._options({}))
 
     async def _undone(self, remote: str, run_id: str, incidents: Incidents) -> RunReport:
