@@ -85,7 +85,9 @@ class _Field:
         if self.now is MISSING:
             return None, after
         if self._holds(after):
-            return (None if self.is_as_before else True), after
+            # In the form in which the target keeps it: a set that was sent as one text is held as a list, say.
+            told = after if is_masked(after) else tagged(self.now)
+            return (None if self.is_as_before else True), told
         if self.is_as_before:
             return False, after
         if is_masked(after):

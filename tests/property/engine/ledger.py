@@ -155,8 +155,8 @@ def untold(effect: Effect, changes: Sequence[RecordChange], lossy: Callable[[str
 
 
 def plain(value: object) -> object:
-    """A value, without what no normal form has: the order of a set."""
-    return frozenset(value) if isinstance(value, tuple) else value
+    """A value, without what no normal form has: the order of a set, and that an empty one is no blank."""
+    return (frozenset(value) or None) if isinstance(value, tuple) else value
 
 
 class _Watched:

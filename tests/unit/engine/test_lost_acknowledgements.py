@@ -108,6 +108,20 @@ async def test_an_update_is_in_the_history_of_the_run_that_sent_it_and_is_taken_
         assert (await w.sync()).written == 0
 
 
+@pytest.mark.parametrize("target", SIDES)
+async def test_a_value_is_told_in_the_form_in_which_the_target_keeps_it(target: Side) -> None:
+    """As in a run whose acknowledgement was not lost: here a set comes back in another order."""
+    lossy = {"lossy": {name: lambda value: tuple(sorted(value)) for name in named(target, tags=())}}
+    sides = {side: lossy if side is target else None for side in SIDES}
+    async with world(MAPPING, local=sides[Side.LOCAL], remote=sides[Side.REMOTE]) as w:
+        ids = await pair(w)
+        store(w, target.other).edit(ids[target.other], named(target.other, tags=("c", "b", "a")))
+        run_id = await crash(w, target)
+        await w.sync()
+        (change,) = await changes(w, run_id)
+        assert told(change) == {"tags": (("a",), ("a", "b", "c"), "synced")}
+
+
 @pytest.mark.parametrize("keyed", [True, False])
 @pytest.mark.parametrize("target", SIDES)
 async def test_a_create_is_in_the_history_of_the_run_that_sent_it_and_is_taken_back(target: Side, keyed: bool) -> None:
