@@ -101,6 +101,8 @@ def _judge_origin(stage: Stage, person: int, field: str) -> None:
     held = {site: _held(stage, site, person, field) for site in SITES}
     for site in SITES:
         known = [None, *(_form(stage, edit, site) for edit in edits)]
+        if _tells_nothing_of_ours(stage, person):
+            known += [_form(stage, edit, ACME) for edit in edits]
         kept = _stripped(held[site]) in known
         stage.hold(Promise.NO_INVENTION, kept, f"p{person}.{field} is {held[site]!r} at {site}; nobody wrote that")
     ours, theirs = held[LOCAL], held[BETA]
@@ -116,6 +118,8 @@ def _judge_value(stage: Stage, person: int, field: str, recorded: set[tuple[str,
     held = {site: _stripped(_held(stage, site, person, field)) for site in SITES}
     standing = stage.people.knowledge.may_stand(person, field)
     allowed = [_forms(stage, edit) for edit in standing] or [dict.fromkeys(SITES)]
+    if _tells_nothing_of_ours(stage, person):
+        allowed += [dict.fromkeys(SITES, _form(stage, edit, ACME)) for edit in standing]
     if len(standing) == 1 and standing[0].site in CRMS:
         (other,) = {*CRMS} - {standing[0].site}
         passed = held[other] == allowed[0][other]
@@ -155,6 +159,15 @@ def _judge_consent(stage: Stage, person: int) -> None:
 def _held(stage: Stage, site: str, person: int, field: str) -> object:
     (fields,) = stage.sites.records_of(site, person).values()
     return fields.get(name_at(site, field))
+
+
+def _tells_nothing_of_ours(stage: Stage, person: int) -> bool:
+    """Whether the first CRM's own form of our value may pass for an edit, and so reach the others.
+
+    It did not say what it made of the value, and by the time that this is read somebody else wrote the record last.
+    """
+    edits = stage.people.knowledge.edits
+    return not stage.conditions.returns_stored and any(edit.site == ACME and edit.person == person for edit in edits)
 
 
 def _forms(stage: Stage, edit: Edit) -> dict[str, object]:
