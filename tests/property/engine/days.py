@@ -21,6 +21,8 @@ from tests.property.engine.promises import Counts, Promise
 BEGINNING = datetime(2026, 3, 1, 23, 50, tzinfo=UTC)
 """Of a history whose days are limited: some of it comes before midnight."""
 
+DAY = timedelta(days=1)
+
 Spend = Callable[[], Awaitable[None]]
 
 
@@ -64,8 +66,9 @@ class Days:
             raise
 
     def lose(self, remote: str) -> None:
-        """A process may keep what it took of this day."""
-        self.lost[remote, self._today()] += BLOCK
+        """A process may keep what it took of this day, or of the last one if it stood still over midnight."""
+        for day in (self._today(), self._today() - DAY):
+            self.lost[remote, day] += BLOCK
 
     def counted(self, remote: str, spend: Spend) -> Spend:
         """``spend``, with the call counted that it lets pass: on the day on which that was asked.
@@ -87,17 +90,19 @@ class Days:
 
     def judge(self, remote: str, refusal: BudgetExceededError) -> None:
         """Nobody is refused what the day still has, and who is refused hears when there is more."""
-        today = self._today()
-        known = self.made[remote, today] + self.lost[remote, today]
+        assert refusal.resumes_at is not None
+        asked = (refusal.resumes_at - DAY).date()
+        known = self.made[remote, asked] + self.lost[remote, asked]
         self.counts.events["days used up"] += 1
-        told = f"{remote}: after {self.made[remote, today]} calls the day of {self.limit} is said to be used up"
+        told = f"{remote}: after {self.made[remote, asked]} calls the day of {self.limit} is said to be used up"
         self.counts.hold(Promise.BUDGET, known >= (self.limit or 0), told)
-        turns = datetime.combine(today + timedelta(days=1), time.min, UTC)
-        self.counts.hold(Promise.BUDGET, refusal.resumes_at == turns, f"{remote}: resumes at {refusal.resumes_at}")
+        # Who stood still over midnight is told of the day on which it asked.
+        turns = [datetime.combine(self._today() + days * DAY, time.min, UTC) for days in (0, 1)]
+        self.counts.hold(Promise.BUDGET, refusal.resumes_at in turns, f"{remote}: resumes at {refusal.resumes_at}")
 
     def turn(self) -> None:
         """The next day begins."""
-        turns = datetime.combine(self._today() + timedelta(days=1), time.min, UTC)
+        turns = datetime.combine(self._today() + DAY, time.min, UTC)
         self.clock.tick((turns - self.clock.now()).total_seconds())
 
     def _today(self) -> date:
