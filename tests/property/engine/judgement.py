@@ -164,10 +164,12 @@ def _held(stage: Stage, site: str, person: int, field: str) -> object:
 def _tells_nothing_of_ours(stage: Stage, person: int) -> bool:
     """Whether the first CRM's own form of our value may pass for an edit, and so reach the others.
 
-    It did not say what it made of the value, and by the time that this is read somebody else wrote the record last.
+    It did not say what it made of the value, and by the time that this is read somebody else wrote the record last, or
+    made another one of it.
     """
-    edits = stage.people.knowledge.edits
-    return not stage.conditions.returns_stored and any(edit.site == ACME and edit.person == person for edit in edits)
+    edited = any(edit.site == ACME and edit.person == person for edit in stage.people.knowledge.edits)
+    converted = any((whose, site) == (person, ACME) for whose, site, _ in stage.people.converted)
+    return not stage.conditions.returns_stored and (edited or converted)
 
 
 def _forms(stage: Stage, edit: Edit) -> dict[str, object]:
