@@ -1,9 +1,11 @@
-"""Each async test here runs on one event loop; an emulated org for those that want one of their own."""
+"""Each async test here runs on one event loop; an emulated org and a bookkeeping for those that want their own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import psycopg
 import pytest
 
 from crmsync.testing.salesforce import RunningEmulator, SalesforceOrg, running_emulator
@@ -24,3 +26,15 @@ def org(emulator: RunningEmulator) -> SalesforceOrg:
     """The org of the server."""
     org: SalesforceOrg = emulator.org
     return org
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a bookkeeping that is empty, on either database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'state.db'}"
+        return
+    url = request.getfixturevalue("postgres_url")
+    yield url
+    with psycopg.connect(url) as connection:
+        connection.execute("DELETE FROM crm_integrations")

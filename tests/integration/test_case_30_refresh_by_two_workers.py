@@ -5,13 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import anyio
-import psycopg
-import pytest
 
 from crmsync import CRMSync, Vault
 from crmsync.testing.salesforce import OAuthApp, SalesforceOrg, running_emulator
@@ -36,17 +32,6 @@ WORKER = textwrap.dedent("""
 
     anyio.run(work)
 """)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'state.db'}"
-        return
-    url = request.getfixturevalue("postgres_url")
-    yield url
-    with psycopg.connect(url) as connection:
-        connection.execute("DELETE FROM crm_integrations")
 
 
 def test_case_30_two_workers_that_refresh_at_once_keep_one_living_refresh_token(storage: str) -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Iterator
-from pathlib import Path
 
 import anyio
-import psycopg
 import pytest
 
 from crmsync import CRMSync, Vault
@@ -35,17 +32,6 @@ COUNTER = textwrap.dedent("""
 
     anyio.run(count)
 """)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'state.db'}"
-        return
-    url = request.getfixturevalue("postgres_url")
-    yield url
-    with psycopg.connect(url) as connection:
-        connection.execute("DELETE FROM crm_integrations")
 
 
 async def test_two_processes_never_hold_the_credentials_at_once(storage: str) -> None:

@@ -11,12 +11,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
 import attrs
-import psycopg
 import pytest
 from pydantic import SecretStr
 
@@ -164,17 +162,6 @@ async def add_integration(app: CRMSync, name: str, emulator: RunningEmulator) ->
     await app.add_integration(
         name, provider="salesforce", settings=settings, credentials=credentials, mappings={"Contact": mapping}
     )
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'state.db'}"
-        return
-    url = request.getfixturevalue("postgres_url")
-    yield url
-    with psycopg.connect(url) as connection:
-        connection.execute("DELETE FROM crm_integrations")
 
 
 async def test_runs_of_two_integrations_with_one_org_make_a_new_company_once(
