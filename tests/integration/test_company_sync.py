@@ -162,6 +162,22 @@ async def test_the_test_of_a_connection_says_what_is_missing(
         assert [warning for warning in (await app.test_connection("main")).warnings if said in warning]
 
 
+@pytest.mark.parametrize(
+    "accounts, key, warned", [("create", None, True), ("create", "Key__c", False), ("link", None, False)]
+)
+async def test_who_lets_accounts_be_made_without_a_key_learns_what_that_means(
+    accounts: str, key: str | None, warned: bool
+) -> None:
+    fields = [custom_field("Key__c", "Key", length=64, external_id=True, unique=True)]
+    with running_emulator(custom_fields={"Account": fields}) as emulator:
+        async with connected(emulator, accounts=accounts, account_key_field=key) as app:
+            said = [
+                warning for warning in (await app.test_connection("main")).warnings if "one account twice" in warning
+            ]
+    assert len(said) == warned
+    assert all("name it in account_key_field" in warning for warning in said)
+
+
 async def test_the_verbs_link_accounts_too_and_warn_of_unclear_names(emulator: RunningEmulator) -> None:
     org = emulator.org
     for _ in range(2):

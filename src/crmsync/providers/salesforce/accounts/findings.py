@@ -7,6 +7,7 @@ from crmsync.providers.salesforce.accounts.directory import described, with_comp
 from crmsync.providers.salesforce.accounts.names import COMPANY
 from crmsync.providers.salesforce.objects.options import AccountMode
 from crmsync.providers.salesforce.objects.parents import Describe
+from crmsync.providers.salesforce.schema import SObject
 from crmsync.providers.salesforce.settings import SalesforceSettings
 
 
@@ -27,10 +28,19 @@ async def account_warnings(settings: SalesforceSettings, describe: Describe) -> 
     name = account.fields["Name"]
     if not (account.createable and name.createable):
         warnings.append('accounts = "create", but this user may not create accounts: grant create access to Account')
-    key = settings.account_key_field
-    if key and not account.external_key(key):
-        warnings.append(
-            f"Account has no external id field {key} that this user may write: processes without a common"
-            " bookkeeping may make one account twice. Add it (Text 64, External ID, Unique) and give the user access"
-        )
-    return warnings
+    return warnings + _unkeyed(settings.account_key_field, account)
+
+
+def _unkeyed(key: str | None, account: SObject) -> list[str]:
+    """What is said if nothing but the bookkeeping keeps accounts from being made twice."""
+    if key is not None and account.external_key(key):
+        return []
+    risk = "programs without a common bookkeeping may make one account twice"
+    kind = "(Text 64, External ID, Unique)"
+    if key is None:
+        fault = 'accounts = "create" without account_key_field'
+        remedy = f"Add a field to Account {kind}, give the user access, and name it in account_key_field"
+    else:
+        fault = f"Account has no external id field {key} that this user may write"
+        remedy = f"Add it {kind} and give the user access"
+    return [f"{fault}: {risk}. {remedy}"]
