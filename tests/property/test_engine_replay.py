@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
+from crmsync.models.mappings import ConflictPolicy
 from tests.property.engine.history import (
     REPLAY,
     REPLAY_ON,
@@ -19,6 +22,7 @@ from tests.property.engine.incidents import ANY, Incident, Kind
 from tests.property.engine.machine import play_many
 from tests.property.engine.promises import Counts
 from tests.property.engine.shrinking import smallest
+from tests.property.engine.sites import Conditions
 from tests.property.test_engine_points import BUSY
 
 CRASH = Incident(call="acme.write", kind=Kind.CRASH_AFTER)
@@ -37,6 +41,29 @@ def test_the_given_history_keeps_every_promise() -> None:
     history = read_history(os.environ.get(REPLAY, EVENTFUL.text()))
     told = breaks(history, "memory://", backend=os.environ.get(REPLAY_ON, "asyncio"))
     assert told is None, told
+
+
+@pytest.mark.parametrize(
+    "edit, given",
+    [
+        pytest.param(Step(do="edit", site="acme", person=0, field="name"), Conditions(), id="cleared"),
+        pytest.param(Step(do="untag", site="acme", person=0), Conditions(), id="untagged"),
+        pytest.param(
+            Step(do="edit", site="acme", person=0, field="name", value="beta"),
+            Conditions(policy=ConflictPolicy.LOCAL_WINS),
+            id="set where the local side wins",
+        ),
+    ],
+)
+def test_who_edits_a_new_contact_before_a_run_saw_it_may_lose_and_after_that_not(edit: Step, given: Conditions) -> None:
+    """A conversion leaves fields blank, too. Whoever judges an edit must know whether a run has seen the contact."""
+    entered = Step(do="enter", site="beta", person=0, value="alpha")
+    tag, convert = Step(do="tag", site="beta", person=0), Step(do="convert", site="acme", person=0)
+    to_acme = (Step(do="run", site="beta"), Step(do="run", site="acme"))
+    for seen in ((), to_acme):
+        history = History(given=given, steps=(entered, tag, tag, *to_acme, convert, *seen, edit))
+        last = replay(history, "memory://").people.knowledge.edits[-1]
+        assert (last.site, last.anew) == ("acme", not seen)
 
 
 def test_two_plays_of_one_history_tell_the_same_story() -> None:

@@ -137,12 +137,14 @@ def _judge_value(stage: Stage, person: int, field: str, recorded: set[tuple[str,
 def _judge_tags(stage: Stage, person: int) -> None:
     edits = stage.people.knowledge.of(person, "tags")
     added = {str(e.value)[1:] for e in edits if str(e.value).startswith("+")}
-    wanted = added - {str(e.value)[1:] for e in edits if str(e.value).startswith("-")}
+    removed = {str(e.value)[1:]: e for e in edits if str(e.value).startswith("-")}
+    wanted = added - removed.keys()
+    unsure = {tag for tag, edit in removed.items() if edit.anew}
     for site in SITES:
         value = _held(stage, site, person, "tags")
         held = set(value) if isinstance(value, tuple) else set()
         told = f"p{person} at {site} has tags {sorted(held)}, not {sorted(wanted)}"
-        stage.hold(Promise.NO_LOST_UPDATE, held == wanted, told)
+        stage.hold(Promise.NO_LOST_UPDATE, wanted <= held <= wanted | unsure, told)
 
 
 def _judge_consent(stage: Stage, person: int) -> None:
@@ -167,9 +169,8 @@ def _tells_nothing_of_ours(stage: Stage, person: int) -> bool:
     It did not say what it made of the value, and by the time that this is read somebody else wrote the record last, or
     made another one of it.
     """
-    edited = any(edit.site == ACME and edit.person == person for edit in stage.people.knowledge.edits)
-    converted = any((whose, site) == (person, ACME) for whose, site, _ in stage.people.converted)
-    return not stage.conditions.returns_stored and (edited or converted)
+    touched = any(edit.site == ACME and edit.person == person for edit in stage.people.knowledge.edits)
+    return not stage.conditions.returns_stored and touched
 
 
 def _forms(stage: Stage, edit: Edit) -> dict[str, object]:

@@ -3,6 +3,10 @@
 Every edit by a person is numbered. For each site there are two sets of the edits that its record shows the effects of:
 ``sure`` (a run that ended well has carried them there) and ``maybe`` (a run that failed half-way may have). An edit
 supersedes those that its author surely saw; it is in conflict with those that its author cannot have seen.
+
+Whoever edits a record that was made by a conversion, before a run has seen that, supersedes only what was done to it
+since. What everybody held before may stand as well: a conversion leaves fields blank, or fills them by default, and
+nobody can tell that from an edit. So the new record meets the others for the first time, by the policy.
 """
 
 from __future__ import annotations
@@ -13,11 +17,16 @@ from datetime import datetime
 import attrs
 
 LOCAL, ACME, BETA = SITES = ("local", "acme", "beta")
+CONVERSION = "conversion"
 
 
 @attrs.frozen
 class Edit:
-    """Somebody's write of one field of one person; ``value`` is as the site stored it. ``field`` "" is the creation."""
+    """Somebody's write of one field of one person; ``value`` is as the site stored it.
+
+    ``field`` "" is the creation, and `CONVERSION` that of a record that took another one's place. ``anew``: the record
+    was made so, and no run had seen it.
+    """
 
     number: int
     site: str
@@ -27,6 +36,7 @@ class Edit:
     at: datetime
     saw_surely: frozenset[int]
     saw_perhaps: frozenset[int]
+    anew: bool = False
 
 
 @attrs.define
@@ -39,11 +49,17 @@ class Knowledge:
 
     def note(self, site: str, person: int, field: str, value: object, at: datetime) -> None:
         """Somebody wrote."""
-        number = len(self.edits)
-        saw = frozenset(self.sure[site]), frozenset(self.maybe[site])
-        self.edits.append(Edit(number, site, person, field, value, at, *saw))
+        number, converted = len(self.edits), self._unseen_conversion(site, person)
+        surely = {seen for seen in self.sure[site] if converted is None or seen > converted}
+        saw = frozenset(surely), frozenset(self.maybe[site])
+        self.edits.append(Edit(number, site, person, field, value, at, *saw, anew=converted is not None))
         self.sure[site].add(number)
         self.maybe[site].add(number)
+
+    def _unseen_conversion(self, site: str, person: int) -> int | None:
+        """The number of a conversion of this person at this site that no run may have seen."""
+        numbers = (edit.number for edit in self.of(person, CONVERSION) if edit.site == site)
+        return next((number for number in numbers if number not in self.sure[LOCAL]), None)
 
     def ran(self, remote: str, *, before: Iterable[int], well: bool) -> None:
         """A run between the local side and a remote one. ``before``: what it surely met, if it went well."""

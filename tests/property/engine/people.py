@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from tests.property.engine.knowledge import Knowledge
+from tests.property.engine.knowledge import CONVERSION, Knowledge
 from tests.property.engine.sites import SCALARS, Sites, address, name_at, new_value
 
 
@@ -121,6 +121,7 @@ class People:
             self.story.append(f"{site}: p{person} is converted")
             new = self.sites[site].add(held)
             self.converted.append((person, site, new))
+            self.knowledge.note(site, person, CONVERSION, new, self.sites.clock.now())
             self._fold(site, record, new)
             return
 
