@@ -51,7 +51,7 @@ def carried_out(cell: Cell, verdict: Verdict) -> FieldDecision:
     if cell.agrees():
         return FieldDecision(cell.rule)
     if verdict.winner is None:
-        return _replace_both(cell, verdict.value)
+        return _replace_both(cell, verdict.value, policy=OSCILLATION)
     return _overwrite(cell, verdict.winner, policy=OSCILLATION)
 
 
@@ -97,7 +97,7 @@ def _conflict(cell: Cell, uncertainty: timedelta, decided: Decided | None) -> Fi
     if verdict.value is MISSING:
         note = ConflictNote(rule, rule.policy, cell.local_value, cell.remote_value, parked=True)
         return FieldDecision(rule, hold=True, conflict=note)
-    return _replace_both(cell, verdict.value)
+    return _replace_both(cell, verdict.value, policy=rule.policy)
 
 
 def _overwrite(cell: Cell, winner: Side, *, policy: str) -> FieldDecision:
@@ -112,7 +112,7 @@ def _overwrite(cell: Cell, winner: Side, *, policy: str) -> FieldDecision:
     return attrs.evolve(decision, conflict=note)
 
 
-def _replace_both(cell: Cell, value: object) -> FieldDecision:
+def _replace_both(cell: Cell, value: object, *, policy: str) -> FieldDecision:
     """A custom policy made a value of its own, or a person gave one, in local form."""
     rule = cell.rule
     if is_blank(rule.normal_local(value)) and rule.on_blank is not OnBlank.CLEAR:
@@ -126,7 +126,7 @@ def _replace_both(cell: Cell, value: object) -> FieldDecision:
         return FieldDecision(rule, hold=True, problem=_required(rule, Side.REMOTE))
     local = value if rule.normal_local(value) != cell.local_normal else MISSING
     remote = converted.value if rule.normal_remote(converted.value) != cell.remote_normal else MISSING
-    note = ConflictNote(rule, rule.policy, cell.local_value, cell.remote_value)
+    note = ConflictNote(rule, policy, cell.local_value, cell.remote_value)
     return FieldDecision(
         rule,
         local_write=local if writes_over(rule, Side.LOCAL, cell.local_normal) else MISSING,

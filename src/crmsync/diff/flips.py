@@ -8,15 +8,15 @@ An encoded history is a row of flips, oldest first, each of 21 bytes::
 
     1 byte   the side that was written: 0x00 local, 0x01 remote
     3 bytes  the field's tag
-    6 bytes  keyed digest of the value that was replaced
-    6 bytes  keyed digest of the value that was written
+    6 bytes  keyed digest of the value that was replaced; of a set of its elements that were taken away
+    6 bytes  keyed digest of the value that was written; of a set of the elements that were added
     5 bytes  when, in seconds since 1970
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -42,7 +42,10 @@ _KEPT: Final = 20
 
 @frozen_value
 class Flip:
-    """One of our writes: field, side, digests of the value before and after. ``at`` is in seconds since 1970."""
+    """One of our writes: field, side, digests of the value before and after (of a set: of what went and what came).
+
+    ``at`` is in seconds since 1970.
+    """
 
     tag: bytes
     side: Side
@@ -98,9 +101,10 @@ def remembered(history: Iterable[Flip], now: datetime) -> list[Flip]:
 def flips_of(
     merger: Merger, merge: Merge, now: datetime, local: SideResult = DONE, remote: SideResult = DONE
 ) -> list[tuple[FieldRule, Flip]]:
-    """The flips that a merge is about to make: in fields that have met before and are not merged as sets.
+    """The flips that a merge is about to make, in fields that have met before.
 
-    What is known of digests from the results of the writes is not worked out again.
+    What is known of digests from the results of the writes is not worked out again. Of a set that is merged element by
+    element the flip is what it loses and gains, so that others may add and remove elements meanwhile.
 
     Consent is left out: an opt-out must be written however often something takes it back.
     """
@@ -110,7 +114,10 @@ def flips_of(
     at = max(0, int(now.timestamp()))
     for key, decision in merge.decisions.items():
         field, rule = merger.fields[key], decision.rule
-        if field.sets or rule.policy is ConflictPolicy.MOST_RESTRICTIVE:
+        if rule.policy is ConflictPolicy.MOST_RESTRICTIVE:
+            continue
+        if field.sets:
+            found += ((rule, Flip(field.tag, side, *ends, at)) for side, ends in _set_flips(merger, merge, decision))
             continue
         if decision.local_write is not MISSING and merge.local is not None:
             old = local.replaced.get(rule.local) or field.local_digest(merge.local.fields.get(rule.local))
@@ -121,6 +128,21 @@ def flips_of(
             new = remote.sent.get(rule.remote) or field.remote_digest(decision.remote_write)
             found.append((rule, Flip(field.tag, _REMOTE, old, new, at)))
     return found
+
+
+def _set_flips(merger: Merger, merge: Merge, decision: FieldDecision) -> Iterator[tuple[Side, tuple[bytes, bytes]]]:
+    """The sides of a set that are written, with digests of what they lose and of what they gain."""
+    rule, digest = decision.rule, merger.digester.scalar
+    for side, record, name, value in (
+        (_LOCAL, merge.local, rule.local, decision.local_write),
+        (_REMOTE, merge.remote, rule.remote, decision.remote_write),
+    ):
+        if value is not MISSING and record is not None:
+            before = merger.field_digest(rule, side, record.fields.get(name), as_set=True)
+            after = merger.field_digest(rule, side, value, as_set=True)
+            assert isinstance(before, frozenset)
+            assert isinstance(after, frozenset)
+            yield side, (digest(before - after), digest(after - before))
 
 
 def parked(rule: FieldRule, merge: Merge) -> FieldDecision:

@@ -18,7 +18,7 @@ from crmsync.diff.directions import is_blank
 from crmsync.diff.newcomers import Newcomers
 from crmsync.diff.overwrites import values_held
 from crmsync.diff.policies import Verdict
-from crmsync.diff.sets import merge_set_field
+from crmsync.diff.sets import decided_set, merge_set_field, merges_elements
 from crmsync.diff.standing import Standing
 from crmsync.models.mappings import OnBlank
 from crmsync.models.records import MISSING, Record, Side
@@ -174,7 +174,11 @@ class Merger(Standing):
     def carried_out(self, rule: FieldRule, local: Record, remote: Record, verdict: Verdict) -> FieldDecision | None:
         """What a person decided, whichever side changed since; None if a side does not show the field."""
         cell = cell_of(rule, local, remote)
-        return None if cell is None else carried_out(cell, verdict)
+        if cell is None:
+            return None
+        if merges_elements(rule):
+            return decided_set(rule, self.digester, cell.local_value, cell.remote_value, verdict.winner, verdict.value)
+        return carried_out(cell, verdict)
 
 
 _LOCAL, _REMOTE, _BOTH = (Side.LOCAL,), (Side.REMOTE,), (Side.LOCAL, Side.REMOTE)

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 
 import attrs
 
-from crmsync.diff.decisions import FieldDecision, held_back
+from crmsync.diff.decisions import ConflictNote, FieldDecision, held_back
 from crmsync.diff.digests import Digester, FieldDigest
-from crmsync.models.mappings import ConflictPolicy, Enforcement, OnBlank
+from crmsync.models.mappings import OSCILLATION, ConflictPolicy, Enforcement, OnBlank
 from crmsync.models.problems import Problem
 from crmsync.models.records import MISSING, Side
 from crmsync.protocols.conversion import Conversion, FieldRule, LossKind, elements_of
@@ -110,15 +110,24 @@ def _enforced(
 ) -> SetChange:
     enforcement, reverse = (rule.from_crm, rule.to_crm) if target is Side.LOCAL else (rule.to_crm, rule.from_crm)
     if enforcement is Enforcement.MIRROR and reverse is Enforcement.OFF:
-        wanted = {e.local if target is Side.LOCAL else e.remote: e for e in source.values()}
-        return SetChange(
-            tuple(e for digest, e in wanted.items() if digest not in held), frozenset(held.keys() - wanted.keys())
-        )
+        return _alike(target, source, held)
+    return _allowed(enforcement, change, held)
+
+
+def _allowed(enforcement: Enforcement, change: SetChange, held: Mapping[bytes, Element]) -> SetChange:
     if enforcement is Enforcement.FILL_BLANK and held:
         return _NOTHING
     if enforcement in (Enforcement.OFF, Enforcement.CREATE_ONLY):
         return _NOTHING
     return change
+
+
+def _alike(target: Side, source: Mapping[bytes, Element], held: Mapping[bytes, Element]) -> SetChange:
+    """What makes a side hold what the other one does."""
+    wanted = {e.local if target is Side.LOCAL else e.remote: e for e in source.values()}
+    return SetChange(
+        tuple(e for digest, e in wanted.items() if digest not in held), frozenset(held.keys() - wanted.keys())
+    )
 
 
 def merge_set_field(
@@ -137,15 +146,49 @@ def merge_set_field(
         return None
     before_local = old_local if known and isinstance(old_local, frozenset) else frozenset[bytes]()
     before_remote = old_remote if known and isinstance(old_remote, frozenset) else frozenset[bytes]()
-    to_local, to_remote = merge_sets(rule, held_local, held_remote, before_local, before_remote)
+    changes = merge_sets(rule, held_local, held_remote, before_local, before_remote)
+    return _decision(rule, (ours, theirs), (held_local, held_remote), changes, (held_remote, held_local))
+
+
+def decided_set(
+    rule: FieldRule, digester: Digester, ours: object, theirs: object, winner: Side | None, value: object
+) -> FieldDecision:
+    """What a person decided on a set-valued field: its owned elements are to be the winner's, or those of a value."""
+    held_local = local_elements(rule, digester, ours)
+    held_remote = remote_elements(rule, digester, theirs)
+    from_local, from_remote = held_local, held_remote
+    if winner is None:
+        from_local = local_elements(rule, digester, value)
+        from_remote = remote_elements(rule, digester, rule.to_remote(value).value)
+    to_local, to_remote = _NOTHING, _NOTHING
+    if winner is not Side.LOCAL:
+        to_local = _allowed(rule.from_crm, _alike(Side.LOCAL, from_remote, held_local), held_local)
+    if winner is not Side.REMOTE:
+        to_remote = _allowed(rule.to_crm, _alike(Side.REMOTE, from_local, held_remote), held_remote)
+    held, sources = (held_local, held_remote), (from_remote, from_local)
+    decision = _decision(rule, (ours, theirs), held, (to_local, to_remote), sources)
+    if decision.hold or decision.local_write is decision.remote_write is MISSING:
+        return decision
+    return attrs.evolve(decision, conflict=ConflictNote(rule, OSCILLATION, ours, theirs, winner=winner))
+
+
+def _decision(
+    rule: FieldRule,
+    values: tuple[object, object],
+    held: tuple[Mapping[bytes, Element], Mapping[bytes, Element]],
+    changes: tuple[SetChange, SetChange],
+    sources: tuple[Mapping[bytes, Element], Mapping[bytes, Element]],
+) -> FieldDecision:
+    """The writes that change both sides, the local one first; ``sources`` is what each of them is to get."""
+    to_local, to_remote = changes
     if rule.on_blank is OnBlank.KEEP:
-        to_local = to_local if held_remote else attrs.evolve(to_local, drops=frozenset())
-        to_remote = to_remote if held_local else attrs.evolve(to_remote, drops=frozenset())
+        to_local = to_local if sources[0] else attrs.evolve(to_local, drops=frozenset())
+        to_remote = to_remote if sources[1] else attrs.evolve(to_remote, drops=frozenset())
     rejected = next((e for c in (to_local, to_remote) for e in c.adds if e.converted.rejected), None)
     if rejected is not None:
         return held_back(rule, rejected.converted)
-    local = _applied(rule, Side.LOCAL, ours, to_local, held_local)
-    remote = _applied(rule, Side.REMOTE, theirs, to_remote, held_remote)
+    local = _applied(rule, Side.LOCAL, values[0], to_local, held[0])
+    remote = _applied(rule, Side.REMOTE, values[1], to_remote, held[1])
     problem = _too_long(rule, rule.local, local, rule.room_local) or _too_long(
         rule, rule.remote, remote, rule.room_remote
     )

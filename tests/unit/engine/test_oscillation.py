@@ -217,3 +217,63 @@ async def test_a_plan_says_that_the_field_would_be_parked_and_writes_nothing_of_
         assert plan.writes == 0
         await w.apply(plan)
         assert [c.policy for c in await w.repository.list_conflicts("acme")] == ["oscillation"]
+
+
+TAGS = two_way("tags", "Tags", field_type=FieldType.TAGS, namespace="mm:")
+"""Only the elements that begin so are ours."""
+
+
+async def tagged(w: World, runs: int) -> tuple[str, str]:
+    """A flow takes a tag away from the CRM's record, an application adds it; each keeps a tag of its own."""
+    local = w.local.add(email="ann@example.org", tags=("mm:a", "mm:vip"))
+    await w.sync()
+    (remote,) = w.remote.snapshot()
+    w.local.edit(local, tags=("mm:a", "mm:vip", "ours"))
+    w.remote.edit(remote, Tags=("mm:a", "mm:vip", "theirs"))
+    for run in range(runs):
+        await w.sync()
+        if "mm:vip" in (held := tags_of(w, Side.REMOTE)):
+            w.remote.edit(remote, Tags=tuple(tag for tag in held if tag != "mm:vip"))
+        elif "mm:vip" not in (held := tags_of(w, Side.LOCAL)):
+            w.local.edit(local, tags=(*held, f"mm:{run}", "mm:vip"))
+    return local, remote
+
+
+def tags_of(w: World, side: Side) -> tuple[str, ...]:
+    store, name = (w.local, "tags") if side is Side.LOCAL else (w.remote, "Tags")
+    (record,) = store.snapshot().values()
+    held = record[name]
+    assert isinstance(held, tuple)
+    return held
+
+
+async def test_a_tag_that_a_trigger_takes_away_again_and_again_is_parked_though_others_come_and_go() -> None:
+    async with world(mapped(TAGS)) as w:
+        await tagged(w, 8)
+        (conflict,) = await w.repository.list_conflicts("acme")
+        assert (conflict.field, conflict.policy, conflict.status) == ("tags", "oscillation", ConflictStatus.OPEN)
+        assert "Tags of the CRM and tags of the local side" in conflict.explanation
+        assert (await w.sync()).written == 0
+
+
+@pytest.mark.parametrize("winner", [Side.LOCAL, Side.REMOTE, None])
+async def test_a_decision_on_a_parked_set_touches_no_element_that_is_not_ours(winner: Side | None) -> None:
+    async with world(mapped(TAGS)) as w:
+        local, _ = await tagged(w, 8)
+        (conflict,) = await w.repository.list_conflicts("acme")
+        value = None if winner else ["mm:b", "mm:vip"]
+        await w.repository.decide_conflicts("acme", {conflict.id: Decision(winner, value, "ann")}, now=w.clock.now())
+        wanted = {
+            Side.LOCAL: {tag for tag in tags_of(w, Side.LOCAL) if tag.startswith("mm:")},
+            Side.REMOTE: {tag for tag in tags_of(w, Side.REMOTE) if tag.startswith("mm:")},
+            None: {"mm:b", "mm:vip"},
+        }[winner]
+        await w.sync()
+        assert set(tags_of(w, Side.LOCAL)) == wanted | {"ours"}
+        assert set(tags_of(w, Side.REMOTE)) == wanted | {"theirs"}
+        (settled,) = await w.repository.list_conflicts("acme")
+        told = (settled.status, settled.policy, settled.winner)
+        assert told == (ConflictStatus.RESOLVED, "oscillation", winner)
+        assert (await w.sync()).written == 0
+        w.local.edit(local, tags=(*tags_of(w, Side.LOCAL), "mm:new"))
+        assert (await w.sync()).remote.updated == 1
