@@ -55,9 +55,10 @@ async def take_in(ctx: RunContext, matcher: Matcher, side: Side, records: Sequen
                 ctx.tally.sides[side].unchanged += 1
             elif link.markmail_id not in ctx.tried:
                 strangers.append(record)
-        elif ctx.options.from_scratch and side is Side.REMOTE:
-            # This pass comes first and shows every live pair.
-            changed.append((attrs.evolve(link, local_shadow=BLANK_SHADOW, remote_shadow=BLANK_SHADOW), record))
+        elif ctx.options.from_scratch and side is Side.REMOTE and not _left_alone(ctx, link, side, record):
+            # This pass comes first and shows every live pair; those that waited have met already.
+            if not ctx.left_waiting(link):
+                changed.append((attrs.evolve(link, local_shadow=BLANK_SHADOW, remote_shadow=BLANK_SHADOW), record))
         elif _same(ctx, link, side, record):
             seen = link.local_version if side is Side.LOCAL else link.remote_version
             ctx.tally.sides[side].count_unchanged(record, seen)
@@ -72,6 +73,11 @@ async def take_in(ctx: RunContext, matcher: Matcher, side: Side, records: Sequen
 def _is_of_heard(ctx: RunContext, link: Link, record: Record) -> bool:
     """Whether a link only remembers that a record was heard that nobody here had: it never knew anything of a side."""
     return not link.local_shadow and not link.remote_shadow and link.markmail_id == ctx.heard_id(record.id)
+
+
+def _left_alone(ctx: RunContext, link: Link, side: Side, record: Record) -> bool:
+    """Whether a person said to leave a pair as it is, and its record did not change since."""
+    return link.status is LinkStatus.IGNORED and _same(ctx, link, side, record)
 
 
 def _same(ctx: RunContext, link: Link, side: Side, record: Record) -> bool:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import attrs
+
+from crmsync.diff import BLANK_SHADOW
 from crmsync.engine.batch import Gate, carry_out
 from crmsync.engine.conflicts import attach_conflicts
 from crmsync.engine.context import RETRIED, RunContext, id_of, shadow_of
@@ -65,7 +68,11 @@ async def retry(ctx: RunContext, matcher: Matcher, links: Sequence[Link]) -> Non
     lone = [link for link in links if not (link.local_shadow and link.remote_shadow)]
     records = {born: await _lone_records(ctx, born, lone) for born in Side}
     await matcher.look_up(ctx, {e for born in Side for r in records[born] if (e := ctx.email(born, r))})
-    await carry(ctx, await pairs_of(ctx, pairs, queue), Side.LOCAL, queue)
+    works = await pairs_of(ctx, pairs, queue)
+    if ctx.options.from_scratch:
+        for work in works:
+            work.link = attrs.evolve(work.link, local_shadow=BLANK_SHADOW, remote_shadow=BLANK_SHADOW)
+    await carry(ctx, works, Side.LOCAL, queue)
     for born in (Side.REMOTE, Side.LOCAL):
         await carry(ctx, await _lone(ctx, matcher, born, records[born]), born, queue)
     matcher.forget()

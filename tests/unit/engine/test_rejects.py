@@ -367,6 +367,23 @@ async def test_a_reject_is_tried_once_a_run_and_counted_once_however_often_the_r
         assert (report.remote.updated, *refused(report)) == (1, 1, 1)
 
 
+async def test_from_scratch_a_reject_is_tried_once_too_as_if_the_two_had_never_met() -> None:
+    async with ruled() as (w, rule, crm):
+        ann, bob = (w.local.add(email=f"{name}@example.org", name="good", city="Bonn") for name in ("ann", "bob"))
+        await w.sync()
+        for each in (ann, bob):
+            w.local.edit(each, name="bad")
+        assert refused(await w.sync()) == (2, 2)
+        await crm.ignore_rejects("acme", "Contact", [bob])
+        assert refused(await w.sync(from_scratch=True)) == (1, 1)
+        w.remote.edit(w.remote.keys()[ann], Name=None)
+        assert refused(await w.sync(from_scratch=True)) == (1, 1)
+        assert {(one.markmail_id, one.attempts) for one in await rejects(crm)} == {(ann, 3), (bob, 1)}, "bob is ignored"
+        rule.on = False
+        assert (await w.sync(from_scratch=True)).remote.updated == 1
+        assert w.remote.snapshot()[w.remote.keys()[ann]]["Name"] == "bad", "a blank is filled"
+
+
 async def test_what_both_sides_edited_and_one_refuses_is_counted_once() -> None:
     async with ruled() as (w, _, crm):
         local = w.local.add(email="ann@example.org", name="good")
