@@ -11,7 +11,7 @@ from rich.text import Text
 
 _BETWEEN: Final = 2
 _FEW: Final = 2
-"""Columns that a row has at most if a block of lines would be no better."""
+"""Columns of a row of which a block of lines may be no better: the names stand beside the texts there."""
 
 
 class FittingTable(Table):
@@ -30,7 +30,7 @@ class FittingTable(Table):
             for column, measured, wide in zip(self.columns, sizes, most, strict=True)
         ]
         room = options.max_width - _BETWEEN * len(columns)
-        if sum(least) > room and len(columns) > _FEW:
+        if sum(least) > room and (len(columns) > _FEW or _narrower(columns, least)):
             yield from self._blocks(columns)
             return
         if sum(least) <= room < sum(most):
@@ -52,6 +52,12 @@ class FittingTable(Table):
             yield Text()
             yield block
         yield Text()
+
+
+def _narrower(columns: Sequence[Sequence[Text]], least: Sequence[int]) -> bool:
+    """Whether blocks of lines, each of which needs its name, take less room than the table."""
+    names = [cells[0].cell_len for cells in columns]
+    return all(names) and max(names) + max(least) < sum(least)
 
 
 def _text(cell: RenderableType) -> Text:

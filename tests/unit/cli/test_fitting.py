@@ -89,6 +89,16 @@ def test_ids_stay_whole_at_80_columns(made: Table, whole: list[str]) -> None:
     assert [one for one in whole if one not in text] == []
 
 
+def test_ids_of_a_list_of_two_columns_stay_whole_on_a_narrow_terminal() -> None:
+    text = shown(rejects_table([REJECT]), 70)
+    assert [one for one in (OURS, THEIRS, OTHER) if one not in text] == []
+
+
+def test_what_is_known_of_one_thing_stays_a_table_of_two_columns() -> None:
+    text = shown(table("acme Contact", "", rows=[("local id", OURS), ("candidate", OTHER)]), 45)
+    assert (text.count("acme"), text.count("local id")) == (1, 1)
+
+
 def test_a_row_that_has_no_room_is_a_block_of_lines_without_its_empty_cells() -> None:
     rows = [("1", OURS, THEIRS), ("2", "", OTHER)]
     made = table("no", "local id", "CRM id", rows=rows, title="Two")
