@@ -55,15 +55,12 @@ async def take_in(ctx: RunContext, matcher: Matcher, side: Side, records: Sequen
                 ctx.tally.sides[side].unchanged += 1
             elif link.markmail_id not in ctx.tried:
                 strangers.append(record)
-        elif ctx.options.from_scratch and side is Side.REMOTE and not _left_alone(ctx, link, side, record):
-            # This pass comes first and shows every live pair; those that waited have met already.
-            if not ctx.left_waiting(link):
-                changed.append((attrs.evolve(link, local_shadow=BLANK_SHADOW, remote_shadow=BLANK_SHADOW), record))
-        elif _same(ctx, link, side, record):
+        elif not (anew := _meets_anew(ctx, link, side, record)) and _same(ctx, link, side, record):
             seen = link.local_version if side is Side.LOCAL else link.remote_version
             ctx.tally.sides[side].count_unchanged(record, seen)
         elif not ctx.left_waiting(link):
-            changed.append((link, record))
+            blank = attrs.evolve(link, local_shadow=BLANK_SHADOW, remote_shadow=BLANK_SHADOW)
+            changed.append((blank if anew else link, record))
     await _pair_up(ctx, side, changed, intake)
     if strangers:
         intake.works += await matcher.match(ctx, side, strangers, links)
@@ -75,9 +72,14 @@ def _is_of_heard(ctx: RunContext, link: Link, record: Record) -> bool:
     return not link.local_shadow and not link.remote_shadow and link.markmail_id == ctx.heard_id(record.id)
 
 
-def _left_alone(ctx: RunContext, link: Link, side: Side, record: Record) -> bool:
-    """Whether a person said to leave a pair as it is, and its record did not change since."""
-    return link.status is LinkStatus.IGNORED and _same(ctx, link, side, record)
+def _meets_anew(ctx: RunContext, link: Link, side: Side, record: Record) -> bool:
+    """Whether a pair is to be merged as if it had never met: by the pass that comes first and shows every live one.
+
+    One that a person said to leave as it is stays so until its record changes.
+    """
+    if not ctx.options.from_scratch or side is Side.LOCAL:
+        return False
+    return link.status is not LinkStatus.IGNORED or not _same(ctx, link, side, record)
 
 
 def _same(ctx: RunContext, link: Link, side: Side, record: Record) -> bool:
