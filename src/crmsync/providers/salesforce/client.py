@@ -34,6 +34,7 @@ from crmsync.providers.salesforce.oauth import Access
 from crmsync.providers.salesforce.pace import MEMORY as PACE
 from crmsync.providers.salesforce.pace import Pace
 from crmsync.providers.salesforce.settings import SalesforceSettings
+from crmsync.providers.salesforce.tls import SHARED
 from crmsync.providers.salesforce.versions import VersionInUse, offered
 
 T = TypeVar("T")
@@ -372,6 +373,7 @@ async def open_http(
         timeout=settings.timeout,
         follow_redirects=False,
         transport=transport,
+        verify=SHARED.current() if transport is None else True,
         limits=httpx2.Limits(max_connections=settings.concurrent_calls + _DOWNLOADS),
     ) as http:
         yield http
