@@ -59,8 +59,9 @@ async def take_in(ctx: RunContext, matcher: Matcher, side: Side, records: Sequen
             seen = link.local_version if side is Side.LOCAL else link.remote_version
             ctx.tally.sides[side].count_unchanged(record, seen)
         elif not ctx.left_waiting(link):
-            blank = attrs.evolve(link, local_shadow=BLANK_SHADOW, remote_shadow=BLANK_SHADOW)
-            changed.append((blank if anew else link, record))
+            if anew:
+                link = attrs.evolve(link, local_shadow=BLANK_SHADOW, remote_shadow=BLANK_SHADOW)
+            changed.append((link, record))
     await _pair_up(ctx, side, changed, intake)
     if strangers:
         intake.works += await matcher.match(ctx, side, strangers, links)
