@@ -33,6 +33,14 @@ async def waiting_ids(ctx: RunContext, links: Sequence[Link]) -> tuple[str, ...]
     return tuple(conflict.id for conflict in await _waiting_on(ctx, links))
 
 
+async def waiting_fields(ctx: RunContext, links: Sequence[Link]) -> dict[str, set[str]]:
+    """The local names of the fields that wait on these links, by markmail_id."""
+    fields: dict[str, set[str]] = {}
+    for conflict in await _waiting_on(ctx, links):
+        fields.setdefault(conflict.markmail_id, set()).add(conflict.field)
+    return fields
+
+
 async def _waiting_on(ctx: RunContext, links: Sequence[Link]) -> list[Conflict]:
     # A link in step has nothing that waits: the pages of an ordinary run ask for none.
     ids = [link.markmail_id for link in links if link.status is not LinkStatus.SYNCED]

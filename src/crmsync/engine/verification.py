@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import attrs
 
 from crmsync.diff import FieldDrift, field_drifts, forget_fields
 from crmsync.diff.decisions import rule_key
+from crmsync.engine.conflicts import attach_conflicts, waiting_fields
 from crmsync.engine.context import LIVE, WAITING, RunContext, id_of
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
 from crmsync.engine.keyindex import KeySet
@@ -79,6 +80,12 @@ class _Look:
     def suspect(self) -> bool:
         """Whether anything is out of step."""
         return bool(self.gone) or self.key_lost or any(d is not FieldDrift.REPRESENTED for _, d in self.drifts)
+
+    def without(self, fields: Collection[str]) -> _Look:
+        """The same without these local fields."""
+        if not fields:
+            return self
+        return attrs.evolve(self, drifts=tuple(each for each in self.drifts if each[0].local not in fields))
 
 
 class Verification:
@@ -152,7 +159,7 @@ class Verification:
 
     async def _examine(self, links: Sequence[Link], held: Mapping[Side, Mapping[str, Record]]) -> None:
         """Compare pairs. What looks wrong is read again, both sides and the link: someone may be at work on it."""
-        settled = [link for link in links if _settled(link)]
+        settled = [link for link in links if _compared(link)]
         self.findings.waiting += sum(link.status in _WAITING for link in links)
         self.findings.pairs += len(settled)
         looks = await self._look(settled, held)
@@ -162,8 +169,10 @@ class Verification:
         if not suspects:
             return
         now = await self._ctx.links(Side.LOCAL, suspects)
-        again = await self._look([link for link in now.values() if _settled(link)], {})
-        confirmed = [look for look in again if look.suspect]
+        again = await self._look([link for link in now.values() if _compared(link)], {})
+        waiting = await waiting_fields(self._ctx, [look.link for look in again])
+        less = [look.without(waiting.get(look.link.markmail_id, ())) for look in again]
+        confirmed = [look for look in less if look.suspect]
         for look in confirmed:
             self._report(look)
         if not self._ctx.dry_run:
@@ -213,6 +222,7 @@ class Verification:
                 )
                 # A key that is another record's is for a person to look at; one that was cleared is written again.
                 works.append(Work(link, look.local, look.remote, fresh=look.key_lost and look.remote.key is None))
+        await attach_conflicts(self._ctx, works)
         await carry(self._ctx, works, Side.LOCAL, self._lost)
 
     async def _strangers(self, side: Side, ids: Sequence[str]) -> None:
@@ -230,6 +240,7 @@ class Verification:
             await carry(ctx, await self._matcher.match(ctx, side, alone, {}), side, self._lost)
 
 
-def _settled(link: Link) -> bool:
-    """Whether a link is a pair of which nothing waits."""
-    return link.status is LinkStatus.SYNCED and bool(link.local_shadow) and bool(link.remote_shadow)
+def _compared(link: Link) -> bool:
+    """Whether a link is a pair that was merged, but for fields that wait for a decision."""
+    merged = link.status in (LinkStatus.SYNCED, LinkStatus.CONFLICT)
+    return merged and bool(link.local_shadow) and bool(link.remote_shadow)

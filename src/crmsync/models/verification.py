@@ -58,10 +58,11 @@ class VerifyOptions(PublicModel):
 class VerifyReport(PublicModel):
     """What a comparison found.
 
-    ``pairs`` linked pairs were compared in ``fields`` fields each; ``waiting`` more are known to wait, for a decision
-    on a conflict or for another try, and were not. ``counts`` is by kind; ``by_field`` counts pairs by local field and
-    kind. ``represented`` counts values that differ only as one side cut, rounded or re-cased what the other holds: no
-    fault. ``findings`` is capped, the counts are not. ``repaired`` is the report of the repair.
+    ``pairs`` linked pairs were compared in ``fields`` fields each; ``waiting`` records are known to wait: those for
+    another try were not compared, of those with a conflict all fields were that it is not about. ``counts`` is by kind;
+    ``by_field`` counts pairs by local field and kind. ``represented`` counts values that differ only as one side cut,
+    rounded or re-cased what the other holds: no fault. ``findings`` is capped, the counts are not. ``repaired`` is the
+    report of the repair.
     """
 
     integration_id: str

@@ -13,7 +13,7 @@ from crmsync.errors import SafetyStopError
 from crmsync.models.mappings import ConflictPolicy, DeletePolicy, ObjectMapping, SyncDirection, two_way
 from crmsync.models.records import ChangePage, Operation, Outcome, Record, Side
 from crmsync.models.schema import FieldType
-from crmsync.models.state import Acknowledgement, LinkStatus
+from crmsync.models.state import Acknowledgement, ConflictStatus, LinkStatus
 from crmsync.models.verification import Drift, DriftKind, VerifyOptions, VerifyReport
 from crmsync.protocols.records import RecordStore
 from crmsync.testing.faults import FaultyStore
@@ -134,7 +134,26 @@ async def test_a_difference_that_waits_for_a_decision_is_no_news() -> None:
         w.remote.edit(theirs, Note="coffee")
         await w.sync()
         report = await verify(w)
-        assert (report.consistent, report.pairs, report.waiting) == (True, 2, 1)
+        assert (report.consistent, report.pairs, report.waiting) == (True, 3, 1)
+
+
+async def test_of_a_record_that_waits_in_one_field_the_others_are_compared_and_repaired() -> None:
+    async with world(MAPPING) as w:
+        ids = await grown(w)
+        ours, theirs = next(iter(ids.items()))
+        w.local.edit(ours, note="tea")
+        w.remote.edit(theirs, Note="coffee")
+        await w.sync()
+        w.remote.edit(theirs, Name="Changed", modified_at=w.clock.now() - timedelta(days=1))
+        assert (await w.sync()).written == 0
+        report = await verify(w)
+        assert report.findings == (Drift(kind=DriftKind.UNSYNCED, markmail_id=ours, crm_id=theirs, field="name"),)
+        await verify(w, repair=True)
+        assert (w.local.snapshot()[ours]["name"], w.local.snapshot()[ours]["note"]) == ("Changed", "tea")
+        assert w.remote.snapshot()[theirs]["Note"] == "coffee"
+        (conflict,) = await w.repository.list_conflicts("acme", statuses=tuple(ConflictStatus))
+        assert conflict.status is ConflictStatus.OPEN, "it waits as it did"
+        assert (await verify(w)).consistent
 
 
 async def test_what_a_side_made_of_a_value_is_no_fault() -> None:
