@@ -146,6 +146,8 @@ def test_a_stopped_plan_is_looked_at_approved_and_carried_out(sh: Shell) -> None
     assert "stopped: see `crmsync stops show`" in " ".join(sh.run("status").out.split())
     (listed,) = sh.run("stops", "list", "--format", "json").json["stops"]
     assert (listed["code"], listed["plan"]) == ("overwrite_guard", None)
+    unseen = sh.run("stops", "approve", "0" * 64)
+    assert (unseen.code, "`crmsync stops show` says so" in unseen.err, "what to do" in unseen.err) == (1, True, False)
     shown = sh.run("stops", "show", "--all", "--format", "json").json["stop"]
     assert shown["plan"]["fields"] == {"remote FirstName": 60, "remote LastName": 60}
     assert len(shown["records"]) == shown["plan"]["records"] == 60
@@ -154,6 +156,9 @@ def test_a_stopped_plan_is_looked_at_approved_and_carried_out(sh: Shell) -> None
     assert digest in " ".join(sh.run("stops", "show").out.split())
     refused = sh.run("stops", "approve", "0" * 64, "--format", "json")
     assert (refused.code, refused.json["error"]["code"]) == (1, "stale_record")
+    assert "crmsync stops show" in refused.json["error"]["remedy"]
+    short = sh.run("stops", "approve", digest[:7])
+    assert (short.code, "at least 8 characters" in short.err) == (2, True)
     approved = sh.run("stops", "approve", digest[:12], "--by", "Ann", "--format", "json").json["stop"]
     assert approved["approved_by"] == "Ann"
     assert "approved by Ann" in " ".join(sh.run("stops", "list").out.split())

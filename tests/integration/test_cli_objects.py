@@ -99,6 +99,7 @@ def test_an_event_of_somebody_new_waits_for_the_person(sh: Shell) -> None:
     sync(sh)
     [reject] = sh.run("rejects", "list", "--format", "json").json["rejects"]
     assert (reject["entity_type"], reject["markmail_id"]) == ("EmailActivity", "000005")
+    assert "see that the record it is about is there" in reject["reasons"][0]["remedy"]
     append(sh.directory / "people.csv", "5,late@example.org,Late,Comer,,")
     runs_ = sync(sh)
     assert (runs_["Contact"]["remote"]["created"], runs_["EmailActivity"]["status"]) == (1, "success")

@@ -41,6 +41,11 @@ def test_drift_is_reported_by_field_and_repaired_when_asked(sh: Shell) -> None:
     assert sh.run("verify", "--format", "json").json["verifications"][0]["consistent"] is True
 
 
+def test_a_sample_that_meets_nobody_is_not_called_in_step(sh: Shell) -> None:
+    done = sh.run("verify", "--sample", "0.001%")
+    assert (done.code, "0 pairs" in done.out, "nothing was compared" in done.out) == (0, True, True)
+
+
 def test_a_sample_is_a_share(sh: Shell) -> None:
     done = sh.run("verify", "--sample", "100%", "--format", "json")
     assert (done.code, done.json["verifications"][0]["pairs"]) == (0, 4)

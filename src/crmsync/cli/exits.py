@@ -58,9 +58,13 @@ _REMEDIES: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (errors.LeaseLostError, "run again: the other run did the work, or goes on with it"),
     (
         errors.ConcurrentUpdateError,
-        "let the other run end, or wait for it with --wait SECONDS; a killed one gives way by itself",
+        "let the other run end (`sync` and `plan` wait for it with --wait SECONDS); a killed one gives way by itself",
     ),
-    (errors.NotFoundError, "list what there is with `crmsync status` or `crmsync conflicts list`"),
+    (
+        errors.NotFoundError,
+        "list what there is: `crmsync status`, `crmsync logs`, `crmsync links list` (or rejects, conflicts, stops)",
+    ),
+    (errors.StaleRecordError, "look at it with `crmsync stops show`, which says the digest to approve"),
     (errors.StorageError, "check that the bookkeeping's file or server exists and may be written"),
     (errors.MappingError, "mend the mapping in the configuration file; `crmsync fields` lists what the CRM offers"),
 )
@@ -101,6 +105,8 @@ def remedy_for(error: BaseException) -> str:
         return _BUDGET_REMEDIES[error.scope]
     if isinstance(error, errors.RateLimitedError) and (moment := resumes_at(error)):
         return f"run again after {moment:%Y-%m-%d %H:%M} UTC: it goes on where it stopped"
+    if isinstance(error, errors.NotFoundError) and "`crmsync" in error.message:
+        return ""
     return next((remedy for kind, remedy in _REMEDIES if isinstance(error, kind)), "")
 
 

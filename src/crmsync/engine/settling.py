@@ -25,6 +25,11 @@ from crmsync.models.problems import Problem
 from crmsync.models.records import SIDES, Outcome, OutcomeStatus, Side
 from crmsync.models.state import Acknowledgement, Conflict, Link, LinkStatus
 
+_REMEDIES: Final = {
+    "not_found": "see that the record it is about is there; this one is tried again in every run",
+    "reference_not_linked": "sync the record that it leads to; this one is tried again in every run",
+}
+
 STALE = Problem("", "stale", "the record changed after the plan was made", "the next run decides anew")
 
 
@@ -203,7 +208,14 @@ def _problem_of(outcome: Outcome) -> Problem:
 
 
 def _problem_of_record(error: RecordError) -> Problem:
-    return Problem(error.field or "", error.code, error.message, "mend the record on the side that holds the value")
+    return Problem(error.field or "", error.code, error.message, _remedy_of(error))
+
+
+def _remedy_of(error: RecordError) -> str:
+    """What a person can do about a record that a side refused."""
+    if isinstance(error, DuplicateError):
+        return "merge the two there, link the records by hand, or correct the value that only one of them may have"
+    return _REMEDIES.get(error.code, "mend the record on the side that holds the value")
 
 
 def _candidates(error: CRMError, side: Side) -> tuple[Candidate, ...]:

@@ -14,7 +14,7 @@ import attrs
 from crmsync.models.candidates import Candidate
 from crmsync.models.history import RecordChange
 from crmsync.models.immutable import frozen_value
-from crmsync.models.mappings import OSCILLATION
+from crmsync.models.mappings import OSCILLATION, ConflictPolicy
 from crmsync.models.problems import Problem
 from crmsync.models.records import OperationKind, Side
 
@@ -194,7 +194,14 @@ class Conflict:
 
     @property
     def explanation(self) -> str:
-        """What a person should know before deciding, where the policy's name does not say it; else empty."""
+        """What a person should know, where policy, status and winner do not say it; else empty."""
+        if self.status is ConflictStatus.RESOLVED and self.winner is None and self.decided_at is None:
+            waited = self.policy in (ConflictPolicy.MANUAL, OSCILLATION)
+            return (
+                "Nobody needs to decide: the two values agree, or the two records are not linked any more"
+                if waited
+                else ""
+            )
         if self.policy != OSCILLATION:
             return ""
         return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from crmsync.errors import NotFoundError, StaleRecordError
+from crmsync.errors import ConfigurationError, NotFoundError, StaleRecordError
 from crmsync.models.audit import AuditNote
 from crmsync.models.runs import RunOptions
 from crmsync.models.stops import Stop, StoppedPlan, StoppedRecord
@@ -67,13 +67,15 @@ class StopVerbs(Opening):
         under the guards. ``by`` says who wants it; it is kept, with the time, here and in the run's log.
 
         :raises NotFoundError: no run of this object is stopped, or nobody has looked at its plan.
-        :raises StaleRecordError: the plan is another one by now.
+        :raises StaleRecordError: the plan is another one by now. :raises ConfigurationError: the digest is cut shorter.
         """
         stop = await self._stop(integration_id, object_name)
         if stop.plan is None:
             msg = f"nobody has looked at what the stopped run of {object_name!r} would do; do that first"
             raise NotFoundError(msg)
-        if len(digest) < _SHORTEST_DIGEST or not stop.plan.digest.startswith(digest.lower()):
+        if len(digest) < _SHORTEST_DIGEST:
+            raise ConfigurationError(f"give at least {_SHORTEST_DIGEST} characters of the digest")
+        if not stop.plan.digest.startswith(digest.lower()):
             msg = f"the stopped plan of {object_name!r} is another one: its digest is {stop.plan.digest}"
             raise StaleRecordError(msg)
         now = self._clock.now()

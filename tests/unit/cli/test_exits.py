@@ -73,11 +73,17 @@ def test_every_error_of_the_library_has_a_code_of_its_own() -> None:
         errors.ConcurrentUpdateError("x"),
         errors.LeaseLostError("x"),
         errors.StorageError("x"),
+        errors.NotFoundError("x"),
+        errors.StaleRecordError("x"),
         KeyboardInterrupt(),
     ],
 )
 def test_what_a_user_can_mend_says_what_to_do(error: BaseException) -> None:
     assert remedy_for(error)
+
+
+def test_a_message_that_names_the_command_says_it_all() -> None:
+    assert not remedy_for(errors.NotFoundError("there is none: `crmsync links list` lists them"))
 
 
 def test_a_budget_says_which_limit_to_raise_and_when_there_are_calls_again() -> None:

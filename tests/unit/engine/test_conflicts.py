@@ -173,7 +173,9 @@ async def test_what_a_deleted_record_waited_for_waits_no_longer(policy: DeletePo
         await w.sync()
         (link,) = await w.repository.scan_links("acme", "Contact")
         assert link.status in (LinkStatus.DELETED, LinkStatus.UNLINKED)
-        assert (await w.repository.get_conflict("acme", conflict.id)).status is ConflictStatus.RESOLVED
+        ended = await w.repository.get_conflict("acme", conflict.id)
+        assert ended.status is ConflictStatus.RESOLVED
+        assert "the two records are not linked any more" in ended.explanation
 
 
 async def test_the_values_of_a_settled_conflict_are_erased_when_their_time_is_over() -> None:

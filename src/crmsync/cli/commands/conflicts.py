@@ -197,7 +197,10 @@ async def _resolve_all(selection: Selection, rule: ConflictRule, by: str, dry_ru
     views: list[RenderableType] = [record_views.conflicts_table(decided)] if dry_run and decided else []
     views.append(Text(f"{len(decided)} conflict(s) {verb}{f' ({text})' if text else ''}{then}"))
     if left:
-        views.append(Text(f"{left} left: the rule cannot tell whose value is the {rule.winner}", style="yellow"))
+        told = (
+            f"{left} left: the rule cannot tell whose value is the {rule.winner}; decide with --winner local or remote"
+        )
+        views.append(Text(told, style="yellow"))
     found = [payloads.conflict_payload(one) for one in decided]
     output.result({"conflicts": found, "left": left, "dry_run": dry_run}, *views)
     return ExitCode.SUCCESS

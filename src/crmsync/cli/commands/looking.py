@@ -89,8 +89,9 @@ def _hints(found: Sequence[ObjectStatus]) -> list[Text]:
     """Where to look at what waits."""
     conflicts = sum(one.conflicts for one in found)
     rejects = sum(one.rejected + one.quarantined for one in found)
+    decisions = "wait for a decision, or for the sync that writes it"
     hints = {
-        f"{conflicts} record(s) wait for a decision: `crmsync conflicts list`": conflicts,
+        f"{conflicts} record(s) {decisions}: `crmsync conflicts list --all`": conflicts,
         f"{rejects} record(s) could not be synced: `crmsync rejects list`": rejects,
     }
     return [Text(hint, style="yellow") for hint, number in hints.items() if number]

@@ -91,6 +91,9 @@ async def _show(selection: Selection, anew: bool, limit: int | None, output: Out
 async def _approve(selection: Selection, digest: str, by: str, output: Output) -> int:
     async with open_session(load_config(selection.path)) as session:
         target = await _only(session, selection)
+        (waiting,) = await session.crm.stops(target.integration.id, target.object_name)
+        if waiting.plan is None:
+            raise NotFoundError("nobody has looked at what it would do: `crmsync stops show` says so, and the digest")
         stop = await session.crm.approve_stop(target.integration.id, target.object_name, digest, by=by)
     done = Text(f"approved by {stop.approved_by}; the next `crmsync sync` carries out exactly this plan")
     output.result({"stop": payloads.stop_payload(stop)}, done)
@@ -124,7 +127,7 @@ async def _only(session: Session, selection: Selection) -> Target:
     """
     found = [target for target, _ in await _stops(session, selection)]
     if not found:
-        raise NotFoundError("no run is stopped")
+        raise NotFoundError("no run is stopped: `crmsync logs` lists the last ones")
     if len(found) > 1:
         names = ", ".join(f"-i {target.integration.id} -o {target.object_name}" for target in found)
         raise UsageProblemError(f"several runs are stopped; say which: {names}")

@@ -79,12 +79,14 @@ async def _verify(selection: Selection, options: VerifyOptions, output: Output) 
 
 def _views(report: VerifyReport) -> Iterator[RenderableType]:
     share = "" if report.sample is None else f" (a sample of {report.sample:.3g})"
-    verdict = "in step" if report.consistent else f"{sum(report.counts.values())} finding(s)"
+    verdict = "in step" if report.pairs or report.sample is None else "nothing was compared"
+    if not report.consistent:
+        verdict = f"{sum(report.counts.values())} finding(s)"
     waiting = f", {report.waiting} wait" if report.waiting else ""
     yield Text(
         f"{plain(report.integration_id)} {plain(report.entity_type)}: {report.pairs} pairs of {report.fields} fields"
         f" compared{share}{waiting}: {verdict}; {report.api_calls} API calls",
-        style="green" if report.consistent else "yellow",
+        style="green" if verdict == "in step" else "yellow",
     )
     if report.consistent:
         return
