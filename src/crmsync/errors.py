@@ -249,11 +249,15 @@ class OverwriteGuardError(SafetyStopError):
         super().__init__(
             f"the run would overwrite {planned} non-blank values {_SCOPES[scope]} ({named}), for instance of"
             f" {', '.join(self.examples) or 'records'}; the guard allows {limit} so far."
-            " Nothing of this page was written."
+            f" Nothing of this page was written.{_KEYS_CLASH if scope == 'meeting' else ''}"
         )
 
 
 _FIELDS_NAMED: Final = 4
+_KEYS_CLASH: Final = (
+    " If they are not the same people, another application may keep its own ids in the CRM's key field: give this"
+    " integration a key field of its own."
+)
 _SCOPES: Final = {
     "local": "of the local side",
     "remote": "of the CRM",

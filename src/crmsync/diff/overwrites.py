@@ -15,6 +15,7 @@ from crmsync.models.records import MISSING, Side
 from crmsync.protocols.conversion import FieldRule
 
 _MET_COUNT: Final = 20
+_ADDRESSES: Final = 3
 _MET_SHARE: Final = 0.5
 _NOTHING: Final[Container[object]] = (None, MISSING, "", ())
 
@@ -78,4 +79,13 @@ class OverwriteLimits:
 
     def of_meetings(self, compared: int) -> int:
         """Of first meetings, in which so many values met that are blank on neither side."""
-        return max(min(self.count, _MET_COUNT), int(compared * max(self.share, _MET_SHARE)))
+        return self._of_met(_MET_COUNT, compared)
+
+    def of_addresses(self, compared: int) -> int:
+        """Of the e-mails that people are found by, as `of_meetings`: whoever meet by their keys and mostly differ in
+        this are not the same people.
+        """
+        return self._of_met(_ADDRESSES, compared)
+
+    def _of_met(self, count: int, compared: int) -> int:
+        return max(min(self.count, count), int(compared * max(self.share, _MET_SHARE)))

@@ -127,7 +127,8 @@ def _excess(ctx: RunContext) -> Iterator[OverwriteGuardError]:
     if tally.met.total > limit:
         yield _error("meeting", tally.met, limit)
     for name, lost in tally.met.fields.items():
-        limit = limits.of_meetings(tally.compared[name])
+        is_address = name == ctx.rule.match.local_email
+        limit = (limits.of_addresses if is_address else limits.of_meetings)(tally.compared[name])
         if lost > limit:
             yield _error("meeting", Overwritten(Counter({name: lost}), tally.met.examples), limit)
 

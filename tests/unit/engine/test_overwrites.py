@@ -79,22 +79,39 @@ async def test_pages_before_the_limit_stay_and_the_run_stops_at_the_page_that_pa
         assert report.remote.overwritten < 200, "what was acknowledged before the stop is not written again"
 
 
-async def test_two_data_sets_with_the_same_keys_are_not_poured_into_each_other() -> None:
+@pytest.mark.parametrize("people", [4, 10])
+async def test_two_data_sets_with_the_same_keys_are_not_poured_into_each_other(people: int) -> None:
     """A second local data set, whose rows are 0, 1, 2 as well, meets the first one's records by their external key."""
     async with world(mapped()) as first:
-        grow(first, 10)
+        grow(first, people)
         await first.sync()
         before = first.remote.snapshot()
         async with world(mapped(), clock=first.clock, integration_id="second") as second:
             second.remote = first.remote
-            for number in range(10):
+            for number in range(people):
                 second.local.add(person(number + 500), id=str(number))
             ours = second.local.snapshot()
             with pytest.raises(OverwriteGuardError) as stopped:
                 await second.sync()
             assert stopped.value.scope == "meeting"
+            assert "a key field of its own" in stopped.value.message
             assert first.remote.snapshot() == before
             assert second.local.snapshot() == ours
+
+
+async def test_people_whose_addresses_changed_while_their_links_were_lost_are_the_same_people() -> None:
+    """Half of those that meet by their key have another e-mail: bookkeeping that begins anew goes on with them."""
+    async with world(mapped()) as w:
+        ids = grow(w, 20)
+        await w.sync()
+        for number in ids[::2]:
+            w.local.edit(number, email=f"new{number}@example.org")
+        async with world(mapped(), clock=w.clock) as anew:
+            anew.local, anew.remote = w.local, w.remote
+            await anew.sync()
+        assert {row["Email"] for row in w.remote.snapshot().values()} == {
+            row["email"] for row in w.local.snapshot().values()
+        }
 
 
 async def test_one_wrong_column_of_a_first_load_is_stopped_though_the_others_agree() -> None:
