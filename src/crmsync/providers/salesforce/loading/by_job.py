@@ -18,6 +18,7 @@ import attrs
 
 from crmsync.errors import (
     AccessDeniedError,
+    CRMError,
     CursorExpiredError,
     RateLimitedError,
     SchemaChangedError,
@@ -30,6 +31,7 @@ from crmsync.providers.salesforce.bulk.following import follow
 from crmsync.providers.salesforce.bulk.jobs import JOB_COMPLETE, QUERY, Jobs
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.cursor import JobPlace
+from crmsync.providers.salesforce.loading.choice import LANES
 from crmsync.providers.salesforce.loading.cutting import within
 from crmsync.providers.salesforce.loading.results import JobResults, LoadLostError
 from crmsync.providers.salesforce.retrieving import changed_ids, retrieve
@@ -44,8 +46,8 @@ _LONGEST: Final = 131_072
 """Characters of a field that Python's reader of CSV takes."""
 _REFUSED = (AccessDeniedError, RateLimitedError, SchemaChangedError, UnexpectedResponseError)
 """What creating a job may answer where a query would not: no permission, the day's jobs are used up, no such object."""
-_KEPT: Final = 2
-"""Jobs whose results are kept at once."""
+_KEPT: Final = LANES
+"""Jobs whose lists of pages are kept at once."""
 
 
 class JobLoad:
@@ -96,18 +98,21 @@ class JobLoad:
         return attrs.evolve(place, job_id=info.id, version=version)
 
     async def take(
-        self, place: JobPlace, started: datetime, reader: RowReader, fields: Sequence[str], size: int
+        self, places: Sequence[JobPlace], started: datetime, reader: RowReader, fields: Sequence[str], size: int
     ) -> tuple[Sequence[Record], JobPlace | None]:
         """The next records of a pass that started then, and the place after them; None if there are no more. Waits for
-        the job to be complete.
+        the first place's job to be complete; results of the others that are are fetched beside its own.
 
         :raises LoadLostError: the job failed or is gone, or its results cannot be read.
         """
+        place = places[0]
         job_id = place.job_id
         assert job_id is not None
         try:
-            results = await self._complete(job_id, place, started, reader)
-            taken = await results.take(place.locator, place.skip, size)
+            results = await self._complete(places, started, reader)
+            self._lost = 0
+            following = [self._results[each.job_id] for each in places[1:] if each.job_id in self._results]
+            taken = await results.take(place.locator, place.skip, size, following)
             if taken.rows and not set(reader.columns(fields)) <= set(taken.header):
                 # One that was made just now would not ask for them either.
                 raise LoadLostError("the job did not ask for all the fields", again=job_id not in self._made)
@@ -138,8 +143,11 @@ class JobLoad:
         for job_id in list(self._results):
             await self._drop(job_id)
 
-    async def _complete(self, job_id: str, place: JobPlace, started: datetime, reader: RowReader) -> JobResults:
-        """The results of a job, once it is complete."""
+    async def _complete(self, places: Sequence[JobPlace], started: datetime, reader: RowReader) -> JobResults:
+        """The results of the first place's job, once it is complete. Then the jobs after it are looked at, too."""
+        place, *others = places
+        job_id = place.job_id
+        assert job_id is not None
         if job_id in self._results:
             return self._results[job_id]
         if place.version != await self._client.version():
@@ -156,13 +164,32 @@ class JobLoad:
             info = await follow(self._client, self._jobs, job, abort_late=True, learn=learn, since=made)
         if info.state != JOB_COMPLETE:
             raise LoadLostError(f"the job ended as {info.state}")
-        self._lost = 0
-        if made is None:
-            since = started - self._client.settings.look_back
-            self._changed[job_id] = await changed_ids(self._client, reader.sobject.schema.name, since)
         for other in list(self._results)[: 1 - _KEPT]:
             await self._drop(other)
-        return self._results.setdefault(job_id, JobResults(self._client, job_id, place.version))
+        unknown = [other for other in others if other.job_id not in self._results][: _KEPT - len(self._results) - 1]
+        opening = partial(self._open, job_id, place.version, started, reader)
+        await together([opening, *(partial(self._look_ahead, other, started, reader) for other in unknown)])
+        return self._results[job_id]
+
+    async def _look_ahead(self, place: JobPlace, started: datetime, reader: RowReader) -> None:
+        """Open the results of a job that is complete. Whatever is in the way is met again in its turn."""
+        if place.job_id is None or place.version != await self._client.version():
+            return
+        try:
+            info = await self._jobs.info(place.job_id)
+            if info is not None and info.state == JOB_COMPLETE:
+                await self._open(place.job_id, place.version, started, reader)
+        except CRMError:
+            return
+
+    async def _open(self, job_id: str, version: str, started: datetime, reader: RowReader) -> None:
+        """List the pages of a job that is complete, and what changed since it was made by an earlier run."""
+        results = JobResults(self._client, job_id, version)
+        await results.list_pages()
+        if job_id not in self._made:
+            since = started - self._client.settings.look_back
+            self._changed[job_id] = await changed_ids(self._client, reader.sobject.schema.name, since)
+        self._results[job_id] = results
 
     async def _as_they_are(
         self, records: list[Record], changed: set[str], reader: RowReader, fields: Sequence[str]

@@ -106,9 +106,11 @@ def _calls(records: int, ranges: int) -> int:
 
 
 def _weight(records: int, ranges: int, pace: Pace, calls_left: CallsLeft) -> float:
-    """Seconds, and what the calls are worth. Jobs are made side by side, and looked at one after the other."""
+    """Seconds, and what the calls are worth. Jobs are made and looked at side by side, `LANES` at a time, and pages of
+    their results are fetched `AHEAD` at a time.
+    """
     rounds, cutting = math.ceil(ranges / LANES), 2 if ranges > 1 else 0
     pages = math.ceil(records / ranges / _RESULT_ROWS)
-    waits = cutting + rounds + ranges * (_JOB_CALLS - 1 + math.ceil(pages / AHEAD))
+    waits = cutting + rounds * _JOB_CALLS + math.ceil(ranges * pages / AHEAD)
     seconds = rounds * pace.query_seconds(math.ceil(records / ranges)) + waits * pace.call_seconds
     return seconds + _calls(records, ranges) * calls_left.worth

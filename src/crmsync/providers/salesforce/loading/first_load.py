@@ -92,10 +92,10 @@ class FirstLoad:
             rows, ranges = await self._ranges.take(cursor, reader, fields, size)
             read = reader.records(rows, fields)
             return read, attrs.evolve(cursor, ranges=ranges, seen=cursor.seen + unchanged(read, cursor.started))
-        place, *others = cursor.jobs
-        records, reached = await self._jobs.take(place, cursor.started, reader, fields, size)
+        others = cursor.jobs[1:]
+        records, reached = await self._jobs.take(cursor.jobs[:LANES], cursor.started, reader, fields, size)
         seen = unchanged(records, cursor.started)
-        jobs = (attrs.evolve(reached, seen=reached.seen + seen), *others) if reached else tuple(others)
+        jobs = (attrs.evolve(reached, seen=reached.seen + seen), *others) if reached else others
         return records, attrs.evolve(cursor, jobs=jobs, seen=cursor.seen + seen)
 
     async def forget(self) -> None:

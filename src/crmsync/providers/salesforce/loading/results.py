@@ -6,7 +6,7 @@ and how large it is. The engine may take minutes over the records of a page, so 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -15,13 +15,13 @@ import anyio
 import attrs
 from anyio import SpooledTemporaryFile
 
-from crmsync.errors import UnavailableError, UnexpectedResponseError
+from crmsync.errors import CRMError, UnavailableError, UnexpectedResponseError
 from crmsync.providers.salesforce.bulk.csv_text import CsvReader
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.together import together
 
 AHEAD: Final = 3
-"""Pages that are fetched side by side, and at most kept."""
+"""Pages that are fetched side by side, of one job or of several, and at most kept."""
 _IN_MEMORY: Final = 4 << 20
 """Bytes of a page that are kept in memory; of a larger one all goes into an unnamed temporary file."""
 _PIECE: Final = 256 << 10
@@ -101,8 +101,19 @@ class JobResults:
         self._pages: dict[int, ResultPage] = {}
         self._lock = anyio.Lock()
 
-    async def take(self, locator: str | None, skip: int, most: int) -> Taken:
-        """Up to ``most`` rows from a place on; fewer at the end of a page.
+    @property
+    def pages_known(self) -> int:
+        """How many pages there are, as far as they were listed."""
+        return len(self._locators)
+
+    async def list_pages(self) -> None:
+        """Ask which pages there are."""
+        async with self._lock:
+            await self._is_known(0)
+
+    async def take(self, locator: str | None, skip: int, most: int, following: Sequence[JobResults] = ()) -> Taken:
+        """Up to ``most`` rows from a place on; fewer at the end of a page. Where fewer than `AHEAD` pages are left to
+        fetch, the first ones of the ``following`` results are fetched beside them.
 
         :raises LoadLostError: the job has no such place.
         """
@@ -110,7 +121,7 @@ class JobResults:
             index = await self._index(locator)
             if index is None:
                 return Taken([], [], locator, skip, done=True)
-            page = await self._page(index)
+            page = await self._page(index, following)
             await page.move(skip)
             rows = await page.take(most)
             if page.taken < page.records:
@@ -144,13 +155,31 @@ class JobResults:
             self._locators += locators
         return index < len(self._locators)
 
-    async def _page(self, index: int) -> ResultPage:
+    async def _page(self, index: int, following: Sequence[JobResults]) -> ResultPage:
         if index not in self._pages:
             await self._clear()
             await self._is_known(index + AHEAD - 1)
             numbers = range(index, min(index + AHEAD, len(self._locators)))
-            await together([partial(self._fetch, number) for number in numbers])
+            room, beside = AHEAD - len(numbers), []
+            for other in following:
+                if room <= 0:
+                    break
+                beside.append(partial(other.fetch_first, room))
+                room -= other.pages_known
+            await together([*(partial(self._fetch, number) for number in numbers), *beside])
         return self._pages[index]
+
+    async def fetch_first(self, most: int) -> None:
+        """Fetch so many of the first pages ahead, if none is there yet. What cannot be had is asked for again in its
+        turn.
+        """
+        async with self._lock:
+            if self._pages:
+                return
+            try:
+                await together([partial(self._fetch, number) for number in range(len(self._locators))[:most]])
+            except CRMError:
+                return
 
     async def _fetch(self, number: int) -> None:
         self._pages[number] = await self._client.download(self._path, _keep, params={"locator": self._locators[number]})

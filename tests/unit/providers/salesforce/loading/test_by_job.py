@@ -134,6 +134,41 @@ async def test_numbers_are_numbers(open_desk: OpenDesk) -> None:
     assert record.fields["NumberSent"] == 12
 
 
+async def test_results_of_several_jobs_are_fetched_side_by_side_three_pages_at_a_time(open_desk: OpenDesk) -> None:
+    """Each range has a page or two: whoever waits for one page gets two more with it, of whichever job."""
+    async with open_desk(**filled(30, page_records=6), bulk_read_ranges=4) as desk:
+        page = await first_page(desk.store, FIELDS, 1)
+        assert len(page.records) == 1
+        jobs = list(desk.org.bulk.query)
+        assert len(jobs) == 4
+        assert sorted(call.path.split("/")[3] for call in desk.sent.of("GET", "/resultPages")) == sorted(jobs)
+        assert len(desk.sent.of("GET", "/results?")) == 3
+        rest = await rest_of(desk, page, 4)
+        assert names([*page.records, *rest]) == everybody(30)
+        pages = [call.path for call in desk.sent.of("GET", "/results?")]
+        assert len(pages) == len(set(pages)), "none is fetched twice"
+
+
+@pytest.mark.parametrize("state", ["Failed", "InProgress", "gone", "cut off"])
+async def test_a_job_that_is_looked_at_ahead_is_no_matter_before_its_turn(state: str, open_desk: OpenDesk) -> None:
+    given = filled(30, page_records=6)
+    async with open_desk(**given, bulk_read_ranges=3) as desk:
+        begun = await desk.store.changes(None, fields=FIELDS)
+        second = json.loads(begun.cursor or "")["jobs"][1][0]
+        if state == "gone":
+            del given["org"].bulk.query[second]
+        elif state == "cut off":
+            given["org"].faults.fail_next(20, path=f"{second}/results", status=503)
+        else:
+            given["org"].bulk.query[second].state = state
+        page = await desk.store.changes(begun.cursor, fields=FIELDS, limit=4)
+        assert len(page.records) == 4
+        given["org"].faults.clear()
+        if state == "InProgress":
+            given["org"].bulk.query[second].state = "JobComplete"
+        assert names([*page.records, *await rest_of(desk, page, 4)]) == everybody(30)
+
+
 async def test_a_load_goes_on_from_its_place_on_another_connection(open_desk: OpenDesk) -> None:
     """As after a crash: the job is asked for its place, and no other one is made."""
     given = filled(20, page_records=6)
