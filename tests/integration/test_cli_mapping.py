@@ -30,7 +30,9 @@ def test_a_changed_mapping_shows_what_it_would_write_by_field_and_changes_nothin
     assert preview["effects"] == [
         {"side": "remote", "field": "MobilePhone", "writes": 4, "creates": 0, "overwrites": 0}
     ]
-    assert "phone = MobilePhone" in sh.run("mapping", "preview").out
+    told = " ".join(sh.run("mapping", "preview").out.split())
+    assert "phone = MobilePhone (not mapped) mapped" in told
+    assert 'phone = Phone {"field_type": "phone"} (not mapped)' in told
     assert all(not contact.get("MobilePhone") for contact in sh.contacts())
     sh.configure()
     assert sh.run("sync", "--format", "json").json["runs"][0]["written"] == 0, "the old mapping is still in use"

@@ -189,10 +189,21 @@ def shown_value(value: object) -> str:
 def mapping_change_views(changes: Sequence[MappingChange]) -> Iterator[Table]:
     """What differs between two mappings; nothing if they are the same."""
     if changes:
-        rows = [
-            (one.field or "(the object)", one.setting, _setting(one.before), _setting(one.after)) for one in changes
-        ]
+        rows = [(one.field or "(the object)", one.setting, *_before_and_after(one)) for one in changes]
         yield table("mapping", "setting", "before", "after", rows=rows)
+
+
+def _before_and_after(one: MappingChange) -> tuple[str, str]:
+    if one.field and not one.setting:
+        return _whole(one.before), _whole(one.after)
+    return _setting(one.before), _setting(one.after)
+
+
+def _whole(settings: object) -> str:
+    """A field mapping that came or went, with the settings that are not as by default."""
+    if settings is None:
+        return "(not mapped)"
+    return _setting(settings) if settings else "mapped"
 
 
 def _setting(part: object) -> str:

@@ -32,10 +32,20 @@ def check_field(draft: Draft, custom: Iterable[str], findings: Findings) -> None
         _check_types(draft, findings)
         _check_separator(draft, findings)
     _check_value_map(draft, findings)
-    if draft.mapping.namespace and not draft.kind.set_valued:
+    if draft.mapping.namespace:
+        _check_namespace(draft, findings)
+
+
+def _check_namespace(draft: Draft, findings: Findings) -> None:
+    path = draft.path("namespace")
+    if not draft.kind.set_valued:
         message = f"a namespace means nothing for a {draft.kind} field"
         fix = Fix(index=draft.index, settings={"namespace": None})
-        findings.warn(draft.path("namespace"), MappingCode.NAMESPACE_UNUSED, message, "leave it out", fix)
+        findings.warn(path, MappingCode.NAMESPACE_UNUSED, message, "leave it out", fix)
+    elif draft.policy is not ConflictPolicy.SET_MERGE:
+        message = f"under policy {draft.policy} the set is written as a whole, with the elements outside the namespace"
+        fix = Fix(index=draft.index, settings={"policy": None})
+        findings.warn(path, MappingCode.NAMESPACE_UNUSED, message, "leave the policy out: it is then set_merge", fix)
 
 
 def _check_policy(draft: Draft, custom: Iterable[str], findings: Findings) -> None:

@@ -77,7 +77,11 @@ MEANINGS: Final[Mapping[MappingCode, Meaning]] = {
     MappingCode.NO_SEPARATOR: Meaning(
         (_ERROR,), "a set stands in one text, and nothing says what separates its elements", "give a separator"
     ),
-    MappingCode.NAMESPACE_UNUSED: Meaning((_WARNING,), "a namespace is given for what is no set", "leave it out"),
+    MappingCode.NAMESPACE_UNUSED: Meaning(
+        (_WARNING,),
+        "a namespace is given for what is no set, or for a set that its policy writes as a whole",
+        "leave it out, or leave the policy out",
+    ),
     MappingCode.NOTHING_MAPPED: Meaning((_WARNING,), "no value flows in any direction", "map at least one field"),
     MappingCode.UNKNOWN_REGION: Meaning((_ERROR,), "there is no such region", "name a country by its two letters"),
     MappingCode.UNKNOWN_ZONE: Meaning(

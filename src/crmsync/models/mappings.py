@@ -106,10 +106,11 @@ class FieldMapping(PublicModel):
     refine ``sync_direction``: None means ``propagate`` where the direction allows it and ``off`` where it does not.
     ``tie`` is the side that ``newest_wins`` prefers within the clocks' uncertainty, and that wins a first meeting of
     two different values under a policy that cannot tell. ``namespace`` is a prefix: only set elements that begin with
-    it are ours to add or remove. ``value_map`` renames local values to CRM values, one to one. ``separator`` splits a
-    set-valued text cell of the local side. ``crm_value_map`` renames CRM values to local ones, where several CRM values
-    mean one here; it goes before ``value_map``. ``unknown_option`` says what becomes of a value that a list of options
-    lacks; ``case_fold`` takes values that differ in case for one, and spells them as the target's options do.
+    it are ours to add or remove (under ``set_merge``; other policies write whole sets). ``value_map`` renames local
+    values to CRM values, one to one. ``separator`` splits a set-valued text cell of the local side. ``crm_value_map``
+    renames CRM values to local ones, where several CRM values mean one here; it goes before ``value_map``.
+    ``unknown_option`` says what becomes of a value that a list of options lacks; ``case_fold`` takes values that differ
+    in case for one, and spells them as the target's options do.
 
     ``region`` (``DE``) is where phone numbers without a country code are at home: numbers are then compared by E.164.
     ``zone`` (``Europe/Berlin``) is where times without a zone were read off a clock, and where a moment's date is

@@ -309,6 +309,14 @@ def test_a_namespace_for_a_field_that_is_no_set_is_warned_of(contact: ObjectSche
     assert [each.code for each in rule.warnings] == [CODE.NAMESPACE_UNUSED]
 
 
+@pytest.mark.parametrize("policy, codes", [(None, []), ("manual", [CODE.NAMESPACE_UNUSED])])
+def test_a_namespace_under_a_policy_that_writes_whole_sets_is_warned_of(
+    contact: ObjectSchema, policy: str | None, codes: list[str]
+) -> None:
+    field = two_way("interests", "Interests__c", namespace="mm:", policy=policy)
+    assert [each.code for each in compiled(contact, field).warnings] == codes
+
+
 def test_an_open_side_takes_values_of_the_type_that_is_meant(contact: ObjectSchema) -> None:
     rule = compiled(contact, two_way("tags", "Interests__c"), two_way("born", "Birthdate")).rules
     assert rule[2].to_local("a;b").value == ("a", "b")
