@@ -32,11 +32,23 @@ async def erase_person(ctx: RunContext, person: Person, sides: Collection[Side])
     """
     await begin(ctx)
     found = await find_person(ctx, person)
+    folded = await _folded(ctx, found.ids.crm_ids)
     erased = [outcome for side in Side if side in sides for outcome in await _deleted(ctx, side, found.ids.of(side))]
-    marks = ctx.marks.records(ctx.entity_type, found.ids) | {ctx.marks.email(email) for email in found.emails}
+    ids = PersonIds(found.ids.markmail_ids, found.ids.crm_ids | folded)
+    marks = ctx.marks.records(ctx.entity_type, ids) | {ctx.marks.email(email) for email in found.emails}
     now = ctx.clock.now()
-    rows = await ctx.repository.erase_person(ctx.lease.current, found.ids, marks, now=now)
+    rows = await ctx.repository.erase_person(ctx.lease.current, ids, marks, now=now)
     return ObjectErasure(ctx.entity_type, rows, tuple(erased), len(marks), now)
+
+
+async def _folded(ctx: RunContext, crm_ids: Collection[str]) -> frozenset[str]:
+    """The CRM's records that were folded into a person's: they are gone, and all that is kept is that they were heard.
+
+    One that a local record was linked to is left out: that may be somebody else, whom the merge left alone.
+    """
+    records = await ctx.remote.merged_into(sorted(crm_ids), fields=ctx.fields(Side.REMOTE))
+    links = await ctx.links(Side.REMOTE, [record.id for record in records])
+    return frozenset(each for each, link in links.items() if link.markmail_id == ctx.heard_id(each))
 
 
 async def find_person(ctx: RunContext, person: Person) -> FoundPerson:

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from crmsync.errors import ConflictError, RejectedError
+from crmsync.engine import RunBudget
+from crmsync.errors import BudgetExceededError, ConflictError, LeaseLostError, RejectedError
 from crmsync.models.erasure import Kept, ObjectErasure, Person
 from crmsync.models.mappings import ConflictPolicy, ObjectMapping, two_way
 from crmsync.models.records import Operation, OperationKind, OutcomeStatus, Side
 from crmsync.models.runs import RunStatus
 from crmsync.models.schema import FieldType
 from crmsync.testing.world import World, world
+from tests.unit.engine.cut_short import Costly, Overtaken
 
 pytestmark = pytest.mark.anyio
 
@@ -98,6 +100,58 @@ async def test_all_records_that_lead_to_one_another_are_one_person() -> None:
         assert {one.id for one in erasure.records if one.side is Side.REMOTE} >= {other}
         assert len(erasure.records) == 3
         assert (w.local.snapshot(), w.remote.snapshot()) == ({}, {})
+
+
+async def test_of_a_record_that_was_folded_into_the_person_s_nothing_is_left_either() -> None:
+    opted_out = two_way("opted_out", "OptedOut", field_type="boolean", policy=ConflictPolicy.MOST_RESTRICTIVE)
+    async with world(MAPPING.model_copy(update={"fields": (*MAPPING.fields, opted_out)})) as w:
+        ann = w.local.add(email="ann@example.org", name="Ann", opted_out=False)
+        await w.sync()
+        former = w.remote.add(Email="old@example.org", Name="Ann", OptedOut=True)
+        w.remote.remove(former, merged_into=w.remote.keys()[ann])
+        await w.sync()
+        assert w.local.snapshot()[ann]["opted_out"] is True
+        assert former in {link.crm_id for link in await w.repository.scan_links("acme", "Contact")}
+        await erase(w, Person(emails=frozenset({"ann@example.org"})))
+        assert await w.repository.scan_links("acme", "Contact") == []
+        assert (await w.sync()).written == 0
+
+
+async def traces(w: World) -> int:
+    """Rows of the bookkeeping that name anybody."""
+    links = await w.repository.scan_links("acme", "Contact")
+    return len(links) + len(await w.repository.list_changes("acme", "Contact"))
+
+
+@pytest.mark.parametrize("calls", [0, 1])
+async def test_an_erasure_that_runs_out_of_calls_forgets_nothing_and_is_finished_by_another(calls: int) -> None:
+    async with world(MAPPING) as w:
+        ann = w.local.add(email="ann@example.org", name="Ann")
+        await w.sync()
+        person = Person(markmail_ids=frozenset({ann}), crm_ids=frozenset({w.remote.keys()[ann]}))
+        w.through[Side.REMOTE] = Costly(w.remote, RunBudget(calls))
+        before = await traces(w)
+        with pytest.raises(BudgetExceededError):
+            await erase(w, person)
+        assert (await traces(w), len(w.remote.snapshot())) == (before, 1)
+        w.through.clear()
+        assert (await erase(w, person)).complete
+        assert (await traces(w), w.local.snapshot(), w.remote.snapshot()) == (0, {}, {})
+        assert (await w.sync()).written == 0
+
+
+async def test_an_erasure_that_lost_its_lease_deletes_and_forgets_nothing_and_is_finished_by_another() -> None:
+    async with world(MAPPING) as w:
+        ann = w.local.add(email="ann@example.org", name="Ann")
+        await w.sync()
+        person = Person(emails=frozenset({"ann@example.org"}))
+        w.through[Side.REMOTE] = Overtaken(w.remote, w)
+        before = await traces(w)
+        with pytest.raises(LeaseLostError):
+            await erase(w, person)
+        assert (await traces(w), set(w.local.snapshot()), len(w.remote.snapshot())) == (before, {ann}, 1)
+        assert (await erase(w, person)).complete
+        assert (await traces(w), w.local.snapshot(), w.remote.snapshot()) == (0, {}, {})
 
 
 async def test_a_record_that_its_side_keeps_is_reported() -> None:

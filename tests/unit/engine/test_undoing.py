@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from crmsync.errors import CRMError, DeleteGuardError, NotFoundError, RecordError, RejectedError
+from crmsync.engine import RunBudget
+from crmsync.errors import (
+    BudgetExceededError,
+    CRMError,
+    DeleteGuardError,
+    LeaseLostError,
+    NotFoundError,
+    RecordError,
+    RejectedError,
+)
 from crmsync.models.erasure import Person
 from crmsync.models.mappings import DeletePolicy
 from crmsync.models.records import Operation, OperationKind, Side
 from crmsync.testing.faults import Crash, Fault, FaultyStore, When
 from crmsync.testing.world import world
+from tests.unit.engine.cut_short import Costly, Overtaken
 from tests.unit.engine.histories import MAPPING, changes, pair, undo
 
 pytestmark = pytest.mark.anyio
@@ -118,6 +128,28 @@ async def test_a_crash_in_an_undo_loses_nothing(when: When) -> None:
         await undo(w, run.run_id)
         assert w.remote.snapshot()[theirs]["Name"] == "Ada"
         assert w.local.snapshot()[ours]["name"] == "Wrong"
+        assert (await w.sync()).written == 0
+
+
+@pytest.mark.parametrize("error", [BudgetExceededError, LeaseLostError])
+async def test_an_undo_that_loses_its_calls_or_its_lease_half_way_is_gone_on_with(error: type[CRMError]) -> None:
+    async with world(MAPPING) as w:
+        ours, theirs = await pair(w)
+        other = w.local.add(email="bob@example.org", name="Bob", phone="1")
+        await w.sync()
+        w.local.edit(ours, name="Wrong")
+        w.remote.edit(w.remote.keys()[other], Phone="9")
+        run = await w.sync()
+        lost = error is LeaseLostError
+        w.through[Side.REMOTE] = Overtaken(w.remote, w) if lost else Costly(w.remote, RunBudget(1))
+        with pytest.raises(error):
+            await undo(w, run.run_id)
+        w.through.clear()
+        half = (w.local.snapshot()[other]["phone"], w.remote.snapshot()[theirs]["Name"])
+        assert half == ("1", "Wrong"), "the local side is first"
+        assert (await w.sync()).written == 0
+        await undo(w, run.run_id)
+        assert (w.local.snapshot()[other]["phone"], w.remote.snapshot()[theirs]["Name"]) == ("1", "Ada")
         assert (await w.sync()).written == 0
 
 
