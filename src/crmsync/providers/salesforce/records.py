@@ -25,6 +25,7 @@ from crmsync.providers.salesforce.estimating import company_calls, estimate
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.loading.by_job import JobLoad
 from crmsync.providers.salesforce.loading.first_load import FirstLoad
+from crmsync.providers.salesforce.objects.member_status import replaced_status
 from crmsync.providers.salesforce.replication import ChangedIds, not_replicated
 from crmsync.providers.salesforce.rows import CONVERTED_INTO, RowReader
 from crmsync.providers.salesforce.schema import SObject
@@ -198,7 +199,8 @@ class SalesforceRecordStore:
         if outcome.status is OutcomeStatus.UPDATED or operation.kind is OperationKind.UPDATE:
             kept = {name: value for name, value in record.fields.items() if name in operation.fields}
             record = attrs.evolve(record, fields=kept)
-        return attrs.evolve(outcome, stored=record)
+        replaced = replaced_status(self.name, operation, record)
+        return attrs.evolve(outcome, stored=record, unwritten=(*outcome.unwritten, *replaced))
 
     async def _reader(self) -> RowReader:
         return RowReader(self._sobject, self._key_field, await self._user_id())
