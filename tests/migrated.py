@@ -47,11 +47,12 @@ def new_sqlite(path: Path) -> str:
 async def open_in_memory() -> AsyncIterator[SqlRepository]:
     """A repository at ``sqlite://``."""
     async with open_database("sqlite://") as database:
-        await database.manage(_fill)
+        await database.manage(fill)
         yield SqlRepository(database)
 
 
-def _fill(engine: Engine) -> None:
+def fill(engine: Engine) -> None:
+    """Give an engine's empty SQLite database in memory the current schema."""
     with tempfile.TemporaryDirectory() as folder:
         new_sqlite(Path(folder) / "migrated.db")
         with closing(sqlite3.connect(Path(folder) / "migrated.db")) as migrated, engine.connect() as connection:

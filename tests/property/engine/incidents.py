@@ -9,7 +9,8 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import anyio
@@ -112,18 +113,19 @@ class Incidents:
         """How often this side, or the bookkeeping, was called."""
         return sum(count for call, count in self.reached.items() if call.startswith(f"{name}."))
 
-    async def call(self, call: str, failure: Exception, target: Callable[..., Awaitable[Any]], given: Any) -> Any:
+    async def call(
+        self, call: str, target: Callable[..., Awaitable[Any]], arguments: tuple[Any, ...], named: dict[str, Any]
+    ) -> Any:
         """One point."""
         if self._frozen is not None:
             await self._frozen.wait()
         self.reached[call] += 1
-        arguments, named = given
         if call.endswith(".write"):
             self.late += self.taken
             self.deletes += sum(op.kind is OperationKind.DELETE for op in arguments[0])
         if self._unrenewed and call.endswith(".renew_lease"):
             self._unrenewed = False
-            raise failure
+            raise _failure(call)
         kind = self._strikes(call)
         if kind is None:
             return await target(*arguments, **named)
@@ -144,7 +146,7 @@ class Incidents:
                 await target(*arguments, **named)
         if kind in CRASHES:
             raise Crash
-        raise failure
+        raise _failure(call)
 
     def _strikes(self, call: str) -> Kind | None:
         planned = self.planned
@@ -180,8 +182,17 @@ class Incidents:
                 self._frozen = None
 
 
+def _failure(call: str) -> Exception:
+    if call.startswith(f"{BOOKKEEPING}."):
+        return StorageError("the database went away")
+    return UnavailableError("no answer")
+
+
 class _Interposed:
-    """Hands everything on; calls of coroutine methods pass the points."""
+    """Hands everything on; calls of coroutine methods pass the points.
+
+    What it hands out does not know it: a cycle for each run would be left to the collector of garbage.
+    """
 
     def __init__(self, target: Any, name: str, incidents: Incidents, spend: Spend | None, show: Show | None) -> None:
         self._target = target
@@ -190,6 +201,11 @@ class _Interposed:
         self._spend = spend
         self._show = show
 
+    @property
+    def limits(self) -> Any:
+        """A store's, asked for all the time."""
+        return self._target.limits
+
     def __getattr__(self, attribute: str) -> Any:
         found = getattr(self._target, attribute)
         if not callable(found):
@@ -197,17 +213,29 @@ class _Interposed:
         if attribute == "audited":
             # It answers at once, with this very repository for one change: its calls pass the points, too.
             return lambda tell: _Interposed(found(tell), self._name, self._incidents, self._spend, self._show)
-        failure: Exception = UnavailableError("no answer")
-        if self._name == BOOKKEEPING:
-            failure = StorageError("the database went away")
-
-        async def call(*arguments: Any, **named: Any) -> Any:
-            with self._incidents.sending() if attribute == "write" else nullcontext():
-                if self._spend is not None:
-                    await self._spend()
-                answer = await self._incidents.call(f"{self._name}.{attribute}", failure, found, (arguments, named))
-            return self._show(answer) if self._show is not None and isinstance(answer, ChangePage) else answer
-
+        point = _point if attribute != "write" else _point_of_writing
+        call = partial(point, self._incidents, f"{self._name}.{attribute}", found, self._spend, self._show)
         # The next one finds it here, and does not ask this method.
         setattr(self, attribute, call)
         return call
+
+
+async def _point(
+    incidents: Incidents,
+    call: str,
+    target: Callable[..., Awaitable[Any]],
+    spend: Spend | None,
+    show: Show | None,
+    /,
+    *arguments: Any,
+    **named: Any,
+) -> Any:
+    if spend is not None:
+        await spend()
+    answer = await incidents.call(call, target, arguments, named)
+    return show(answer) if show is not None and isinstance(answer, ChangePage) else answer
+
+
+async def _point_of_writing(incidents: Incidents, /, *given: Any, **named: Any) -> Any:
+    with incidents.sending():
+        return await _point(incidents, *given, **named)
