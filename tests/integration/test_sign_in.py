@@ -243,6 +243,9 @@ def test_disconnecting_works_while_the_org_cannot_be_reached(sh: Shell) -> None:
     assert done.code == 0
     assert "forgotten, but not revoked: Salesforce could not sign in now" in done.out
     assert stored(sh) == {}
+    again = sh.run("disconnect")
+    assert again.code == 0
+    assert "there was nothing of ours to revoke" in again.out
 
 
 def test_disconnecting_may_forget_the_links_too(sh: Shell) -> None:

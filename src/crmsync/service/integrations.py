@@ -6,7 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC
-from typing import Any
+from typing import Any, Final
 
 import anyio.to_thread
 from pydantic import SecretStr
@@ -22,6 +22,8 @@ from crmsync.protocols.provider import CRMProvider, SupportsRevocation
 from crmsync.security.sealing import Secrets, given, masked, opened, seal, unseal
 from crmsync.service.given import Given, Giving
 from crmsync.service.opening import Opening
+
+_NOTHING_OURS: Final = "there was nothing of ours to revoke"
 
 
 class IntegrationVerbs(Opening):
@@ -168,8 +170,15 @@ class IntegrationVerbs(Opening):
                     return False, f"the provider {integration.provider!r} cannot revoke credentials"
                 revoked = await provider.revoke()
         except CRMError as error:
-            return False, error.message
-        return revoked, "" if revoked else "there was nothing of ours to revoke"
+            return False, _NOTHING_OURS if self._is_disconnected(integration) else error.message
+        return revoked, "" if revoked else _NOTHING_OURS
+
+    def _is_disconnected(self, integration: Integration) -> bool:
+        """Whether there are no credentials any more, so that the provider cannot even be opened."""
+        try:
+            return not unseal(self._vault, integration).credentials
+        except CRMError:
+            return False
 
     def _without_credentials(self, integration: Integration) -> Integration:
         digest_key = unseal(self._vault, integration).digest_key
