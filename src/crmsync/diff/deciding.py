@@ -21,6 +21,7 @@ from crmsync.protocols.conversion import Conversion, FieldRule, LossKind
 _LOCAL: Final = Side.LOCAL
 _REMOTE: Final = Side.REMOTE
 _CLEAR: Final = OnBlank.CLEAR
+_DECIDE_AGAIN: Final = "it is the value given for a conflict: decide that again, with one that fits"
 _MOST_RESTRICTIVE: Final = ConflictPolicy.MOST_RESTRICTIVE
 
 Decided: TypeAlias = Mapping[str, Verdict]
@@ -51,7 +52,7 @@ def carried_out(cell: Cell, verdict: Verdict) -> FieldDecision:
     if cell.agrees():
         return FieldDecision(cell.rule)
     if verdict.winner is None:
-        return _replace_both(cell, verdict.value, policy=OSCILLATION)
+        return _as_given(_replace_both(cell, verdict.value, policy=OSCILLATION))
     return _overwrite(cell, verdict.winner, policy=OSCILLATION)
 
 
@@ -91,13 +92,22 @@ def _conflict(cell: Cell, uncertainty: timedelta, decided: Decided | None) -> Fi
     rule = cell.rule
     if not any(writes_over(rule, side, cell.normal(side)) for side in Side):
         return FieldDecision(rule)
-    verdict = decide(cell, uncertainty, decided.get(rule.local) if decided else None)
+    person = decided.get(rule.local) if decided else None
+    verdict = decide(cell, uncertainty, person)
     if verdict.winner is not None:
         return _overwrite(cell, verdict.winner, policy=rule.policy)
     if verdict.value is MISSING:
         note = ConflictNote(rule, rule.policy, cell.local_value, cell.remote_value, parked=True)
         return FieldDecision(rule, hold=True, conflict=note)
-    return _replace_both(cell, verdict.value, policy=rule.policy)
+    replaced = _replace_both(cell, verdict.value, policy=rule.policy)
+    return replaced if person is None else _as_given(replaced)
+
+
+def _as_given(decision: FieldDecision) -> FieldDecision:
+    """What is wrong with a value that a person gave is mended where it was given."""
+    if decision.problem is None:
+        return decision
+    return attrs.evolve(decision, problem=attrs.evolve(decision.problem, remedy=_DECIDE_AGAIN))
 
 
 def _overwrite(cell: Cell, winner: Side, *, policy: str) -> FieldDecision:

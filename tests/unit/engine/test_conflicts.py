@@ -138,7 +138,8 @@ async def test_a_given_value_that_does_not_fit_is_reported_and_the_decision_stay
         (conflict,) = [one for one in await w.repository.list_conflicts("acme") if one.field == "born"]
         await decide(w, conflict, Decision(value="next Tuesday"))
         report = await w.sync()
-        assert [problem.field for problem in report.problems] == ["born"]
+        (problem,) = report.problems
+        assert (problem.field, "decide that again" in problem.remedy) == ("born", True)
         assert (await w.repository.get_conflict("acme", conflict.id)).status is ConflictStatus.DECIDED
         await decide(w, conflict, Decision(Side.REMOTE))
         await w.sync()
