@@ -14,7 +14,7 @@ from crmsync.engine.context import RunContext
 from crmsync.engine.work import Work
 from crmsync.models.history import MASK
 from crmsync.models.records import MISSING, Side
-from crmsync.models.state import Conflict, ConflictStatus, Link, LinkStatus
+from crmsync.models.state import Acknowledgement, Conflict, ConflictStatus, Link, LinkStatus
 from crmsync.protocols.conversion import FieldRule
 
 _WAITING = (ConflictStatus.OPEN, ConflictStatus.DECIDED)
@@ -28,9 +28,18 @@ async def attach_conflicts(ctx: RunContext, works: Sequence[Work]) -> None:
         by_id[conflict.markmail_id].conflicts[conflict.field] = conflict
 
 
-async def waiting_ids(ctx: RunContext, links: Sequence[Link]) -> tuple[str, ...]:
-    """The ids of what waits on these links."""
-    return tuple(conflict.id for conflict in await _waiting_on(ctx, links))
+async def parting(ctx: RunContext, links: Sequence[Link]) -> Acknowledgement:
+    """What waits on links whose records part ends: a decision that nobody carries out any more has no winner."""
+    waiting = await _waiting_on(ctx, links)
+    void = [
+        attrs.evolve(one, decided_at=None, decided_by=None, given_value=None)
+        for one in waiting
+        if one.status is ConflictStatus.DECIDED
+    ]
+    return Acknowledgement(
+        conflicts=tuple(_settled(ctx, one, None, ctx.clock.now()) for one in void),
+        resolved_conflicts=tuple(one.id for one in waiting if one.status is ConflictStatus.OPEN),
+    )
 
 
 async def waiting_fields(ctx: RunContext, links: Sequence[Link]) -> dict[str, set[str]]:

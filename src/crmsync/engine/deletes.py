@@ -9,7 +9,7 @@ import attrs
 
 from crmsync.diff import DeleteAction, decide_delete, delete_limit
 from crmsync.engine.batch import Gate, fingerprint
-from crmsync.engine.conflicts import waiting_ids
+from crmsync.engine.conflicts import parting
 from crmsync.engine.context import LIVE, RunContext, id_of, shadow_of
 from crmsync.engine.history import noted
 from crmsync.engine.keyindex import KeySet
@@ -129,7 +129,7 @@ async def carry_out_deletes(ctx: RunContext, queue: DeleteQueue, *, gate: Gate |
     links = [stale_link(f.link) if f in stale else _farewell_link(ctx, f) for f in farewells]
     spared = [_spared(ctx, f) for f in farewells if f.action is DeleteAction.SPARE]
     parted = [f.link for f, link in zip(farewells, links, strict=True) if link.status not in LIVE]
-    await ctx.acknowledge(Acknowledgement(resolved_conflicts=await waiting_ids(ctx, parted)))
+    await ctx.acknowledge(await parting(ctx, parted))
     for start in range(0, len(links), _SCAN):
         part = slice(start, start + _SCAN)
         changes = tuple(change for f in farewells[part] if (change := _noted(ctx, f)) is not None)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import attrs
 
 from crmsync.engine.batch import Gate, carry_out
-from crmsync.engine.conflicts import attach_conflicts, waiting_ids
+from crmsync.engine.conflicts import attach_conflicts, parting
 from crmsync.engine.context import ASIDE, LIVE, RunContext
 from crmsync.engine.deletes import DeleteQueue
 from crmsync.engine.intake import Intake
@@ -16,7 +16,7 @@ from crmsync.engine.trail import MergeTrail
 from crmsync.engine.work import Work
 from crmsync.models.problems import Problem
 from crmsync.models.records import Record, Side
-from crmsync.models.state import Acknowledgement, Link, LinkStatus
+from crmsync.models.state import Link, LinkStatus
 
 
 async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: MergeTrail) -> Intake:
@@ -61,10 +61,8 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
     aside = {survivors[key]: link for key, link in links.items() if link.status in ASIDE and link.remote_shadow}
     separated += [attrs.evolve(link, crm_id=survivor) for survivor, link in aside.items() if survivor in free]
     if separated or superseded:
-        resolved = await waiting_ids(ctx, parted)
-        await ctx.acknowledge(
-            Acknowledgement(links=tuple(separated), removed_links=tuple(superseded), resolved_conflicts=resolved)
-        )
+        ended = await parting(ctx, parted)
+        await ctx.acknowledge(attrs.evolve(ended, links=tuple(separated), removed_links=tuple(superseded)))
     await attach_conflicts(ctx, intake.works)
     return intake
 

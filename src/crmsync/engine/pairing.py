@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from crmsync.diff import BLANK_SHADOW
-from crmsync.engine.conflicts import attach_conflicts, waiting_ids
+from crmsync.engine.conflicts import attach_conflicts, parting
 from crmsync.engine.context import LIVE, RETRIED, RunContext, id_of, shadow_of
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
 from crmsync.engine.erasing import without_erased
@@ -66,7 +66,7 @@ async def unlink_record(ctx: RunContext, markmail_id: str) -> Link:
         msg = f"{markmail_id!r} is not linked to a record of the CRM"
         raise NotFoundError(msg)
     apart = attrs.evolve(link, status=LinkStatus.UNLINKED, problems=(), candidates=(), attempts=0)
-    await ctx.acknowledge(Acknowledgement(links=(apart,), resolved_conflicts=await waiting_ids(ctx, [link])))
+    await ctx.acknowledge(attrs.evolve(await parting(ctx, [link]), links=(apart,)))
     return apart
 
 

@@ -195,13 +195,11 @@ class Conflict:
     @property
     def explanation(self) -> str:
         """What a person should know, where policy, status and winner do not say it; else empty."""
-        if self.status is ConflictStatus.RESOLVED and self.winner is None and self.decided_at is None:
-            waited = self.policy in (ConflictPolicy.MANUAL, OSCILLATION)
-            return (
-                "Nobody needs to decide: the two values agree, or the two records are not linked any more"
-                if waited
-                else ""
-            )
+        ended = self.status is ConflictStatus.RESOLVED and self.winner is None and self.decided_at is None
+        if ended and self.policy in (ConflictPolicy.MANUAL, OSCILLATION):
+            return "No decision was carried out: the two values agree, or the two records are not linked any more"
+        if self.policy == "edit_beats_delete":
+            return "One side deleted the record; the other one had edited it since the last sync, and kept it"
         if self.policy != OSCILLATION:
             return ""
         return (

@@ -166,16 +166,22 @@ async def test_a_decision_whose_write_is_refused_is_carried_out_once_it_is_taken
         assert [one.status for one in await of_name(w)] == [ConflictStatus.RESOLVED]
 
 
+@pytest.mark.parametrize("decision", [None, Decision(Side.REMOTE, by="Ann"), Decision(value="Given", by="Ann")])
 @pytest.mark.parametrize("policy", [DeletePolicy.IGNORE, DeletePolicy.UNLINK, DeletePolicy.PROPAGATE])
-async def test_what_a_deleted_record_waited_for_waits_no_longer(policy: DeletePolicy) -> None:
+async def test_what_a_deleted_record_waited_for_waits_no_longer(
+    policy: DeletePolicy, decision: Decision | None
+) -> None:
+    """Nor has a decision on it a winner: nothing was written."""
     async with world(MANUAL.model_copy(update={"delete_in_crm": policy})) as w:
         local, _, conflict = await parked(w)
+        if decision is not None:
+            await decide(w, conflict, decision)
         w.local.remove(local)
         await w.sync()
         (link,) = await w.repository.scan_links("acme", "Contact")
         assert link.status in (LinkStatus.DELETED, LinkStatus.UNLINKED)
         ended = await w.repository.get_conflict("acme", conflict.id)
-        assert ended.status is ConflictStatus.RESOLVED
+        assert (ended.status, ended.winner, ended.given_value) == (ConflictStatus.RESOLVED, None, None)
         assert "the two records are not linked any more" in ended.explanation
 
 
