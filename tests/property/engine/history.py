@@ -159,9 +159,13 @@ async def _play_once(history: History, url: str, counts: Counts, stories: list[l
 
 
 def _first(history: History) -> History:
-    """The history as it is; for a twin the incidents come last, or not at all."""
+    """The history as it is; for a twin the incidents come last, or not at all, and no run ends for want of calls.
+
+    Other pages and incidents take other calls, so a budget would end other runs, and one CRM's edit be there sooner.
+    """
     if history.twin is None:
         return history
+    history = history.model_copy(update={"given": history.given.model_copy(update={"calls": None, "day": None})})
     if history.twin is not Twin.CALM:
         return history.model_copy(update={"steps": _without_incidents(history.steps)})
     struck = [step for step in history.steps if step.incident and step.incident.kind is not Kind.EDIT]
