@@ -42,6 +42,7 @@ CORE = [
     "--ignore=tests/property/test_calls_of_processes.py",
     "--ignore=tests/property/test_engine_machine_on_postgresql.py",
     "--ignore=tests/property/test_engine_over_http.py",
+    "--ignore=tests/property/test_engine_soak.py",
     "--ignore=tests/property/test_computed_syncs.py",
     "--ignore=tests/property/test_expressions.py",
     "--ignore=tests/property/test_first_load.py",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import cycle
 from multiprocessing import active_children, get_context
 from pathlib import Path
@@ -33,7 +34,7 @@ class Kind:
         return f"{self.storage} on {self.backend}"
 
 
-# One on SQLite takes four times as long.
+# One on SQLite takes three times as long.
 KINDS = (
     Kind("memory", "asyncio"),
     Kind("memory", "trio"),
@@ -44,7 +45,7 @@ KINDS = (
 
 @attrs.frozen
 class Played:
-    """What came of a chunk. ``story`` is that of the first history that broke a promise."""
+    """What came of a chunk. ``story`` is that of the first history that broke a promise; it ends the chunk."""
 
     kind: Kind
     counts: Counts
@@ -66,34 +67,47 @@ def play_chunk(kind: Kind, histories: int, number: int, folder: str) -> Played:
         return Played(kind, counts, breaks(broken, url(), backend=kind.backend) or f"only once: {broken.text()}")
 
 
-def play_in_crowd(
-    minutes: float, histories: int, processes: int, counts: dict[Kind, Counts], tell: Callable[[str], None]
-) -> str | None:
-    """Play until the time is over, so many were played or one failed; answers the story of that one.
+@attrs.define
+class Progress:
+    """What a crowd has played so far. ``faults`` counts the chunks that ended with one."""
 
-    ``counts`` is added to, and ``tell`` told, as chunks end.
-    """
-    end, left, kinds = time.monotonic() + 60 * minutes, histories, cycle(KINDS)
-    busy: set[Future[Played]] = set()
-    with TemporaryDirectory() as folder, _workers(processes) as workers:
-        while True:
-            while len(busy) < processes and left > 0 and time.monotonic() < end:
-                kind = next(kinds)
-                size = min(kind.chunk, left)
-                left -= size
-                busy.add(workers.submit(play_chunk, kind, size, random.getrandbits(32), folder))
-            if not busy:
-                return None
-            done, busy = wait(busy, return_when=FIRST_COMPLETED)
-            for result in (each.result() for each in done):
-                counts.setdefault(result.kind, Counts()).add(result.counts)
-                tell(f"{result.kind}: {counts[result.kind].told()}")
-                if result.story is not None:
-                    return result.story
+    histories: int
+    counts: dict[Kind, Counts] = attrs.field(factory=dict)
+    faults: Counter[Kind] = attrs.field(factory=Counter)
+    begun: float = attrs.field(factory=time.monotonic)
+
+    @property
+    def played(self) -> int:
+        """The histories of chunks that have ended."""
+        return sum(counts.histories for counts in self.counts.values())
+
+    def add(self, played: Played) -> None:
+        """A chunk has ended."""
+        self.counts.setdefault(played.kind, Counts()).add(played.counts)
+        self.faults[played.kind] += played.story is not None
+
+    def told(self) -> str:
+        """One line."""
+        pace = 60 * self.played / max(time.monotonic() - self.begun, 0.001)
+        return f"{self.played} of {self.histories} histories, {pace:.0f} a minute, {self.faults.total()} faults"
+
+    def passed(self) -> str:
+        """How many of each kind kept every promise."""
+        kinds = [f"{counts.histories - counts.broken} in {kind}" for kind, counts in self.counts.items()]
+        return ", ".join(kinds) or "none"
+
+
+@attrs.frozen
+class Bounds:
+    """What ends a crowd: the time, so many histories played, or so many faults found."""
+
+    minutes: float
+    histories: int
+    faults: int
 
 
 @contextmanager
-def _workers(processes: int) -> Iterator[ProcessPoolExecutor]:
+def in_processes(processes: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that are ended when this is left, whatever they are at."""
     with ProcessPoolExecutor(processes, get_context("spawn"), _leave_interrupts) as workers:
         try:
@@ -106,6 +120,39 @@ def _workers(processes: int) -> Iterator[ProcessPoolExecutor]:
 def _leave_interrupts() -> None:
     # The terminal tells all processes; the first one ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def play_in_crowd(
+    bounds: Bounds,
+    processes: int,
+    progress: Progress,
+    tell: Callable[[str], None],
+    play: Callable[[Kind, int, int, str], Played] = play_chunk,
+    workers: Callable[[int], AbstractContextManager[Executor]] = in_processes,
+) -> None:
+    """Play until the time is over, so many were played or so many faults found.
+
+    ``progress`` is added to, and ``tell`` told, as chunks end. What a chunk that found a fault left is made up for.
+    """
+    end, left, kinds = time.monotonic() + 60 * bounds.minutes, bounds.histories, cycle(KINDS)
+    busy: dict[Future[Played], int] = {}
+    with TemporaryDirectory() as folder, workers(processes) as crowd:
+        while progress.faults.total() < bounds.faults:
+            while len(busy) < processes and left > 0 and time.monotonic() < end:
+                kind = next(kinds)
+                size = min(kind.chunk, left)
+                left -= size
+                busy[crowd.submit(play, kind, size, random.getrandbits(32), folder)] = size
+            if not busy:
+                return
+            done, _ = wait(busy, return_when=FIRST_COMPLETED)
+            for each in done:
+                played = each.result()
+                left += max(busy.pop(each) - played.counts.histories, 0)
+                progress.add(played)
+                tell(f"{played.kind}: {progress.told()}")
+                if played.story is not None:
+                    tell(f"fault {progress.faults.total()}, in {played.kind}: {played.story}")
 
 
 @contextmanager

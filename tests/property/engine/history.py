@@ -129,7 +129,8 @@ async def take(stage: Stage, step: Step) -> None:
 async def play(history: History, url: str, counts: Counts, backend: str = "asyncio") -> Stage:
     """Play a history on the bookkeeping at a URL, let it come to rest, and judge it; ``backend`` is where this runs.
 
-    :raises AssertionError: a promise is broken; the message tells the whole story, and how to play it again.
+    :raises AssertionError: a promise is broken, or the engine fails with no error of its own; the message tells the
+        whole story, and how to play it again.
     """
     counts.histories += 1
     stories: list[list[str]] = []
@@ -137,9 +138,12 @@ async def play(history: History, url: str, counts: Counts, backend: str = "async
         stage = await _play_once(_first(history), url, counts, stories)
         if history.twin is not None:
             compare(history.twin, stage, await _play_once(_second(history), "memory://", counts, stories))
-    except AssertionError as broken:
+    except Exception as broken:  # noqa: BLE001  (whatever it is, it is a fault, and is told with its story)
+        counts.broken += 1
         told = [line for story in stories for line in ("", *story)][1:]
-        raise AssertionError("\n  ".join([f"{broken}", *told, *again(history, backend)])) from None
+        promise = isinstance(broken, AssertionError)
+        what = f"{broken}" if promise else f"an error that nobody foresaw: {type(broken).__name__}: {broken}"
+        raise AssertionError("\n  ".join([what, *told, *again(history, backend)])) from (None if promise else broken)
     return stage
 
 

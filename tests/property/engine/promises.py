@@ -44,9 +44,10 @@ class Promise(enum.Enum):
 
 @attrs.define
 class Counts:
-    """How much was played and judged, over all histories."""
+    """How much was played and judged, over all histories; ``broken`` of them broke a promise."""
 
     histories: int = 0
+    broken: int = 0
     runs: int = 0
     points: int = 0
     incidents: Counter[str] = attrs.field(factory=Counter)
@@ -66,10 +67,12 @@ class Counts:
     def add(self, other: Counts) -> None:
         """Count what was played elsewhere."""
         self.histories += other.histories
+        self.broken += other.broken
         self.runs += other.runs
         self.points += other.points
         self.incidents += other.incidents
         self.judged += other.judged
+        self.events += other.events
 
     def told(self) -> str:
         """One line."""

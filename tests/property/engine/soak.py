@@ -1,8 +1,9 @@
 """Play histories for a long time, or let the machine find anew what shows a broken engine.
 
 ``nox -s soak -- --minutes 30`` plays on both storages until the time is over; ``--histories 20000`` until so many are
-played; ``--processes 1`` one after the other, and not on all cores. The first failure ends it and is told with the
-command that plays it again; Ctrl-C, SIGTERM and SIGHUP end it, too. What was played is counted in the last line.
+played; ``--processes 1`` one after the other, and not on all cores. A failure is told with the command that plays it
+again, and the fifth (``--faults``) ends it; Ctrl-C, SIGTERM and SIGHUP end it, too. The last lines count what was
+played, and what passed on which commit.
 ``--record NAME`` makes histories up for a mutant until one shows it, and keeps the smallest; ``--mutants`` does
 this for all of them, and keeps none.
 """
@@ -11,35 +12,47 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.property.engine.breaking import Mutant, broken_copy
-from tests.property.engine.crowd import EndedError, Kind, ended_by, play_in_crowd
+from tests.property.engine.crowd import Bounds, EndedError, Progress, ended_by, play_in_crowd
 from tests.property.engine.mutants import MUTANTS
 from tests.property.engine.promises import Counts
-from tests.property.engine.trial import Verdict, try_engine
+from tests.property.engine.trial import ROOT, Verdict, try_engine
 
 CHUNK = 100
 SEARCHES = 10
 
 
-def soak(minutes: float, histories: int, processes: int) -> str | None:
-    """Play until the time is over, so many were played or somebody ends it; answers the story of what failed."""
-    counts: dict[Kind, Counts] = {}
-    story = None
+def soak(bounds: Bounds, processes: int) -> int:
+    """Play within the bounds, or until somebody ends it; answers how many faults were found."""
+    progress, commit = Progress(bounds.histories), _commit()
     try:
         with ended_by():
-            say(f"playing in {processes} processes")
-            story = play_in_crowd(minutes, histories, processes, counts, say)
+            say(f"playing on {commit} in {processes} processes")
+            play_in_crowd(bounds, processes, progress, say)
     except EndedError as ended:
         say(f"ended by {ended}")
     total = Counts()
-    for each in counts.values():
-        total.add(each)
+    for kind, counts in progress.counts.items():
+        say(f"{kind}: {counts.told()}")
+        total.add(counts)
     say(f"all: {total.told()}")
-    return story
+    faults = progress.faults.total()
+    say(f"passed on {commit}: {progress.passed()}; {faults} faults")
+    return faults
+
+
+def _commit() -> str:
+    """What is being played, as it is when this begins."""
+    git = shutil.which("git")
+    command = [git or "git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False) if git else None
+    return f"commit {told.stdout.strip()}" if told and told.stdout else "what is no commit"
 
 
 def search(mutant: Mutant, folder: Path) -> Verdict:
@@ -64,15 +77,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--histories", type=int, default=50_000)
+    parser.add_argument("--faults", type=int, default=5)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--mutants", action="store_true")
     parser.add_argument("--record", metavar="NAME", choices=[mutant.name for mutant in MUTANTS])
     given = parser.parse_args()
     if not (given.mutants or given.record):
-        story = soak(given.minutes, given.histories, given.processes)
-        if story is not None:
-            say(story)
-        return int(story is not None)
+        return int(soak(Bounds(given.minutes, given.histories, given.faults), given.processes) > 0)
     with TemporaryDirectory() as name:
         folder = Path(name)
         if given.mutants:
