@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from crmsync.testing.salesforce import RunningEmulator, SalesforceOrg, running_emulator
+from tests.migrated import new_sqlite
 from tests.one_loop import anyio_backend
 
 __all__ = ["anyio_backend"]
@@ -32,7 +33,7 @@ def org(emulator: RunningEmulator) -> SalesforceOrg:
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a bookkeeping that is empty, on either database."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'state.db'}"
+        yield new_sqlite(tmp_path / "state.db")
         return
     url = request.getfixturevalue("postgres_url")
     yield url

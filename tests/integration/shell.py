@@ -18,6 +18,7 @@ import attrs
 from crmsync.cli import main
 from crmsync.security.vault import Vault
 from crmsync.testing.salesforce import RunningEmulator, running_emulator
+from tests.migrated import new_sqlite
 
 PEOPLE = """id,email,first_name,last_name,company,phone
 1,luisg@example.org,Luís,Gonçalves,Embraer S.A.,+55 (12) 3923-5555
@@ -150,13 +151,14 @@ def _place(directory: Path, environment: Mapping[str, str], stdin: str) -> Itera
 
 @contextmanager
 def shell(directory: Path, people: str = PEOPLE, **org: Any) -> Iterator[Shell]:
-    """A fresh one, with a key, a CSV file and a configuration."""
+    """A fresh one, with a key, a CSV file, a configuration, and a bookkeeping with nothing in it."""
     with running_emulator(**org) as emulator:
         made = Shell(directory, emulator)
         key = directory / "crmsync.key"
         key.write_text(Vault.generate_key(), encoding="ascii")
         key.chmod(0o600)
         (directory / "people.csv").write_text(people, encoding="utf-8")
+        new_sqlite(directory / "crmsync.db")
         made.configure()
         yield made
 
