@@ -16,9 +16,11 @@ from typing import Any
 import anyio
 import attrs
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import get_protocol_members, is_protocol
 
 from crmsync.errors import CRMError, StorageError, UnavailableError
 from crmsync.models.records import ChangePage, Operation, OperationKind
+from crmsync.protocols import records
 from crmsync.testing.faults import Crash
 
 BOOKKEEPING = "bookkeeping"
@@ -188,7 +190,21 @@ def _failure(call: str) -> Exception:
     return UnavailableError("no answer")
 
 
-class _Interposed:
+class PassingOn:
+    """Hands on what it is asked for to another; a subclass says how.
+
+    Since Python 3.12 ``isinstance`` looks for the members of a protocol without ``__getattr__``, so the optional powers
+    that the other has are put down when it is made.
+    """
+
+    def __init__(self, target: Any) -> None:
+        for power in vars(records).values():
+            if is_protocol(power) and power is not records.RecordStore and isinstance(target, power):
+                for member in get_protocol_members(power):
+                    setattr(self, member, getattr(self, member))
+
+
+class _Interposed(PassingOn):
     """Hands everything on; calls of coroutine methods pass the points.
 
     What it hands out does not know it: a cycle for each run would be left to the collector of garbage.
@@ -200,6 +216,7 @@ class _Interposed:
         self._incidents = incidents
         self._spend = spend
         self._show = show
+        super().__init__(target)
 
     @property
     def limits(self) -> Any:

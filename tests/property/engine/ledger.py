@@ -11,6 +11,7 @@ import attrs
 from crmsync.models.events import RunStarted, SyncEvent
 from crmsync.models.history import RecordChange, untagged
 from crmsync.models.records import Operation, OperationKind, Outcome, Side
+from tests.property.engine.incidents import PassingOn
 
 Fields = Mapping[str, object]
 Held = Mapping[str, Fields]
@@ -159,9 +160,10 @@ def plain(value: object) -> object:
     return (frozenset(value) or None) if isinstance(value, tuple) else value
 
 
-class _Watched:
+class _Watched(PassingOn):
     def __init__(self, store: Any, snapshot: Callable[[], Held], note: Callable[[Held, Held], None]) -> None:
         self._store, self._snapshot, self._note = store, snapshot, note
+        super().__init__(store)
 
     def __getattr__(self, attribute: str) -> Any:
         return getattr(self._store, attribute)
