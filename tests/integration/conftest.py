@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from crmsync.testing.salesforce import RunningEmulator, SalesforceOrg, running_emulator
-from tests.migrated import new_sqlite
+from tests.migrated import migrate, new_sqlite
 from tests.one_loop import anyio_backend
 
 __all__ = ["anyio_backend"]
@@ -36,6 +36,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield new_sqlite(tmp_path / "state.db")
         return
     url = request.getfixturevalue("postgres_url")
-    yield url
+    migrate(url)  # and others that share it leave theirs there
     with psycopg.connect(url) as connection:
         connection.execute("DELETE FROM crm_integrations")
+    yield url

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,8 @@ def _fetched(org: SalesforceOrg) -> bool:
 
 
 def _linked(sh: Shell) -> int:
-    with sqlite3.connect(f"file:{sh.directory / 'crmsync.db'}?mode=ro", uri=True, timeout=10) as connection:
+    database = f"file:{sh.directory / 'crmsync.db'}?mode=ro"
+    with closing(sqlite3.connect(database, uri=True, timeout=10)) as connection:
         [[count]] = connection.execute("SELECT count(*) FROM crm_sync_status")
     return int(count)
 
