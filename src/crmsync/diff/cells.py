@@ -123,9 +123,10 @@ class Cell:
         """Whether the source's new value is our own last write, as its store mangled it.
 
         What is never written there is none: our write of other fields may have changed what a formula makes of them.
+        Nor is anything of the local side's: another integration may have written it, by whom a CRM's edit that looks
+        alike (another case, fewer decimals) has come.
         """
-        record = self.local if source is _LOCAL else self.remote
-        if record.modified_by_self is not True:
+        if source is _LOCAL or self.remote.modified_by_self is not True:
             return False
         return flows_to(self.rule, source) is not Enforcement.OFF and self.resembles(source)
 

@@ -9,6 +9,7 @@ from crmsync.models.records import OperationKind, Side
 from tests.property.engine.erasures import judge_erased
 from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES, Edit
 from tests.property.engine.ledger import untold
+from tests.property.engine.people import Deletion
 from tests.property.engine.promises import Promise
 from tests.property.engine.sites import LOSSES, REMOTE_NAMES, SCALARS, name_at
 from tests.property.engine.stage import Stage
@@ -46,7 +47,8 @@ async def judge_history(stage: Stage, remote: str) -> None:
     effects = [effect for effect in stage.ledger.effects if effect.remote == remote]
     for effect in effects:
         if effect.known:
-            lacking = untold(effect, told.get(effect.key, []), _loss_at(stage, remote, effect.side))
+            form, late = _loss_at(stage, remote, effect.side), stage.conditions.late and effect.side is Side.REMOTE
+            lacking = untold(effect, told.get(effect.key, []), form, late=late)
             story = f"{remote}: a {effect.kind} at the {effect.side} side is not told: {', '.join(lacking)}"
             stage.hold(Promise.HISTORY, not lacking, story)
     seen = {effect.key for effect in effects}
@@ -89,10 +91,18 @@ def _judge_deletions(stage: Stage) -> None:
             continue
         for edit in stage.people.knowledge.edits:
             unseen = edit.number in deletion.unseen or edit.number >= deletion.number
+            if _lost_before(stage, edit, deletion):
+                continue
             if edit.person == person and edit.site != site and edit.field in SCALARS and edit.value and unseen:
                 spared = bool(stage.sites.records_of(edit.site, person))
                 told = f"p{person}.{edit.field} was set to {edit.value} at {edit.site}, unseen by who deleted at {site}"
                 stage.hold(Promise.NO_LOST_UPDATE, spared, f"{told}; the record is gone")
+
+
+def _lost_before(stage: Stage, edit: Edit, deletion: Deletion) -> bool:
+    """Whether another edit, made without seeing this one, may have been preferred to it: who deleted saw that one."""
+    rivals = stage.people.knowledge.may_stand(edit.person, edit.field)
+    return edit in rivals and any(rival is not edit and rival.number in deletion.seen for rival in rivals)
 
 
 def _judge_origin(stage: Stage, person: int, field: str) -> None:
@@ -101,7 +111,7 @@ def _judge_origin(stage: Stage, person: int, field: str) -> None:
     held = {site: _held(stage, site, person, field) for site in SITES}
     for site in SITES:
         known = [None, *(_form(stage, edit, site) for edit in edits)]
-        if _tells_nothing_of_ours(stage, person):
+        if tells_nothing_of_ours(stage, person):
             known += [_form(stage, edit, ACME) for edit in edits]
         kept = _stripped(held[site]) in known
         stage.hold(Promise.NO_INVENTION, kept, f"p{person}.{field} is {held[site]!r} at {site}; nobody wrote that")
@@ -118,8 +128,11 @@ def _judge_value(stage: Stage, person: int, field: str, recorded: set[tuple[str,
     held = {site: _stripped(_held(stage, site, person, field)) for site in SITES}
     standing = stage.people.knowledge.may_stand(person, field)
     allowed = [_forms(stage, edit) for edit in standing] or [dict.fromkeys(SITES)]
-    if _tells_nothing_of_ours(stage, person):
-        allowed += [dict.fromkeys(SITES, _form(stage, edit, ACME)) for edit in standing]
+    if tells_nothing_of_ours(stage, person):
+        # It meets what was edited since as somebody else's would.
+        forms = {edit.number: _form(stage, edit, ACME) for edit in stage.people.knowledge.of(person, field)}
+        changed = (e for e in stage.people.knowledge.of(person, field) if forms[e.number] != _stripped(e.value))
+        allowed += [dict.fromkeys(SITES, forms[edit.number]) for edit in (*standing, *changed)]
     if len(standing) == 1 and standing[0].site in CRMS:
         (other,) = {*CRMS} - {standing[0].site}
         passed = held[other] == allowed[0][other]
@@ -163,7 +176,7 @@ def _held(stage: Stage, site: str, person: int, field: str) -> object:
     return fields.get(name_at(site, field))
 
 
-def _tells_nothing_of_ours(stage: Stage, person: int) -> bool:
+def tells_nothing_of_ours(stage: Stage, person: int) -> bool:
     """Whether the first CRM's own form of our value may pass for an edit, and so reach the others.
 
     It did not say what it made of the value, and by the time that this is read somebody else wrote the record last, or

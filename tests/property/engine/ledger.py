@@ -138,10 +138,12 @@ def _shows(effect: Effect, now: Fields | None, hidden: set[str]) -> bool:
     return any(now.get(name) == after for name, (_, after) in effect.fields.items() if name not in hidden)
 
 
-def untold(effect: Effect, changes: Sequence[RecordChange], lossy: Callable[[str, object], object]) -> list[str]:
+def untold(
+    effect: Effect, changes: Sequence[RecordChange], lossy: Callable[[str, object], object], *, late: bool = False
+) -> list[str]:
     """The fields of an effect that these changes do not tell with their values before and after.
 
-    ``lossy`` is what the site makes of a value that is sent.
+    ``lossy`` is what the site makes of a value that is sent. ``late``: what was there before may not have shown yet.
     """
     told: dict[str, list[tuple[object, object]]] = {}
     for change in changes:
@@ -151,7 +153,7 @@ def untold(effect: Effect, changes: Sequence[RecordChange], lossy: Callable[[str
     return [
         f"{name} {before!r} to {after!r}"
         for name, (before, after) in effect.fields.items()
-        if (plain(before), plain(lossy(name, after))) not in told.get(name, [])
+        if not any(plain(lossy(name, after)) == to and (late or plain(before) == was) for was, to in told.get(name, []))
     ]
 
 

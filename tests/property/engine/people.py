@@ -13,7 +13,7 @@ class Deletion:
     """Somebody deleted a person at a site, as edit ``number`` was the next to come.
 
     ``entered``: the deleter surely saw everybody's entering of this person. ``unseen``: the edits that the deleter
-    cannot have seen.
+    cannot have seen; ``seen``: those that the deleter surely saw.
     """
 
     site: str
@@ -21,6 +21,7 @@ class Deletion:
     number: int
     entered: bool
     unseen: frozenset[int]
+    seen: frozenset[int]
 
 
 class People:
@@ -103,7 +104,8 @@ class People:
             known = self.knowledge
             entered = {edit.number for edit in known.of(person, "")} <= known.sure[site]
             unseen = frozenset(range(len(known.edits))) - known.maybe[site]
-            self.deletions.append(Deletion(site, person, len(known.edits), entered, unseen))
+            seen = frozenset(known.sure[site])
+            self.deletions.append(Deletion(site, person, len(known.edits), entered, unseen, seen))
             self.odd.add(person)
 
     def merge(self, site: str, person: int, into: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 
+from tests.property.engine.judgement import tells_nothing_of_ours
 from tests.property.engine.knowledge import SITES
 from tests.property.engine.promises import Promise
 from tests.property.engine.sites import address, name_at
@@ -32,9 +33,14 @@ _PROMISES = {
 
 
 def compare(twin: Twin, first: Stage, second: Stage) -> None:
-    """Both stages hold the same of every person of whom nobody merged, doubled or deleted a record."""
+    """Both stages hold the same of every person of whom nobody merged, doubled or deleted a record.
+
+    Left out is whose values may come back in the first CRM's own form, as somebody's edit: whom it meets is chance.
+    """
     everybody = {edit.person for edit in first.people.knowledge.edits}
     for person in sorted(everybody - first.people.odd - second.people.odd):
+        if tells_nothing_of_ours(first, person):
+            continue
         one, other = (_held(stage, person) for stage in (first, second))
         told = f"p{person} ends as {one}; the {twin} history ends with {other}"
         for promise in _PROMISES[twin]:

@@ -392,3 +392,14 @@ def test_an_echo_is_told_from_an_edit(sent: object, stored: object, image: bool)
     shadows = synced(m, ours(sent), theirs(sent))
     echo = m.merge(ours(sent), theirs(stored, modified_by_self=True), *shadows)
     assert bool(echo.writes(Side.LOCAL)) is (not image and normal(stored) != normal(sent))
+
+
+@pytest.mark.parametrize(
+    "sent, edited", [("Mcdonald", "McDonald"), (Decimal("1.26"), Decimal("1.3")), ("Annabel", "Ann")]
+)
+def test_what_another_integration_wrote_locally_is_no_echo_however_alike_it_looks(sent: object, edited: object) -> None:
+    """An edit in one CRM comes to the local side by our own hand, and has to reach the other CRM from there."""
+    m = merger(attrs.evolve(RULE))
+    shadows = synced(m, ours(sent), theirs(sent))
+    passed_on = m.merge(ours(edited, modified_by_self=True), theirs(sent), *shadows)
+    assert passed_on.writes(Side.REMOTE) == {"Name": edited}
