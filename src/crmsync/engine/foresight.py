@@ -78,6 +78,11 @@ class Foresight:
                 del links[asked]
         return not touched
 
+    def touched(self, side: Side) -> set[str]:
+        """The ids of a side's records that were written to, or of whose links something was stored."""
+        self._look_into_writes()
+        return self._ids[side]
+
     def _look_into_writes(self) -> None:
         asked = {(side, what[1]) for side, what in self._records if isinstance(what, tuple)}
         for side, operation, outcome in self._writes:

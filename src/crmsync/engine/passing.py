@@ -8,7 +8,7 @@ again (`Foresight`). Acknowledged is in the order of reading, so that the cursor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import anyio
 import attrs
@@ -19,6 +19,7 @@ from crmsync.engine.batch import Batch, acknowledge, decide, decide_ahead, write
 from crmsync.engine.context import RunContext
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes, queue_absent, queue_deleted
 from crmsync.engine.foresight import Foresight
+from crmsync.engine.headstart import HeadStart
 from crmsync.engine.intake import Intake, take_in
 from crmsync.engine.keyindex import KeySet
 from crmsync.engine.matching import Matcher
@@ -58,9 +59,14 @@ class _Answered:
 
 
 class SidePass:
-    """One pass over one side. The cursor stays behind once a delete waits: they are carried out when all are known."""
+    """One pass over one side. The cursor stays behind once a delete waits: they are carried out when all are known.
 
-    def __init__(self, ctx: RunContext, matcher: Matcher, side: Side) -> None:
+    ``then`` is called when all that was read is handed over, if that is more than one portion.
+    """
+
+    def __init__(
+        self, ctx: RunContext, matcher: Matcher, side: Side, *, then: Callable[[], None] | None = None
+    ) -> None:
         self._ctx = ctx
         self._matcher = matcher
         self._side = side
@@ -69,10 +75,34 @@ class SidePass:
         self._seen = KeySet()
         self._written = Written()
         self._way = OnTheWay()
+        self._then = then
+        self._start: HeadStart | None = None
+        self._begun: MemoryObjectReceiveStream[_Ahead | CRMError] | None = None
         self._first: anyio.Event | None = None
         self._cursor: str | None = None
         self._complete = False
         self._answered: _Answered | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it was begun before its turn."""
+        return self._begun is not None
+
+    @property
+    def only_wrote(self) -> bool:
+        """Whether this pass, which has ended, met nobody who is gone or was merged."""
+        return not (self._queue or self._trail.into or self._ctx.heard or self._ctx.told_of)
+
+    def begin(self, group: TaskGroup, cursor: str | None) -> None:
+        """Begin to read and to look up before it is this pass's turn, which comes with `go` for the same position."""
+        self._start = HeadStart(self._side)
+        self._ctx.foresights.append(self._start.others)
+        self._begun = self._planned(group, cursor)
+
+    def close(self) -> None:
+        """Let go of what was begun, if its turn did not come."""
+        if self._begun is not None:
+            self._begun.close()
 
     async def go(self, cursor: str | None) -> None:
         """Take in all that changed since this position.
@@ -81,10 +111,13 @@ class SidePass:
         """
         ctx, side = self._ctx, self._side
         self._cursor = cursor
-        ctx.foresights.clear()
+        if self._start is None:
+            ctx.foresights.clear()
+        else:
+            self._take_turn(self._start)
         with single_error():
             async with anyio.create_task_group() as group:
-                await self._carry_on(self._planned(group, cursor))
+                await self._carry_on(self._begun or self._planned(group, cursor))
         if self._trail.waiting:
             await queue_deleted(ctx, side, list(self._trail.waiting.values()), self._queue)
         if self._complete and ctx.had_links:
@@ -101,8 +134,16 @@ class SidePass:
         else:
             ctx.reached = attrs.evolve(ctx.reached, remote=self._cursor)
 
+    def _take_turn(self, start: HeadStart) -> None:
+        outdated, events = start.end()
+        self._ctx.foresights.remove(start.others)
+        self._written.note(outdated)
+        for event in events:
+            self._ctx.notify(event)
+
     def _planned(self, group: TaskGroup, cursor: str | None) -> MemoryObjectReceiveStream[_Ahead | CRMError]:
-        read = read_portions(group, Reading(self._ctx, self._side, self._written, self._way), cursor)
+        reading = Reading(self._ctx, self._side, self._written, self._way, self._start, self._then)
+        read = read_portions(group, reading, cursor)
         looked_up = prepared(group, read, self._look_ahead, at_once=2)
         return prepared(group, looked_up, self._decide_ahead)
 
@@ -182,6 +223,8 @@ class SidePass:
 
     async def _decide_ahead(self, ahead: _Ahead) -> _Ahead:
         """Decide what was looked up."""
+        if self._start is not None:
+            await self._start.over()
         if ahead.view is None or ahead.intake is None:
             return ahead
         batch = await decide_ahead(ahead.view, ahead.intake.works, self._side)

@@ -18,6 +18,7 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from crmsync.engine.context import RunContext
+from crmsync.engine.headstart import HeadStart
 from crmsync.engine.tasks import single_error
 from crmsync.errors import CRMError
 from crmsync.models.events import PageRead
@@ -72,9 +73,10 @@ class Written:
 
 @attrs.define(slots=True, eq=False)
 class OnTheWay:
-    """How many records of a pass are handed over and not done with."""
+    """How many records of a pass are handed over and not done with, and how many portions were handed over."""
 
     records: int = 0
+    portions: int = 0
     _fewer: anyio.Event = attrs.field(factory=anyio.Event)
 
     async def enter(self, portion: Portion) -> None:
@@ -82,6 +84,7 @@ class OnTheWay:
         while self.records and self.records + len(portion.records) > max(ON_THE_WAY, 3 * len(portion.records)):
             await self._fewer.wait()
         self.records += len(portion.records)
+        self.portions += 1
 
     def leave(self, portion: Portion) -> None:
         """It is done with."""
@@ -169,15 +172,32 @@ async def _prepared(item: _Given, prepare: Callable[[_Given], Awaitable[_Made]])
 
 @attrs.frozen(slots=True)
 class Reading:
-    """How a pass is read. Without ``written``, pages are not taken apart; ``way`` is what they are handed over on."""
+    """How a pass is read. Without ``written``, pages are not taken apart; ``way`` is what they are handed over on.
+
+    ``start`` is that of a pass which is begun before its turn. ``then`` is called once all is handed over, if that was
+    more than one portion.
+    """
 
     ctx: RunContext
     side: Side
     written: Written | None = None
     way: OnTheWay | None = None
+    start: HeadStart | None = None
+    then: Callable[[], None] | None = None
 
     def moment(self) -> int:
         return self.written.moments if self.written is not None else 0
+
+    def ended(self) -> None:
+        """All is handed over."""
+        if self.then is not None and self.way is not None and self.way.portions > 1:
+            self.then()
+
+    def tell(self, page: ChangePage) -> None:
+        """Tell the observers of a page."""
+        event = PageRead(self.ctx.run_id, self.side, len(page.records), page.total)
+        if self.start is None or not self.start.hold(event):
+            self.ctx.notify(event)
 
     def gathers(self) -> int:
         """Records that make a good batch for the sides' writes: what a page is gathered up to."""
@@ -217,14 +237,20 @@ async def _read_ahead(reading: Reading, cursor: str | None, send: MemoryObjectSe
             while True:
                 if gathered is None:
                     read_at = reading.moment()
+                start = None if reading.start is None or reading.start.is_over else reading.start
                 try:
                     page = await store.changes(cursor, fields=fields, limit=limit)
                 except CRMError as error:
+                    if start is not None:
+                        await start.over()
+                        continue
                     if gathered is not None:
                         await hand_over(gathered)
                     await send.send(error)
                     return
-                ctx.notify(PageRead(ctx.run_id, side, len(page.records), page.total))
+                if start is not None and not await start.keeps(page):
+                    continue
+                reading.tell(page)
                 cursor = page.cursor
                 gathered = page if gathered is None else _joined(gathered, page)
                 # A page without records only moves the position: it is stored at once, so that a crash loses nothing of
@@ -233,6 +259,7 @@ async def _read_ahead(reading: Reading, cursor: str | None, send: MemoryObjectSe
                     continue
                 await hand_over(gathered)
                 if not page.has_more:
+                    reading.ended()
                     return
                 gathered = None
 

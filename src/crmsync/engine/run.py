@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
+
+import anyio
 
 from crmsync.engine.context import RunContext
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
@@ -12,6 +15,7 @@ from crmsync.engine.merging import follow_absent
 from crmsync.engine.passing import SidePass
 from crmsync.engine.recovery import begin
 from crmsync.engine.retrying import BATCH, carry, pairs_of, retry_unfinished
+from crmsync.engine.tasks import single_error
 from crmsync.engine.work import Work
 from crmsync.errors import CursorExpiredError
 from crmsync.models.plans import PlannedRecord
@@ -29,15 +33,36 @@ async def run(ctx: RunContext) -> None:
     ctx.asks_of_merges = ctx.had_links or ctx.cursors.remote is not None
     matcher = Matcher(first_load=ctx.cursors.local is None)
     await retry_unfinished(ctx, matcher)
-    for side in (Side.REMOTE, Side.LOCAL):
-        await sync_side(ctx, matcher, side)
+    await sync_sides(ctx, matcher)
 
 
-async def sync_side(ctx: RunContext, matcher: Matcher, side: Side) -> None:
+async def sync_sides(ctx: RunContext, matcher: Matcher) -> None:
+    """Take in the CRM's pass, then the local side's: it is read and looked up while the last of the CRM's is written.
+
+    Where the CRM's pass met deletes or merges, it begins afterwards, as if nothing of it had been read.
+    """
+    second = SidePass(ctx, matcher, Side.LOCAL)
+    with single_error(), closing(second):
+        async with anyio.create_task_group() as group:
+
+            def begin() -> None:
+                if ctx.looks_ahead and ctx.cursors.local is not None and ctx.local.limits.change_feed:
+                    second.begin(group, ctx.cursors.local)
+
+            first = SidePass(ctx, matcher, Side.REMOTE, then=begin)
+            await _pass_over(ctx, matcher, Side.REMOTE, first)
+            if not second.has_begun or first.only_wrote:
+                await _pass_over(ctx, matcher, Side.LOCAL, second)
+                return
+            group.cancel_scope.cancel()
+    await _pass_over(ctx, matcher, Side.LOCAL, SidePass(ctx, matcher, Side.LOCAL))
+
+
+async def _pass_over(ctx: RunContext, matcher: Matcher, side: Side, each: SidePass) -> None:
     """Take in one side's pass; start over if its position has become too old."""
     cursor = ctx.cursors.local if side is Side.LOCAL else ctx.cursors.remote
     try:
-        await SidePass(ctx, matcher, side).go(cursor)
+        await each.go(cursor)
     except CursorExpiredError:
         if cursor is None:
             raise

@@ -137,6 +137,13 @@ class EngineMachine(RuleBasedStateMachine):
         self._note("edit", site=LOCAL, person=person, field=field, value="alpha")
         self._note("edit", site=remote, person=person, field=field, value=word)
 
+    @rule(remote=remotes, field=fields, other=fields, word=words)
+    def rush(self, remote: str, field: str, other: str, word: str | None) -> None:
+        """Everybody is edited in a CRM and here: both passes of a run have several pages, and overlap."""
+        for person in range(PEOPLE):
+            self._note("edit", site=remote, person=person, field=field, value=word)
+            self._note("edit", site=LOCAL, person=person, field=other, value="alpha")
+
     @rule(site=sites, person=people, out=st.booleans())
     def opt(self, site: str, person: int, out: bool) -> None:
         """Somebody opts out or in."""

@@ -290,6 +290,25 @@ MUTANTS = (
         ("engine/foresight.py", "        return not touched\n", "        return True\n"),
     ),
     _mutant(
+        "read-before-it-was-written",
+        "what was read of the local side before the CRM's pass wrote to it is taken for an edit, and sent back",
+        ("engine/passing.py", "        self._written.note(outdated)\n", ""),
+    ),
+    _mutant(
+        "head-start-not-told",
+        "what was looked up for the local side's pass before its turn is believed after the CRM's pass has written",
+        (
+            "engine/passing.py",
+            "        ctx.foresights.append(foresight)\n",
+            ("        if self._start is None or self._start.is_over:\n            ctx.foresights.append(foresight)\n"),
+        ),
+        (
+            "engine/passing.py",
+            "            ctx.foresights.remove(foresight)\n",
+            "            ctx.foresights[:] = [each for each in ctx.foresights if each is not foresight]\n",
+        ),
+    ),
+    _mutant(
         "undo-carried-over",
         "what an undo restores is taken for somebody's edit, and the next run carries it to the other side",
         ("engine/undoing.py", "shifted(ctx, link, side, as_left), record", "link, record"),
