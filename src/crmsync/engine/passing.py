@@ -83,16 +83,6 @@ class SidePass:
         self._complete = False
         self._answered: _Answered | None = None
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether it was begun before its turn."""
-        return self._begun is not None
-
-    @property
-    def only_wrote(self) -> bool:
-        """Whether this pass, which has ended, met nobody who is gone or was merged."""
-        return not (self._queue or self._trail.into or self._ctx.heard or self._ctx.told_of)
-
     def begin(self, group: TaskGroup, cursor: str | None) -> None:
         """Begin to read and to look up before it is this pass's turn, which comes with `go` for the same position."""
         self._start = HeadStart(self._side)

@@ -241,9 +241,6 @@ async def _read_ahead(reading: Reading, cursor: str | None, send: MemoryObjectSe
                 try:
                     page = await store.changes(cursor, fields=fields, limit=limit)
                 except CRMError as error:
-                    if start is not None:
-                        await start.over()
-                        continue
                     if gathered is not None:
                         await hand_over(gathered)
                     await send.send(error)

@@ -37,10 +37,7 @@ async def run(ctx: RunContext) -> None:
 
 
 async def sync_sides(ctx: RunContext, matcher: Matcher) -> None:
-    """Take in the CRM's pass, then the local side's: it is read and looked up while the last of the CRM's is written.
-
-    Where the CRM's pass met deletes or merges, it begins afterwards, as if nothing of it had been read.
-    """
+    """Take in the CRM's pass, then the local side's, which is read and looked up while the last of that is written."""
     second = SidePass(ctx, matcher, Side.LOCAL)
     with single_error(), closing(second):
         async with anyio.create_task_group() as group:
@@ -49,13 +46,8 @@ async def sync_sides(ctx: RunContext, matcher: Matcher) -> None:
                 if ctx.looks_ahead and ctx.cursors.local is not None and ctx.local.limits.change_feed:
                     second.begin(group, ctx.cursors.local)
 
-            first = SidePass(ctx, matcher, Side.REMOTE, then=begin)
-            await _pass_over(ctx, matcher, Side.REMOTE, first)
-            if not second.has_begun or first.only_wrote:
-                await _pass_over(ctx, matcher, Side.LOCAL, second)
-                return
-            group.cancel_scope.cancel()
-    await _pass_over(ctx, matcher, Side.LOCAL, SidePass(ctx, matcher, Side.LOCAL))
+            await _pass_over(ctx, matcher, Side.REMOTE, SidePass(ctx, matcher, Side.REMOTE, then=begin))
+            await _pass_over(ctx, matcher, Side.LOCAL, second)
 
 
 async def _pass_over(ctx: RunContext, matcher: Matcher, side: Side, each: SidePass) -> None:

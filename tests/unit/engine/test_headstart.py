@@ -57,11 +57,9 @@ class LoggedStore(FaultyStore):
         self._side = side
         self._log = log
         self.after: dict[int, Callable[[], object]] = {}
-        self.cursors: list[str | None] = []
 
     async def changes(self, cursor: str | None, *, fields: Sequence[str], limit: int | None = None) -> ChangePage:
         self._log.lines.append(f"{self._side} page")
-        self.cursors.append(cursor)
         page = await super().changes(cursor, fields=fields, limit=limit)
         action = self.after.pop(self.calls["changes"], None)
         if action is not None:
@@ -242,13 +240,13 @@ async def test_where_it_would_not_pay_or_not_be_simple_the_second_pass_begins_af
         await s.settle()
 
 
-async def test_after_a_delete_in_the_crm_the_second_pass_begins_anew_and_each_page_is_told_once() -> None:
+async def test_whoever_the_crms_pass_deletes_is_left_out_and_each_page_is_told_once() -> None:
     async with scene() as s:
+        s.w.local.edit(s.people[1], email="p1@example.org")  # shown, and as it was
         s.edit(0, 4, 5)
         s.w.remote.remove(s.contacts[1])
-        local = s.store(Side.LOCAL)
+        s.store(Side.LOCAL)
         report = await s.run()
-        assert local.cursors.count(local.cursors[0]) == 2
         assert s.log.at("local page")[0] < s.ended
         assert s.people[1] not in s.w.local.snapshot()
         assert sum(records for side, records in s.log.pages if side is Side.LOCAL) == report.local.read
@@ -292,19 +290,10 @@ async def test_a_page_with_a_delete_waits_for_the_turn_as_the_last_one_does() ->
     assert kept == {"ordinary": True, "delete": False, "last": False}
 
 
-async def test_a_page_that_could_not_be_read_before_the_turn_is_asked_for_again() -> None:
-    async with scene() as s:
-        s.edit(4, 5)
-        local = s.store(Side.LOCAL, [Fault(UnavailableError("down"), method="changes")])
-        report = await s.run()
-        assert (report.local.updated, report.remote.updated) == (4, 2)
-        assert local.calls["changes"] > 1
-
-
 async def test_an_error_of_the_local_side_does_not_interrupt_the_crms_pass() -> None:
     async with scene() as s:
         s.edit(4, 5)
-        s.store(Side.LOCAL, [Fault(UnavailableError("down"), method="changes", times=2)])
+        s.store(Side.LOCAL, [Fault(UnavailableError("down"), method="changes")])
         with pytest.raises(UnavailableError):
             await s.run()
         assert [record["city"] for record in s.w.local.snapshot().values()].count("Bonn") == 4
