@@ -95,12 +95,13 @@ class Ledger:
     def look(self, remote: str, held: Mapping[Side, Held], hidden: Mapping[Side, set[str]], *, keyed: bool) -> None:
         """A run with a CRM is about to begin: of what an earlier one left uncertain it can know what still shows.
 
-        Without keys (``keyed`` False) a record that was created there is found by its e-mail, if that is nobody else's.
+        Without keys (``keyed`` False) a record that was created there is found by its e-mail, if that is nobody else's,
+        and if the local record that has it is still there.
         """
         for effect in self.effects:
             if effect.remote == remote and not effect.certain and effect.known:
                 there = held[effect.side]
-                found = keyed or effect.side is Side.LOCAL or _is_alone(effect, there)
+                found = keyed or effect.side is Side.LOCAL or _is_found(effect, there, held[Side.LOCAL])
                 effect.known = found and _shows(effect, there.get(effect.record), hidden[effect.side])
 
     def forget(self, remote: str, records: Collection[str], told: Collection[tuple[str, str, Side, str]]) -> None:
@@ -120,11 +121,14 @@ def _effect(remote: str, run_id: str, side: Side, record: str, old: Fields | Non
     return Effect(remote, run_id, side, kind, record, changed, dict(new or {}))
 
 
-def _is_alone(effect: Effect, there: Held) -> bool:
+def _is_found(effect: Effect, there: Held, ours: Held) -> bool:
     if effect.kind is not OperationKind.CREATE:
         return True
     email = effect.left.get("Email")
-    return not any(fields.get("Email") == email for record, fields in there.items() if record != effect.record)
+    known = any(fields.get("email") == email for fields in ours.values())
+    return known and not any(
+        fields.get("Email") == email for record, fields in there.items() if record != effect.record
+    )
 
 
 def _shows(effect: Effect, now: Fields | None, hidden: set[str]) -> bool:
