@@ -61,11 +61,12 @@ class _Answered:
 class SidePass:
     """One pass over one side. The cursor stays behind once a delete waits: they are carried out when all are known.
 
-    ``then`` is called when all that was read is handed over, if that is more than one portion.
+    ``then`` is called, with what the pass's records are handed over on, when all of them are, if that is more than one
+    portion.
     """
 
     def __init__(
-        self, ctx: RunContext, matcher: Matcher, side: Side, *, then: Callable[[], None] | None = None
+        self, ctx: RunContext, matcher: Matcher, side: Side, *, then: Callable[[OnTheWay], None] | None = None
     ) -> None:
         self._ctx = ctx
         self._matcher = matcher
@@ -83,8 +84,12 @@ class SidePass:
         self._complete = False
         self._answered: _Answered | None = None
 
-    def begin(self, group: TaskGroup, cursor: str | None) -> None:
-        """Begin to read and to look up before it is this pass's turn, which comes with `go` for the same position."""
+    def begin(self, group: TaskGroup, cursor: str | None, way: OnTheWay) -> None:
+        """Begin to read and to look up before it is this pass's turn, which comes with `go` for the same position.
+
+        ``way`` is the one of the pass before: there is no more room for both than for one.
+        """
+        self._way = way
         self._start = HeadStart(self._side)
         self._ctx.foresights.append(self._start.others)
         self._begun = self._planned(group, cursor)

@@ -31,7 +31,7 @@ LEAST = 500
 """Fewer records are not taken apart: each portion is a transaction, and what a guard tells the rest of a run from."""
 
 ON_THE_WAY = 2000
-"""Records of a pass that are worked on at the same time, or three portions if that is more. Each takes up to 16 KB."""
+"""Records that are worked on at the same time, or three portions if that is more. Each takes up to 16 KB."""
 
 
 @attrs.frozen(slots=True, eq=False)
@@ -73,7 +73,10 @@ class Written:
 
 @attrs.define(slots=True, eq=False)
 class OnTheWay:
-    """How many records of a pass are handed over and not done with, and how many portions were handed over."""
+    """How many records are handed over and not done with, and how many portions were handed over.
+
+    They are those of a pass, and of the next one if that is begun meanwhile.
+    """
 
     records: int = 0
     portions: int = 0
@@ -174,8 +177,8 @@ async def _prepared(item: _Given, prepare: Callable[[_Given], Awaitable[_Made]])
 class Reading:
     """How a pass is read. Without ``written``, pages are not taken apart; ``way`` is what they are handed over on.
 
-    ``start`` is that of a pass which is begun before its turn. ``then`` is called once all is handed over, if that was
-    more than one portion.
+    ``start`` is that of a pass which is begun before its turn. ``then`` is called with the way once all is handed over,
+    if that was more than one portion.
     """
 
     ctx: RunContext
@@ -183,7 +186,7 @@ class Reading:
     written: Written | None = None
     way: OnTheWay | None = None
     start: HeadStart | None = None
-    then: Callable[[], None] | None = None
+    then: Callable[[OnTheWay], None] | None = None
 
     def moment(self) -> int:
         return self.written.moments if self.written is not None else 0
@@ -191,7 +194,7 @@ class Reading:
     def ended(self) -> None:
         """All is handed over."""
         if self.then is not None and self.way is not None and self.way.portions > 1:
-            self.then()
+            self.then(self.way)
 
     def tell(self, page: ChangePage) -> None:
         """Tell the observers of a page."""

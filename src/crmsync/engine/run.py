@@ -13,6 +13,7 @@ from crmsync.engine.intake import take_in
 from crmsync.engine.matching import Matcher
 from crmsync.engine.merging import follow_absent
 from crmsync.engine.passing import SidePass
+from crmsync.engine.reading import OnTheWay
 from crmsync.engine.recovery import begin
 from crmsync.engine.retrying import BATCH, carry, pairs_of, retry_unfinished
 from crmsync.engine.tasks import single_error
@@ -42,9 +43,9 @@ async def sync_sides(ctx: RunContext, matcher: Matcher) -> None:
     with single_error(), closing(second):
         async with anyio.create_task_group() as group:
 
-            def begin() -> None:
+            def begin(way: OnTheWay) -> None:
                 if ctx.looks_ahead and ctx.cursors.local is not None and ctx.local.limits.change_feed:
-                    second.begin(group, ctx.cursors.local)
+                    second.begin(group, ctx.cursors.local, way)
 
             await _pass_over(ctx, matcher, Side.REMOTE, SidePass(ctx, matcher, Side.REMOTE, then=begin))
             await _pass_over(ctx, matcher, Side.LOCAL, second)

@@ -149,18 +149,28 @@ async def test_records_wait_to_be_worked_on_until_there_is_room_for_them() -> No
     assert way.records == 2 * ON_THE_WAY
 
 
-class LookedUp(FaultyStore):
-    """Notes how many records were asked for at most that were not acknowledged then."""
+@attrs.define
+class Asked:
+    """How many records were asked for at most that were not acknowledged then."""
 
-    def __init__(self, store: RecordStore, repository: SlowRepository) -> None:
+    repository: SlowRepository
+    ids: set[str] = attrs.field(factory=set)
+    most: int = 0
+
+    def note(self, ids: Sequence[str]) -> None:
+        self.ids.update(ids)
+        self.most = max(self.most, len(self.ids) - self.repository.links)
+
+
+class LookedUp(FaultyStore):
+    """Notes what it is asked for."""
+
+    def __init__(self, store: RecordStore, asked: Asked) -> None:
         super().__init__(store)
-        self._repository = repository
-        self._asked = 0
-        self.most = 0
+        self._asked = asked
 
     async def get(self, ids: Sequence[str], *, fields: Sequence[str]) -> Mapping[str, Record]:
-        self._asked += len(ids)
-        self.most = max(self.most, self._asked - self._repository.links)
+        self._asked.note(ids)
         return await super().get(ids, fields=fields)
 
 
@@ -173,7 +183,26 @@ async def test_a_long_pass_has_no_more_records_on_its_way_than_there_is_room_for
         for record in records:
             w.local.edit(record, name="Ann")
         repository.links = 0
-        store = LookedUp(w.remote, repository)
-        w.through[Side.REMOTE] = store
+        asked = Asked(repository)
+        w.through[Side.REMOTE] = LookedUp(w.remote, asked)
         assert (await w.sync()).remote.updated == count
-    assert LEAST < store.most <= ON_THE_WAY
+    assert LEAST < asked.most <= ON_THE_WAY
+
+
+async def test_a_pass_that_is_begun_early_shares_the_room_of_the_one_before() -> None:
+    repository, count = SlowRepository(), ON_THE_WAY
+    async with world(CONTACT, repository=repository) as w:
+        ours = [w.local.add(email=f"p{number}@example.org") for number in range(2 * count)]
+        await w.sync()
+        w.clock.tick(1200)
+        theirs = await repository.links_by_local(w.integration_id, w.entity_type, ours[:count])
+        for link in theirs.values():
+            w.remote.edit(str(link.crm_id), Name="Ann")
+        for record in ours[count:]:
+            w.local.edit(record, name="Lee")
+        repository.links = 0
+        asked = Asked(repository)
+        w.through = {Side.LOCAL: LookedUp(w.local, asked), Side.REMOTE: LookedUp(w.remote, asked)}
+        report = await w.sync()
+    assert (report.local.updated, report.remote.updated) == (count, count)
+    assert LEAST < asked.most <= ON_THE_WAY

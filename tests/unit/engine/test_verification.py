@@ -126,24 +126,25 @@ async def test_values_that_differ_although_nobody_is_known_to_have_changed_them_
         assert (await w.sync()).written == 0
 
 
+async def waiting(w: World) -> tuple[str, str]:
+    """The ids of a pair of which a note waits for a decision."""
+    ours, theirs = next(iter((await grown(w)).items()))
+    w.local.edit(ours, note="tea")
+    w.remote.edit(theirs, Note="coffee")
+    await w.sync()
+    return ours, theirs
+
+
 async def test_a_difference_that_waits_for_a_decision_is_no_news() -> None:
     async with world(MAPPING) as w:
-        ids = await grown(w)
-        ours, theirs = next(iter(ids.items()))
-        w.local.edit(ours, note="tea")
-        w.remote.edit(theirs, Note="coffee")
-        await w.sync()
+        await waiting(w)
         report = await verify(w)
         assert (report.consistent, report.pairs, report.waiting) == (True, 3, 1)
 
 
 async def test_of_a_record_that_waits_in_one_field_the_others_are_compared_and_repaired() -> None:
     async with world(MAPPING) as w:
-        ids = await grown(w)
-        ours, theirs = next(iter(ids.items()))
-        w.local.edit(ours, note="tea")
-        w.remote.edit(theirs, Note="coffee")
-        await w.sync()
+        ours, theirs = await waiting(w)
         w.remote.edit(theirs, Name="Changed", modified_at=w.clock.now() - timedelta(days=1))
         assert (await w.sync()).written == 0
         report = await verify(w)
