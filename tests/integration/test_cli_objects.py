@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.shell import Done, Shell, shell
+from tests.integration.shell import PEOPLE, Done, Shell, shell
 
 CAMPAIGNS = """id,name,status,sent
 c1,Spring,Planned,4
@@ -202,3 +202,30 @@ def test_a_files_only_side_is_that_of_all_it_maps(sh: Shell) -> None:
     assert sync(sh)["Campaign"]["remote"]["created"] == 1
     path.write_text(before.replace("[local]", "[locals.leads]"), encoding="utf-8")
     assert "add [local], or name another local_object in its mapping (there are: leads)" in sh.run("sync").err
+
+
+def test_a_stopped_object_stops_only_what_builds_on_it(sh: Shell) -> None:
+    configure(sh)
+    path = sh.directory / "crmsync.toml"
+    guarded = '[integrations.objects.Contact]\ndelete_in_crm = "propagate"\ndelete_guard_count = 1\n'
+    match = "[integrations.objects.Contact.match]"
+    path.write_text(path.read_text("utf-8").replace(match, guarded + match), encoding="utf-8")
+    sync(sh)
+    (sh.directory / "people.csv").write_text("\n".join(PEOPLE.splitlines()[:2]) + "\n", encoding="utf-8")
+    append(sh.directory / "campaigns.csv", "c3,Autumn,Planned,")
+    shown = sh.run("sync")
+    assert (shown.code, len(sh.contacts())) == (4, 4)
+    assert "error: acme Contact: " in shown.err
+    assert "stopped by a guard: acme Contact; not run, since they build on what was stopped: acme EmailActivity" in (
+        " ".join(shown.err.split())
+    )
+    assert {each["Name"] for each in sh.emulator.org.records("Campaign")} == {"Spring", "Summer", "Autumn"}
+    done = sh.run("sync", "--format", "json")
+    assert (done.code, list(runs(done)), done.json["error"]["code"]) == (4, ["Campaign"], "delete_guard")
+    assert [one["entity_type"] for one in done.json["stopped"]] == ["Contact"]
+    assert done.json["held"] == [
+        {"integration_id": "acme", "entity_type": "EmailActivity", "because_of": "Contact"},
+    ]
+    allowed = sh.run("sync", "--allow-deletes", "3", "--format", "json")
+    assert list(runs(allowed)) == ["Contact", "Campaign", "EmailActivity"]
+    assert "stopped" not in allowed.json

@@ -14,6 +14,7 @@ from crmsync.cli.config import Config, IntegrationSection, configuration_fault
 from crmsync.cli.exits import UsageProblemError
 from crmsync.models.mappings import SUBSCRIBERS, ObjectMapping
 from crmsync.models.problems import Problem
+from crmsync.protocols.provider import SupportsParents
 from crmsync.protocols.records import RecordStore
 from crmsync.registry import RECORDS, Registry
 
@@ -52,6 +53,15 @@ class LocalSides:
             return given.mapping.local_object
         default = self._defaults(section).get(object_name)
         return default.local_object if default else SUBSCRIBERS
+
+    def parents(self, section: IntegrationSection, object_name: str) -> frozenset[str]:
+        """The objects that an object builds on: those that its mapping refers to, and those that the provider names."""
+        given = self.config.objects[section.id].get(object_name)
+        mapping = (given and given.mapping) or self._defaults(section).get(object_name)
+        referred = {field.references for field in mapping.fields if field.references} if mapping else set()
+        factory = self.registry.provider(section.provider)
+        own = factory.parents().get(object_name, ()) if isinstance(factory, SupportsParents) else ()
+        return frozenset({*referred, *own} - {object_name})
 
     def check(self) -> None:
         """Make sure that each side is there for something.

@@ -79,8 +79,15 @@ class Output:
         if self.json:
             self._write({**(beside or {}), "error": exits.error_payload(error)})
             return
+        self.tell(error)
+
+    def tell(self, error: BaseException, about: str = "") -> None:
+        """Tell people of an error, with every problem and what to do, and what it is about; nothing in JSON mode."""
+        if self.json:
+            return
         message = "\n".join(plain(line) for line in exits.message_of(error).splitlines())
-        self.err.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+        where = f"{plain(about)}: " if about else ""
+        self.err.print(Text.assemble(("error: ", "bold red"), where, message), soft_wrap=True)
         for problem in exits.problems_of(error):
             line = Text.assemble("  - ", (plain(problem.path), "bold"), ": ", plain(problem.message))
             if problem.remedy:

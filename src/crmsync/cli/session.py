@@ -36,6 +36,9 @@ class Target:
     integration: IntegrationSection
     object_name: str
 
+    def __str__(self) -> str:
+        return f"{self.integration.id} {self.object_name}"
+
 
 @attrs.frozen
 class Session:
@@ -94,6 +97,10 @@ class Session:
     def objects(self, section: IntegrationSection) -> list[str]:
         """See `LocalSides.objects`."""
         return self.sides.objects(section)
+
+    def parents(self, target: Target) -> frozenset[str]:
+        """See `LocalSides.parents`."""
+        return self.sides.parents(target.integration, target.object_name)
 
     def sections(self, integration_id: str | None) -> tuple[IntegrationSection, ...]:
         """All integrations, or the one of this id.

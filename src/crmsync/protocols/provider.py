@@ -242,3 +242,15 @@ class ProviderFactory(Protocol):
         :raises ConfigurationError: a setting or credential is missing or unusable; the message names it.
         """
         ...
+
+
+@runtime_checkable
+class SupportsParents(Protocol):
+    """A `ProviderFactory` that knows which of its objects build on others."""
+
+    def parents(self) -> Mapping[str, frozenset[str]]:
+        """By object, those whose records its own are about: while a guard stops one of them, the object waits.
+
+        Objects that a mapping's ``references`` name need not be told.
+        """
+        ...

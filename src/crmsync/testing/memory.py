@@ -235,6 +235,10 @@ class MemoryProviderFactory:
         match = MatchKeys(local_email="email", remote_email="Email")
         return {"Contact": ObjectMapping(fields=CONTACT_FIELDS, match=match), EMAIL_ACTIVITY: ACTIVITIES}
 
+    def parents(self) -> Mapping[str, frozenset[str]]:
+        """See `SupportsParents`: events are about contacts."""
+        return {EMAIL_ACTIVITY: frozenset({"Contact"})}
+
     @asynccontextmanager
     async def open(
         self, settings: Mapping[str, Any], credentials: Mapping[str, SecretStr], context: ProviderContext

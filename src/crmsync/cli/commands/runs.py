@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Annotated, Any, Final, TypeVar
 
@@ -19,6 +19,7 @@ from crmsync.cli.output import Output
 from crmsync.cli.progress import ProgressObserver
 from crmsync.cli.run_exits import exit_code_of_runs
 from crmsync.cli.session import open_session
+from crmsync.cli.stopped_runs import StoppedRuns
 from crmsync.errors import ConcurrentUpdateError, CRMError, LeaseLostError
 from crmsync.models.plans import Plan
 from crmsync.models.runs import RunOptions, RunReport
@@ -119,22 +120,36 @@ async def _sync(selection: Selection, given: dict[str, Any], wait: float | None,
     options = run_options(config.content.run, given)
     progress = ProgressObserver(output.err)
     reports: list[RunReport] = []
+    stops = StoppedRuns()
     try:
         async with open_session(config, [progress]) as session:
-            for target, local in await session.opened(selection):
+            targets = await session.opened(selection)
+            for target, local in targets:
+                if stops.hold(target, session.parents(target)):
+                    continue
                 await session.register(target.integration)
                 await session.check(target, local)
                 run = partial(session.crm.sync, target.integration.id, target.object_name, local, options=options)
-                with progress.drawing(enabled=output.interactive), session.locating(target):
+                with (
+                    stops.noting(target, output),
+                    progress.drawing(enabled=output.interactive),
+                    session.locating(target),
+                ):
                     reports.append(await _when_free(run, _patience(wait, options), output))
-                output.show(*tables.report_views(reports[-1]))
+                    output.show(*tables.report_views(reports[-1]))
     except CRMError as error:
-        if not reports:
+        if not reports and not stops:
             raise
-        output.error(error, beside={"runs": [payloads.report_payload(report) for report in reports]})
+        output.error(error, beside=_ended(reports, stops))
         return exit_code_for(error)
-    output.result({"runs": [payloads.report_payload(report) for report in reports]})
-    return exit_code_of_runs([report.status for report in reports])
+    output.result(_ended(reports, stops))
+    if stops and len(targets) > 1:
+        output.note(stops.summary())
+    return exit_code_of_runs([*(report.status for report in reports), *stops.statuses])
+
+
+def _ended(reports: Sequence[RunReport], stops: StoppedRuns) -> dict[str, Any]:
+    return {"runs": [payloads.report_payload(report) for report in reports], **stops.payload()}
 
 
 async def _when_free(run: Callable[[], Awaitable[_Result]], patience: float, output: Output) -> _Result:

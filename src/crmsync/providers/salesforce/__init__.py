@@ -57,6 +57,17 @@ class SalesforceProviderFactory:
             activity_records.EMAIL_ACTIVITY: activity_records.MAPPING,
         }
 
+    def parents(self) -> Mapping[str, frozenset[str]]:
+        """See `SupportsParents`: members and events are about people, members and statuses belong to campaigns."""
+        from crmsync.providers.activity_records import EMAIL_ACTIVITY  # noqa: PLC0415 - a run has its mappings
+
+        people = frozenset({"Contact", "Lead", "Person"})
+        return {
+            "CampaignMember": people | {"Campaign"},
+            "CampaignMemberStatus": frozenset({"Campaign"}),
+            EMAIL_ACTIVITY: people,
+        }
+
     @asynccontextmanager
     async def open(
         self, settings: Mapping[str, Any], credentials: Mapping[str, SecretStr], context: ProviderContext
