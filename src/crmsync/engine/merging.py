@@ -91,7 +91,7 @@ async def follow_merged(
             queue.add(link, missing)
     intake = await repoint_merged(ctx, merged, trail)
     if ctx.dry_run:
-        _as_told(ctx, words, intake.works)
+        _as_told(ctx, words, intake.works, trail)
     survivors = await overhear(ctx, merged, trail)
     known = intake.remote_ids()
     pairs = await unheard_pairs(ctx, [survivor for survivor in survivors if survivor not in known])
@@ -100,13 +100,16 @@ async def follow_merged(
     return intake
 
 
-def _as_told(ctx: RunContext, words: Sequence[Work], works: Sequence[Work]) -> None:
-    """In a plan: the local records as they are once the words are carried over, and their pairs to be planned again."""
-    told = {
-        work.link.markmail_id: work.operations[Side.LOCAL].fields for work in words if Side.LOCAL in work.operations
-    }
+def _as_told(ctx: RunContext, words: Sequence[Work], works: Sequence[Work], trail: MergeTrail) -> None:
+    """In a plan: the local records as they are once the words are carried over, and their pairs to be planned again.
+
+    The survivor may be a loser, too, of a page to come: then the pair comes with that.
+    """
+    trail.told.update(
+        (work.link.markmail_id, work.operations[Side.LOCAL].fields) for work in words if Side.LOCAL in work.operations
+    )
     for work in works:
-        fields = told.get(work.link.markmail_id)
+        fields = trail.told.pop(work.link.markmail_id, None)
         if fields is not None and work.local is not None:
             work.local = attrs.evolve(work.local, fields={**work.local.fields, **fields})
             ctx.planned_ids.discard(work.link.markmail_id)

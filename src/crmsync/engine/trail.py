@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -15,11 +15,13 @@ class MergeTrail:
 
     ``bound``: survivors to which the link of a pair moves whose local record is gone, and the loser of that pair. It
     moves with the deletes, at the end of the pass; until then nothing stored tells that the survivor is no stranger.
+    ``told``: in a plan, what local records would have been told of losers, until their pairs are planned.
     """
 
     into: dict[str, str] = attrs.field(factory=dict)
     waiting: dict[str, Record] = attrs.field(factory=dict)
     bound: dict[str, str] = attrs.field(factory=dict)
+    told: dict[str, Mapping[str, object]] = attrs.field(factory=dict)
 
     def add(self, merged: Sequence[Record]) -> None:
         """Note the losers of a page."""

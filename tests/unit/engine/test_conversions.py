@@ -108,3 +108,20 @@ async def test_a_plan_holds_what_a_lead_said_last_and_what_its_contact_gets() ->
         assert w.local.snapshot()[local]["opted_out"] is True
         assert w.remote.snapshot()[contact]["Name"] == "Anna"
         assert (await w.sync()).written == 0
+
+
+async def test_a_plan_holds_what_the_contact_gets_though_it_stands_pages_after_what_the_lead_said() -> None:
+    """The lead was converted and that contact merged: each of the three comes on a page of its own."""
+    async with world(mapped(NAME, CONSENT)) as w:
+        local, lead = await linked(w, Name="Ann", OptedOut=False)
+        w.remote.edit(lead, OptedOut=True)
+        contact = converted(w, lead, Email=ANN, Name="Ann", OptedOut=True)
+        survivor = converted(w, contact, Email=ANN, Name="Ann", OptedOut=True)
+        plan = await w.plan(page_size=1)
+        assert [(write.side, record.crm_id) for record in plan.records for write in record.writes] == [
+            (Side.LOCAL, lead),
+            (Side.REMOTE, survivor),
+        ]
+        report = await w.sync(page_size=1)
+        assert (report.local.updated, report.remote.updated) == (1, 1)
+        assert w.local.snapshot()[local]["opted_out"] is True
