@@ -141,3 +141,27 @@ async def test_members_name_their_list_and_person_by_our_own_ids(emulator: Runni
     [hopper] = (record_id for record_id, row in people.snapshot().items() if row["last_name"] == "Hopper")
     assert {row["subscriber_id"] for row in members.snapshot().values()} == {ada, hopper}
     assert {row["list_id"] for row in members.snapshot().values()} == {news}
+
+
+@pytest.mark.parametrize("read_back", [True, False])
+async def test_a_status_that_its_campaign_lacks_is_a_reject_until_the_campaign_has_it(
+    emulator: RunningEmulator, read_back: bool
+) -> None:
+    """The member keeps what it has, and what else was changed arrives."""
+    org: SalesforceOrg = emulator.org
+    campaign = org.create("Campaign", {"Name": "Spring"})
+    ada = org.create("Contact", {"LastName": "Ada", "Email": "ada@example.com"})
+    local = MemoryRecordStore("list_members")
+    ours = local.add(crm_campaign_id=campaign, crm_contact_id=ada, status="Responded")
+    async with connected(emulator, read_back=read_back) as app:
+        await app.sync("main", "CampaignMember", local)
+        local.edit(ours, status="Opened twice")
+        for _ in range(2):
+            report = await app.sync("main", "CampaignMember", local)
+            assert [(problem.code, problem.field) for problem in report.problems] == [("unknown_status", "Status")]
+            assert [row["Status"] for row in org.records("CampaignMember")] == ["Responded"]
+            assert local.snapshot()[ours]["status"] == "Opened twice"
+        org.create("CampaignMemberStatus", {"CampaignId": campaign, "Label": "Opened twice"})
+        await app.sync("main", "CampaignMember", local)
+        assert [row["Status"] for row in org.records("CampaignMember")] == ["Opened twice"]
+        assert not (await app.sync("main", "CampaignMember", local)).problems

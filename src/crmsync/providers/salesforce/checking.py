@@ -11,8 +11,7 @@ from crmsync.providers.salesforce.people.needs import shortcomings
 from crmsync.providers.salesforce.replication import not_replicated
 from crmsync.providers.salesforce.schema import SObject
 from crmsync.providers.salesforce.settings import ChangeFeed, SalesforceSettings
-from crmsync.providers.salesforce.tags.campaigns import tag_warnings
-from crmsync.providers.salesforce.tags.members import Members
+from crmsync.providers.salesforce.tags.members import Members, tag_warnings
 
 
 async def warnings_of(

@@ -72,6 +72,13 @@ def company_calls(items: int, account: SObject, key_field: str | None, settings:
     return CallEstimate(3 * look.most + 3 * calls, look.likely + calls)
 
 
+def status_calls(items: int, settings: SalesforceSettings) -> CallEstimate:
+    """What it takes besides to write the status of so many campaign members: their campaigns, and what these have."""
+    ids = _querying(items, _ID_LENGTH + _QUOTES, _ID_LENGTH + _QUOTES, ())
+    members = _retrieving(StoreUse(StoreVerb.GET, items), (), settings)
+    return CallEstimate(ids.most + members.most, members.likely + 1) if items else CallEstimate()
+
+
 def activity_calls(events: int, settings: SalesforceSettings) -> CallEstimate:
     """What it takes to log so many events: the people looked up and, where an event tells of one, changed; then the
     tasks, messages or members looked up and written.

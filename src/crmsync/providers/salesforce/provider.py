@@ -109,7 +109,7 @@ class SalesforceProvider(ContactVerbs):
     async def test_connection(self) -> ConnectionReport:
         """Sign in, describe the people, read the limits; 4 to 6 calls.
 
-        One more if contacts are linked to accounts, and up to 3 for the campaigns that tags stand for.
+        One more if contacts are linked to accounts, and up to 4 for the campaigns that tags stand for.
         """
         self._client.forget()
         user = await self._identity()

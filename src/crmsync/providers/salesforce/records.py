@@ -21,11 +21,11 @@ from crmsync.providers.salesforce.bulk.following import settle
 from crmsync.providers.salesforce.changes import ChangeReader
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.cursor import Cursor
-from crmsync.providers.salesforce.estimating import company_calls, estimate
+from crmsync.providers.salesforce.estimating import company_calls, estimate, status_calls
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.loading.by_job import JobLoad
 from crmsync.providers.salesforce.loading.first_load import FirstLoad
-from crmsync.providers.salesforce.objects.member_status import replaced_status
+from crmsync.providers.salesforce.objects.member_status import MEMBER, STATUS, StatusWriter, replaced_status
 from crmsync.providers.salesforce.replication import ChangedIds, not_replicated
 from crmsync.providers.salesforce.rows import CONVERTED_INTO, RowReader
 from crmsync.providers.salesforce.schema import SObject
@@ -71,10 +71,12 @@ class SalesforceRecordStore:
         collections = CollectionsChannel(client, sobject.schema.name, self._key_field, limiter, reconciler)
         bulk = BulkChannel(client, sobject.schema.name, self._key_field)
         self._rows = Writer(client, sobject, self._key_field, collections, bulk)
-        self._writer: Writer | AccountWriter = self._rows
+        self._writer: Writer | AccountWriter | StatusWriter = self._rows
         self._accounts = accounts
         if accounts is not None:
             self._writer = AccountWriter(self._rows, client, sobject, self._key_field, accounts)
+        elif self.name == MEMBER:
+            self._writer = StatusWriter(self._rows, client, self._reader)
 
     def __repr__(self) -> str:
         return f"<SalesforceRecordStore {self.name!r}>"
@@ -166,6 +168,8 @@ class SalesforceRecordStore:
         told = estimate(use, self._sobject, self._key_field, choice, self._client.settings)
         if use.verb is StoreVerb.WRITE and self._accounts is not None and COMPANY in use.fields:
             told += company_calls(use.items, self._accounts.sobject, self._accounts.key_field, self._client.settings)
+        if use.verb is StoreVerb.WRITE and self.name == MEMBER and STATUS in use.fields:
+            told += status_calls(use.items, self._client.settings)
         return told
 
     async def settle_jobs(self) -> None:
@@ -199,7 +203,7 @@ class SalesforceRecordStore:
         if outcome.status is OutcomeStatus.UPDATED or operation.kind is OperationKind.UPDATE:
             kept = {name: value for name, value in record.fields.items() if name in operation.fields}
             record = attrs.evolve(record, fields=kept)
-        replaced = replaced_status(self.name, operation, record)
+        replaced = () if outcome.unwritten else replaced_status(self.name, operation, record)
         return attrs.evolve(outcome, stored=record, unwritten=(*outcome.unwritten, *replaced))
 
     async def _reader(self) -> RowReader:

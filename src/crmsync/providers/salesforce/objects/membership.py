@@ -17,6 +17,7 @@ from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.objects.campaigns import CAMPAIGNS, find_campaign
 from crmsync.providers.salesforce.objects.finding import Found, OpenStore, find_people, folded
+from crmsync.providers.salesforce.objects.member_status import CampaignStatuses
 from crmsync.providers.salesforce.objects.results import failure, result_of, write_all
 from crmsync.providers.salesforce.orgs import exclusive
 
@@ -41,7 +42,7 @@ class ListMembership:
             campaign = await self._campaign(members)
         if isinstance(campaign, CRMSyncResult):
             return BulkSyncResult(results=(campaign,) * len(emails))
-        if self.status and not await self._has_status(campaign):
+        if self.status and await CampaignStatuses(self.client).lacking([(campaign, self.status)]):
             unknown = failure("unknown_status", f"the campaign has no member status {self.status!r}; add it there")
             return BulkSyncResult(results=(unknown,) * len(emails))
         people = await find_people(self.open_store, emails)
@@ -68,14 +69,6 @@ class ListMembership:
             fields["IsActive"] = True
         [outcome] = await store.write([Operation(uuid.uuid4().hex, OperationKind.CREATE, None, fields=fields)])
         return outcome.id if outcome.ok and outcome.id else result_of(outcome)
-
-    async def _has_status(self, campaign: str) -> bool:
-        """Salesforce gives a member the default where the campaign lacks the status, and does not say so."""
-        statement = soql.select(
-            ("Label",), "CampaignMemberStatus", where=soql.compare("CampaignId", "=", campaign), order_by=("Id",)
-        )
-        labels = {str(row.get("Label")).casefold() for row in await retrieving.query_all(self.client, statement)}
-        return self.status.casefold() in labels
 
     async def _members(self, campaign: str) -> Mapping[str, str]:
         """The campaign's members: by each person's id, the member's."""

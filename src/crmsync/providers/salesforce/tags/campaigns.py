@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 import attrs
 
@@ -13,7 +13,6 @@ from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.objects.parents import Describe
 from crmsync.providers.salesforce.retrieving import query_all
 from crmsync.providers.salesforce.schema import SObject
-from crmsync.providers.salesforce.settings import SalesforceSettings
 
 
 @attrs.frozen(slots=True)
@@ -26,17 +25,6 @@ class TagCampaigns:
     def by_id(self) -> Mapping[str, str]:
         """The tag of each campaign."""
         return {campaign: tag for tag, campaign in self.by_tag.items()}
-
-
-async def tag_warnings(settings: SalesforceSettings, look_up: Callable[[], Awaitable[object]]) -> list[str]:
-    """What a test of the connection says about tags."""
-    if not settings.campaigns.tags:
-        return []
-    try:
-        await look_up()
-    except (AccessDeniedError, ConfigurationError) as error:
-        return [error.message]
-    return []
 
 
 async def described_member(describe: Describe) -> SObject:

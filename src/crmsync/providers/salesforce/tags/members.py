@@ -10,15 +10,17 @@ from typing import Any, Final
 import anyio
 import attrs
 
-from crmsync.errors import CRMError, DuplicateError, RecordError, RejectedError
+from crmsync.errors import AccessDeniedError, ConfigurationError, CRMError, DuplicateError, RecordError, RejectedError
 from crmsync.models.calls import CallEstimate, StoreUse, StoreVerb
 from crmsync.models.records import Operation, OperationKind, Outcome, OutcomeStatus
 from crmsync.providers.salesforce import soql
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.ids import full_id
+from crmsync.providers.salesforce.objects.member_status import CampaignStatuses, unknown_status
 from crmsync.providers.salesforce.people.options import PERSON
 from crmsync.providers.salesforce.retrieving import query, query_all
 from crmsync.providers.salesforce.schema import SObject
+from crmsync.providers.salesforce.settings import SalesforceSettings
 from crmsync.providers.salesforce.tags.campaigns import TagCampaigns
 from crmsync.providers.salesforce.writing.collections import CollectionsChannel
 from crmsync.providers.salesforce.writing.pages import MAX_ROWS
@@ -68,6 +70,7 @@ class Members:
         self._client = client
         self._channel = channel
         self._status = status
+        self._statuses = CampaignStatuses(client)
 
     async def of(self, people: Iterable[str]) -> Held:
         """The memberships of these people, about 500 people a call."""
@@ -128,11 +131,26 @@ class Members:
                 if campaign not in campaigns
             ]
         errors: dict[str, CRMError] = {}
+        joining = await self._with_status(joining, errors)
         for asked in (joining, leaving):
             for (person, _), outcome in zip(asked, await self._write([op for _, op in asked]), strict=True):
                 if outcome.error is not None and not _is_member(outcome.error):
                     errors.setdefault(person, outcome.error)
         return errors
+
+    async def lacking_status(self, campaigns: Iterable[str]) -> frozenset[str]:
+        """Those campaigns that lack the status which new members get."""
+        asked = ((campaign, self._status) for campaign in campaigns if self._status)
+        return frozenset(campaign for campaign, _ in await self._statuses.lacking(asked))
+
+    async def _with_status(
+        self, joining: Sequence[tuple[str, Operation]], errors: dict[str, CRMError]
+    ) -> list[tuple[str, Operation]]:
+        """Those who join a campaign that has the status; of the others the error is noted."""
+        lacking = await self.lacking_status(str(operation.fields["CampaignId"]) for _, operation in joining)
+        error = unknown_status(f"it has no member status {self._status!r}; add it there")
+        errors.update((person, error) for person, operation in joining if operation.fields["CampaignId"] in lacking)
+        return [each for each in joining if each[1].fields["CampaignId"] not in lacking]
 
     def estimate(self, use: StoreUse) -> CallEstimate:
         """What a use of a store of people takes besides: one person for each value, any number of tags changed."""
@@ -141,7 +159,8 @@ class Members:
         if use.verb is not StoreVerb.WRITE:
             return CallEstimate(queries, queries)
         rows = use.items * len(self.campaigns.by_tag)
-        return CallEstimate(queries + rows, queries + math.ceil(use.items / MAX_ROWS))
+        looks = int(bool(self._status))
+        return CallEstimate(queries + rows + looks, queries + math.ceil(use.items / MAX_ROWS) + looks)
 
     def _join(self, person: str, campaign: str) -> Operation:
         fields: dict[str, object] = {"CampaignId": campaign, PREFIXES[person[:3]]: person}
@@ -173,6 +192,20 @@ def open_members(
     reconciler = Reconciler(client, sobject, user_id)
     channel = CollectionsChannel(client, "CampaignMember", None, limiter, reconciler)
     return Members(client, sobject, campaigns, channel, client.settings.campaigns.member_status)
+
+
+async def tag_warnings(settings: SalesforceSettings, look_up: Callable[[], Awaitable[Members]]) -> list[str]:
+    """What a test of the connection says about tags."""
+    if not settings.campaigns.tags:
+        return []
+    try:
+        members = await look_up()
+    except (AccessDeniedError, ConfigurationError) as error:
+        return [error.message]
+    by_id = members.campaigns.by_id
+    lacking = await members.lacking_status(by_id)
+    fault = f"the campaign has no member status {settings.campaigns.member_status!r}, so nobody joins it: add it there"
+    return [f"campaigns.tags.{tag}: {fault}" for campaign, tag in by_id.items() if campaign in lacking]
 
 
 def _is_member(error: CRMError) -> bool:

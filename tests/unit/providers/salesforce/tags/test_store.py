@@ -338,3 +338,15 @@ async def test_people_who_are_contacts_or_leads_have_tags_as_either(connect: Con
         assert {read[contact].fields[FIELD], read[lead].fields[FIELD]} == {("vip",), ("news",)}
         assert isinstance(store, SupportsPrecedence)
         assert [record.id for record in store.foremost(list(read.values()))] == [contact]
+
+
+async def test_nobody_joins_a_campaign_that_lacks_the_status_of_new_members(connect: Connect) -> None:
+    """Salesforce would give them the default; the other campaigns are joined, and the test of a connection says it."""
+    async with connect(campaigns={**SETTINGS, "member_status": "Invited"}) as it:
+        store, person = await contacts(it), it.contact(1)
+        it.org.create("CampaignMemberStatus", {"CampaignId": campaign(it, "News"), "Label": "Invited"})
+        [outcome] = await store.write([change(person, ("news", "vip"), Title="Dr")])
+        assert [(error.code, error.field) for error in outcome.unwritten] == [("unknown_status", FIELD)]
+        assert memberships(it) == {"News": {"p1@example.com"}, "VIP customers": set()}
+        [warning] = (await it.provider.test_connection()).warnings
+        assert warning.startswith("campaigns.tags.vip: the campaign has no member status 'Invited'")
