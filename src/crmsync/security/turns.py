@@ -37,6 +37,7 @@ class SharedTurns:
         self._clock = clock
         self._integration_id = integration_id
         self._locks = locks
+        self._unended: dict[str, _Turn] = {}
 
     @asynccontextmanager
     async def exclusive(self, name: str, *, org: str = "") -> AsyncIterator[None]:
@@ -47,7 +48,10 @@ class SharedTurns:
         """
         turn = self._turn(name, org)
         async with self._locks.setdefault(turn.key, anyio.Lock()):
+            # One that could not be given back is still its owner's: nobody waits for himself.
+            turn = self._unended.get(turn.key, turn)
             await self._take(turn)
+            self._unended.pop(turn.key, None)
             try:
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._keep, turn)
@@ -60,8 +64,11 @@ class SharedTurns:
                 raise
             finally:
                 # One that cannot be given back ends by itself; what the body did is what matters.
-                with anyio.CancelScope(shield=True), suppress(StorageError):
-                    await turn.end()
+                with anyio.CancelScope(shield=True):
+                    try:
+                        await turn.end()
+                    except StorageError:
+                        self._unended[turn.key] = turn
 
     def _turn(self, name: str, org: str) -> _Turn:
         if org and isinstance(self._repository, TurnRepository):
@@ -142,6 +149,7 @@ class _LeasedTurn:
     clock: Clock
     integration_id: str
     name: str
+    owner: str = attrs.field(factory=lambda: uuid.uuid4().hex)
     _lease: Lease | None = None
 
     @property
@@ -149,10 +157,9 @@ class _LeasedTurn:
         return f"{self.integration_id}{self.name}"
 
     async def take(self) -> bool:
-        owner = uuid.uuid4().hex
         try:
             self._lease = await self.repository.acquire_lease(
-                self.integration_id, self.name, owner, now=self.clock.now(), ttl=_TTL
+                self.integration_id, self.name, self.owner, now=self.clock.now(), ttl=_TTL
             )
         except ConcurrentUpdateError:
             return False

@@ -218,3 +218,52 @@ def test_a_long_turn_is_kept_though_the_bookkeeping_fails_now_and_then(org: str)
                 repository.fails = True
 
     anyio.run(wait_long, backend="trio", backend_options={"clock": MockClock(autojump_threshold=0)})
+
+
+class Away(MemoryRepository):
+    """While it is ``away``, no turn can be given back or taken."""
+
+    away = False
+
+    async def acquire_lease(
+        self, integration_id: str, entity_type: str, owner: str, *, now: datetime, ttl: timedelta
+    ) -> Lease:
+        self._reach()
+        return await super().acquire_lease(integration_id, entity_type, owner, now=now, ttl=ttl)
+
+    async def take_turn(self, turn: str, owner: str, *, now: datetime, ttl: timedelta) -> bool:
+        self._reach()
+        return await super().take_turn(turn, owner, now=now, ttl=ttl)
+
+    async def release_lease(self, lease: Lease) -> None:
+        self._reach()
+        await super().release_lease(lease)
+
+    async def end_turn(self, turn: str, owner: str) -> None:
+        self._reach()
+        await super().end_turn(turn, owner)
+
+    def _reach(self) -> None:
+        if self.away:
+            raise StorageError("away")
+
+
+async def test_a_turn_that_could_not_be_given_back_keeps_out_the_others_alone(org: str) -> None:
+    repository, clock = Away(), FakeClock()
+    await fill(repository)
+    turns = turns_of(repository, clock)
+    async with turns.exclusive(NAME, org=org):
+        repository.away = True
+    with pytest.raises(StorageError, match="away"):
+        async with turns.exclusive(NAME, org=org):
+            pass
+    repository.away = False
+    with anyio.move_on_after(0.1) as others:
+        async with turns_of(repository, clock).exclusive(NAME, org=org):
+            pass
+    assert others.cancelled_caught
+    with anyio.fail_after(5):
+        async with turns.exclusive(NAME, org=org):
+            pass
+        async with turns_of(repository, clock).exclusive(NAME, org=org):
+            pass

@@ -83,7 +83,8 @@ class SalesforceProviderFactory:
             return
         async with open_http(checked, self._transport) as http:
             auth = authorizer(way, secrets, TokenEndpoint(http, checked), context)
-            async with aclosing(SalesforceProvider(SalesforceClient(checked, auth, context, http))) as opened:
+            client = SalesforceClient(checked, auth, context, http)
+            async with aclosing(auth), aclosing(SalesforceProvider(client)) as opened:
                 yield opened
 
     def sign_in_methods(self) -> Sequence[SignInMethod]:

@@ -10,10 +10,10 @@ import httpx2
 from pydantic import SecretStr
 
 from crmsync.errors import ConfigurationError, UnavailableError
-from crmsync.models.secrets import Secret
-from crmsync.protocols.provider import CredentialStore
+from crmsync.protocols.provider import ProviderContext
 from crmsync.providers.salesforce import oauth
 from crmsync.providers.salesforce.bodies import read_error
+from crmsync.providers.salesforce.keeping import TokenKeeper
 from crmsync.providers.salesforce.oauth import Access, FormRequest, TokenAnswer
 from crmsync.providers.salesforce.oauth_refusals import GrantRefusedError
 from crmsync.providers.salesforce.settings import SalesforceSettings
@@ -47,6 +47,13 @@ class Authorizer(Protocol):
         """End the tokens at the CRM; False if there is none that is ours to end.
 
         :raises ProviderError: the CRM could not be asked, or refused.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Store what could not be stored until now.
+
+        :raises StorageError: it cannot be stored, and is lost.
         """
         ...
 
@@ -101,6 +108,9 @@ class AccessToken:
         await self._endpoint.revoke(oauth.revocation(self._access.instance_url, self._access.token))
         return True
 
+    async def aclose(self) -> None:
+        """Nothing is stored."""
+
 
 Grant: TypeAlias = Callable[[Mapping[str, SecretStr]], Awaitable[FormRequest]]
 """Makes the request for a token out of the credentials as they are now."""
@@ -113,11 +123,12 @@ class RenewableToken:
     """
 
     def __init__(
-        self, grant: Grant, given: Mapping[str, SecretStr], store: CredentialStore, endpoint: TokenEndpoint
+        self, grant: Grant, given: Mapping[str, SecretStr], context: ProviderContext, endpoint: TokenEndpoint
     ) -> None:
         self._grant = grant
         self._given = given
-        self._store = store
+        self._store = context.credentials
+        self._keeper = TokenKeeper(context.credentials, context.clock)
         self._endpoint = endpoint
         self._lock = anyio.Lock()
         self._present = self._access_in(given)
@@ -125,6 +136,10 @@ class RenewableToken:
     async def access(self) -> Access:
         if self._present is None:
             await self._replace(None)
+        elif self._keeper.is_due:
+            async with self._lock:
+                if self._keeper.is_due:
+                    await self._keeper.catch_up()
         assert self._present is not None
         return self._present
 
@@ -142,6 +157,9 @@ class RenewableToken:
         assert origin is not None
         await self._endpoint.revoke(oauth.revocation(origin, token))
         return True
+
+    async def aclose(self) -> None:
+        await self._keeper.aclose()
 
     async def _replace(self, refused: Access | None) -> None:
         """Have another token than the refused one; one task and one process at a time."""
@@ -171,20 +189,15 @@ class RenewableToken:
 
     async def _kept(self, request: FormRequest) -> Access:
         """Exchange, and keep what comes before it is used."""
-        # Cancelled between the answer and the store, a rotated refresh token would be lost: the old one is dead.
+        # Cancelled before it is owed, a rotated refresh token would be lost: the old one is dead.
         with anyio.CancelScope(shield=True):
             answer = await self._endpoint.exchange(request)
-            changes: dict[str, SecretStr | None] = {
-                "access_token": answer.access.token,
-                "instance_url": Secret(answer.access.instance_url),
-            }
-            if answer.refresh_token is not None:
-                changes["refresh_token"] = answer.refresh_token
-            await self._store.save(changes)
+            self._keeper.owe(answer)
+        await self._keeper.keep()
         return answer.access
 
     async def _held(self) -> Mapping[str, SecretStr]:
-        return {**self._given, **await self._store.load()}
+        return {**self._given, **await self._keeper.load()}
 
     def _access_in(self, held: Mapping[str, SecretStr]) -> Access | None:
         token, address = held.get("access_token"), held.get("instance_url")

@@ -31,7 +31,7 @@ def authorizer(
         origin = oauth.trusted_address(address.get_secret_value(), settings) if address else settings.instance_url
         return AccessToken(credentials.access_token, origin, endpoint)
     given = {name: value for name, value in credentials if value is not None}
-    return RenewableToken(_grant(way, settings, context.clock), given, context.credentials, endpoint)
+    return RenewableToken(_grant(way, settings, context.clock), given, context, endpoint)
 
 
 def _grant(way: SignIn, settings: SalesforceSettings, clock: Clock) -> Grant:

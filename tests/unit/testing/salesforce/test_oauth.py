@@ -119,7 +119,7 @@ async def test_username_and_password_are_refused_like_a_wrong_password_until_swi
     assert await refused(client, wrong) == ("invalid_grant", "authentication failure")
 
 
-async def test_a_rotating_app_gets_a_new_refresh_token_each_time_and_the_old_one_dies(
+async def test_a_rotating_app_gets_a_new_refresh_token_each_time_and_the_old_one_sent_again_ends_it_too(
     client: httpx2.AsyncClient, org: SalesforceOrg
 ) -> None:
     app = OAuthApp(client_id="rotating", client_secret="s", rotates_refresh_tokens=True)
@@ -127,13 +127,15 @@ async def test_a_rotating_app_gets_a_new_refresh_token_each_time_and_the_old_one
     org.oauth.add_refresh_token("first", org.oauth.new_grant("rotating", API_USER_ID, app.scopes))
     form = {"grant_type": "refresh_token", "client_id": "rotating", "client_secret": "s", "refresh_token": "first"}
     answer = (await client.post(TOKEN, data=form)).json()
-    assert answer["refresh_token"] != "first"
-    assert await refused(client, form) == ("invalid_grant", "expired access/refresh token")
-    again = await client.post(TOKEN, data={**form, "refresh_token": answer["refresh_token"]})
-    assert again.status_code == 200
+    again = (await client.post(TOKEN, data={**form, "refresh_token": answer["refresh_token"]})).json()
+    assert len({"first", answer["refresh_token"], again["refresh_token"]}) == 3
     assert await status_with(client, answer["access_token"]) == 200
-    del form["client_secret"]
-    assert (await refused(client, form))[0] == "invalid_client"
+    assert (await refused(client, {**REFRESH, "client_id": "rotating"}))[0] == "invalid_client"
+    load_state(org, dump_state(org))
+    assert await refused(client, form) == ("invalid_grant", "expired access/refresh token")
+    newest = {**form, "refresh_token": again["refresh_token"]}
+    assert await refused(client, newest) == ("invalid_grant", "expired access/refresh token")
+    assert await status_with(client, again["access_token"]) == 401
 
 
 async def test_a_session_ends_by_the_clock_unless_it_is_used(client: httpx2.AsyncClient, org: SalesforceOrg) -> None:

@@ -45,6 +45,9 @@ class SfLogin:
         """The login is the CLI's and stays: ``sf org logout`` ends it."""
         return False
 
+    async def aclose(self) -> None:
+        """See `Authorizer`."""
+
     async def _asked(self) -> Access:
         async with open_sf(self._settings.sf) as sf:
             display = await self._answer(sf, "org", "display")

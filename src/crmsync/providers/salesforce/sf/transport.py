@@ -92,6 +92,9 @@ class CliSession:
         """See `Authorizer`."""
         return False
 
+    async def aclose(self) -> None:
+        """See `Authorizer`."""
+
 
 class _Budget:
     """Counts the CLI's own calls with ours."""

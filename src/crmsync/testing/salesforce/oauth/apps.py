@@ -38,7 +38,8 @@ class OAuthApp:
     :param callback_urls: the redirect URIs allowed, compared as they are, port included.
     :param scopes: what a user may be asked for.
     :param public_key: PEM, a certificate or a public key, against which JWT bearer assertions are verified.
-    :param rotates_refresh_tokens: whether each refresh returns a new refresh token and kills the old one.
+    :param rotates_refresh_tokens: whether each refresh returns a new refresh token and kills the old one; whoever sends
+        that one again ends all tokens of the grant.
     :param requires_pkce: whether a user cannot be asked without a code challenge.
     :param refresh_needs_secret: whether a refresh must send the secret, if the app has one.
     :param run_as: username as whom the client credentials flow runs; ``None`` switches that flow off.

@@ -89,6 +89,7 @@ class AuthorizationServer:
     apps: dict[str, OAuthApp] = field(factory=dict)
     _sessions: dict[str, Session] = field(factory=dict, repr=False)
     _refresh_tokens: dict[str, Grant] = field(factory=dict, repr=False)
+    _replaced: dict[str, Grant] = field(factory=dict, repr=False)
     _codes: dict[str, Code] = field(factory=dict, repr=False)
     _consents: set[tuple[str, str]] = field(factory=set)
     _open_requests: dict[str, AuthorizationRequest] = field(factory=dict, repr=False)
@@ -183,13 +184,24 @@ class AuthorizationServer:
         """Return what a refresh token stands for."""
         return self._refresh_tokens.get(refresh_token)
 
-    def end_refresh_token(self, token: str) -> None:
-        """Kill a refresh token; the sessions it opened go on."""
-        self._refresh_tokens.pop(token, None)
+    def replace_refresh_token(self, token: str) -> str:
+        """Return a new refresh token in place of another, which dies; the sessions it opened go on."""
+        grant = self._refresh_tokens.pop(token)
+        self._replaced[token] = grant
+        return self.new_refresh_token(grant)
+
+    def end_reused(self, token: str) -> None:
+        """Revoke the grant of a refresh token that was replaced, for whoever sends it again may have stolen it.
+
+        "Force one-time-use Refresh Tokens" (Salesforce Help, 005316711): at once, with no time of grace.
+        """
+        if token in self._replaced:
+            self.revoke_grant(self._replaced[token])
 
     def revoke_grant(self, grant: Grant) -> None:
         """Kill every refresh token and every session of a grant."""
         self._refresh_tokens = {t: held for t, held in self._refresh_tokens.items() if held.id != grant.id}
+        self._replaced = {t: held for t, held in self._replaced.items() if held.id != grant.id}
         self._sessions = {t: held for t, held in self._sessions.items() if held.grant_id != grant.id}
 
     # Requests and codes
@@ -224,6 +236,7 @@ class AuthorizationServer:
             "apps": [asdict(app) for app in self.apps.values()],
             "sessions": {token: asdict(session) for token, session in self._sessions.items()},
             "refresh_tokens": {token: asdict(grant) for token, grant in self._refresh_tokens.items()},
+            "replaced_refresh_tokens": {token: asdict(grant) for token, grant in self._replaced.items()},
             "consents": sorted(map(list, self._consents)),
         }
 
@@ -236,12 +249,15 @@ class AuthorizationServer:
             apps = {app["client_id"]: OAuthApp(**app) for app in state["apps"]}
             sessions = {token: Session(**session) for token, session in state["sessions"].items()}
             refresh_tokens = {token: Grant(**grant) for token, grant in state["refresh_tokens"].items()}
+            # Not in the states of earlier versions.
+            replaced = {token: Grant(**grant) for token, grant in state.get("replaced_refresh_tokens", {}).items()}
             consents = {(client_id, user_id) for client_id, user_id in state["consents"]}
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("not a sign-in state of this emulator") from error
         self.apps |= apps
         self._sessions = sessions | self._sessions
         self._refresh_tokens = refresh_tokens
+        self._replaced = replaced
         self._consents = consents
 
 

@@ -72,13 +72,13 @@ def _refresh_token(call: OAuthCall) -> Reply:
     held = call.form.get("refresh_token", "")
     grant = server.grant_of(held)
     if grant is None or grant.client_id != app.client_id:
+        server.end_reused(held)
         raise invalid_grant("expired access/refresh token")
     if not (call.org.get("User", grant.user_id) or {}).get("IsActive", True):
         raise OAuthError("inactive_user", "user is inactive")
     if not app.rotates_refresh_tokens:
         return _answer(call, grant)
-    server.end_refresh_token(held)
-    return _answer(call, grant, {"refresh_token": server.new_refresh_token(grant)})
+    return _answer(call, grant, {"refresh_token": server.replace_refresh_token(held)})
 
 
 def _client_credentials(call: OAuthCall) -> Reply:
