@@ -3,7 +3,8 @@
 A shadow is a byte string::
 
     1 byte   format: 0x02; plus 0x01 if some field is held back (parked, rejected): its digest is older than the
-             reading; plus 0x04 if the reading is of the record as its side showed it, not as we expect it after a write
+             reading; plus 0x04 if the reading is of the record as its side showed it, not as we expect it after a
+             write; plus 0x08 if the record is gone, and this is what it held
     8 bytes  reading: keyed BLAKE2b over all mapped values as they were read, and the mapping's version; lets a record
              that is read as it was last time be dropped before any field is looked at. Zeros equal no reading.
     2 bytes  how many single-valued fields follow
@@ -34,8 +35,11 @@ import attrs
 _FORMAT: Final = 0x02
 _HELD: Final = 0x01
 _SEEN: Final = 0x04
-FORMATS: Final = frozenset(_FORMAT | flags for flags in (0, _HELD, _SEEN, _HELD | _SEEN))
-"""What an encoded shadow may begin with. Those without `_SEEN` were all there was at first."""
+_GONE: Final = 0x08
+FORMATS: Final = frozenset(
+    _FORMAT | held | seen | gone for held in (0, _HELD) for seen in (0, _SEEN) for gone in (0, _GONE)
+)
+"""What an encoded shadow may begin with. Those without `_SEEN` and `_GONE` were all there was at first."""
 
 NO_READING: Final = bytes(8)
 _SIZE: Final = 6
@@ -154,6 +158,21 @@ BLANK_SHADOW: Final = _EMPTY.encode()
 def with_beginning(start: bytes, fields: Mapping[bytes, FieldDigest]) -> bytes:
     """An encoded shadow of these fields that has a `beginning`."""
     return start + Shadow(fields=fields).encode()[len(start) :]
+
+
+def of_gone(blob: bytes) -> bytes:
+    """A shadow as what a record held that is gone now; of one that nobody had seen there is none."""
+    return bytes((blob[0] | _GONE,)) + blob[1:] if blob else b""
+
+
+def is_of_gone(blob: bytes) -> bool:
+    """Whether a shadow is what a record held that is gone."""
+    return bool(blob) and bool(blob[0] & _GONE)
+
+
+def of_returned(blob: bytes) -> bytes:
+    """A shadow as before its record was gone."""
+    return bytes((blob[0] & ~_GONE,)) + blob[1:] if blob else b""
 
 
 def stands(blob: bytes, reading: bytes) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import attrs
 
 from crmsync.diff import Merger, PersonMarks
+from crmsync.diff.digests import is_of_gone
 from crmsync.engine.budget import RunBudget
 from crmsync.engine.foresight import ForeseeingStore, Foresight
 from crmsync.engine.lease import RunLease
@@ -251,7 +252,8 @@ async def count_links(ctx: RunContext) -> None:
 
 def shadow_of(link: Link, side: Side) -> bytes:
     """One side's shadow of a link. Empty: that side has no record, or none any more."""
-    return link.local_shadow if side is Side.LOCAL else link.remote_shadow
+    shadow = link.local_shadow if side is Side.LOCAL else link.remote_shadow
+    return b"" if is_of_gone(shadow) else shadow
 
 
 def id_of(link: Link, side: Side) -> str | None:

@@ -14,6 +14,7 @@ from crmsync.engine.context import LIVE, RunContext, id_of, shadow_of
 from crmsync.engine.history import noted
 from crmsync.engine.keyindex import KeySet
 from crmsync.engine.settling import stale_link
+from crmsync.engine.tombstones import tombstone
 from crmsync.engine.work import Work
 from crmsync.engine.writing import announce, write
 from crmsync.errors import DeleteGuardError, RecordError
@@ -205,7 +206,7 @@ def guard_deletes(ctx: RunContext, deletes: int) -> None:
 
 
 def _farewell_link(ctx: RunContext, farewell: _Farewell) -> Link:
-    """A tombstone: the gone side's shadow is empty, the survivor's stays, so that an undelete is recognised."""
+    """The link of a pair of which one side's record is gone, or both; or as it waits, where its delete failed."""
     link, outcome = farewell.link, farewell.outcome
     if outcome is not None and outcome.status is OutcomeStatus.FAILED:
         error = outcome.error
@@ -223,15 +224,18 @@ def _farewell_link(ctx: RunContext, farewell: _Farewell) -> Link:
             attempts=link.attempts + 1,
             failing_since=link.failing_since or ctx.clock.now(),
         )
-    gone = set(farewell.gone)
-    if farewell.action is DeleteAction.DELETE:
-        gone = set(Side)
-    status = LinkStatus.UNLINKED if farewell.action is DeleteAction.UNLINK else LinkStatus.DELETED
+    gone = set(Side) if farewell.action is DeleteAction.DELETE else farewell.gone
+    if farewell.action is not DeleteAction.UNLINK:
+        link = tombstone(link, gone)
+    else:
+        link = attrs.evolve(
+            link,
+            status=LinkStatus.UNLINKED,
+            local_shadow=b"" if Side.LOCAL in gone else link.local_shadow,
+            remote_shadow=b"" if Side.REMOTE in gone else link.remote_shadow,
+        )
     return attrs.evolve(
         link,
-        status=status,
-        local_shadow=b"" if Side.LOCAL in gone else link.local_shadow,
-        remote_shadow=b"" if Side.REMOTE in gone else link.remote_shadow,
         problems=(),
         candidates=(),
         attempts=0,

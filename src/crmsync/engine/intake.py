@@ -11,6 +11,7 @@ from crmsync.engine.conflicts import attach_conflicts
 from crmsync.engine.consents import look_again
 from crmsync.engine.context import ASIDE, RunContext, id_of, shadow_of
 from crmsync.engine.matching import Matcher
+from crmsync.engine.tombstones import came_back, revived
 from crmsync.engine.work import Work
 from crmsync.models.records import Record, Side
 from crmsync.models.state import Link, LinkStatus
@@ -46,8 +47,8 @@ async def take_in(ctx: RunContext, matcher: Matcher, side: Side, records: Sequen
         if link is None or _is_of_heard(ctx, link, record):
             strangers.append(record)
         elif link.status in ASIDE:
-            if _came_back(link, side):
-                changed.append((attrs.evolve(link, local_shadow=b"", remote_shadow=b""), record))
+            if came_back(link, side):
+                changed.append((revived(ctx, link, side, record), record))
             else:
                 ctx.tally.sides[side].unchanged += 1
         elif not shadow_of(link, other):
@@ -89,11 +90,6 @@ def _same(ctx: RunContext, link: Link, side: Side, record: Record) -> bool:
 
 def _same_alone(ctx: RunContext, link: Link, side: Side, record: Record) -> bool:
     return link.mapping_version == ctx.rule.version and link.last_sync_hash == ctx.merger.lone_hash(side, record)
-
-
-def _came_back(link: Link, side: Side) -> bool:
-    """Whether a tombstoned record is live again on the side that had deleted it, while the other side still has it."""
-    return link.status is LinkStatus.DELETED and not shadow_of(link, side) and bool(shadow_of(link, side.other))
 
 
 async def _pair_up(ctx: RunContext, side: Side, changed: Sequence[tuple[Link, Record]], intake: Intake) -> None:

@@ -8,7 +8,7 @@ import attrs
 
 from crmsync.engine.batch import Gate, carry_out
 from crmsync.engine.conflicts import attach_conflicts, parting
-from crmsync.engine.context import ASIDE, LIVE, RunContext
+from crmsync.engine.context import ASIDE, LIVE, RunContext, shadow_of
 from crmsync.engine.deletes import DeleteQueue
 from crmsync.engine.intake import Intake
 from crmsync.engine.last_words import last_words, overhear, unheard_pairs, waiting_words
@@ -42,7 +42,8 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
         if link is None or remote is None or link.status not in LIVE or not link.local_shadow:
             continue
         placeholder = taken.get(survivor)
-        linked = (placeholder is not None and placeholder.local_shadow) or trail.bound.get(survivor, loser) != loser
+        linked = placeholder is not None and bool(shadow_of(placeholder, Side.LOCAL))
+        linked = linked or trail.bound.get(survivor, loser) != loser
         if linked or survivor in intake.remote_ids():
             separated.append(_separated(ctx, link))
             parted.append(link)
@@ -58,8 +59,9 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
         if placeholder is not None:
             superseded.append(placeholder.markmail_id)
     free = remotes.keys() - {*taken, *trail.bound, *intake.remote_ids()}
-    aside = {survivors[key]: link for key, link in links.items() if link.status in ASIDE and link.remote_shadow}
-    separated += [attrs.evolve(link, crm_id=survivor) for survivor, link in aside.items() if survivor in free]
+    followers = [key for key, link in links.items() if link.status in ASIDE and shadow_of(link, Side.REMOTE)]
+    aside = {survivors[key]: links[key] for key in followers}
+    separated += [_followed(link, survivor) for survivor, link in aside.items() if survivor in free]
     if separated or superseded:
         ended = await parting(ctx, parted)
         await ctx.acknowledge(attrs.evolve(ended, links=tuple(separated), removed_links=tuple(superseded)))
@@ -73,6 +75,11 @@ def _separated(ctx: RunContext, link: Link) -> Link:
     ctx.tally.add_problem(link, problem)
     problems = (problem, *waiting_words(link))
     return attrs.evolve(link, status=LinkStatus.UNLINKED, remote_shadow=b"", problems=problems)
+
+
+def _followed(link: Link, survivor: str) -> Link:
+    """The tombstone of a record that was merged. What was gone held something else than what the survivor holds."""
+    return attrs.evolve(link, crm_id=survivor, local_shadow=shadow_of(link, Side.LOCAL))
 
 
 async def follow_merged(

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import anyio
 
-from crmsync.engine.context import RunContext
+from crmsync.engine.context import RunContext, shadow_of
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
 from crmsync.engine.intake import take_in
 from crmsync.engine.matching import Matcher
@@ -17,6 +17,7 @@ from crmsync.engine.reading import OnTheWay
 from crmsync.engine.recovery import begin
 from crmsync.engine.retrying import BATCH, carry, pairs_of, retry_unfinished
 from crmsync.engine.tasks import single_error
+from crmsync.engine.tombstones import came_back
 from crmsync.engine.work import Work
 from crmsync.errors import CursorExpiredError
 from crmsync.models.plans import PlannedRecord
@@ -81,12 +82,15 @@ async def apply(ctx: RunContext, page_of: PlanPages, cursors: Cursors) -> None:
         page += 1
         allowed.update(record.fingerprint for record in batch)
         links = await ctx.links(Side.LOCAL, [record.markmail_id for record in batch if record.markmail_id])
-        pairs = [link for link in links.values() if link.local_shadow and link.remote_shadow]
+        pairs = [link for link in links.values() if all(shadow_of(link, side) for side in Side)]
         await carry(ctx, await pairs_of(ctx, pairs, queue), Side.LOCAL, queue, gate)
         linked = {link.markmail_id for link in pairs}
+        back = {link.markmail_id for link in links.values() if came_back(link, Side.LOCAL)}
         lone = [record for record in batch if record.markmail_id not in linked]
-        await carry(ctx, await _met(ctx, matcher, Side.REMOTE, lone), Side.REMOTE, queue, gate)
-        await carry(ctx, await _met(ctx, matcher, Side.LOCAL, lone), Side.LOCAL, queue, gate)
+        there = [record.crm_id for record in lone if record.crm_id and record.markmail_id not in back]
+        here = [key for record in lone if (key := record.markmail_id) and (not record.crm_id or key in back)]
+        await carry(ctx, await _met(ctx, matcher, Side.REMOTE, there), Side.REMOTE, queue, gate)
+        await carry(ctx, await _met(ctx, matcher, Side.LOCAL, here), Side.LOCAL, queue, gate)
     await follow_absent(ctx, queue, gate=gate)
     if queue:
         await carry_out_deletes(ctx, queue, gate=gate)
@@ -102,12 +106,8 @@ def pages_of(planned: Sequence[PlannedRecord]) -> PlanPages:
     return page_of
 
 
-async def _met(ctx: RunContext, matcher: Matcher, side: Side, planned: Sequence[PlannedRecord]) -> list[Work]:
-    """The planned first meetings that start from this side: with a CRM id from there, the others from the local one."""
-    if side is Side.REMOTE:
-        ids = [record.crm_id for record in planned if record.crm_id]
-    else:
-        ids = [record.markmail_id for record in planned if record.markmail_id and not record.crm_id]
+async def _met(ctx: RunContext, matcher: Matcher, side: Side, ids: Sequence[str]) -> list[Work]:
+    """The planned meetings that start from these records of a side."""
     records = await ctx.store(side).get(ids, fields=ctx.fields(side))
     if not records:
         return []

@@ -20,6 +20,7 @@ from crmsync.engine.context import RunContext
 from crmsync.engine.deletes import guard_deletes
 from crmsync.engine.history import fields_of, noted
 from crmsync.engine.recovery import begin
+from crmsync.engine.tombstones import tombstone
 from crmsync.engine.undone import shifted
 from crmsync.engine.writing import announce, write
 from crmsync.errors import NotFoundError
@@ -27,7 +28,7 @@ from crmsync.models.history import FieldChange, RecordChange, is_masked, untagge
 from crmsync.models.plans import PlannedRecord, PlannedWrite
 from crmsync.models.problems import Problem
 from crmsync.models.records import Operation, OperationKind, Outcome, OutcomeStatus, Record, Side
-from crmsync.models.state import Acknowledgement, JournalPurpose, Link, LinkStatus
+from crmsync.models.state import Acknowledgement, JournalPurpose, Link
 
 _BATCH = 500
 _DONE = {
@@ -164,7 +165,8 @@ def _step(ctx: RunContext, change: RecordChange, link: Link, record: Record | No
         return None
     if created:
         operation = Operation(op_id, OperationKind.DELETE, record.id)
-        return _Step(change, link, _tombstone(link, side), record, operation)
+        # Its counterpart stays alone.
+        return _Step(change, link, tombstone(link, {side}), record, operation)
     operation = Operation(op_id, OperationKind.UPDATE, record.id, fields=as_left, held=record.fields)
     return _Step(change, link, shifted(ctx, link, side, as_left), record, operation)
 
@@ -190,13 +192,6 @@ def _holds(ctx: RunContext, side: Side, one: FieldChange, kept: object, record: 
     # A CRM that does not answer what it stored: the run knew only what it sent.
     ours = side is Side.REMOTE and record.modified_by_self
     return bool(held == left) or bool(ours and is_lossy_image(left, held))
-
-
-def _tombstone(link: Link, side: Side) -> Link:
-    """The link of a record whose creation is taken back: nothing brings it back, and its counterpart stays alone."""
-    if side is Side.LOCAL:
-        return attrs.evolve(link, status=LinkStatus.DELETED, local_shadow=b"")
-    return attrs.evolve(link, status=LinkStatus.DELETED, remote_shadow=b"")
 
 
 def _plan(ctx: RunContext, side: Side, steps: Sequence[_Step]) -> None:

@@ -44,10 +44,10 @@ class Link:
     ``markmail_id`` is the local id; for a record born in the CRM that has no local twin yet it is the id that the twin
     will get. ``crm_id`` is None until the remote record exists. ``last_sync_hash`` is the 64-hex SHA-256 over both
     shadows; of a record that has no counterpart yet, over what its own side held when it was last tried. The shadows
-    are opaque to storage (`crmsync.diff.digests` reads them); empty means "never seen". ``born`` is the side where the
-    record was first seen. ``attempts`` counts failed attempts in a row, ``failing_since`` is when the first one was.
-    ``flips`` is what is remembered of our last writes where a field may be rewritten for ever (`crmsync.diff.flips`
-    reads it).
+    are opaque to storage (`crmsync.diff.digests` reads them); empty means "never seen", or gone: a tombstone keeps that
+    of a record that is gone, marked as such, while the other one lives. ``born`` is the side where the record was first
+    seen. ``attempts`` counts failed attempts in a row, ``failing_since`` is when the first one was. ``flips`` is what
+    is remembered of our last writes where a field may be rewritten for ever (`crmsync.diff.flips` reads it).
     """
 
     integration_id: str

@@ -323,6 +323,17 @@ class MemoryRecordStore:
             raise KeyError(record_id)
         self._put(attrs.evolve(row, deleted=True, merged_into=merged_into), {}, self._clock.now())
 
+    def restore(self, record_id: str, /) -> None:
+        """Bring a deleted record back as another user, as it was; a merged one is its own again.
+
+        :raises KeyError: no such record is deleted. :raises DuplicateError: its key is another one's by now.
+        """
+        row = self._table.get(record_id)
+        if row is None or not row.deleted:
+            raise KeyError(record_id)
+        self._check_key(row.key, record_id)
+        self._put(attrs.evolve(row, deleted=False, merged_into=None), {}, self._clock.now())
+
     def snapshot(self) -> dict[str, dict[str, object]]:
         """The fields of every live record by id: what is true now, whatever `changes` can see."""
         return {row.id: dict(row.fields) for row in self._table.live()}

@@ -130,7 +130,7 @@ def test_a_shadow_of_other_fields_is_decoded(made: Merger, data: st.DataObject) 
 def test_a_shadow_of_an_unknown_format_is_refused_in_place_too() -> None:
     shadow = Shadow(fields=dict.fromkeys(SINGLE.tags, b"d" * 6)).encode()
     with pytest.raises(ValueError, match="unknown format"):
-        SINGLE.layout.read(b"\x0a" + shadow[1:])
+        SINGLE.layout.read(b"\x12" + shadow[1:])
 
 
 def record(side: Side, **fields: object) -> Record:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 
 from crmsync.diff import BLANK_SHADOW, Shadow, sync_hash
-from crmsync.diff.digests import FORMATS, FieldDigest
+from crmsync.diff.digests import FORMATS, FieldDigest, is_of_gone, of_gone, of_returned
 from crmsync.diff.packing import Kept, Outline, pack, unpack
 
 DIGESTS = st.binary(min_size=6, max_size=6)
@@ -26,7 +26,8 @@ def pairs(draw: st.DrawFn) -> tuple[bytes, bytes]:
     changed = {tag: value for tag, value in draw(FIELDS).items() if draw(st.booleans())}
     others: dict[bytes, FieldDigest] = {tag: draw(DIGESTS) for tag in local.fields if draw(st.booleans())}
     remote = attrs.evolve(draw(SHADOWS), fields={**local.fields, **changed, **others})
-    return local.encode(), remote.encode()
+    left, right = local.encode(), remote.encode()
+    return draw(st.sampled_from([(left, right), (of_gone(left), right), (left, of_gone(right))]))
 
 
 BLOBS = st.one_of(
@@ -50,6 +51,16 @@ def test_any_two_shadows_of_any_mapping_come_back(
 ) -> None:
     held = (*shadows, version, sync_hash(*shadows) if hashed is None else hashed)
     assert there_and_back(held) == held
+
+
+@given(st.one_of(SHADOWS.map(Shadow.encode), st.just(b"")))
+def test_the_shadow_of_a_record_that_is_gone_is_told_apart_and_comes_back_as_it_was(shadow: bytes) -> None:
+    gone = of_gone(shadow)
+    assert of_returned(gone) == of_returned(shadow) == shadow
+    assert of_gone(gone) == gone
+    assert is_of_gone(gone) is bool(shadow)
+    assert not is_of_gone(shadow)
+    assert Shadow.decode(gone) == Shadow.decode(shadow)
 
 
 @given(st.one_of(SHADOWS.map(Shadow.encode), st.just(b"")), st.one_of(SHADOWS.map(Shadow.encode), st.just(b"")))

@@ -56,6 +56,25 @@ async def test_a_person_goes_from_both_sides_and_everything_kept_with_them() -> 
         assert set(w.local.snapshot()) == {bob}
 
 
+@pytest.mark.parametrize("gone", BOTH)
+async def test_of_a_person_whose_record_was_deleted_on_one_side_nothing_is_kept_either(gone: Side) -> None:
+    async with world(MAPPING) as w:
+        ann = w.local.add(email="ann@example.org", name="Ann")
+        await w.sync()
+        contact = w.remote.keys()[ann]
+        store, record = (w.local, ann) if gone is Side.LOCAL else (w.remote, contact)
+        store.remove(record)
+        await w.sync()
+        [link] = await w.repository.scan_links("acme", "Contact")
+        assert link.local_shadow
+        assert link.remote_shadow
+        assert (await erase(w, Person(emails=frozenset({"ann@example.org"})))).rows[Kept.LINKS] == 1
+        assert await w.repository.scan_links("acme", "Contact") == []
+        store.restore(record)
+        await w.sync()
+        assert [len(each.snapshot()) for each in (w.local, w.remote)] == ([1, 0] if gone is Side.LOCAL else [0, 1])
+
+
 @pytest.mark.parametrize("side", BOTH)
 async def test_a_person_who_comes_in_again_is_left_alone(side: Side) -> None:
     async with world(MAPPING) as w:
