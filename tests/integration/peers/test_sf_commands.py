@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,3 +85,21 @@ async def test_single_records_are_refused_above_a_handful(sf: SfCommandClient, o
     with pytest.raises(ConfigurationError, match="upsert_bulk"):
         await sf.update("Contact", made, {"Title": "one too many"})
     assert org.get("Contact", made)["Title"] == "Title 4"
+
+
+async def test_what_else_is_printed_beside_the_answer_does_no_harm(emulator: RunningEmulator, tmp_path: Path) -> None:
+    """Node.js loads what prints before the command, as a hook of a plugin may, and after it."""
+    notices, said = tmp_path / "notices.cjs", tmp_path / "said"
+    notices.write_text(
+        f"require('fs').writeFileSync({json.dumps(str(said))}, '');"
+        "console.log('Warning: update available {'); process.on('exit', () => console.log('{bye}'));"
+    )
+    *before, program = sf_command()
+    options = SfOptions(command=(*before, "--require", str(notices), program))
+    settings = SalesforceSettings(instance_url=emulator.url, allow_insecure_loopback=True, sf=options)
+    async with open_command_client(settings, SecretStr(emulator.access_token)) as client:
+        made = await client.create("Contact", {"LastName": "Köhler"})
+    contact = emulator.org.get("Contact", made)
+    assert contact is not None
+    assert contact["LastName"] == "Köhler"
+    assert said.exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -20,6 +19,7 @@ import attrs
 from crmsync.errors import ConfigurationError, CRMError, UnavailableError, UnexpectedResponseError
 from crmsync.providers.salesforce.errors import command_error
 from crmsync.providers.salesforce.sf.options import SfOptions
+from crmsync.providers.salesforce.sf.printed import answer_in
 
 _INHERITED: Final = (
     "PATH HOME TMPDIR TEMP TMP LANG LC_ALL TZ SYSTEMROOT USERPROFILE APPDATA LOCALAPPDATA PATHEXT COMSPEC"
@@ -97,7 +97,7 @@ class SfProcess:
 
         :raises ConfigurationError: there is no such program.
         :raises UnavailableError: it took longer than the time limit and was ended, with all that it had started.
-        :raises UnexpectedResponseError: it printed something that is no JSON object.
+        :raises UnexpectedResponseError: what it printed has no answer in JSON, or more than one; see `answer_in`.
         """
         try:
             process = await anyio.open_process(
@@ -128,15 +128,14 @@ class SfProcess:
         return self._report(process.returncode or 0, output, arguments)
 
     def _report(self, exit_code: int, output: bytes, arguments: tuple[str, ...]) -> SfReport:
-        try:
-            body = json.loads(output)
-        except ValueError:
-            body = None
-        if isinstance(body, dict):
+        body = answer_in(output)
+        if body is not None:
             return SfReport(exit_code, body)
         if exit_code in _NO_SUCH_PROGRAM:
             raise _missing(self.command[0], f"exit code {exit_code}")
-        raise UnexpectedResponseError(f"sf {' '.join(arguments[:3])} ended with {exit_code} and printed no JSON")
+        raise UnexpectedResponseError(
+            f"sf {' '.join(arguments[:3])} ended with {exit_code} and printed no JSON, or more than one answer"
+        )
 
 
 async def _exchange(process: anyio.abc.Process, stdin: bytes) -> bytes:
