@@ -147,6 +147,13 @@ def test_a_sign_in_by_jwt_needs_no_terminal(sh: Shell) -> None:
     assert_nothing_secret_is_shown(sh, done, pem.splitlines()[3], stored(sh)["access_token"])
     (sh.directory / "key.pem").unlink()
     assert sh.run("plan").code == 0
+    # Ten minutes later by the org's clock alone, in a new session.
+    org.advance(600)
+    org.expire_sessions()
+    assert sh.run("plan").code == 0
+    tested = sh.run("connect", "--test")
+    assert tested.code == 0, tested.err
+    assert "seconds behind Salesforce's" in tested.out + tested.err
 
 
 def test_a_sign_in_by_client_credentials_keeps_the_secret_where_it_is(sh: Shell) -> None:

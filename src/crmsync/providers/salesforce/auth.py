@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Final, Protocol, TypeAlias
 
 import anyio
+import attrs
 import httpx2
 from pydantic import SecretStr
 
@@ -13,6 +15,7 @@ from crmsync.errors import ConfigurationError, UnavailableError
 from crmsync.protocols.provider import ProviderContext
 from crmsync.providers.salesforce import oauth
 from crmsync.providers.salesforce.bodies import read_error
+from crmsync.providers.salesforce.clocks import date_of
 from crmsync.providers.salesforce.keeping import TokenKeeper
 from crmsync.providers.salesforce.oauth import Access, FormRequest, TokenAnswer
 from crmsync.providers.salesforce.oauth_refusals import GrantRefusedError
@@ -58,6 +61,15 @@ class Authorizer(Protocol):
         ...
 
 
+@attrs.frozen(slots=True)
+class EndpointReply:
+    """An answer of the token endpoint, and the server's time then, if it says so."""
+
+    status: int
+    body: bytes = attrs.field(repr=False)
+    at: datetime | None
+
+
 class TokenEndpoint:
     """Sends the forms of `oauth` and reads the answers. Nothing is retried here."""
 
@@ -67,15 +79,19 @@ class TokenEndpoint:
 
     async def exchange(self, request: FormRequest) -> TokenAnswer:
         """:raises CRMError: as `oauth.read_answer`; `UnavailableError` also if there was no answer."""
-        status, body = await self._post(request)
-        return oauth.read_answer(status, body, self.settings)
+        reply = await self.ask(request)
+        return oauth.read_answer(reply.status, reply.body, self.settings)
 
     async def revoke(self, request: FormRequest) -> None:
         """:raises CRMError: as `oauth.read_revocation`; `UnavailableError` also if there was no answer."""
-        status, body = await self._post(request)
-        oauth.read_revocation(status, body)
+        reply = await self.ask(request)
+        oauth.read_revocation(reply.status, reply.body)
 
-    async def _post(self, request: FormRequest) -> tuple[int, bytes]:
+    async def ask(self, request: FormRequest) -> EndpointReply:
+        """The answer as it came.
+
+        :raises UnavailableError: there was none.
+        """
         headers = {"Accept": "application/json"}
         timeout = min(_TIMEOUT, self.settings.timeout)
         try:
@@ -84,7 +100,8 @@ class TokenEndpoint:
                     "POST", request.url, data=dict(request.form), headers=headers, timeout=timeout
                 ) as response:
                     # An answer of that size is none of a sign-in's, and is read as one that says nothing.
-                    return response.status_code, await read_error(response)
+                    body = await read_error(response)
+                    return EndpointReply(response.status_code, body, date_of(response.headers.get("Date")))
         except (httpx2.TimeoutException, TimeoutError):
             raise UnavailableError("Salesforce did not answer the sign-in in time") from None
         except (httpx2.HTTPError, OSError) as error:
@@ -112,8 +129,8 @@ class AccessToken:
         """Nothing is stored."""
 
 
-Grant: TypeAlias = Callable[[Mapping[str, SecretStr]], Awaitable[FormRequest]]
-"""Makes the request for a token out of the credentials as they are now."""
+Grant: TypeAlias = Callable[[Mapping[str, SecretStr]], Awaitable[TokenAnswer]]
+"""Obtains a token for the credentials as they are now."""
 
 
 class RenewableToken:
@@ -176,7 +193,7 @@ class RenewableToken:
 
     async def _obtained(self, held: Mapping[str, SecretStr], refused: Access | None) -> Access:
         try:
-            return await self._kept(await self._grant(held))
+            return await self._kept(held)
         except GrantRefusedError:
             # Someone may have signed in again, or renewed it after this process was thought dead.
             newer = await self._held()
@@ -185,13 +202,13 @@ class RenewableToken:
                 return known
             if newer.get("refresh_token") == held.get("refresh_token"):
                 raise
-        return await self._kept(await self._grant(newer))
+        return await self._kept(newer)
 
-    async def _kept(self, request: FormRequest) -> Access:
-        """Exchange, and keep what comes before it is used."""
+    async def _kept(self, held: Mapping[str, SecretStr]) -> Access:
+        """Obtain a token, and keep what comes before it is used."""
         # Cancelled before it is owed, a rotated refresh token would be lost: the old one is dead.
         with anyio.CancelScope(shield=True):
-            answer = await self._endpoint.exchange(request)
+            answer = await self._grant(held)
             self._keeper.owe(answer)
         await self._keeper.keep()
         return answer.access

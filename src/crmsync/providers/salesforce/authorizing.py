@@ -9,10 +9,10 @@ from pydantic import SecretStr
 from crmsync.protocols.provider import ProviderContext
 from crmsync.protocols.runtime import Clock
 from crmsync.providers.salesforce import oauth
-from crmsync.providers.salesforce.auth import AccessToken, Authorizer, Grant, RenewableToken, TokenEndpoint, pem_of
+from crmsync.providers.salesforce.assertions import AssertionSignIn
+from crmsync.providers.salesforce.auth import AccessToken, Authorizer, Grant, RenewableToken, TokenEndpoint
 from crmsync.providers.salesforce.credentials import SalesforceCredentials, SignIn
-from crmsync.providers.salesforce.oauth import FormRequest
-from crmsync.providers.salesforce.settings import SalesforceSettings
+from crmsync.providers.salesforce.oauth import TokenAnswer
 
 
 def authorizer(
@@ -31,25 +31,21 @@ def authorizer(
         origin = oauth.trusted_address(address.get_secret_value(), settings) if address else settings.instance_url
         return AccessToken(credentials.access_token, origin, endpoint)
     given = {name: value for name, value in credentials if value is not None}
-    return RenewableToken(_grant(way, settings, context.clock), given, context, endpoint)
+    return RenewableToken(_grant(way, endpoint, context.clock), given, context, endpoint)
 
 
-def _grant(way: SignIn, settings: SalesforceSettings, clock: Clock) -> Grant:
-    origin = settings.instance_url or ""
+def _grant(way: SignIn, endpoint: TokenEndpoint, clock: Clock) -> Grant:
+    origin = endpoint.settings.instance_url or ""
 
-    async def refresh(held: Mapping[str, SecretStr]) -> FormRequest:
-        return oauth.refresh(origin, held)
+    async def refresh(held: Mapping[str, SecretStr]) -> TokenAnswer:
+        return await endpoint.exchange(oauth.refresh(origin, held))
 
-    async def client_credentials(held: Mapping[str, SecretStr]) -> FormRequest:
-        return oauth.client_credentials(origin, held)
+    async def client_credentials(held: Mapping[str, SecretStr]) -> TokenAnswer:
+        return await endpoint.exchange(oauth.client_credentials(origin, held))
 
-    async def jwt_bearer(held: Mapping[str, SecretStr]) -> FormRequest:
-        pem = await pem_of(held["private_key"])
-        return oauth.jwt_bearer(origin, held, pem, audience=oauth.audience_of(settings), now=clock.now())
-
-    grants = {
+    grants: dict[SignIn, Grant] = {
         SignIn.REFRESH_TOKEN: refresh,
         SignIn.CLIENT_CREDENTIALS: client_credentials,
-        SignIn.JWT_BEARER: jwt_bearer,
+        SignIn.JWT_BEARER: AssertionSignIn(endpoint, clock),
     }
     return grants[way]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, TypeVar
@@ -27,6 +26,7 @@ from crmsync.providers.log_redaction import protect_http_loggers
 from crmsync.providers.salesforce import bodies
 from crmsync.providers.salesforce.auth import Authorizer
 from crmsync.providers.salesforce.backoff import BackOff, LostAnswerError, retry_after
+from crmsync.providers.salesforce.clocks import date_of
 from crmsync.providers.salesforce.errors import call_error
 from crmsync.providers.salesforce.flight import Flight
 from crmsync.providers.salesforce.limits import ApiUsage, CallsLeft, parse_limit_info, tightest
@@ -141,6 +141,11 @@ class SalesforceClient:
         self.pace = pace
         if pace.differs(Pace.decode(self._context.memory.get(PACE))):
             self._context.memory[PACE] = pace.encode()
+
+    @property
+    def ahead(self) -> timedelta:
+        """How far the server's clock is ahead of ours, by the last answer; half of its way is in it."""
+        return self._ahead
 
     def server_now(self) -> datetime:
         """The server's time, by the last answer's difference from ours."""
@@ -315,7 +320,7 @@ class SalesforceClient:
                 f"Salesforce answered {response.status_code} with something that is no JSON"
             ) from None
         now = self._context.clock.now()
-        at = _date(response.headers.get("Date"), now)
+        at = date_of(response.headers.get("Date")) or now
         self._ahead = at - now
         return Answer(body, at)
 
@@ -326,7 +331,7 @@ class SalesforceClient:
             return ConfigurationError(
                 f"Salesforce answered {status} and sends elsewhere; the token does not follow: correct instance_url"
             )
-        at = _date(response.headers.get("Date"), self._context.clock.now())
+        at = date_of(response.headers.get("Date")) or self._context.clock.now()
         wait = retry_after(response.headers.get("Retry-After"), at)
         error = call_error(status, await bodies.read_error(response), wait)
         if isinstance(error, UnavailableError):
@@ -377,11 +382,3 @@ async def open_http(
         limits=httpx2.Limits(max_connections=settings.concurrent_calls + _DOWNLOADS),
     ) as http:
         yield http
-
-
-def _date(header: str | None, default: datetime) -> datetime:
-    try:
-        moment = parsedate_to_datetime(header or "")
-    except ValueError:
-        return default
-    return moment if moment.tzinfo else default

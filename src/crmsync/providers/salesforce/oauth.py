@@ -135,8 +135,8 @@ def audience_of(settings: SalesforceSettings) -> str:
     return origin
 
 
-def read_answer(status: int, body: bytes, settings: SalesforceSettings) -> TokenAnswer:
-    """What the token endpoint answered.
+def read_answer(status: int, body: bytes, settings: SalesforceSettings, *, by_assertion: bool = False) -> TokenAnswer:
+    """What the token endpoint answered. ``by_assertion``: to an assertion, whose refusals have words of other grants.
 
     :raises GrantRefusedError: see `oauth_refusals`. :raises AuthenticationError: the app or the user is refused.
     :raises ConfigurationError: the app is not set up for this, or the org's address is not to be trusted.
@@ -144,7 +144,7 @@ def read_answer(status: int, body: bytes, settings: SalesforceSettings) -> Token
     """
     parsed = _parsed(body)
     if status != HTTPStatus.OK:
-        raise _refusal(status, parsed)
+        raise _refusal(status, parsed, by_assertion=by_assertion)
     token, instance_url = parsed.get("access_token"), parsed.get("instance_url")
     if not isinstance(token, str) or not isinstance(instance_url, str) or not _is_header_value(token):
         raise UnexpectedResponseError("Salesforce's answer to a sign-in has no access token or no address")
@@ -174,7 +174,7 @@ def read_revocation(status: int, body: bytes) -> None:
         raise _refusal(status, parsed)
 
 
-def _refusal(status: int, parsed: Mapping[str, Any]) -> CRMError:
+def _refusal(status: int, parsed: Mapping[str, Any], *, by_assertion: bool = False) -> CRMError:
     code = parsed.get("error")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return UnavailableError(f"Salesforce could not sign in now: it answered {status}")
@@ -184,7 +184,7 @@ def _refusal(status: int, parsed: Mapping[str, Any]) -> CRMError:
         return ConfigurationError("Salesforce sends the sign-in elsewhere: set instance_url to the org's My Domain")
     if not isinstance(code, str):
         return UnexpectedResponseError(f"Salesforce answered a sign-in with {status} and no reason")
-    return refusal_of(code, str(parsed.get("error_description") or ""))
+    return refusal_of(code, str(parsed.get("error_description") or ""), by_assertion=by_assertion)
 
 
 def _parsed(body: bytes) -> Mapping[str, Any]:

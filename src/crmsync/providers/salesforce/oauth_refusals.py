@@ -45,6 +45,13 @@ GRANT_ADVICE: Final[Mapping[str, str]] = {
 }
 """Of ``invalid_grant``, by a part of the description."""
 
+ASSERTION_ADVICE: Final[Mapping[str, str]] = {
+    **GRANT_ADVICE,
+    # The text for a code serves for assertions too (simple-salesforce, issue 491).
+    "authorization code": "the assertion had expired by Salesforce's clock: correct this machine's clock (NTP)",
+}
+"""Of ``invalid_grant`` in answer to an assertion."""
+
 APP_ADVICE: Final[Mapping[str, str]] = {
     "invalid_client_id": "the org knows no app with this client_id (a new one takes some minutes to be known)",
     "invalid_client": "the client_secret is wrong, missing, or sent for a public app, which has none",
@@ -84,12 +91,13 @@ class GrantRefusedError(AuthenticationError):
     """What was to be exchanged for a token (``invalid_grant``) is expired, used, revoked or not approved."""
 
 
-def refusal_of(code: str, description: str) -> CRMError:
+def refusal_of(code: str, description: str, *, by_assertion: bool = False) -> CRMError:
     """The error of an OAuth refusal, by its code and its description."""
     code, text = code.lower(), description.casefold()
     policy = next((advice for part, advice in POLICY_ADVICE.items() if part in text), None)
     if code == GRANT:
-        told = (advice for part, advice in GRANT_ADVICE.items() if part in text)
+        grants = ASSERTION_ADVICE if by_assertion else GRANT_ADVICE
+        told = (advice for part, advice in grants.items() if part in text)
         return GrantRefusedError(f"Salesforce refused the sign-in: {policy or next(told, SIGN_IN_AGAIN)}")
     if code in SETUP_ADVICE and policy is None:
         return ConfigurationError(f"Salesforce cannot do this sign-in: {SETUP_ADVICE[code]} ({code})")

@@ -21,6 +21,7 @@ from crmsync.models.results import BulkSyncResult, ConnectionReport, CRMFeature,
 from crmsync.protocols.records import RecordStore
 from crmsync.providers.contact_verbs import ContactVerbs
 from crmsync.providers.salesforce.client import SalesforceClient
+from crmsync.providers.salesforce.clocks import NOTABLE, difference
 from crmsync.providers.salesforce.objects.options import AccountMode, ActivityMode
 from crmsync.providers.salesforce.schema import SObject, read_describe
 from crmsync.providers.salesforce.together import together
@@ -120,6 +121,8 @@ class SalesforceProvider(ContactVerbs):
 
         warnings = await warnings_of(settings, self._describe, stores.members)
         name = await name_of_org(self._client)
+        if abs(self._client.ahead) >= NOTABLE:
+            warnings.append(difference(self._client.ahead))
         usage = self._client.usage
         if usage is not None and usage.used >= _NEARLY * usage.limit:
             warnings.append(f"{usage.used} of the org's {usage.limit} API calls of 24 hours are used up")
