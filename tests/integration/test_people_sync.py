@@ -6,11 +6,14 @@ import anyio
 import pytest
 
 from crmsync.models.mappings import DeletePolicy
+from crmsync.models.records import Side
 from crmsync.models.runs import RunOptions
 from crmsync.models.state import LinkStatus
 from crmsync.providers.salesforce.objects.mappings import PERSON
 from crmsync.testing.salesforce import (
+    API_USER_ID,
     Conversion,
+    Profile,
     RunningEmulator,
     SalesforceOrg,
 )
@@ -264,3 +267,26 @@ async def test_a_rule_says_which_new_people_become_contacts(
         local.edit(bob, tags=("customer",))
         assert await in_step(app, local, options)
     assert [row["MarkMail_Tags__c"] for row in org.records("Lead")] == ["customer"], "who is a lead stays one"
+
+
+@pytest.mark.parametrize("kind", ["contact", "lead_then_contact"])
+async def test_people_linked_while_the_external_id_was_hidden_get_it_once_it_is_shown(
+    emulator: RunningEmulator, org: SalesforceOrg, kind: str
+) -> None:
+    """Hidden from Contact alone, a person who is a lead goes without, too: no key finds people of both kinds then."""
+    name = {"contact": "Contact", "lead_then_contact": "Person"}[kind]
+    org.create("Contact", {"LastName": "Lovelace", "FirstName": "Ada", "Email": "ada@example.com"})
+    local, ids = subscribers(ADA, {"email": "bob@example.com", "last_name": "Bob"})
+    async with connected(emulator, people=kind) as app:
+        org.set_profile(API_USER_ID, Profile(hidden=frozenset({"Contact.MarkMail_Id__c"})))
+        await app.sync("main", name, local)
+        assert {row["MarkMail_Id__c"] for row in org.records("Contact")} == {None}
+        org.set_profile(API_USER_ID, None)
+        plan = await app.plan("main", name, local)
+        assert [(write.side, dict(write.fields)) for each in plan.records for write in each.writes] == [
+            (Side.REMOTE, {})
+        ] * 2
+        await app.sync("main", name, local)
+        held = {row["Id"]: row["MarkMail_Id__c"] for each in ("Contact", "Lead") for row in org.records(each)}
+        assert held == dict(zip(await crm_ids(app, name, *ids), ids, strict=True))
+        assert [(await app.sync("main", name, local)).written for _ in range(2)] == [0, 0]

@@ -183,7 +183,9 @@ def _key_to_write(ctx: RunContext, work: Work) -> str | None:
     cut_short = work.link.status is LinkStatus.REJECTED and not work.link.problems
     if work.remote is None or ((work.fresh or cut_short) and work.remote.key != work.link.markmail_id):
         return work.link.markmail_id
-    return None
+    # What was refused may have been the write that was to bring it.
+    lacks = ctx.gives_keys or work.link.status in (LinkStatus.REJECTED, LinkStatus.IGNORED)
+    return work.link.markmail_id if lacks and work.remote.key is None else None
 
 
 def _follow_local(work: Work) -> None:

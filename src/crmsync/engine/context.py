@@ -53,9 +53,10 @@ class RunContext:
     the run began with nothing linked, so nothing can be deleted. ``erasures``: people were erased, of whom ``marks``
     tell. ``tried`` are the markmail_ids that this run looked at because an earlier one could not finish them, and those
     that it could not finish itself.
-    ``live_links`` are the links that the run began with. ``approved``: a person has approved what is carried out, so
-    no guard counts it; ``approval`` is what was carried out like that. ``selected``: the run looks at some records
-    only, and reports on them alone. ``heard`` is what records said last, by their ids, that were folded into this
+    ``live_links`` are the links that the run began with. ``gives_keys``: some records may have been linked while the
+    external key could not be written, and get it now. ``approved``: a person has approved what is carried out, so no
+    guard counts it; ``approval`` is what was carried out like that. ``selected``: the run looks at some records only,
+    and reports on them alone. ``heard`` is what records said last, by their ids, that were folded into this
     record of the CRM; ``told_of`` are those of whom this is carried out. ``asks_of_merges`` False: this run reads all
     that was folded away; ``asked_of`` are the records of the CRM that it was asked of just now. ``foresight`` answers
     and keeps what is looked up for a page while the page before is written; in ``foresights`` is noted what is written.
@@ -86,6 +87,7 @@ class RunContext:
     live_links: int = 0
     deletes_planned: int = 0
     overwritten: OverwriteTally = attrs.field(factory=OverwriteTally)
+    gives_keys: bool = False
     approved: bool = False
     approval: Stop | None = None
     would_stop: SafetyStopError | None = None
@@ -248,6 +250,21 @@ async def count_links(ctx: RunContext) -> None:
     counts = await ctx.repository.count_links(ctx.integration_id, ctx.entity_type)
     ctx.had_links = any(counts.values())
     ctx.live_links = sum(count for status, count in counts.items() if status in LIVE)
+
+
+async def note_positions(ctx: RunContext) -> None:
+    """Note how far both sides were read, and, before anything is linked without one, that external keys may lack."""
+    ctx.cursors = await ctx.repository.get_cursors(ctx.integration_id, ctx.entity_type)
+    ctx.gives_keys = ctx.remote.limits.external_key and ctx.cursors.unkeyed_after is not None
+    known = with_keys_lacking(ctx, ctx.cursors)
+    if known != ctx.cursors:
+        await ctx.acknowledge(Acknowledgement(cursors=known))
+        ctx.cursors = known
+
+
+def with_keys_lacking(ctx: RunContext, cursors: Cursors) -> Cursors:
+    """Positions as they are where the CRM takes no external keys now: any link may lack one."""
+    return cursors if ctx.remote.limits.external_key else attrs.evolve(cursors, unkeyed_after="")
 
 
 def shadow_of(link: Link, side: Side) -> bytes:

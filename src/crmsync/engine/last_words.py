@@ -53,7 +53,7 @@ async def last_words(ctx: RunContext, merged: Sequence[Record]) -> list[Work]:
             continue
         heard = tuple(rule.local for rule in rules if rule.remote in said[loser] and _unheard(rule, local))
         if heard:
-            works.append(Work(link, local, Record(loser, said[loser]), heard=heard))
+            works.append(Work(link, local, Record(loser, said[loser], key=link.markmail_id), heard=heard))
     return works
 
 

@@ -18,7 +18,7 @@ from crmsync.diff.digests import FieldDigest, field_tags
 from crmsync.diff.directions import is_blank
 from crmsync.diff.echoes import is_lossy_image
 from crmsync.diff.sets import merges_elements
-from crmsync.engine.context import RunContext, count_links, id_of, shadow_of
+from crmsync.engine.context import RunContext, count_links, id_of, note_positions, shadow_of
 from crmsync.engine.effects import effect
 from crmsync.engine.history import fields_of
 from crmsync.engine.undone import after_crash
@@ -31,11 +31,12 @@ _UNLIKE_ANY = bytes(6)
 
 
 async def begin(ctx: RunContext) -> None:
-    """What everything that writes begins with: count the links, and settle what an earlier process left behind.
+    """What everything that writes begins with: see what is linked and read, settle what an earlier process left behind.
 
     First its jobs at the CRM, so that nothing is on its way any more, then its journal.
     """
     await count_links(ctx)
+    await note_positions(ctx)
     ctx.erasures = await ctx.repository.count_erased(ctx.integration_id) > 0
     await ctx.remote.settle_jobs()
     await recover(ctx)

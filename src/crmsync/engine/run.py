@@ -7,7 +7,7 @@ from contextlib import closing
 
 import anyio
 
-from crmsync.engine.context import RunContext, shadow_of
+from crmsync.engine.context import RunContext, shadow_of, with_keys_lacking
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
 from crmsync.engine.intake import take_in
 from crmsync.engine.matching import Matcher
@@ -18,6 +18,7 @@ from crmsync.engine.recovery import begin
 from crmsync.engine.retrying import BATCH, carry, pairs_of, retry_unfinished
 from crmsync.engine.tasks import single_error
 from crmsync.engine.tombstones import came_back
+from crmsync.engine.unkeyed import give_keys
 from crmsync.engine.work import Work
 from crmsync.errors import CursorExpiredError
 from crmsync.models.plans import PlannedRecord
@@ -27,15 +28,15 @@ from crmsync.models.state import Acknowledgement, Cursors
 
 async def run(ctx: RunContext) -> None:
     """Do it all. In a dry run, collect in ``ctx.planned`` what would be done."""
-    stored = await ctx.repository.get_cursors(ctx.integration_id, ctx.entity_type)
-    outdated = stored.mapping_version != ctx.rule.version
-    ctx.cursors = Cursors(mapping_version=ctx.rule.version) if ctx.options.reads_all or outdated else stored
-    ctx.reached = ctx.cursors
     await begin(ctx)
+    if ctx.options.reads_all or ctx.cursors.mapping_version != ctx.rule.version:
+        ctx.cursors = Cursors(mapping_version=ctx.rule.version, unkeyed_after=ctx.cursors.unkeyed_after)
+    ctx.reached = ctx.cursors
     ctx.asks_of_merges = ctx.had_links or ctx.cursors.remote is not None
     matcher = Matcher(first_load=ctx.cursors.local is None)
     await retry_unfinished(ctx, matcher)
     await sync_sides(ctx, matcher)
+    await give_keys(ctx)
 
 
 async def sync_sides(ctx: RunContext, matcher: Matcher) -> None:
@@ -94,7 +95,7 @@ async def apply(ctx: RunContext, page_of: PlanPages, cursors: Cursors) -> None:
     await follow_absent(ctx, queue, gate=gate)
     if queue:
         await carry_out_deletes(ctx, queue, gate=gate)
-    await ctx.acknowledge(Acknowledgement(cursors=cursors))
+    await ctx.acknowledge(Acknowledgement(cursors=with_keys_lacking(ctx, cursors)))
 
 
 def pages_of(planned: Sequence[PlannedRecord]) -> PlanPages:

@@ -74,11 +74,16 @@ class Link:
 
 @attrs.frozen(slots=True)
 class Cursors:
-    """How far each side was read and acknowledged. None: from the start. Positions are opaque to all but their side."""
+    """How far each side was read and acknowledged. None: from the start. Positions are opaque to all but their side.
+
+    ``unkeyed_after`` is a markmail_id: of links that come after it (see `SyncRepository.scan_links`), the CRM's records
+    may lack the external key, since its field could not be written when they were linked. None: there are none.
+    """
 
     local: str | None = None
     remote: str | None = None
     mapping_version: str = ""
+    unkeyed_after: str | None = None
 
 
 @attrs.frozen(slots=True)

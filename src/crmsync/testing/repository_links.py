@@ -314,9 +314,12 @@ class LinkPromises(RepositorySubject):
         assert await repository.get_cursors(OURS, CONTACT) == Cursors()
         lease = await lease_of(repository)
         assert await repository.get_cursors(OURS, CONTACT) == Cursors()
-        moved = Cursors("local'é", None, "v1")
+        moved = Cursors("local'é", None, "v1", unkeyed_after="m'é")
         await repository.acknowledge(lease, Acknowledgement(cursors=moved))
         await repository.acknowledge(lease, Acknowledgement(links=(link(1),)))
+        assert await repository.get_cursors(OURS, CONTACT) == moved
+        moved = attrs.evolve(moved, unkeyed_after="")
+        await repository.acknowledge(lease, Acknowledgement(cursors=moved))
         assert await repository.get_cursors(OURS, CONTACT) == moved
         for scope in NEIGHBOURS:
             assert await repository.get_cursors(*scope) == Cursors()

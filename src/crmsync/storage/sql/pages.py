@@ -70,5 +70,10 @@ def _move(connection: Connection, lease: Lease, to: Cursors) -> None:
     connection.execute(
         sa.update(cursors)
         .where(of_object(cursors, lease.integration_id, lease.entity_type))
-        .values(local_cursor=to.local, remote_cursor=to.remote, mapping_version=to.mapping_version)
+        .values(
+            local_cursor=to.local,
+            remote_cursor=to.remote,
+            mapping_version=to.mapping_version,
+            unkeyed_after=to.unkeyed_after,
+        )
     )

@@ -142,7 +142,7 @@ class SqlRepository(
 
     async def get_cursors(self, integration_id: str, entity_type: str) -> Cursors:
         columns = tables.cursors.c
-        query = sa.select(columns.local_cursor, columns.remote_cursor, columns.mapping_version)
+        query = sa.select(columns.local_cursor, columns.remote_cursor, columns.mapping_version, columns.unkeyed_after)
         ours = of_object(tables.cursors, integration_id, entity_type)
         found = await self._select(query.where(ours), lambda row: Cursors(*row))
         return found[0] if found else Cursors()

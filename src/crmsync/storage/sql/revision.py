@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from crmsync.errors import StorageError
 from crmsync.storage.sql.layout import VERSION_TABLE, has_tables
 
-HEAD: Final = "0018"
+HEAD: Final = "0019"
 """The revision that this crmsync works with."""
 
 LOCK_WAIT: Final = "2s"

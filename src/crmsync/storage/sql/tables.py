@@ -144,9 +144,13 @@ cursors = sa.Table(
     sa.Column("lease_owner", sa.Text),
     sa.Column("lease_fence", sa.BigInteger, nullable=False),
     sa.Column("lease_expires_at", UtcDateTime),
+    sa.Column("unkeyed_after", sa.Text),
     sa.PrimaryKeyConstraint("integration_id", "entity_type", name="pk_crm_sync_cursors"),
 )
-"""How far each side was read, and who may go on. ``lease_owner`` NULL: nobody holds it. The fence never falls."""
+"""How far each side was read, and who may go on. ``lease_owner`` NULL: nobody holds it. The fence never falls.
+
+``unkeyed_after``: after which link the CRM's records may lack the external key; NULL: none does.
+"""
 
 counts = sa.Table(
     "crm_sync_counts",
