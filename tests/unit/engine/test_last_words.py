@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from crmsync.errors import CRMError, RejectedError
-from crmsync.models.mappings import ConflictPolicy, ObjectMapping, ValidationRule, two_way
+from crmsync.models.mappings import ConflictPolicy, ObjectMapping, OnLoss, two_way
 from crmsync.models.records import Operation, Side
 from crmsync.models.schema import FieldType
 from crmsync.models.state import Link, LinkStatus
@@ -19,11 +19,9 @@ from crmsync.testing.world import World, world
 pytestmark = pytest.mark.anyio
 
 BOTH = frozenset(Side)
-NO_TESTS = ValidationRule(condition='name != "Test"', on_failure="reject_record")
 MAPPING = ObjectMapping(
-    validation=(NO_TESTS,),
     fields=(
-        two_way("email", "Email", field_type=FieldType.EMAIL),
+        two_way("email", "Email", field_type=FieldType.EMAIL, on_loss=OnLoss.REJECT_RECORD),
         two_way("name", "Name"),
         two_way("opted_out", "OptedOut", field_type=FieldType.BOOLEAN, policy=ConflictPolicy.MOST_RESTRICTIVE),
     ),
@@ -154,12 +152,12 @@ async def test_an_opt_out_outlives_the_plan_that_first_held_it() -> None:
 async def test_an_opt_out_waits_while_something_else_keeps_the_record_from_being_written() -> None:
     async with pair() as it:
         it.sides = ()
-        it.w.remote.edit(it.remote, Name="Test")
+        it.w.remote.edit(it.remote, Email="ann at example.org")
         merge_stranger(it)
         report = await it.later()
         assert "opt_out_waits" in {problem.code for problem in report.problems}
         assert it.held() == (False, False)
-        it.w.remote.edit(it.remote, Name="Anna")
+        it.w.remote.edit(it.remote, Email="anna@example.org")
         await it.later()
         assert it.held() == (True, True)
         assert (await it.link()).problems == ()
