@@ -41,6 +41,21 @@ def test_drift_is_reported_by_field_and_repaired_when_asked(sh: Shell) -> None:
     assert sh.run("verify", "--format", "json").json["verifications"][0]["consistent"] is True
 
 
+def test_a_contact_that_was_undeleted_is_found_and_what_was_edited_meanwhile_reaches_it(sh: Shell) -> None:
+    [contact] = [one for one in sh.contacts() if one["FirstName"] == "Leonie"]
+    sh.emulator.org.delete("Contact", contact["Id"])
+    assert sh.run("sync").code == 0
+    path = sh.directory / "people.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("Leonie", "LEONIE"), encoding="utf-8")
+    assert sh.run("verify").code == 0
+    sh.emulator.org.undelete("Contact", contact["Id"])
+    assert "returned" in sh.run("verify").out
+    assert "FirstName = LEONIE" in sh.run("plan").out
+    assert sh.run("verify", "--repair").code == 0
+    assert [one["FirstName"] for one in sh.contacts() if one["Id"] == contact["Id"]] == ["LEONIE"]
+    assert sh.run("verify", "--format", "json").json["verifications"][0]["consistent"] is True
+
+
 def test_a_sample_that_meets_nobody_is_not_called_in_step(sh: Shell) -> None:
     done = sh.run("verify", "--sample", "0.001%")
     assert (done.code, "0 pairs" in done.out, "nothing was compared" in done.out) == (0, True, True)

@@ -28,7 +28,7 @@ def tombstone(link: Link, gone: Collection[Side]) -> Link:
 
 
 def came_back(link: Link, side: Side) -> bool:
-    """Whether a tombstoned record is live again on the side that had deleted it, while the other side still has it."""
+    """Whether a record of this side, if it is there, is one that was deleted, and whose counterpart was not."""
     return link.status is LinkStatus.DELETED and not shadow_of(link, side) and bool(shadow_of(link, side.other))
 
 

@@ -23,6 +23,7 @@ from crmsync.engine.matching import Matcher
 from crmsync.engine.merging import follow_absent
 from crmsync.engine.reading import Portion, read_pass
 from crmsync.engine.retrying import BATCH, carry
+from crmsync.engine.tombstones import came_back, revived
 from crmsync.engine.work import Work
 from crmsync.models.records import Record, Side
 from crmsync.models.state import Link, LinkStatus
@@ -125,6 +126,7 @@ class Verification:
         for link in links.values():
             self._met.add(link.markmail_id)
         await self._strangers(Side.REMOTE, [record_id for record_id in live if record_id not in links])
+        await self._returned([link for link in links.values() if _half_gone(link) is not None])
         await self._examine(list(links.values()), {Side.REMOTE: live})
 
     async def _local_page(self, portion: Portion) -> None:
@@ -225,6 +227,25 @@ class Verification:
         await attach_conflicts(self._ctx, works)
         await carry(self._ctx, works, Side.LOCAL, self._lost)
 
+    async def _returned(self, tombstones: Sequence[Link]) -> None:
+        """Pairs that are whole again, whichever record came back, though their tombstones say that one is gone."""
+        if not tombstones:
+            return
+        ctx, works = self._ctx, list[Work]()
+        locals_ = await ctx.local.get([link.markmail_id for link in tombstones], fields=ctx.fields(Side.LOCAL))
+        links = (await ctx.links(Side.LOCAL, list(locals_))).values()
+        ids = [link.crm_id for link in links if link.crm_id]
+        remotes = await ctx.remote.get(ids, fields=ctx.fields(Side.REMOTE)) if ids else {}
+        for link in links:
+            local, remote, side = locals_[link.markmail_id], remotes.get(link.crm_id or ""), _half_gone(link)
+            if remote is not None and side is not None:
+                self.findings.add(DriftKind.RETURNED, link.markmail_id, link.crm_id)
+                back = local if side is Side.LOCAL else remote
+                works.append(Work(revived(ctx, link, side, back), local, remote))
+        if works and not ctx.dry_run:
+            await attach_conflicts(ctx, works)
+            await carry(ctx, works, Side.LOCAL, self._lost)
+
     async def _strangers(self, side: Side, ids: Sequence[str]) -> None:
         """Records without a link, which the mapping would give one."""
         ctx = self._ctx
@@ -238,6 +259,11 @@ class Verification:
             self.findings.add(_ALONE[side], *((record.id, None) if side is Side.LOCAL else (None, record.id)))
         if alone and not ctx.dry_run:
             await carry(ctx, await self._matcher.match(ctx, side, alone, {}), side, self._lost)
+
+
+def _half_gone(link: Link) -> Side | None:
+    """The side whose record a tombstone says is gone, while its counterpart was there."""
+    return next((side for side in Side if came_back(link, side)), None)
 
 
 def _compared(link: Link) -> bool:

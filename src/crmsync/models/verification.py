@@ -28,6 +28,8 @@ class DriftKind(enum.StrEnum):
     """A local record that no run has seen, and that the mapping would link or create in the CRM."""
     UNLINKED_REMOTE = "unlinked_remote"
     """A record of the CRM that no run has seen, and that the mapping would link or create locally."""
+    RETURNED = "returned"
+    """A record that was deleted is there again, and so is its counterpart; no run has linked them again."""
     KEY = "key"
     """The CRM's record does not carry the external key of the record that it is linked to."""
 

@@ -10,6 +10,7 @@ import pytest
 from crmsync.models.mappings import ConflictPolicy, DeletePolicy, ObjectMapping
 from crmsync.models.records import Side
 from crmsync.models.state import Acknowledgement, Link, LinkStatus
+from crmsync.models.verification import Drift, DriftKind, VerifyOptions, VerifyReport
 from crmsync.testing.world import World, world
 from tests.unit.engine.people import CITY, CONTACT, NAME, linked, mapped, value
 
@@ -26,6 +27,10 @@ def by(policy: ConflictPolicy, **options: object) -> ObjectMapping:
 
 async def link_of(w: World, local: str) -> Link:
     return (await w.repository.links_by_local("acme", "Contact", [local]))[local]
+
+
+async def verify(w: World, **options: object) -> VerifyReport:
+    return await (await w.runner()).verify(VerifyOptions.model_validate(options))
 
 
 async def settled(w: World, local: str) -> None:
@@ -212,6 +217,39 @@ async def test_an_undelete_brings_back_nobody_whose_delete_was_carried_over(poli
         await w.sync()
         assert set(w.local.snapshot()) == people
         assert (await link_of(w, local)).status is held.status
+
+
+@pytest.mark.parametrize("side", Side)
+async def test_a_verification_finds_a_record_that_came_back_and_links_it_again(side: Side) -> None:
+    async with world(PLAIN) as w:
+        local, remote = await linked(w)
+        store, record = (w.local, local) if side is Side.LOCAL else (w.remote, remote)
+        store.remove(record)
+        await w.sync()
+        if side is Side.LOCAL:
+            w.remote.edit(remote, Name="Ann B.")
+        else:
+            w.local.edit(local, name="Ann B.")
+        assert (await verify(w)).counts == {}, "nobody misses who was deleted"
+        store.restore(record)
+        assert (await verify(w)).findings == (Drift(kind=DriftKind.RETURNED, markmail_id=local, crm_id=remote),)
+        assert (await link_of(w, local)).status is LinkStatus.DELETED
+        report = await verify(w, repair=True)
+        assert report.repaired is not None
+        assert report.repaired.written == 1
+        assert value(w, Side.LOCAL, local, "name") == value(w, Side.REMOTE, remote, "Name") == "Ann B."
+        assert (await verify(w)).consistent
+        await settled(w, local)
+
+
+@pytest.mark.parametrize("policy", [DeletePolicy.PROPAGATE, DeletePolicy.UNLINK])
+async def test_a_verification_misses_no_counterpart_that_was_taken_away_on_purpose(policy: DeletePolicy) -> None:
+    async with world(mapped(NAME, delete_in_local=policy)) as w:
+        _, remote = await linked(w)
+        w.remote.remove(remote)
+        await w.sync()
+        w.remote.restore(remote)
+        assert (await verify(w)).counts == {}
 
 
 async def test_of_two_records_that_are_gone_nothing_is_kept() -> None:
