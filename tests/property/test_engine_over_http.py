@@ -110,6 +110,10 @@ async def _step(stage: WireStage, chance: random.Random) -> None:
             (people.tag if chance.random() < 0.7 else people.untag)(site, person)
         case 4:
             people.delete(site, person)
+            if site != LOCAL and chance.random() < 0.5:
+                await stage.run(site)
+                people.edit(LOCAL, person, field, word)
+                people.restore(site, person)
         case 5:
             people.merge(remote, person, chance.randrange(PEOPLE))
         case 6:

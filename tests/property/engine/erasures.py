@@ -24,7 +24,7 @@ _EVERY = 100_000
 
 async def erase(stage: Stage, first: str, person: int, incidents: Incidents) -> None:
     """Somebody is erased, in one CRM and then in the other; ``incidents`` strike in the first."""
-    stage.people.odd.add(person)
+    stage.people.set_apart(person)
     stage.people.erasing.add(person)
     for remote in (first, *({ACME, BETA} - {first})):
         if not await _erase_in(stage, remote, person, incidents):

@@ -80,6 +80,7 @@ DEEDS: dict[str, Callable[[People, Step], None]] = {
     "tag": lambda people, step: people.tag(step.site, _person(step)),
     "untag": lambda people, step: people.untag(step.site, _person(step)),
     "delete": lambda people, step: people.delete(step.site, _person(step)),
+    "restore": lambda people, step: people.restore(step.site, _person(step)),
     "merge": lambda people, step: people.merge(step.site, _person(step), int(step.value or 0)),
     "convert": lambda people, step: people.convert(step.site, _person(step)),
     "hide": lambda people, step: people.hide(step.site, step.field),

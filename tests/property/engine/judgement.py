@@ -81,7 +81,7 @@ def _judge_deletions(stage: Stage) -> None:
         again = any(edit.number >= deletion.number for edit in stage.people.knowledge.of(person, ""))
         # Without a key nobody can tell that a record of the CRM was made for one that is gone, if the link was lost.
         lost = stage.disturbed and site == LOCAL and not stage.conditions.external_key
-        if deletion.entered and not again and not lost:
+        if deletion.entered and not again and not lost and not deletion.back:
             gone = not stage.sites.records_of(site, person)
             stage.hold(Promise.DELETES, gone, f"p{person} was deleted at {site} and came back")
         if (
@@ -182,11 +182,11 @@ def _held(stage: Stage, site: str, person: int, field: str) -> object:
 def tells_nothing_of_ours(stage: Stage, person: int) -> bool:
     """Whether the first CRM's own form of our value may pass for an edit, and so reach the others.
 
-    It did not say what it made of the value, and by the time that this is read somebody else wrote the record last, or
-    made another one of it.
+    It did not say what it made of the value, and by the time that this is read somebody else wrote the record last,
+    brought it back, or made another one of it.
     """
     touched = any(edit.site == ACME and edit.person == person for edit in stage.people.knowledge.edits)
-    return not stage.conditions.returns_stored and touched
+    return not stage.conditions.returns_stored and (touched or person in stage.people.returned)
 
 
 def _forms(stage: Stage, edit: Edit) -> dict[str, object]:

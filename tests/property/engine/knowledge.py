@@ -70,6 +70,10 @@ class Knowledge:
             self.sure[LOCAL] |= met
             self.sure[remote] |= met
 
+    def forget(self, site: str, person: int, *, but: frozenset[int]) -> None:
+        """A site's record of a person is as it was when no more than these edits had surely reached it."""
+        self.sure[site] -= {edit.number for edit in self.edits if edit.person == person} - but
+
     def of(self, person: int, field: str) -> list[Edit]:
         """The edits of one field of one person, oldest first."""
         return [edit for edit in self.edits if (edit.person, edit.field) == (person, field)]

@@ -159,6 +159,16 @@ class EngineMachine(RuleBasedStateMachine):
         """Somebody deletes a person."""
         self._note("delete", site=site, person=person)
 
+    @rule(remote=remotes, person=people, field=fields, word=words, seen=st.booleans())
+    def undelete(self, remote: str, person: int, field: str, word: str | None, seen: bool) -> None:
+        """Somebody brings a person back in a CRM who was deleted there, before or just now, and edited here since."""
+        if not any((s.do, s.site, s.person) == ("delete", remote, person) for s in self.steps):
+            self._note("delete", site=remote, person=person)
+            if seen:
+                self._note("run", site=remote, value=LOCAL)
+            self._note("edit", site=LOCAL, person=person, field=field, value=word)
+        self._note("restore", site=remote, person=person)
+
     @rule(site=remotes, person=people, into=people)
     def merge(self, site: str, person: int, into: int) -> None:
         """Somebody merges two people in a CRM."""

@@ -285,6 +285,11 @@ MUTANTS = (
         ("engine/merging.py", "for survivor, link in aside.items() if survivor in free]", "for survivor, link in ()]"),
     ),
     _mutant(
+        "undelete-is-an-edit",
+        "a contact that comes back from the recycle bin overwrites what was edited meanwhile: its time stamp is new",
+        ("engine/tombstones.py", "    if not (local and remote):\n", "    if local or remote:\n"),
+    ),
+    _mutant(
         "planned-on-stale-look-ups",
         "what was looked up before a write is believed after it: a record that comes again is created twice",
         ("engine/foresight.py", "        return not touched\n", "        return True\n"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import attrs
 
+from crmsync.models.mappings import DeletePolicy
 from tests.property.engine.knowledge import CONVERSION, Knowledge
 from tests.property.engine.sites import SCALARS, Sites, address, name_at, new_value
 
@@ -13,7 +16,7 @@ class Deletion:
     """Somebody deleted a person at a site, as edit ``number`` was the next to come.
 
     ``entered``: the deleter surely saw everybody's entering of this person. ``unseen``: the edits that the deleter
-    cannot have seen; ``seen``: those that the deleter surely saw.
+    cannot have seen; ``seen``: those that the deleter surely saw. ``back``: somebody brought the person back there.
     """
 
     site: str
@@ -22,10 +25,11 @@ class Deletion:
     entered: bool
     unseen: frozenset[int]
     seen: frozenset[int]
+    back: bool = False
 
 
 class People:
-    """The users of the three sites. ``odd`` are persons whose records were merged, doubled or deleted by somebody.
+    """The users of the three sites. ``gone`` are the records in a recycle bin, by site and person.
 
     ``converted`` are the new records of conversions, with their persons and sites. ``erased`` are the persons who were
     erased, with the number of the next edit then; ``erasing`` those of whom an erasure did not end.
@@ -35,20 +39,37 @@ class People:
         self.sites = sites
         self.knowledge = Knowledge()
         self.story: list[str] = []
-        self.odd: set[int] = set()
+        self.gone: dict[tuple[str, int], list[str]] = {}
         self.merged: set[int] = set()
         self.deletions: list[Deletion] = []
         self.converted: list[tuple[int, str, str]] = []
         self.erased: dict[int, int] = {}
         self.erasing: set[int] = set()
+        self._odd: set[int] = set()
+        self._back: dict[tuple[str, int], datetime] = {}
         self._into: dict[str, str] = {}
         self._edits = 0
+
+    @property
+    def odd(self) -> set[int]:
+        """The persons whose records were merged, doubled or erased by somebody, or deleted and not brought back."""
+        return self._odd | {person for _, person in self.gone}
+
+    @property
+    def returned(self) -> set[int]:
+        """The persons of whom somebody brought back a record."""
+        return {person for _, person in self._back}
+
+    def absent(self, site: str, settled: datetime) -> set[int]:
+        """The persons of whom a site has deleted a record, or does not surely show by then that it is back."""
+        late = {person for (where, person), at in self._back.items() if where == site and at > settled}
+        return late | {person for where, person in self.gone if where == site}
 
     def enter(self, site: str, person: int, word: str | None) -> None:
         """Somebody enters a person, perhaps one who is there already."""
         self.story.append(f"{site}: p{person} is entered")
         if self.sites.records_of(site, person):
-            self.odd.add(person)
+            self.set_apart(person)
         record = self.sites[site].add({name_at(site, "email"): address(person)})
         self.knowledge.note(site, person, "", record, self.sites.clock.now())
         if word is not None:
@@ -106,7 +127,23 @@ class People:
             unseen = frozenset(range(len(known.edits))) - known.maybe[site]
             seen = frozenset(known.sure[site])
             self.deletions.append(Deletion(site, person, len(known.edits), entered, unseen, seen))
-            self.odd.add(person)
+            self.gone.setdefault((site, person), []).append(record)
+            if self.sites.conditions.delete is not DeletePolicy.IGNORE:
+                self.set_apart(person)  # who comes back may be alone there, or have followed at the others
+
+    def restore(self, site: str, person: int) -> None:
+        """Somebody brings a person's records back from the recycle bin, unless there is another one by now."""
+        erased = person in self.erased.keys() | self.erasing
+        if erased or (site, person) not in self.gone or self.sites.records_of(site, person):
+            return
+        self.story.append(f"{site}: p{person} is undeleted")
+        for record in self.gone.pop((site, person)):
+            self.sites[site].restore(record)
+        self._back[site, person] = self.sites.clock.now()
+        for number, deletion in enumerate(self.deletions):
+            if (deletion.site, deletion.person) == (site, person):
+                self.deletions[number] = attrs.evolve(deletion, back=True)
+                self.knowledge.forget(site, person, but=deletion.seen)
 
     def merge(self, site: str, person: int, into: int) -> None:
         """Somebody merges two people in a CRM."""
@@ -114,7 +151,7 @@ class People:
         if losers and winners and person != into:
             self.story.append(f"{site}: p{person} is merged into p{into}")
             self._fold(site, next(iter(losers)), next(iter(winners)))
-            self.odd |= {person, into}
+            self._odd |= {person, into}
             self.merged |= {person, into}
 
     def convert(self, site: str, person: int) -> None:
@@ -136,6 +173,10 @@ class People:
         while record in self._into:
             record = self._into[record]
         return record
+
+    def set_apart(self, person: int) -> None:
+        """From now on this person is odd, whatever happens."""
+        self._odd.add(person)
 
     def hide(self, site: str, field: str) -> None:
         """An administrator takes away the right to a field, or gives it back."""

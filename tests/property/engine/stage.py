@@ -195,10 +195,11 @@ class Stage:
         """The edits that a run with this CRM meets for sure, if all goes well."""
         settled = self.clock.now() - LATE if self.conditions.late else self.clock.now()
         hidden = self.sites.hidden[LOCAL] | self.sites.hidden[remote]
+        absent = self.people.absent(LOCAL, self.clock.now()) | self.people.absent(remote, settled)
         return [
             edit.number
             for edit in self.people.knowledge.edits
-            if (edit.site == LOCAL or edit.at <= settled) and edit.field not in hidden
+            if (edit.site == LOCAL or edit.at <= settled) and edit.field not in hidden and edit.person not in absent
         ]
 
     def count(self, incidents: Incidents) -> None:

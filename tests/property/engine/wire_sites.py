@@ -59,6 +59,10 @@ class OrgPeople:
         else:
             self.org.merge(OBJECT, merged_into, [record_id])
 
+    def restore(self, record_id: str) -> None:
+        """Somebody brings one back from the recycle bin."""
+        self.org.undelete(OBJECT, record_id)
+
 
 class TablePeople:
     """The rows of the application's table, as the application writes them."""
