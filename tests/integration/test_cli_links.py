@@ -70,3 +70,15 @@ def test_the_file_s_budget_of_calls_holds_for_linking_too(sh: Shell) -> None:
     path.write_text(text.replace("[run]\n", "[run]\nmax_calls = 1\n"), encoding="utf-8")
     stopped = sh.run("links", "link", pair["markmail_id"], pair["crm_id"], "--format", "json")
     assert (stopped.code, stopped.json["error"]["code"]) == (4, "budget_exceeded")
+
+
+def test_the_external_key_moves_with_a_link_to_another_contact(sh: Shell) -> None:
+    assert sh.run("sync").code == 0
+    pairs = {one["markmail_id"]: one["crm_id"] for one in sh.run("links", "list", "--format", "json").json["links"]}
+    for ours in ("1", "2"):
+        assert sh.run("links", "unlink", ours).code == 0
+    for ours, theirs in (("1", pairs["2"]), ("2", pairs["1"])):
+        again = sh.run("links", "link", ours, theirs)
+        assert again.code == 0, again.err
+    keys = {contact["MarkMail_Id__c"]: contact["Id"] for contact in sh.contacts()}
+    assert keys == {**pairs, "1": pairs["2"], "2": pairs["1"]}

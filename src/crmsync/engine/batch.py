@@ -18,6 +18,7 @@ from crmsync.engine.examining import examine
 from crmsync.engine.last_words import ask_of, impose, remember_heard, to_be_asked
 from crmsync.engine.oscillation import tame
 from crmsync.engine.overwrites import guard_overwrites
+from crmsync.engine.rekeying import is_by_hand
 from crmsync.engine.settling import STALE, BatchResult, acknowledgement_of, count
 from crmsync.engine.tasks import BETWEEN_BREATHS
 from crmsync.engine.work import Work
@@ -179,8 +180,8 @@ def _key_to_write(ctx: RunContext, work: Work) -> str | None:
     """The external key, where the remote record does not carry it yet."""
     if not ctx.remote.limits.external_key:
         return None
-    # Nothing is wrong with a link that is tried again: a crash cut its making short.
-    cut_short = work.link.status is LinkStatus.REJECTED and not work.link.problems
+    # Nothing is wrong with a link that is tried again: a crash cut its making short, as it may that of one by hand.
+    cut_short = work.link.status is LinkStatus.REJECTED and (not work.link.problems or is_by_hand(work.link))
     if work.remote is None or ((work.fresh or cut_short) and work.remote.key != work.link.markmail_id):
         return work.link.markmail_id
     # What was refused may have been the write that was to bring it.

@@ -11,20 +11,19 @@ from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
 from crmsync.engine.erasing import without_erased
 from crmsync.engine.last_words import waiting_words
 from crmsync.engine.recovery import begin
+from crmsync.engine.rekeying import LINKED_BY_HAND, take_keys_back
 from crmsync.engine.retrying import carry
 from crmsync.engine.work import Work
 from crmsync.errors import ConfigurationError, ConflictError, NotFoundError, RecordError
-from crmsync.models.problems import Problem
 from crmsync.models.records import Record, Side
 from crmsync.models.state import Acknowledgement, Link, LinkStatus
-
-_CHOSEN = Problem("", "linked_by_hand", "linked by a person, and not merged yet", "the next run merges the two")
 
 
 async def link_records(ctx: RunContext, markmail_id: str, crm_id: str) -> None:
     """Make a pair of two records and merge them as a first meeting, under the mapping's policies.
 
-    Two that are linked already are merged afresh. What they were linked to before must have been separated.
+    Two that are linked already are merged afresh. What they were linked to before must have been separated; the
+    external key leaves the CRM's record that it was.
 
     :raises RecordError: one of the two is not there.
     :raises ConflictError: one is linked to another record, or was erased.
@@ -44,12 +43,13 @@ async def link_records(ctx: RunContext, markmail_id: str, crm_id: str) -> None:
     )
     # Stored before anything is written, in a state that every run looks at: a crash leaves a pair that is merged later.
     words = dict.fromkeys(problem for row in rows for problem in waiting_words(row))
-    waiting = attrs.evolve(link, status=LinkStatus.REJECTED, problems=(_CHOSEN, *words))
+    waiting = attrs.evolve(link, status=LinkStatus.REJECTED, problems=(LINKED_BY_HAND, *words))
     left = [widow for row in rows if (widow := _widow(ctx, row, markmail_id, crm_id)) is not None]
     removed = tuple(dict.fromkeys(row.markmail_id for row in rows))
     await ctx.acknowledge(Acknowledgement(links=(waiting, *left), removed_links=removed))
     work, queue = Work(waiting, local, remote, fresh=True), DeleteQueue()
     await attach_conflicts(ctx, [work])
+    await take_keys_back(ctx, [work])
     await carry(ctx, [work], Side.LOCAL, queue)
     if queue:
         await carry_out_deletes(ctx, queue)

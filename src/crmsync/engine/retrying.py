@@ -14,6 +14,7 @@ from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
 from crmsync.engine.matching import Matcher
 from crmsync.engine.merging import follow_absent
 from crmsync.engine.recovery import begin
+from crmsync.engine.rekeying import take_keys_back
 from crmsync.engine.work import Work
 from crmsync.models.records import Record, Side
 from crmsync.models.state import Acknowledgement, ConflictStatus, Link
@@ -72,6 +73,7 @@ async def retry(ctx: RunContext, matcher: Matcher, links: Sequence[Link]) -> Non
     if ctx.options.from_scratch:
         for work in works:
             work.link = attrs.evolve(work.link, local_shadow=BLANK_SHADOW, remote_shadow=BLANK_SHADOW)
+    await take_keys_back(ctx, works)
     await carry(ctx, works, Side.LOCAL, queue)
     for born in (Side.REMOTE, Side.LOCAL):
         await carry(ctx, await _lone(ctx, matcher, born, records[born]), born, queue)

@@ -15,6 +15,7 @@ from crmsync.engine.context import RETRIED, RunContext
 from crmsync.engine.history import written
 from crmsync.engine.last_words import unwritten_words, waiting_words
 from crmsync.engine.oscillation import history_after
+from crmsync.engine.rekeying import LINKED_BY_HAND, is_by_hand
 from crmsync.engine.tasks import BETWEEN_BREATHS
 from crmsync.engine.work import Work
 from crmsync.errors import ConflictError, CRMError, DuplicateError, RecordError
@@ -98,6 +99,8 @@ def _settled_link(ctx: RunContext, work: Work, results: Mapping[Side, SideResult
     if work.remote is None and _is_there(work, Side.REMOTE):
         link = evolved(link, crm_id=work.outcomes[Side.REMOTE].id)
     problems, candidates = _problems(ctx, work, work.merge, link, results)
+    if is_by_hand(link) and not results[Side.REMOTE].ok:
+        problems.append(LINKED_BY_HAND)
     local, remote = link.local_shadow, link.remote_shadow
     if _is_there(work, Side.LOCAL) and _is_there(work, Side.REMOTE):
         local, remote = settle(ctx.merger, work.merge, (local, remote), results[Side.LOCAL], results[Side.REMOTE])

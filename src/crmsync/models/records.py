@@ -107,14 +107,19 @@ class OperationKind(enum.StrEnum):
     DELETE = "delete"
 
 
+NO_KEY: Final = ""
+"""The external key of an update that leaves the record without one."""
+
+
 @frozen_value
 class Operation:
     """One write, of changed fields only.
 
     ``op_id`` is unique within the run. ``id`` is the record's id on the side that is written: required for update and
     delete; for a create on a side that accepts ids it is the id to use. ``key`` is the external key to store with the
-    record: a create with a key finds its own earlier attempt instead of making a second record. ``held`` are the
-    record's fields as they were when the write was decided, where they were read: a computed field changes only a part.
+    record: a create with a key finds its own earlier attempt instead of making a second record; None leaves the one
+    that it has, and `NO_KEY` in an update takes it away. ``held`` are the record's fields as they were when the write
+    was decided, where they were read: a computed field changes only a part.
     """
 
     op_id: str

@@ -56,7 +56,8 @@ class LinkVerbs(Opening):
     ) -> RunReport:
         """Make a pair of two records, and merge them at once as a first meeting, under the mapping's policies.
 
-        Two that are linked to each other are merged afresh: nothing of what was acknowledged before counts.
+        Two that are linked to each other are merged afresh: nothing of what was acknowledged before counts. The
+        external key leaves the CRM's record that was linked before.
 
         :raises RecordError: one of the two is not there. :raises ConflictError: one is linked to another record.
         :raises ConcurrentUpdateError: a run is at work on this object.

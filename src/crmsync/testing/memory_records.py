@@ -252,9 +252,8 @@ class MemoryRecordStore:
         if operation.kind is OperationKind.DELETE:
             return OutcomeStatus.DELETED, self._put(attrs.evolve(row, deleted=True), {}, now, by_self=True)
         self._check_key(key, row.id)
-        return OutcomeStatus.UPDATED, self._put(
-            attrs.evolve(row, key=key or row.key), operation.fields, now, by_self=True
-        )
+        kept = row.key if key is None else key or None
+        return OutcomeStatus.UPDATED, self._put(attrs.evolve(row, key=kept), operation.fields, now, by_self=True)
 
     def _create(self, operation: Operation, key: str | None, now: datetime) -> tuple[OutcomeStatus, RecordVersion]:
         given = operation.id if self._limits.accepts_ids else None

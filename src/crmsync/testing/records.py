@@ -19,7 +19,7 @@ import attrs
 import pytest
 
 from crmsync.errors import CRMError, TransientError
-from crmsync.models.records import Operation, OperationKind, OutcomeStatus
+from crmsync.models.records import NO_KEY, Operation, OperationKind, OutcomeStatus
 from crmsync.protocols.records import RecordStore
 from crmsync.testing.record_reading import ReadingPromises
 from crmsync.testing.record_subject import TEXTS, Outsider, Pass, Subject, ids_of, read_pass, write_all
@@ -135,6 +135,19 @@ class RecordStoreContract(ReadingPromises):
             assert await subject.outside.read(str(first.id), self.text_field) == "Again"
             after = await read_pass(subject.store, None, self.fields)
             assert after.live_ids() - before.live_ids() == {str(first.id)}
+
+    async def test_a_key_moves_to_another_record_once_it_is_taken_away(self, subject: Subject) -> None:
+        if not subject.store.limits.external_key:
+            return
+        key = self.make_key(5)
+        create = Operation("k", OperationKind.CREATE, None, key=key, fields=self.make_fields(5))
+        [first, second] = await write_all(subject.store, [create, self.create(subject.store, 6)])
+        for record_id, given, bearers in ((first.id, NO_KEY, []), (second.id, key, [second.id])):
+            [outcome] = await subject.store.write([Operation("u", OperationKind.UPDATE, record_id, key=given)])
+            assert outcome.status is OutcomeStatus.UPDATED
+            found = await subject.store.find_by_key([key], fields=self.fields)
+            assert [record.id for record in found] == bearers
+        assert await subject.outside.read(str(first.id), self.text_field) == "Person 5"
 
     async def test_case_08_the_same_key_twice_in_a_batch_makes_one_record(self, subject: Subject) -> None:
         limits = subject.store.limits

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from crmsync.errors import ConflictError, NotFoundError, RecordError
+from crmsync.errors import ConflictError, NotFoundError, RecordError, RejectedError
 from crmsync.models.mappings import ConflictPolicy, ObjectMapping, SyncDirection, two_way
-from crmsync.models.records import Side
-from crmsync.models.runs import RunReport
+from crmsync.models.records import Operation, Outcome, OutcomeStatus, Side
+from crmsync.models.runs import RunReport, RunStatus
 from crmsync.models.schema import FieldType
 from crmsync.models.state import ConflictStatus, Link, LinkStatus
+from crmsync.protocols.records import RecordStore
 from crmsync.testing.faults import Crash, Fault, FaultyStore, When
 from crmsync.testing.world import World, world
 
@@ -28,6 +31,22 @@ async def link(w: World, markmail_id: str, crm_id: str) -> RunReport:
     report = await (await w.runner()).link(markmail_id, crm_id)
     w.clock.tick()
     return report
+
+
+class Refusing(FaultyStore):
+    """A side that lets nobody change one of its records."""
+
+    def __init__(self, store: RecordStore, record_id: str) -> None:
+        super().__init__(store)
+        self._record_id = record_id
+
+    async def write(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
+        allowed = iter(await super().write([op for op in operations if op.id != self._record_id]))
+        refusal = RejectedError("nobody may change it", code="locked")
+        return [
+            next(allowed) if op.id != self._record_id else Outcome(op.op_id, OutcomeStatus.FAILED, error=refusal)
+            for op in operations
+        ]
 
 
 async def stored(w: World, markmail_id: str) -> Link | None:
@@ -137,6 +156,69 @@ async def test_relinked_from_another_record_the_first_local_one_stays_set_aside(
         alone = await stored(w, first)
         assert alone is not None
         assert (alone.status, alone.crm_id) == (LinkStatus.UNLINKED, None)
+
+
+async def separated(w: World) -> tuple[str, str, str, str]:
+    """Two pairs that a person has separated: the local ids, and the CRM's."""
+    first = w.local.add(email="ada@example.org", name="Ada")
+    second = w.local.add(email="bob@example.org", name="Bob")
+    await w.sync()
+    theirs = w.remote.keys()
+    for markmail_id in (first, second):
+        await (await w.runner()).unlink(markmail_id)
+    return first, second, theirs[first], theirs[second]
+
+
+async def test_the_external_key_leaves_the_record_that_it_was_linked_to_before() -> None:
+    """Also where the one that is linked now carries another's, and that one is linked to the first then."""
+    async with world(MAPPING) as w:
+        first, second, one, two = await separated(w)
+        report = await link(w, first, two)
+        assert (report.problems, w.remote.keys()) == ((), {first: two})
+        report = await link(w, second, one)
+        assert (report.problems, w.remote.keys()) == ((), {first: two, second: one})
+        assert (await w.sync(full=True)).written == 0
+
+
+@pytest.mark.parametrize("strike", [1, 2])
+async def test_a_crash_while_the_key_moves_leaves_it_to_the_next_run(strike: int) -> None:
+    async with world(MAPPING) as w:
+        first, _, _, two = await separated(w)
+        w.through[Side.REMOTE] = FaultyStore(w.remote, [Fault(Crash(), call=strike, method="write")])
+        with pytest.raises(Crash):
+            await link(w, first, two)
+        w.through.clear()
+        w.clock.tick(120)
+        await w.sync()
+        assert w.remote.keys() == {first: two}
+        assert (await w.sync()).written == 0
+
+
+async def test_a_key_that_an_unknown_record_carries_is_left_and_told_in_every_run() -> None:
+    """It may be another application's."""
+    async with world(MAPPING) as w:
+        ours, theirs = await strangers(w)
+        other = w.remote.add(key=ours, Email="other@example.com", Name="Other")
+        await link(w, ours, theirs)
+        for _ in range(2):
+            report = await w.sync()
+            assert [p.code for p in report.problems if p.markmail_id == ours] == ["duplicate"]
+        assert w.remote.keys() == {ours: other}
+        w.remote.remove(other)
+        await w.sync()
+        assert w.remote.keys() == {ours: theirs}
+        assert (await w.sync()).status is RunStatus.SUCCESS
+
+
+async def test_a_key_that_cannot_be_taken_back_is_told() -> None:
+    async with world(MAPPING) as w:
+        first, _, one, two = await separated(w)
+        w.through[Side.REMOTE] = Refusing(w.remote, one)
+        report = await link(w, first, two)
+        assert [problem.code for problem in report.problems] == ["key_kept", "duplicate"]
+        w.through.clear()
+        await w.sync()
+        assert w.remote.keys()[first] == two
 
 
 async def test_a_crash_while_linking_leaves_a_pair_that_the_next_run_merges() -> None:

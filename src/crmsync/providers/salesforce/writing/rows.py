@@ -123,7 +123,7 @@ def _row(position: int, operation: Operation, sobject: SObject, key_field: str |
         if value is not MISSING and name != key_field:
             values[name] = _value(sobject, name, value, creates=creates)
     if key_field and operation.key is not None:
-        values[key_field] = operation.key
+        values[key_field] = operation.key or None
     parent = values.get("AccountId")
     parent = parent if isinstance(parent, str) else ""
     if record_id:
