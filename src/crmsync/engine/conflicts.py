@@ -36,9 +36,11 @@ async def parting(ctx: RunContext, links: Sequence[Link]) -> Acknowledgement:
         for one in waiting
         if one.status is ConflictStatus.DECIDED
     ]
+    now = ctx.clock.now()
     return Acknowledgement(
-        conflicts=tuple(_settled(ctx, one, None, ctx.clock.now()) for one in void),
+        conflicts=tuple(_settled(ctx, one, None, now) for one in void),
         resolved_conflicts=tuple(one.id for one in waiting if one.status is ConflictStatus.OPEN),
+        resolved_at=now if waiting else None,
     )
 
 

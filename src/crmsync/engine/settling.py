@@ -74,6 +74,7 @@ async def acknowledgement_of(
         removed_links=tuple(removed),
         conflicts=tuple(conflicts),
         resolved_conflicts=tuple(resolved),
+        resolved_at=ctx.clock.now() if resolved else None,
         done=tuple(done),
         changes=written(ctx, works),
     )

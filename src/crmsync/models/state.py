@@ -289,15 +289,16 @@ class Acknowledgement:
 
     ``links`` are inserted or replaced (by integration, object, markmail_id); ``removed_links`` are markmail_ids whose
     rows go away (applied before the inserts); ``conflicts`` are inserted or replaced by id; ``resolved_conflicts`` are
-    ids to mark resolved by the run that owns the lease; ``done`` are op_ids to drop from the journal; ``changes`` are
-    added to the history, in order; ``cursors`` None leaves the cursors as they are. An open conflict does not replace
-    one that was decided meanwhile.
+    ids to mark resolved by the run that owns the lease, at ``resolved_at`` (None: now, by the storage's clock);
+    ``done`` are op_ids to drop from the journal; ``changes`` are added to the history, in order; ``cursors`` None
+    leaves the cursors as they are. An open conflict does not replace one that was decided meanwhile.
     """
 
     links: tuple[Link, ...] = ()
     removed_links: tuple[str, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     resolved_conflicts: tuple[str, ...] = ()
+    resolved_at: datetime | None = None
     done: tuple[str, ...] = ()
     changes: tuple[RecordChange, ...] = ()
     cursors: Cursors | None = None

@@ -214,7 +214,7 @@ class MemoryRepository(
         _replace_links(state, links, acknowledgement.removed_links)
         stored = self._conflicts_of(lease.integration_id)
         replace_conflicts(stored, conflicts.values())
-        resolve_conflicts(stored, acknowledgement.resolved_conflicts, lease.owner, now)
+        resolve_conflicts(stored, acknowledgement, lease.owner, now)
         for op_id in acknowledgement.done:
             state.journal.pop(op_id, None)
         state.changes.add(changes)

@@ -15,7 +15,7 @@ from crmsync.storage.forgetting import journaled_without_values, selects, withou
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from crmsync.models.state import ConflictSelection, Decision, JournalEntry
+    from crmsync.models.state import Acknowledgement, ConflictSelection, Decision, JournalEntry
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -104,12 +104,13 @@ def replace_conflicts(stored: dict[str, Conflict], conflicts: Iterable[Conflict]
             stored[conflict.id] = attrs.evolve(conflict, created_at=known.created_at)
 
 
-def resolve_conflicts(stored: dict[str, Conflict], ids: Iterable[str], run_id: str, now: datetime) -> None:
-    """Mark what still waits of these as resolved."""
-    for key in ids:
+def resolve_conflicts(stored: dict[str, Conflict], page: Acknowledgement, run_id: str, now: datetime) -> None:
+    """Mark what still waits of those that a page resolves by id."""
+    moment = admission.optional_utc(page.resolved_at) or now
+    for key in page.resolved_conflicts:
         if key in stored and stored[key].status is not ConflictStatus.RESOLVED:
             stored[key] = attrs.evolve(
-                stored[key], status=ConflictStatus.RESOLVED, resolved_at=now, resolved_run_id=run_id
+                stored[key], status=ConflictStatus.RESOLVED, resolved_at=moment, resolved_run_id=run_id
             )
 
 

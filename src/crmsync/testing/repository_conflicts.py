@@ -112,12 +112,12 @@ class ConflictPromises(RepositorySubject):
         before = conflict(2, status=ConflictStatus.RESOLVED, resolved_at=NOW)
         await self.store(repository, conflict(1), before, conflict(3))
         lease = await lease_of(repository)
-        await repository.acknowledge(lease, Acknowledgement(resolved_conflicts=("k1", "k2", "k9")))
+        page = Acknowledgement(resolved_conflicts=("k1", "k2", "k9"), resolved_at=NOW.astimezone(ABROAD))
+        await repository.acknowledge(lease, page)
         listed = await repository.list_conflicts(OURS)
         assert [found.id for found in listed] == ["k1", "k2", "k3"], "what was overwritten must not be just gone"
         first, second, third = listed
-        resolved = conflict(1, status=ConflictStatus.RESOLVED, resolved_run_id=lease.owner)
-        assert attrs.evolve(first, resolved_at=None) == resolved
+        assert first == conflict(1, status=ConflictStatus.RESOLVED, resolved_run_id=lease.owner, resolved_at=NOW)
         assert_utc(first.resolved_at)
         assert (second, third) == (before, conflict(3))
 

@@ -95,6 +95,11 @@ class ForgetsResolved(MemoryRepository):
         return [conflict for conflict in found if conflict.status is not ConflictStatus.RESOLVED]
 
 
+class ResolvesByItsOwnClock(MemoryRepository):
+    async def acknowledge(self, lease: Lease, acknowledgement: Acknowledgement) -> None:
+        await super().acknowledge(lease, attrs.evolve(acknowledgement, resolved_at=None))
+
+
 class ListsLogsOldestFirst(MemoryRepository):
     async def list_logs(self, *args: Any, **options: Any) -> list[SyncLog]:
         return (await super().list_logs(*args, **options))[::-1]
@@ -112,5 +117,6 @@ BREACHES: Breaches = [
     ),
     (ErasesTheNewestFirst, RepositoryContract.test_what_is_erased_is_chosen_by_object_record_age_and_number),
     (ForgetsResolved, RepositoryContract.test_a_page_resolves_conflicts),
+    (ResolvesByItsOwnClock, RepositoryContract.test_a_page_resolves_conflicts),
     (ListsLogsOldestFirst, RepositoryContract.test_logs_are_listed_newest_first),
 ]

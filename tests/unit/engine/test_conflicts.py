@@ -70,6 +70,17 @@ async def test_a_decision_stays_with_the_conflict_that_it_settles() -> None:
         assert w.remote.snapshot()[remote]["Name"] == "Ours"
 
 
+async def test_a_conflict_that_ends_by_itself_ends_by_the_application_s_clock() -> None:
+    async with world(MANUAL) as w:
+        local, _, conflict = await parked(w)
+        w.local.edit(local, name="Theirs")
+        ended_at = w.clock.now()
+        report = await w.sync()
+        (ended,) = await of_name(w)
+        assert (ended.id, ended.status, ended.resolved_run_id) == (conflict.id, ConflictStatus.RESOLVED, report.run_id)
+        assert ended.resolved_at == ended_at
+
+
 async def test_a_field_that_is_in_conflict_again_has_a_conflict_of_its_own() -> None:
     """What the first overwrote stays on record."""
     async with world(MANUAL) as w:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from crmsync.errors import NotFoundError
-from crmsync.models.state import Conflict, ConflictSelection, ConflictStatus, Decision
+from crmsync.models.state import Acknowledgement, Conflict, ConflictSelection, ConflictStatus, Decision, Lease
 from crmsync.storage import admission
 from crmsync.storage.forgetting import journaled_without_values
 from crmsync.storage.sql import rows
@@ -99,14 +99,13 @@ def store_conflicts(connection: Connection, stored: Sequence[Conflict]) -> None:
     connection.execute(upsert, [rows.conflict_row(conflict) for conflict in stored])
 
 
-def resolve_conflicts(
-    connection: Connection, integration_id: str, ids: Sequence[str], run_id: str, now: datetime
-) -> None:
-    """Mark what still waits of these as resolved."""
-    resolved = {"status": ConflictStatus.RESOLVED.value, "resolved_at": now, "resolved_run_id": run_id}
-    for part in parts(ids):
+def resolve_conflicts(connection: Connection, lease: Lease, page: Acknowledgement, now: datetime) -> None:
+    """Mark what still waits of those that a page resolves by id."""
+    moment = page.resolved_at or now
+    resolved = {"status": ConflictStatus.RESOLVED.value, "resolved_at": moment, "resolved_run_id": lease.owner}
+    for part in parts(page.resolved_conflicts):
         waiting = sa.and_(
-            _of(integration_id), conflicts.c.id.in_(part), conflicts.c.status != ConflictStatus.RESOLVED.value
+            _of(lease.integration_id), conflicts.c.id.in_(part), conflicts.c.status != ConflictStatus.RESOLVED.value
         )
         connection.execute(sa.update(conflicts).where(waiting).values(resolved))
 

@@ -39,7 +39,7 @@ def acknowledge(
     _store_links(connection, lease, stored[0], now, new=not before)
     keep_counts(connection, lease, before, Counter(link.status.value for link in stored[0]))
     store_conflicts(connection, stored[1])
-    resolve_conflicts(connection, lease.integration_id, page.resolved_conflicts, lease.owner, now)
+    resolve_conflicts(connection, lease, page, now)
     _remove(connection, journal, lease, journal.c.op_id, page.done)
     add_changes(connection, stored[2])
     if page.cursors is not None:
