@@ -51,6 +51,10 @@ class Days:
         except Crash:
             self.lose(remote)
             raise
+        except StorageError:
+            self.lose(remote)  # what it took while the answer was lost, it cannot know of
+            await self._close(day, remote)
+            raise
         except BaseException:
             await self._close(day, remote)
             raise
