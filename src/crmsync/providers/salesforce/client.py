@@ -75,7 +75,7 @@ class SalesforceClient:
         self._ahead = timedelta(0)
         self.pace = Pace.decode(context.memory.get(PACE))
         self._flight = Flight(settings.concurrent_calls)
-        self._back_off = BackOff(
+        self.back_off = BackOff(
             context.clock,
             attempts=context.retry_attempts,
             first=settings.retry_wait,
@@ -240,7 +240,7 @@ class SalesforceClient:
             paid = False
             return await attempt_once()
 
-        return await self._back_off.run(attempt)
+        return await self.back_off.run(attempt)
 
     async def revoke(self) -> bool:
         """End the connection's tokens at the CRM; False if there is none that is ours to end.

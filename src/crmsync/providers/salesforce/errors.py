@@ -32,6 +32,11 @@ from crmsync.providers.salesforce import bodies
 from crmsync.providers.salesforce import error_codes as codes
 from crmsync.providers.salesforce.ids import full_id
 
+_DAY: Final = "TotalRequests"
+"""In the message where the calls of 24 hours are used up, whatever the code: "TotalRequests Limit exceeded." All else
+("ConcurrentRequests (Concurrent API Requests) ...", help 000389067; "ConcurrentPerOrgLongTxn ...") passes in seconds.
+"""
+_USED_UP: Final = "the org's API calls of 24 hours are used up"
 DAILY_LIMIT_WAIT: Final = 3600.0
 """Seconds to wait when the calls of 24 hours are used up: the window slides, so some come back within the hour."""
 
@@ -56,6 +61,8 @@ def call_error(status: int, body: bytes, retry_after: float | None = None) -> CR
         kind = AuthenticationError
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         kind = UnavailableError
+    if _DAY in message:
+        kind = RateLimitedError
     return _call_error(kind, what, message, retry_after, code)
 
 
@@ -73,7 +80,8 @@ def command_error(name: str, code: str, message: str) -> CRMError:
     broken = code in codes.CLI_NETWORK or name in codes.CLI_NETWORK or message.startswith("fetch failed")
     if broken or name.startswith("ERROR_HTTP_5"):
         return UnavailableError(what)
-    return _call_error(codes.BY_CODE.get(name.upper(), UnexpectedResponseError), what, message, None, name)
+    kind = RateLimitedError if _DAY in message else codes.BY_CODE.get(name.upper(), UnexpectedResponseError)
+    return _call_error(kind, what, message, None, name)
 
 
 def _call_error(kind: type[CRMError], what: str, message: str, retry_after: float | None, code: str) -> CRMError:
@@ -100,6 +108,11 @@ def _call_error(kind: type[CRMError], what: str, message: str, retry_after: floa
 def is_malformed(error: CRMError) -> bool:
     """Whether a call failed as a whole before any of its rows was looked at, for what one row may have caused."""
     return isinstance(error, UnexpectedResponseError | SchemaChangedError) and " 400 " in f"{error.message} "
+
+
+def is_used_up(error: CRMError | None) -> bool:
+    """Whether the org's calls of 24 hours are used up: then ``retry_after`` says when to go on."""
+    return isinstance(error, RateLimitedError) and error.message.endswith(_USED_UP)
 
 
 def row_error(errors: Iterable[Any], sent: Iterable[object] = ()) -> CRMError:
@@ -163,10 +176,9 @@ def _existing_id(error: Mapping[str, Any], message: str) -> str | None:
 
 
 def _rate_limited(what: str, message: str, retry_after: float | None) -> RateLimitedError:
-    # "TotalRequests Limit exceeded." is the day's allowance; "ConcurrentRequests ..." passes within seconds.
-    if "TotalRequests" in message:
+    if _DAY in message:
         wait = DAILY_LIMIT_WAIT if retry_after is None else retry_after
-        return RateLimitedError(f"{what}: the org's API calls of 24 hours are used up", retry_after=wait)
+        return RateLimitedError(f"{what}: {_USED_UP}", retry_after=wait)
     return RateLimitedError(f"{what}: too many calls at once", retry_after=retry_after)
 
 

@@ -47,15 +47,20 @@ async def query(client: SalesforceClient, statement: str, *, deleted: bool = Fal
 async def _long_query(client: SalesforceClient, path: str, statement: str) -> Answer:
     url = f"/services/data/v{await client.version()}{path}?q={quote(statement, safe='')}"
     head = {"method": "GET", "url": url, "httpHeaders": _WHOLE_BATCHES}
-    answer = await client.call("POST", composite.PATH, content=composite.body_of([(head, None)]))
-    [told] = composite.answers_of(answer.body, 1)
-    try:
-        status, body = int(told["httpStatusCode"]), told["body"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UnexpectedResponseError("Salesforce's answer to a composite request is not as documented") from error
-    if status != HTTPStatus.OK:
-        raise call_error(status, json.dumps(body).encode())
-    return attrs.evolve(answer, body=body)
+    content = composite.body_of([(head, None)])
+
+    async def attempt() -> Answer:
+        answer = await client.call("POST", composite.PATH, content=content)
+        [told] = composite.answers_of(answer.body, 1)
+        try:
+            status, body = int(told["httpStatusCode"]), told["body"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnexpectedResponseError("Salesforce's answer to a composite request is not as documented") from error
+        if status != HTTPStatus.OK:
+            raise call_error(status, json.dumps(body).encode())
+        return attrs.evolve(answer, body=body)
+
+    return await client.back_off.run(attempt)
 
 
 async def query_all(client: SalesforceClient, statement: str, *, deleted: bool = False) -> list[Any]:

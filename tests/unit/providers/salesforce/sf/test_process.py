@@ -18,6 +18,7 @@ from crmsync.errors import (
     UnavailableError,
     UnexpectedResponseError,
 )
+from crmsync.providers.salesforce.errors import is_used_up
 from crmsync.providers.salesforce.sf.options import SfOptions
 from crmsync.providers.salesforce.sf.process import SfReport, open_sf
 
@@ -119,6 +120,18 @@ async def test_a_failure_has_the_type_that_it_has_over_http(
         with pytest.raises(expected) as caught:
             await sf.call("data", "query")
     assert type(caught.value) is expected
+
+
+@pytest.mark.parametrize(
+    "message,used_up", [("TotalRequests Limit exceeded.", True), ("ConcurrentRequests Limit exceeded.", False)]
+)
+async def test_the_two_kinds_of_limits_are_told_apart(tmp_path: Path, message: str, used_up: bool) -> None:
+    source = f"print(json.dumps({{'name': 'REQUEST_LIMIT_EXCEEDED', 'message': {message!r}}})); sys.exit(1)"
+    async with open_sf(program(tmp_path, source)) as sf:
+        with pytest.raises(RateLimitedError) as caught:
+            await sf.call("data", "query")
+    assert is_used_up(caught.value) == used_up
+    assert caught.value.retry_after == (3600 if used_up else None)
 
 
 async def test_a_failure_can_be_looked_at(tmp_path: Path) -> None:
