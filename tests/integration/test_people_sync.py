@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import anyio
 import pytest
 
 from crmsync.models.mappings import DeletePolicy
-from crmsync.models.records import Side
-from crmsync.models.runs import RunOptions
+from crmsync.models.records import Operation, Outcome, Side
+from crmsync.models.runs import RunOptions, RunStatus
 from crmsync.models.state import LinkStatus
 from crmsync.providers.salesforce.objects.mappings import PERSON
+from crmsync.testing.memory_records import MemoryRecordStore
 from crmsync.testing.salesforce import (
     API_USER_ID,
     Conversion,
@@ -290,3 +293,71 @@ async def test_people_linked_while_the_external_id_was_hidden_get_it_once_it_is_
         held = {row["Id"]: row["MarkMail_Id__c"] for each in ("Contact", "Lead") for row in org.records(each)}
         assert held == dict(zip(await crm_ids(app, name, *ids), ids, strict=True))
         assert [(await app.sync("main", name, local)).written for _ in range(2)] == [0, 0]
+
+
+class Meanwhile(MemoryRecordStore):
+    """A store during whose next write ``then`` happens elsewhere: after the CRM was read, before it is written."""
+
+    def __init__(self) -> None:
+        super().__init__("subscribers")
+        self.then: Callable[[], object] | None = None
+
+    async def write(self, operations: Sequence[Operation]) -> Sequence[Outcome]:
+        then, self.then = self.then, None
+        if then is not None:
+            then()
+        return await super().write(operations)
+
+
+@pytest.mark.parametrize("channel", ["collections", "bulk"])
+@pytest.mark.parametrize("deletes", [DeletePolicy.IGNORE, DeletePolicy.PROPAGATE])
+async def test_a_lead_converted_while_it_is_written_is_written_to_as_its_contact_in_the_same_run(
+    emulator: RunningEmulator, org: SalesforceOrg, channel: str, deletes: DeletePolicy
+) -> None:
+    mapping = PERSON.model_copy(update={"delete_in_local": deletes, "delete_in_crm": deletes})
+    async with people(emulator, mappings={"Person": mapping}, channel=channel) as app:
+        converted: list[str] = []
+
+        def convert() -> None:
+            converted.append(org.convert_lead(str(lead)).contact_id)
+
+        local = Meanwhile()
+        ada = local.add(ADA)
+        await app.sync("main", "Person", local)
+        [lead] = await crm_ids(app, "Person", ada)
+        local.then = convert
+        local.edit(ada, first_name="Augusta Ada")
+        org.update("Lead", str(lead), {"Phone": "1"})
+        report = await app.sync("main", "Person", local)
+        assert (report.status, report.problems) == (RunStatus.SUCCESS, ())
+        assert await crm_ids(app, "Person", ada) == converted
+        [row] = org.records("Contact")
+        assert (row["FirstName"], row["Phone"], row["MarkMail_Id__c"]) == ("Augusta Ada", "1", ada)
+        assert [fields["phone"] for fields in local.snapshot().values()] == ["1"]
+        assert [(await app.sync("main", "Person", local)).written for _ in range(2)] == [0, 0]
+
+
+async def test_a_contact_merged_while_it_is_written_is_written_to_as_the_survivor_in_the_same_run(
+    emulator: RunningEmulator, org: SalesforceOrg
+) -> None:
+    """Whatever deletes do: it was not deleted."""
+    mapping = PERSON.model_copy(update={"delete_in_local": DeletePolicy.PROPAGATE})
+    async with people(emulator, mappings={"Person": mapping}) as app:
+        kept: list[str] = []
+        lost = org.create("Contact", {"LastName": "Lovelace", "Email": "ada@example.com"})
+
+        def merge() -> None:
+            kept.append(org.create("Contact", {"LastName": "King", "Email": "ada@king.example"}))
+            org.merge("Contact", kept[0], [lost])
+
+        local = Meanwhile()
+        ada = local.add(ADA)
+        await app.sync("main", "Person", local)
+        local.then = merge
+        local.edit(ada, first_name="Augusta Ada")
+        org.update("Contact", lost, {"Phone": "1"})
+        await app.sync("main", "Person", local)
+        assert await crm_ids(app, "Person", ada) == kept
+        [row] = org.records("Contact")
+        assert row["FirstName"] == "Augusta Ada"
+        assert ada in local.snapshot()

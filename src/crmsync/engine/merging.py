@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import attrs
 
@@ -123,10 +123,17 @@ def _as_told(ctx: RunContext, words: Sequence[Work], works: Sequence[Work], trai
 
 
 async def follow_absent(
-    ctx: RunContext, queue: DeleteQueue, trail: MergeTrail | None = None, gate: Gate | None = None
+    ctx: RunContext,
+    queue: DeleteQueue,
+    trail: MergeTrail | None = None,
+    gate: Gate | None = None,
+    among: Collection[str] | None = None,
 ) -> None:
-    """Take those out of the queue whose record is not deleted but merged into another one, and carry them on there."""
-    absent = queue.remote_ids()
+    """Take those out of the queue whose record is not deleted but merged into another one, and carry them on there.
+
+    ``among`` are the CRM's ids of those to ask about; None: all.
+    """
+    absent = [record_id for record_id in queue.remote_ids() if among is None or record_id in among]
     if not absent:
         return
     trail = MergeTrail() if trail is None else trail

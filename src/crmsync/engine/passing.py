@@ -29,7 +29,7 @@ from crmsync.engine.tasks import single_error
 from crmsync.engine.trail import MergeTrail
 from crmsync.errors import CRMError
 from crmsync.models.records import ChangePage, Record, Side
-from crmsync.models.state import Acknowledgement
+from crmsync.models.state import Acknowledgement, Link
 
 LOOKED_AHEAD = 5000
 """Records of a portion up to which it is planned while the one before is written."""
@@ -72,6 +72,7 @@ class SidePass:
         self._matcher = matcher
         self._side = side
         self._queue = DeleteQueue()
+        self._missed: set[str] = set()
         self._trail = MergeTrail()
         self._seen = KeySet()
         self._written = Written()
@@ -117,8 +118,10 @@ class SidePass:
             await queue_deleted(ctx, side, list(self._trail.waiting.values()), self._queue)
         if self._complete and ctx.had_links:
             await queue_absent(ctx, side, self._seen, self._queue)
-            if side is Side.REMOTE:
-                await follow_absent(ctx, self._queue, self._trail)
+        if self._complete and ctx.had_links and side is Side.REMOTE:
+            await follow_absent(ctx, self._queue, self._trail)
+        elif self._missed:
+            await follow_absent(ctx, self._queue, self._trail, among=self._missed)
         if self._queue:
             await carry_out_deletes(ctx, self._queue)
         reached = ctx.advanced(side, self._cursor)
@@ -175,11 +178,17 @@ class SidePass:
             async for each in answered:
                 cursors = None if each.ends is None or late else ctx.advanced(self._side, each.ends.cursor)
                 result = await acknowledge(ctx, each.batch, None if cursors == ctx.cursors else cursors)
-                for link, missing in result.gone:
-                    self._queue.add(link, missing)
-                    late = True
+                late = late or bool(result.gone)
+                self._miss(result.gone)
                 each.settled.set()
                 self._way.leave(each.portion)
+
+    def _miss(self, gone: Sequence[tuple[Link, Side]]) -> None:
+        """Queue pairs whose record is not there. Nothing told why: in the CRM it may live on in another one."""
+        for link, missing in gone:
+            self._queue.add(link, missing)
+            if missing is Side.REMOTE and link.crm_id:
+                self._missed.add(link.crm_id)
 
     async def _all_settled(self) -> None:
         """Wait until everything that was written is acknowledged."""
@@ -231,8 +240,7 @@ class SidePass:
         for record in ahead.live():
             self._seen.add(record.id)
         intake, batch = await self._plan(ahead)
-        for link, missing in intake.gone:
-            self._queue.add(link, missing)
+        self._miss(intake.gone)
         gone = [record for record in portion.records if record.deleted and record.merged_into is None]
         if gone:
             await self._all_settled()

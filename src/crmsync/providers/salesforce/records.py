@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import anyio
 import attrs
 
-from crmsync.errors import CRMError, SchemaChangedError
+from crmsync.errors import CRMError, RejectedError, SchemaChangedError
 from crmsync.models.calls import CallEstimate, StoreUse, StoreVerb
 from crmsync.models.records import ChangePage, Operation, OperationKind, Outcome, OutcomeStatus, Record, StoreLimits
 from crmsync.models.schema import ObjectSchema
@@ -158,7 +158,14 @@ class SalesforceRecordStore:
         if len(operations) > LARGE:
             raise ValueError(f"{len(operations)} operations in one write; this store takes {LARGE}")
         outcomes = await self._writer.write(operations)
+        if self._sobject.follows_conversion:
+            outcomes = [self._followed(outcome) for outcome in outcomes]
         return await self._with_stored(operations, outcomes) if self._client.settings.read_back else outcomes
+
+    def _followed(self, outcome: Outcome) -> Outcome:
+        """A lead that was converted on the way to it is no more: it is its contact, as `merged_away` tells."""
+        converted = isinstance(outcome.error, RejectedError) and outcome.error.code == "CANNOT_UPDATE_CONVERTED_LEAD"
+        return Outcome(outcome.op_id, OutcomeStatus.MISSING, outcome.id) if converted and outcome.id else outcome
 
     def estimate(self, use: StoreUse) -> CallEstimate:
         """See `SupportsCallEstimates`. Not counted: more batches of a query whose rows are wide, or whose values are in
