@@ -59,7 +59,7 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
         if placeholder is not None:
             superseded.append(placeholder.markmail_id)
     free = remotes.keys() - {*taken, *trail.bound, *intake.remote_ids()}
-    followers = [key for key, link in links.items() if link.status in ASIDE and shadow_of(link, Side.REMOTE)]
+    followers = [key for key, link in links.items() if link.status in ASIDE and _stays_so(link)]
     aside = {survivors[key]: links[key] for key in followers}
     separated += [_followed(link, survivor) for survivor, link in aside.items() if survivor in free]
     if separated or superseded:
@@ -67,6 +67,11 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
         await ctx.acknowledge(attrs.evolve(ended, links=tuple(separated), removed_links=tuple(superseded)))
     await attach_conflicts(ctx, intake.works)
     return intake
+
+
+def _stays_so(link: Link) -> bool:
+    """Whether what was set aside is so for the survivor, too: it is there, or nobody is left on either side."""
+    return bool(shadow_of(link, Side.REMOTE)) or not shadow_of(link, Side.LOCAL)
 
 
 def _separated(ctx: RunContext, link: Link) -> Link:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 
@@ -75,6 +76,20 @@ async def test_a_person_whose_deletion_is_known_is_not_created_anew_when_the_rec
         await w.sync(page_size=page)
         w.remote.edit(contact, Name="Anna")
         assert (await w.sync(page_size=page)).written == 0
+        assert w.local.snapshot() == {}
+
+
+async def test_a_person_who_was_deleted_here_is_not_created_anew_when_the_conversion_shows_later() -> None:
+    """When the deletion is dealt with the lead is gone, and nothing says yet into what it was converted."""
+    late = timedelta(minutes=5)
+    limits = StoreLimits(look_back=2 * late)
+    async with world(mapped(NAME), remote={"late": late, "limits": limits}) as w:
+        local, lead = await linked(w)
+        w.remote.remove(lead, merged_into=w.remote.add(Email="ann@example.org", Name="Ann"))
+        w.local.remove(local)
+        await w.sync()
+        w.clock.tick(2 * late.total_seconds())
+        assert (await w.sync()).written == 0
         assert w.local.snapshot() == {}
 
 
