@@ -65,8 +65,13 @@ def _loss_at(stage: Stage, remote: str, side: Side) -> Callable[[str, object], o
 
 
 def _judge_count(stage: Stage, person: int) -> None:
-    """As many records of a person at a site as were entered there, or one that was brought."""
-    made = {site: sum(e.site == site for e in stage.people.knowledge.of(person, "")) for site in SITES}
+    """As many records of a person at a site as were entered there, or one that was brought.
+
+    Whoever is merged into a person brings their own records along, that have this one's e-mail from then on.
+    """
+    joined = {person} | (stage.people.merged if person in stage.people.merged else set())
+    entered = [edit for one in joined for edit in stage.people.knowledge.of(one, "")]
+    made = {site: sum(e.site == site for e in entered) for site in SITES}
     for site in SITES:
         count = len(stage.sites.records_of(site, person))
         brought = any(number for other, number in made.items() if other != site)
@@ -76,12 +81,17 @@ def _judge_count(stage: Stage, person: int) -> None:
 
 
 def _judge_deletions(stage: Stage) -> None:
+    """Who was deleted does not come back.
+
+    Left out are those whom people merged: the record of another one, that nobody deleted, has their e-mail since.
+    """
     for deletion in stage.people.deletions:
         site, person = deletion.site, deletion.person
         again = any(edit.number >= deletion.number for edit in stage.people.knowledge.of(person, ""))
         # Without a key nobody can tell that a record of the CRM was made for one that is gone, if the link was lost.
         lost = stage.disturbed and site == LOCAL and not stage.conditions.external_key
-        if deletion.entered and not again and not lost and not deletion.back:
+        excused = again or lost or deletion.back or person in stage.people.merged
+        if deletion.entered and not excused:
             gone = not stage.sites.records_of(site, person)
             stage.hold(Promise.DELETES, gone, f"p{person} was deleted at {site} and came back")
         if (

@@ -6,10 +6,12 @@ nothing had gone wrong.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import attrs
 from pydantic import BaseModel, ConfigDict
 
+from crmsync.models.history import RecordChange, untagged
 from crmsync.models.records import OperationKind, Side
 from tests.property.engine.incidents import Incident, Incidents
 from tests.property.engine.judgement import judge_history
@@ -37,7 +39,8 @@ class Undoing(BaseModel):
 async def take_back(stage: Stage, undoing: Undoing | None = None) -> None:
     """What still is as the run left it is as it was before the run; nothing else changed; a plan repeats nothing."""
     undoing = undoing or Undoing()
-    told = {change.run_id for remote in (ACME, BETA) for change in await stage.changes(remote)}
+    changes = [change for remote in (ACME, BETA) for change in await stage.changes(remote)]
+    told = {change.run_id for change in changes}
     wrote = {effect.run_id: effect.remote for effect in reversed(stage.ledger.effects) if effect.run_id in told}
     if not wrote:
         return
@@ -53,7 +56,7 @@ async def take_back(stage: Stage, undoing: Undoing | None = None) -> None:
         records = {effect.record for effect in effects if effect.side is side}
         for record in sorted(records & linked):
             those = [effect for effect in effects if (effect.side, effect.record) == (side, record)]
-            _judge_record(stage, those, before[site].get(record), now[site].get(record))
+            _judge_record(stage, _as_shown(stage, those, changes), before[site].get(record), now[site].get(record))
         changed = [r for r in {**before[site], **now[site]} if before[site].get(r) != now[site].get(r)]
         # What was deleted comes back under a new id, once.
         back = [r for r in now[site] if r not in before[site]]
@@ -95,6 +98,25 @@ async def _undo(stage: Stage, remote: str, run_id: str, undoing: Undoing, *, sti
             stage.hold(Promise.UNDO, not changed, f"{remote}: the sync after a struck undo changed {sorted(changed)}")
     await stage.undo(remote, run_id)
     return changed
+
+
+def _as_shown(stage: Stage, effects: list[Effect], changes: Sequence[RecordChange]) -> list[Effect]:
+    """The effects with what the run was shown of a CRM before it wrote: an edit that shows late was there already.
+
+    Nobody who writes over it can know of it, nor put it back. The history has what was shown.
+    """
+    if not stage.conditions.late or effects[0].side is Side.LOCAL:
+        return effects
+    seen = {
+        one.field: untagged(one.before)
+        for change in reversed(changes)
+        if (change.run_id, change.side, change.crm_id) == (effects[0].run_id, Side.REMOTE, effects[0].record)
+        for one in change.fields
+    }
+    return [
+        attrs.evolve(effect, fields={name: (seen.get(name, old), new) for name, (old, new) in effect.fields.items()})
+        for effect in effects
+    ]
 
 
 def _judge_record(
