@@ -14,6 +14,7 @@ from crmsync.engine.intake import Intake
 from crmsync.engine.last_words import last_words, overhear, unheard_pairs, waiting_words
 from crmsync.engine.trail import MergeTrail
 from crmsync.engine.work import Work
+from crmsync.models.candidates import Candidate
 from crmsync.models.problems import Problem
 from crmsync.models.records import Record, Side
 from crmsync.models.state import Link, LinkStatus
@@ -45,7 +46,7 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
         linked = placeholder is not None and bool(shadow_of(placeholder, Side.LOCAL))
         linked = linked or trail.bound.get(survivor, loser) != loser
         if linked or survivor in intake.remote_ids():
-            separated.append(_separated(ctx, link))
+            separated.append(_separated(ctx, link, survivor))
             parted.append(link)
             continue
         shadow = ctx.merger.succeeded(Side.REMOTE, remote, link.remote_shadow, last)
@@ -74,12 +75,16 @@ def _stays_so(link: Link) -> bool:
     return bool(shadow_of(link, Side.REMOTE)) or not shadow_of(link, Side.LOCAL)
 
 
-def _separated(ctx: RunContext, link: Link) -> Link:
-    """The link of a record that was merged into one of another pair, and a problem that says so."""
+def _separated(ctx: RunContext, link: Link, survivor: str) -> Link:
+    """The link of a record that was merged into one of another pair, and a problem that says so.
+
+    The survivor stays with it as a candidate: what was written to the merged record is part of its history.
+    """
     problem = Problem("", "merged", "its record was merged into one that is linked already", "merge the local ones")
     ctx.tally.add_problem(link, problem)
     problems = (problem, *waiting_words(link))
-    return attrs.evolve(link, status=LinkStatus.UNLINKED, remote_shadow=b"", problems=problems)
+    candidates = (Candidate(id=survivor, side=Side.REMOTE),)
+    return attrs.evolve(link, status=LinkStatus.UNLINKED, remote_shadow=b"", problems=problems, candidates=candidates)
 
 
 def _followed(link: Link, survivor: str) -> Link:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, Final
 
 from crmsync.errors import CRMError
 from crmsync.models.audit import AuditNote
 from crmsync.models.history import RecordChange
 from crmsync.models.plans import UndoPreview
 from crmsync.models.runs import RunOptions, RunReport
+from crmsync.models.state import Link, LinkStatus
 from crmsync.protocols.records import RecordStore
 from crmsync.service.opening import Opening
+
+_PAGE: Final = 1000
 
 
 class HistoryVerbs(Opening):
@@ -32,21 +35,31 @@ class HistoryVerbs(Opening):
     ) -> list[RecordChange]:
         """What was written, newest first: of one run, or to records named by either side's id.
 
-        ``before_id`` is the ``id`` of the last one of the page before.
+        A record of the CRM comes with its whole past: also what was written of its local record while that was linked
+        to one that was folded into it since, and what was written to folded records that had local records of their
+        own. ``before_id`` is the ``id`` of the last one of the page before.
         """
+        known = await self._local_ids(integration_id, object_name, record_ids)
+        folded = await self._folded(integration_id, object_name, known)
+        ids = list(dict.fromkeys([*record_ids, *known.values(), *folded]))
         return await self.repository.list_changes(
-            integration_id, object_name, run_id=run_id, record_ids=record_ids, before_id=before_id, limit=limit
+            integration_id, object_name, run_id=run_id, record_ids=ids, before_id=before_id, limit=limit
         )
 
     async def erase_history(self, integration_id: str, object_name: str, record_ids: Sequence[str]) -> int:
-        """Forget what was written to records, named by either side's id; how many writes there were."""
+        """Forget what was written to records, named by either side's id; how many writes there were.
+
+        What was written to folded records that had local records of their own stays: they may be somebody else's.
+        """
+        known = await self._local_ids(integration_id, object_name, record_ids)
+        ids = list(dict.fromkeys([*record_ids, *known.values()]))
         pen = await self._audit.pen()
 
         def told(count: int) -> AuditNote | None:
             # Without the records' ids: of who was erased nothing is to be left.
             return pen.note("history.erased", integration_id, entity_type=object_name, count=count) if count else None
 
-        return await self.repository.audited(told).erase_changes(integration_id, object_name, record_ids)
+        return await self.repository.audited(told).erase_changes(integration_id, object_name, ids)
 
     async def preview_undo(
         self,
@@ -92,3 +105,22 @@ class HistoryVerbs(Opening):
                 raise
             await self._audit.write("undo", integration_id, **about, written=report.written)
             return report
+
+    async def _local_ids(self, integration_id: str, object_name: str, crm_ids: Sequence[str]) -> dict[str, str]:
+        """The local records that those of the CRM among these are linked to, by the CRM's id."""
+        links = await self.repository.links_by_remote(integration_id, object_name, crm_ids)
+        return {crm_id: link.markmail_id for crm_id, link in links.items()}
+
+    async def _folded(self, integration_id: str, object_name: str, crm_ids: Collection[str]) -> list[str]:
+        """The local records whose counterparts were folded into these records, which had local records already."""
+        found: list[str] = []
+        after = ""
+        while crm_ids and (links := await self._separated(integration_id, object_name, after)):
+            after = links[-1].markmail_id
+            found += [link.markmail_id for link in links if any(one.id in crm_ids for one in link.candidates)]
+        return found
+
+    async def _separated(self, integration_id: str, object_name: str, after: str) -> list[Link]:
+        return await self.repository.scan_links(
+            integration_id, object_name, statuses=(LinkStatus.UNLINKED,), after=after, limit=_PAGE
+        )

@@ -1,0 +1,58 @@
+"""What was written to a record, asked for by either side's id."""
+
+from __future__ import annotations
+
+import pytest
+
+from crmsync.models.mappings import ObjectMapping, two_way
+from crmsync.models.schema import FieldType
+from crmsync.security.vault import Vault
+from crmsync.service import CRMSync
+from crmsync.testing.world import World, world
+
+pytestmark = pytest.mark.anyio
+
+MAPPING = ObjectMapping(
+    fields=(two_way("email", "Email", field_type=FieldType.EMAIL), two_way("name", "Name")), history_days=30
+)
+
+
+def facade(w: World) -> CRMSync:
+    return CRMSync(w.repository, vault=Vault.from_key(Vault.generate_key()), clock=w.clock)
+
+
+async def asked(w: World, record_id: str) -> list[tuple[str, str | None]]:
+    """The ids of the writes to a record, newest first."""
+    found = await facade(w).history("acme", "Contact", record_ids=[record_id])
+    return [(change.markmail_id, change.crm_id) for change in found]
+
+
+async def test_the_survivor_of_a_merge_has_the_past_of_the_record_that_was_folded_into_it() -> None:
+    async with world(MAPPING) as w:
+        ours = w.local.add(email="ada@example.org", name="Ada")
+        await w.sync()
+        loser = w.remote.keys()[ours]
+        survivor = w.remote.add(Email="ada@work.example", Name="Ada")
+        w.remote.remove(loser, merged_into=survivor)
+        await w.sync()
+        w.local.edit(ours, name="Ada King")
+        await w.sync()
+        found = await asked(w, survivor)
+        assert found == await asked(w, ours)
+        assert {crm_id for _, crm_id in found} == {loser, survivor}
+        assert await facade(w).erase_history("acme", "Contact", [survivor]) == len(found)
+        assert await asked(w, ours) == []
+
+
+async def test_the_survivor_has_also_what_was_written_to_a_folded_record_of_another_pair() -> None:
+    """That pair's local record stays, and with it what is kept of its own."""
+    async with world(MAPPING) as w:
+        ann, bob = (w.local.add(email=f"{name}@example.org", name=name) for name in ("ann", "bob"))
+        await w.sync()
+        keys = w.remote.keys()
+        w.remote.remove(keys[bob], merged_into=keys[ann])
+        await w.sync()
+        assert await asked(w, keys[ann]) == [(bob, keys[bob]), (ann, keys[ann])]
+        assert await asked(w, ann) == [(ann, keys[ann])]
+        assert await facade(w).erase_history("acme", "Contact", [keys[ann]]) == 1
+        assert await asked(w, bob) == [(bob, keys[bob])]
