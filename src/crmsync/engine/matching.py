@@ -1,7 +1,8 @@
 """First meetings: find the counterpart of records that are not linked yet, or refuse to guess.
 
 In this order: the external key, the stored remote id, the exact normalised e-mail. More than one candidate, or the same
-e-mail twice on one side, is never settled by taking "the first": the record is quarantined with its candidates.
+e-mail twice on one side, is never settled by taking "the first": the record is quarantined with its candidates. So is
+one whose key is that of somebody else.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from crmsync.engine.context import RunContext, shadow_of
 from crmsync.engine.erasing import without_erased
 from crmsync.engine.keyindex import KeySet
 from crmsync.engine.last_words import waiting_words
+from crmsync.engine.namesakes import OTHER_PERSON, is_other_person
 from crmsync.engine.tasks import single_error
 from crmsync.engine.work import Work
 from crmsync.models.candidates import Candidate
@@ -188,6 +190,10 @@ def _decide(
             "merge the duplicates, or delete one",
         )
         return _quarantined(ctx, side, record, problem, _candidates(side.other, [candidate]), placeholder)
+    if is_other_person(ctx, side, record, candidate):
+        if placeholder is None:
+            ctx.overwritten.refuse(ctx.rule.match.local_email, record.id if side is Side.LOCAL else candidate.id)
+        return _quarantined(ctx, side, record, OTHER_PERSON, _candidates(side.other, [candidate]), placeholder)
     taken.add(candidate.id)
     return _pair(ctx, side, record, candidate, link, placeholder)
 

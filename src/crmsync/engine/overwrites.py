@@ -46,7 +46,7 @@ class OverwriteTally:
 
     ``pairs`` and ``held`` (non-blank values by side) are a sample of the linked records: those that the run merged.
     ``new_pairs`` are links made in this run. ``compared`` are first meetings of two non-blank values, by local field;
-    ``met`` those of them of which one was overwritten.
+    ``met`` those of them of which one was overwritten, or would have been.
     """
 
     sides: dict[Side, Overwritten] = attrs.field(factory=lambda: {side: Overwritten() for side in Side})
@@ -55,6 +55,14 @@ class OverwriteTally:
     new_pairs: int = 0
     compared: Counter[str] = attrs.field(factory=Counter)
     met: Overwritten = attrs.field(factory=Overwritten)
+    _refused: set[str] = attrs.field(factory=set)
+
+    def refuse(self, email: str | None, markmail_id: str) -> None:
+        """Count a first meeting that is left alone because the two are not one person: many of those are a mistake."""
+        if email and markmail_id not in self._refused:
+            self._refused.add(markmail_id)
+            self.compared[email] += 1
+            self.met.add([email], markmail_id)
 
     def values(self, side: Side, live_links: int) -> float:
         """About how many non-blank values the linked records hold on a side."""

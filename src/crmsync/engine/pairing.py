@@ -10,6 +10,7 @@ from crmsync.engine.context import LIVE, RETRIED, RunContext, id_of, shadow_of
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
 from crmsync.engine.erasing import without_erased
 from crmsync.engine.last_words import waiting_words
+from crmsync.engine.namesakes import OTHER_PERSON
 from crmsync.engine.recovery import begin
 from crmsync.engine.rekeying import LINKED_BY_HAND, take_keys_back
 from crmsync.engine.retrying import carry
@@ -74,6 +75,7 @@ async def create_anew(ctx: RunContext, markmail_id: str) -> None:
     """Give a record that has no counterpart a new one, whatever its candidates are.
 
     :raises NotFoundError: no such record waits. :raises RecordError: it is gone.
+    :raises ConflictError: its external key is somebody else's.
     :raises ConfigurationError: the mapping creates no records on the other side.
     """
     await begin(ctx)
@@ -81,6 +83,10 @@ async def create_anew(ctx: RunContext, markmail_id: str) -> None:
     if link is None or link.local_shadow or link.remote_shadow or link.status not in (*RETRIED, LinkStatus.IGNORED):
         msg = f"{markmail_id!r} does not wait for a counterpart"
         raise NotFoundError(msg)
+    if any(problem.code == OTHER_PERSON.code for problem in link.problems):
+        # It would be created under the key, and so take the other one's record, or its key.
+        msg = f"{markmail_id!r} has somebody else's external key: {OTHER_PERSON.remedy}"
+        raise ConflictError(msg, code=OTHER_PERSON.code, candidates=[each.id for each in link.candidates])
     born, own_id = link.born, id_of(link, link.born) or ""
     if not (ctx.mapping.create_in_crm if born is Side.LOCAL else ctx.mapping.create_in_local):
         msg = f"the mapping creates no records on the {born.other} side"
