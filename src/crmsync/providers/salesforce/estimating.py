@@ -7,6 +7,7 @@ from typing import Final
 
 from crmsync.models.calls import CallEstimate, StoreUse, StoreVerb
 from crmsync.providers.salesforce import soql
+from crmsync.providers.salesforce.accounts.graphs import GRAPH_ROUNDS
 from crmsync.providers.salesforce.bulk.polling import most_polls
 from crmsync.providers.salesforce.objects.options import AccountMode, ActivityMode
 from crmsync.providers.salesforce.retrieving import MAX_RETRIEVE
@@ -57,7 +58,7 @@ def company_calls(items: int, account: SObject, key_field: str | None, settings:
 
     At the most all of them are new, one more look is needed after a graph whose answer was lost, and one at the end
     for those whose account is gone meanwhile. Graphs are only sent where they are no more than collections of the
-    accounts and of the contacts.
+    accounts and of the contacts, and some of them again without contacts that were refused.
     """
     if not items:
         return CallEstimate()
@@ -69,7 +70,7 @@ def company_calls(items: int, account: SObject, key_field: str | None, settings:
     if settings.accounts is not AccountMode.CREATE:
         return CallEstimate(2 * look.most, look.likely)
     calls = math.ceil(items / COLLECTION_ROWS)
-    return CallEstimate(3 * look.most + 3 * calls, look.likely + calls)
+    return CallEstimate(3 * look.most + (1 + 2 * GRAPH_ROUNDS) * calls, look.likely + calls)
 
 
 def status_calls(items: int, settings: SalesforceSettings) -> CallEstimate:

@@ -1,7 +1,8 @@
 """Accounts with their contacts in one call: a graph for each company, which takes effect as a whole or not at all.
 
 "Composite Graph" and "Composite Graph Limits", REST API Developer Guide. A contact that is refused takes its account
-and the other contacts of the company with it; such a company is done again, row by row, by other calls.
+and the other contacts of the company with it. So nobody's account is made for the sake of a contact that does not come;
+the company is sent again without that one.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from urllib.parse import quote
 
 import attrs
 
+from crmsync.errors import RecordError
 from crmsync.models.records import Outcome
 from crmsync.providers.salesforce.accounts.directory import Accounts
 from crmsync.providers.salesforce.accounts.names import collapsed, key_of
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.values import encode_object
-from crmsync.providers.salesforce.writing.outcomes import saved
+from crmsync.providers.salesforce.writing.outcomes import refused, saved
 from crmsync.providers.salesforce.writing.pages import MAX_ROWS
 from crmsync.providers.salesforce.writing.rows import Row, Verb
 
@@ -28,7 +30,10 @@ MAX_NODES: Final = 200
 """Nodes that we put into a call. Salesforce takes 500, but does not say that it saves nodes together, as it does the
 rows of a collection: one by one, so many may take longer than a call is waited for."""
 MAX_GRAPHS: Final = 75
+GRAPH_ROUNDS: Final = 3
+"""How often a company is sent as a graph, each time without a contact that was refused: one is told at a time."""
 FIRST_VERSION: Final = 50.0
+_HALTED: Final = "PROCESSING_HALTED"
 ACCOUNT: Final = "@{account.id}"
 """What stands for the account's id in the rows of its contacts."""
 
@@ -48,10 +53,15 @@ class Company:
 
 @attrs.frozen(slots=True)
 class Made:
-    """What took effect: accounts by folded name, and the outcomes of their contacts by position."""
+    """What took effect: accounts by folded name, and the outcomes of their contacts by position.
+
+    Of companies that failed there are the outcomes of the contacts for whose sake they did. ``again`` are those that
+    may do without them, or were not looked at; the others are to be done another way.
+    """
 
     accounts: dict[str, str] = attrs.field(factory=dict)
     outcomes: dict[int, Outcome] = attrs.field(factory=dict)
+    again: list[Company] = attrs.field(factory=list)
 
 
 def fits(company: Company) -> bool:
@@ -171,11 +181,35 @@ class GraphChannel:
             account = _body(results.get("account")).get("id")
             account_id = full_id(account) if isinstance(account, str) else None
             if graph.get("isSuccessful") is not True or account_id is None:
+                _note_failed(company, results, made)
                 continue
             made.accounts[company.folded] = account_id
             for row in company.rows:
                 answer = _body(results.get(f"r{row.position}"))
                 made.outcomes[row.position] = saved(row, answer.get("id"), created=answer.get("created") is True)
+
+
+def _note_failed(company: Company, results: Mapping[str, Any], made: Made) -> None:
+    told = {row.position: _errors(results.get(f"r{row.position}")) for row in company.rows}
+    answers = {row.position: refused(row, told[row.position]) for row in company.rows if told[row.position]}
+    # Whatever may be about the account, or pass, is said of the row alone when it is sent by itself.
+    final = {
+        position: outcome
+        for position, outcome in answers.items()
+        if outcome.error is None or (isinstance(outcome.error, RecordError) and outcome.error.field != "AccountId")
+    }
+    made.outcomes.update(final)
+    rest = [row for row in company.rows if row.position not in final]
+    unseen = not answers and not _errors(results.get("account"))
+    if rest and (unseen or len(final) == len(answers) > 0):
+        made.again.append(attrs.evolve(company, rows=rest))
+
+
+def _errors(result: Any) -> list[Any]:
+    """What was wrong with a node itself; nothing where it only shared the fate of the others."""
+    body = result.get("body") if isinstance(result, Mapping) else None
+    errors = [each for each in body if isinstance(each, Mapping)] if isinstance(body, list) else []
+    return [each for each in errors if each.get("errorCode", _HALTED) != _HALTED]
 
 
 def _results(graph: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ import attrs
 from crmsync.errors import ProviderError, RecordError, RejectedError, SchemaChangedError, UnavailableError
 from crmsync.models.records import MISSING, Operation, OperationKind, Outcome, OutcomeStatus
 from crmsync.providers.salesforce.accounts.directory import Accounts, missing
-from crmsync.providers.salesforce.accounts.graphs import ACCOUNT, Company, GraphChannel, fits, worthwhile
+from crmsync.providers.salesforce.accounts.graphs import ACCOUNT, GRAPH_ROUNDS, Company, GraphChannel, fits, worthwhile
 from crmsync.providers.salesforce.accounts.names import COMPANY, folded
 from crmsync.providers.salesforce.backoff import LostAnswerError
 from crmsync.providers.salesforce.client import SalesforceClient
@@ -75,9 +75,7 @@ class AccountWriter:
         graphs = [company for company in companies if company.rows and fits(company)]
         if await self._choose_graphs(graphs, accounts=len(companies), rows=len(operations)):
             try:
-                made = await self._graphs.send(graphs)
-                resolved |= made.accounts
-                outcomes = made.outcomes
+                await self._send(graphs, resolved, outcomes)
             except LostAnswerError:
                 await self._client.clock.sleep(_SETTLE_SECONDS)
                 resolved |= await self._accounts.find(_unknown(names, resolved))
@@ -85,10 +83,22 @@ class AccountWriter:
                 # Refused as a whole, for one of its values or for want of the resource: collections are left.
                 if not is_malformed(error) and not isinstance(error, SchemaChangedError):
                     raise
-        rest = _unknown(names, resolved)
+        rest = _unknown({at: name for at, name in names.items() if at not in outcomes}, resolved)
         if rest:
             resolved |= await self._accounts.create(rest)
         return outcomes
+
+    async def _send(
+        self, graphs: Sequence[Company], resolved: dict[str, str | RecordError], outcomes: dict[int, Outcome]
+    ) -> None:
+        """Send companies as graphs, those that failed once more without the contacts for whose sake they did."""
+        for _ in range(GRAPH_ROUNDS):
+            made = await self._graphs.send(graphs)
+            resolved |= made.accounts
+            outcomes |= made.outcomes
+            graphs = made.again
+            if not graphs:
+                return
 
     async def _choose_graphs(self, graphs: Sequence[Company], *, accounts: int, rows: int) -> bool:
         choice = self._inner.choice(rows)

@@ -10,10 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crmsync.errors import DuplicateError, RejectedError
 from crmsync.models.records import OutcomeStatus
 from crmsync.providers.salesforce.accounts.graphs import MAX_GRAPHS, MAX_NODES, Company, fits, packed, worthwhile
 from crmsync.providers.salesforce.writing.rows import Row, Verb
-from crmsync.testing.salesforce import DuplicateRule, SalesforceOrg, custom_field, required_when, validation_rule
+from crmsync.testing.salesforce import (
+    DuplicateRule,
+    SalesforceOrg,
+    custom_field,
+    required_when,
+    row_lock,
+    validation_rule,
+)
 from crmsync.testing.world import FakeClock
 from tests.unit.providers.salesforce.accounts.conftest import OpenLinked, accounts, person
 from tests.unit.providers.salesforce.writing.conftest import update
@@ -140,6 +148,58 @@ async def test_a_refused_contact_is_refused_alone_and_no_account_is_left_over_in
 
 
 @anyio_test
+async def test_a_company_whose_only_contact_is_refused_gets_no_account(open_linked: OpenLinked) -> None:
+    """For a validation rule or a duplicate rule; nor by the attempts that follow, until the contact comes."""
+    clock = FakeClock()
+    org = SalesforceOrg(clock=clock.now)
+    twin = org.create("Contact", {"LastName": "Smith"})
+    org.rules.duplicates.append(DuplicateRule(object_name="Contact", fields=["LastName"]))
+    org.rules.validation.append(required_when("Contact", "Phone"))
+    async with open_linked(org=org, clock=clock) as desk:
+        for _ in range(2):
+            refused = [person(1, "Acme"), person(2, "Beta", LastName="Smith", Phone="1")]
+            outcomes = await desk.store.write(refused)
+            assert [type(outcome.error) for outcome in outcomes] == [RejectedError, DuplicateError]
+            assert isinstance(outcomes[1].error, DuplicateError)
+            assert outcomes[1].error.existing_id == twin
+            assert org.records("Account") == []
+        [outcome] = await desk.store.write([person(1, "Acme", Phone="1")])
+        assert outcome.ok
+        assert accounts(org) == {"Acme": ["Last 1"]}
+
+
+@anyio_test
+@pytest.mark.parametrize("bad", [1, 2, 3])
+async def test_a_company_is_made_if_one_of_its_contacts_comes(open_linked: OpenLinked, bad: int) -> None:
+    async with open_linked() as desk:
+        desk.org.rules.validation.append(required_when("Contact", "Phone"))
+        people = [person(n, "Acme", Phone=None if n < bad else "1") for n in range(3)]
+        outcomes = await desk.store.write([*people, person(9, "Beta", Phone="1")])
+        assert [outcome.ok for outcome in outcomes] == [n >= bad for n in range(3)] + [True]
+        came = [f"Last {n}" for n in range(bad, 3)]
+        assert accounts(desk.org) == ({"Acme": came} if came else {}) | {"Beta": ["Last 9"]}
+
+
+@anyio_test
+async def test_a_contact_that_is_gone_gets_no_account_made(open_linked: OpenLinked) -> None:
+    async with open_linked() as desk:
+        gone = desk.org.create("Contact", {"LastName": "Gone"})
+        desk.org.delete("Contact", gone)
+        [outcome] = await desk.store.write([update(gone, **{"Account.Name": "Acme"})])
+        assert outcome.status is OutcomeStatus.MISSING
+        assert desk.org.records("Account") == []
+
+
+@anyio_test
+async def test_a_contact_that_may_be_sent_again_is_sent_by_itself(open_linked: OpenLinked) -> None:
+    async with open_linked() as desk:
+        desk.org.faults.reject(row_lock("Contact", lambda row: row["LastName"] == "Last 1", times=1))
+        outcomes = await desk.store.write([person(1, "Acme"), person(2, "Acme")])
+        assert [outcome.ok for outcome in outcomes] == [True, True]
+        assert accounts(desk.org) == {"Acme": ["Last 1", "Last 2"]}
+
+
+@anyio_test
 async def test_after_too_many_failed_graphs_the_rest_is_done_all_the_same(open_linked: OpenLinked) -> None:
     """ "Composite Graph Limits": more than 14 failures halt what is left of the request."""
     async with open_linked() as desk:
@@ -147,7 +207,7 @@ async def test_after_too_many_failed_graphs_the_rest_is_done_all_the_same(open_l
         people = [person(n, f"Company {n}", Phone=None if n < 20 else "1") for n in range(40)]
         outcomes = await desk.store.write(people)
         assert [outcome.ok for outcome in outcomes] == [n >= 20 for n in range(40)]
-        assert sum(map(len, accounts(desk.org).values())) == 20
+        assert accounts(desk.org) == {f"Company {n}": [f"Last {n}"] for n in range(20, 40)}
 
 
 @anyio_test
