@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
-import anyio
 import typer
 from rich.console import RenderableType
 
@@ -20,13 +19,12 @@ from crmsync.cli.progress import ProgressObserver
 from crmsync.cli.run_exits import exit_code_of_runs
 from crmsync.cli.session import open_session
 from crmsync.cli.stopped_runs import StoppedRuns
-from crmsync.errors import ConcurrentUpdateError, CRMError, LeaseLostError
+from crmsync.cli.waiting import patience, when_free
+from crmsync.errors import CRMError
 from crmsync.models.plans import Plan
-from crmsync.models.runs import RunOptions, RunReport
+from crmsync.models.runs import RunReport
 
-_Result = TypeVar("_Result")
 _ROWS: Final = 50
-_POLL_SECONDS: Final = 0.5
 
 MaxCalls = Annotated[int | None, typer.Option("--max-calls", min=1, help="Stop before more API calls than this.")]
 AllowDeletes = Annotated[
@@ -105,7 +103,7 @@ async def _plan(
             await session.check(target, local)
             run = partial(session.crm.plan, target.integration.id, target.object_name, local, options=options)
             with progress.drawing(enabled=output.interactive), session.locating(target):
-                plans.append(await _when_free(run, _patience(wait, options), output))
+                plans.append(await when_free(run, patience(wait, options), output))
     shown: list[RenderableType] = []
     for made in plans:
         shown += [*tables.report_views(made.report), *tables.call_views(made)]
@@ -135,7 +133,7 @@ async def _sync(selection: Selection, given: dict[str, Any], wait: float | None,
                     progress.drawing(enabled=output.interactive),
                     session.locating(target),
                 ):
-                    reports.append(await _when_free(run, _patience(wait, options), output))
+                    reports.append(await when_free(run, patience(wait, options), output))
                     output.show(*tables.report_views(reports[-1]))
     except CRMError as error:
         if not reports and not stops:
@@ -150,25 +148,3 @@ async def _sync(selection: Selection, given: dict[str, Any], wait: float | None,
 
 def _ended(reports: Sequence[RunReport], stops: StoppedRuns) -> dict[str, Any]:
     return {"runs": [payloads.report_payload(report) for report in reports], **stops.payload()}
-
-
-async def _when_free(run: Callable[[], Awaitable[_Result]], patience: float, output: Output) -> _Result:
-    """Run, and while another run holds the lease, try again: one that was killed holds it until it expires."""
-    deadline = anyio.current_time() + patience
-    told = False
-    while True:
-        try:
-            return await run()
-        except LeaseLostError:
-            raise
-        except ConcurrentUpdateError:
-            if anyio.current_time() >= deadline:
-                raise
-        if not told:
-            output.note("another run is at work, or was killed a moment ago; waiting for it ...")
-            told = True
-        await anyio.sleep(_POLL_SECONDS)
-
-
-def _patience(wait: float | None, options: RunOptions) -> float:
-    return options.lease_seconds + 2 * _POLL_SECONDS if wait is None else wait
