@@ -89,3 +89,27 @@ def test_two_files_are_compared_by_what_they_make_of_the_records(sh: Shell) -> N
     assert sh.run("mapping", "template", "export", "Contact", "--to", "default.json").code == 0
     assert sh.run("mapping", "diff", "old.toml", "default.json").code == 0
     assert sh.run("mapping", "diff", "old.toml", "absent.toml").code == 2
+
+
+def test_a_preview_says_which_conflicts_and_rejects_end_with_a_field_that_goes(sh: Shell) -> None:
+    waits = FIELDS.replace('company = "MarkMail_Company__c"', 'company = { crm_field = "Title", policy = "manual" }')
+    sh.configure(waits)
+    assert sh.run("sync").code == 0
+    people = sh.directory / "people.csv"
+    text = people.read_text("utf-8").replace("Embraer S.A.", "Embraer").replace("Leonie", "L" * 41)
+    people.write_text(text, encoding="utf-8")
+    [luis] = [contact for contact in sh.contacts() if contact["FirstName"] == "Luís"]
+    sh.emulator.org.update("Contact", luis["Id"], {"Title": "Airbus"})
+    assert sh.run("sync").code == 3
+    less = "\n".join(line for line in waits.splitlines() if not line.startswith(("company", "first_name"))) + "\n"
+    sh.configure(less)
+    [preview] = sh.run("mapping", "preview", "--format", "json").json["previews"]
+    assert preview["ended"] == [
+        {"field": "first_name = FirstName", "conflicts": 0, "rejects": 1},
+        {"field": "company = Title", "conflicts": 1, "rejects": 0},
+    ]
+    told = sh.run("mapping", "preview").out
+    assert "with company = Title end 1 conflict(s) that wait" in told
+    assert "with first_name = FirstName end 1 reject(s) because of it" in told
+    assert sh.run("sync").code == 0, "as it was said"
+    assert sh.run("conflicts", "list", "--format", "json").json["conflicts"] == []

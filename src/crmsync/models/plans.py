@@ -116,6 +116,18 @@ class MappingChange:
 
 
 @attrs.frozen(slots=True)
+class EndedField:
+    """A field mapping (``local field = CRM field``) that goes, and what ends with it at the next sync.
+
+    ``conflicts`` wait for a decision, or for the run that writes it; ``rejects`` are records that wait because of it.
+    """
+
+    field: str
+    conflicts: int = 0
+    rejects: int = 0
+
+
+@attrs.frozen(slots=True)
 class UndoPreview:
     """What taking a run back would write; its report's problems say what cannot be taken back."""
 
@@ -126,7 +138,11 @@ class UndoPreview:
 
 @attrs.frozen(slots=True)
 class MappingPreview:
-    """What another mapping of an object would change: in the mapping itself, and on both sides at the next sync."""
+    """What another mapping of an object would change: in the mapping itself, and on both sides at the next sync.
+
+    ``ended`` are the field mappings that go while something waits on them.
+    """
 
     changes: tuple[MappingChange, ...]
     plan: Plan
+    ended: tuple[EndedField, ...] = ()

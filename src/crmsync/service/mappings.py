@@ -14,6 +14,7 @@ from crmsync.models.runs import RunOptions
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.records import RecordStore
 from crmsync.service.given import changed_fields
+from crmsync.service.leavings import ended_fields
 from crmsync.service.opening import SCHEMAS, Opening, trying, unmapped
 
 
@@ -106,14 +107,18 @@ class MappingVerbs(Opening):
     ) -> MappingPreview:
         """What the next sync would do if an object had this mapping. Writes nothing, and changes no mapping.
 
+        Conflicts and rejects of a field that goes end with it; the preview counts them.
+
         Both sides are read from the start, as the first sync under a changed mapping does.
 
         :raises MappingError: with every fault of the mapping at once. :raises ProviderError: a side failed as a whole.
         """
         integration = await self.repository.get_integration(integration_id)
-        changes = mapping_changes(integration.field_mappings.get(object_name), mapping)
+        old = integration.field_mappings.get(object_name)
         async with self._runner(integration_id, object_name, local, options, writes=False, mapping=mapping) as runner:
-            return MappingPreview(changes, await runner.plan())
+            plan = await runner.plan()
+        ended = await ended_fields(self.repository, integration_id, object_name, old, mapping)
+        return MappingPreview(mapping_changes(old, mapping), plan, ended)
 
     async def change_mapping(
         self,

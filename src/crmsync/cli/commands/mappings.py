@@ -18,11 +18,11 @@ from crmsync.cli.config import load_config
 from crmsync.cli.exits import UsageProblemError
 from crmsync.cli.interruption import run_interruptible
 from crmsync.cli.options import OfObject, Selection, Shown, grouped
-from crmsync.cli.output import Output
+from crmsync.cli.output import Output, plain
 from crmsync.cli.progress import ProgressObserver
 from crmsync.cli.run_exits import exit_code_of_runs
 from crmsync.cli.session import open_session
-from crmsync.models.plans import FieldEffect, MappingPreview
+from crmsync.models.plans import EndedField, FieldEffect, MappingPreview
 from crmsync.models.records import Side
 
 app = typer.Typer(
@@ -95,9 +95,16 @@ def _views(made: MappingPreview) -> Iterator[RenderableType]:
         yield from tables.mapping_change_views(made.changes)
     else:
         yield Text("the mapping is the one of the last sync")
+    yield from (Text(_ending(one), style="yellow") for one in made.ended)
     if effects := made.plan.effects():
         yield tables.table("written to", "field", "records", "new ones", "overwritten", rows=_effects(effects))
     yield from tables.report_views(made.plan.report)
+
+
+def _ending(one: EndedField) -> str:
+    waiting = f"{one.conflicts} conflict(s) that wait" if one.conflicts else ""
+    rejected = f"{one.rejects} reject(s) because of it" if one.rejects else ""
+    return f"with {plain(one.field)} end {' and '.join(filter(None, (waiting, rejected)))}"
 
 
 def _effects(effects: Sequence[FieldEffect]) -> list[tuple[object, ...]]:
@@ -110,6 +117,7 @@ def _payload(integration_id: str, object_name: str, made: MappingPreview) -> dic
         "integration_id": integration_id,
         "object": object_name,
         "changes": [attrs.asdict(one) for one in made.changes],
+        "ended": [attrs.asdict(one) for one in made.ended],
         "effects": [{**attrs.asdict(one), "side": one.side.value} for one in made.plan.effects()],
         "report": payloads.report_payload(made.plan.report),
     }
