@@ -88,7 +88,7 @@ def test_a_backup_is_made_looked_at_and_restored(sh: Shell) -> None:
     assert (restored.code, "crmsync resume" in restored.out) == (0, True)
     assert (sh.directory / "crmsync.db").stat().st_mode & 0o777 == 0o600
     paused = sh.run("sync")
-    assert (paused.code, "resume it first" in paused.err) == (2, True)
+    assert (paused.code, "by `crmsync resume -i acme` or" in paused.err) == (2, True)
     assert sh.run("plan", "--format", "json").json["plans"][0]["writes"] == 0
     assert sh.run("resume").code == 0
     assert sh.run("sync", "--format", "json").json["runs"][0]["written"] == 0

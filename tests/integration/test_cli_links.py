@@ -55,7 +55,7 @@ def test_a_paused_integration_plans_and_does_not_sync_until_it_is_resumed(sh: Sh
     path = sh.directory / "people.csv"
     path.write_text(path.read_text(encoding="utf-8").replace("Leonie", "Leoni"), encoding="utf-8")
     refused = sh.run("sync")
-    assert (refused.code, "resume it first" in refused.err) == (2, True)
+    assert (refused.code, "by `crmsync resume -i acme` or" in refused.err) == (2, True)
     assert "paused" in sh.run("status").out
     assert sh.run("plan", "--format", "json").json["plans"][0]["writes"] == 1
     assert "may sync again" in sh.run("resume").out

@@ -33,7 +33,7 @@ def _state(stop: Stop) -> str:
     if stop.plan is None:
         return "not looked at: `crmsync stops show`"
     if stop.approved_at is None:
-        return f"{stop.plan.digest[:12]}, waits"
+        return "waits for an approval: `crmsync stops show`"
     return f"{stop.plan.digest[:12]}, approved by {stop.approved_by}"
 
 

@@ -167,7 +167,10 @@ class Opening:
         options = options or RunOptions()
         integration = await self.repository.get_integration(integration_id)
         if writes and not even_paused and not integration.sync_enabled:
-            msg = f"sync is paused for integration {integration_id!r}; resume it first"
+            msg = (
+                f"sync is paused for integration {integration_id!r}: resume it first, by `crmsync resume -i"
+                f" {integration_id}` or `CRMSync.resume({integration_id!r})`"
+            )
             raise ConfigurationError(msg)
         if mapping is not None:
             integration = trying(integration, object_name, mapping)

@@ -76,7 +76,8 @@ class StopVerbs(Opening):
         if len(digest) < _SHORTEST_DIGEST:
             raise ConfigurationError(f"give at least {_SHORTEST_DIGEST} characters of the digest")
         if not stop.plan.digest.startswith(digest.lower()):
-            msg = f"the stopped plan of {object_name!r} is another one: its digest is {stop.plan.digest}"
+            # Which digest is right is for who looks at the plan: approving it takes no more than knowing that.
+            msg = f"the stopped plan of {object_name!r} has another digest: look at it again, and approve what you see"
             raise StaleRecordError(msg)
         now = self._clock.now()
         whole = stop.plan.digest
