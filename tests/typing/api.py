@@ -117,7 +117,7 @@ def values(report: RunReport) -> None:
     assert_type(contact.tags, tuple[str, ...])
     assert_type(contact.last_sync_at, datetime | None)
     campaign = CRMCampaign(name="Spring", start_date=date(2026, 3, 1), email_stats=EmailStats(sent=1))
-    assert_type(campaign.email_stats.open_rate, float)
+    assert_type(campaign.email_stats.open_rate, float | None)
     assert_type(CRMList(name="News").member_emails, tuple[str, ...])
     assert_type(CustomField(name="Tier__c").type, FieldType)
     assert_type(report.status, RunStatus)

@@ -11,36 +11,47 @@ from crmsync.models.schema import PublicModel
 
 
 class EmailStats(PublicModel):
-    """Counts of e-mail events of one campaign. Rates are shares of the delivered, 0.0 when nothing was delivered."""
+    """Counts of e-mail events of one campaign. None: unknown, as of what the CRM has no field for, or hides.
 
-    sent: int = Field(default=0, ge=0)
-    delivered: int = Field(default=0, ge=0)
-    opened: int = Field(default=0, ge=0)
-    clicked: int = Field(default=0, ge=0)
-    bounced: int = Field(default=0, ge=0)
-    unsubscribed: int = Field(default=0, ge=0)
-    complained: int = Field(default=0, ge=0)
+    Rates are shares of the delivered, 0.0 when nothing was delivered, None when one of the counts is unknown.
+    """
+
+    sent: int | None = Field(default=0, ge=0)
+    delivered: int | None = Field(default=0, ge=0)
+    opened: int | None = Field(default=0, ge=0)
+    clicked: int | None = Field(default=0, ge=0)
+    bounced: int | None = Field(default=0, ge=0)
+    unsubscribed: int | None = Field(default=0, ge=0)
+    complained: int | None = Field(default=0, ge=0)
 
     @property
-    def open_rate(self) -> float:
+    def open_rate(self) -> float | None:
         """Opened messages as a share of the delivered ones."""
-        return self.opened / self.delivered if self.delivered else 0.0
+        return self._share(self.opened)
 
     @property
-    def click_rate(self) -> float:
+    def click_rate(self) -> float | None:
         """Clicked messages as a share of the delivered ones."""
-        return self.clicked / self.delivered if self.delivered else 0.0
+        return self._share(self.clicked)
+
+    def _share(self, count: int | None) -> float | None:
+        if count is None or self.delivered is None:
+            return None
+        return count / self.delivered if self.delivered else 0.0
 
 
 class CRMCampaign(PublicModel):
-    """A campaign. ``id`` is the CRM's id, None before it is created there. Dates are calendar dates without a zone."""
+    """A campaign. ``id`` is the CRM's id, None before it is created there. Dates are calendar dates without a zone.
+
+    ``member_count`` None: unknown, as where the CRM hides it. What is unknown is not written.
+    """
 
     id: str | None = None
     name: str = Field(min_length=1, max_length=255)
     status: str | None = None
     start_date: dt.date | None = None
     end_date: dt.date | None = None
-    member_count: int = Field(default=0, ge=0)
+    member_count: int | None = Field(default=0, ge=0)
     email_stats: EmailStats = EmailStats()
 
     @model_validator(mode="after")

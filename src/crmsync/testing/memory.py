@@ -271,7 +271,10 @@ def _campaign_fields(campaign: CRMCampaign) -> dict[str, object]:
     named = {name.title().replace("_", "") for name in campaign.model_fields_set}
     stats = campaign.email_stats
     counts = {name.title(): getattr(stats, name) for name in stats.model_fields_set}
-    return {name: value for name, value in given.items() if name in named} | counts
+    if campaign.member_count is None:
+        named.discard("MemberCount")
+    known = {name: value for name, value in counts.items() if value is not None}
+    return {name: value for name, value in given.items() if name in named} | known
 
 
 async def _saved(store: MemoryRecordStore, record: Record | None, fields: Mapping[str, object]) -> CRMSyncResult:

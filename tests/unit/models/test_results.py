@@ -46,6 +46,9 @@ def test_rates_of_an_undelivered_campaign_are_zero() -> None:
     assert (EmailStats(sent=3).open_rate, EmailStats(sent=3).click_rate) == (0.0, 0.0)
     stats = EmailStats(sent=10, delivered=8, opened=4, clicked=2)
     assert (stats.open_rate, stats.click_rate) == (0.5, 0.25)
+    unknown = EmailStats(sent=10, delivered=None, opened=4, clicked=2)
+    assert (unknown.open_rate, unknown.click_rate) == (None, None)
+    assert EmailStats(delivered=8, opened=None).open_rate is None
 
 
 def test_a_campaign_does_not_end_before_it_starts() -> None:

@@ -34,6 +34,8 @@ async def test_a_campaign_keeps_what_was_not_given_and_stores_its_counts() -> No
     provider = MemoryProvider(MemoryCRM())
     made = await provider.sync_campaign(CRMCampaign(name="Spring", status="Planned", start_date=dt.date(2026, 3, 1)))
     await provider.sync_campaign(CRMCampaign(id=made.crm_id, name="Spring 26", email_stats=EmailStats(sent=5)))
+    unknown = CRMCampaign(id=made.crm_id, name="Spring 26", member_count=None, email_stats=EmailStats(sent=None))
+    assert (await provider.sync_campaign(unknown)).action is SyncAction.UNCHANGED
     [fields] = provider.crm.objects["Campaign"].snapshot().values()
     assert fields == {"Name": "Spring 26", "Status": "Planned", "StartDate": dt.date(2026, 3, 1), "Sent": 5}
 

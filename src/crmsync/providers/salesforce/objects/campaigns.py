@@ -27,56 +27,66 @@ _COUNTS: Final = ("NumberOfContacts", "NumberOfLeads", "NumberOfConvertedLeads")
 class CampaignFields:
     """Where an org keeps what a `CRMCampaign` says.
 
-    ``statistics`` is the field for each count that has one: ``NumberSent`` for what was sent, and custom fields such as
-    ``MarkMail_Opened__c``. ``without`` are the counts that have none.
+    ``statistics`` is the field for each count that has one to write: ``NumberSent`` for what was sent, and custom
+    fields such as ``MarkMail_Opened__c``. ``without`` are the counts that have none. ``shown`` is the field that each
+    count is read from, where there is one.
     """
 
     statistics: Mapping[str, str]
     without: tuple[str, ...]
+    shown: Mapping[str, str]
 
     @classmethod
     def of(cls, schema: ObjectSchema, prefix: str) -> CampaignFields:
         """What this org's Campaign has; a custom field goes before the standard one."""
         found: dict[str, str] = {}
+        shown: dict[str, str] = {}
         for name in EmailStats.model_fields:
-            candidates = [f"{prefix}{name.title()}__c", *(("NumberSent",) if name == "sent" else ())]
-            for candidate in candidates:
-                field = schema.field(candidate)
-                if field is not None and field.updateable:
-                    found[name] = candidate
-                    break
-        return cls(found, tuple(name for name in EmailStats.model_fields if name not in found))
+            names = (f"{prefix}{name.title()}__c", *(("NumberSent",) if name == "sent" else ()))
+            fields = [field for each in names if (field := schema.field(each)) is not None and field.readable]
+            # A count is read from where it is written to.
+            fields.sort(key=lambda field: not field.updateable)
+            if fields:
+                shown[name] = fields[0].name
+            if fields and fields[0].updateable:
+                found[name] = fields[0].name
+        return cls(found, tuple(name for name in EmailStats.model_fields if name not in found), shown)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every field to read."""
-        return (*_PLAIN.values(), *self.statistics.values(), *_COUNTS)
+        return (*_PLAIN.values(), *self.shown.values(), *_COUNTS)
 
     def values(self, campaign: CRMCampaign) -> dict[str, object]:
         """The fields that were given; what was not is left as it is."""
         given: dict[str, object] = {
             field: getattr(campaign, name) for name, field in _PLAIN.items() if name in campaign.model_fields_set
         }
-        stats = campaign.email_stats
-        for name in stats.model_fields_set:
+        for name in _known(campaign.email_stats):
             if name in self.statistics:
-                given[self.statistics[name]] = getattr(stats, name)
+                given[self.statistics[name]] = getattr(campaign.email_stats, name)
         return given
 
     def warnings(self, campaign: CRMCampaign) -> tuple[str, ...]:
         """What of it the org has no field for."""
-        lost = [name for name in self.without if name in campaign.email_stats.model_fields_set]
+        known = _known(campaign.email_stats)
+        lost = [name for name in self.without if name in known]
         if not lost:
             return ()
         return (f"Campaign has no field that this user may write for: {', '.join(lost)}",)
 
     def campaign(self, record: Record) -> CRMCampaign:
-        """A record as a campaign. A converted lead is counted by Salesforce as a lead and as its contact."""
+        """A record as a campaign. A converted lead is counted by Salesforce as a lead and as its contact.
+
+        What has no field, is hidden, or was never counted is unknown.
+        """
         held = record.fields
         contacts, leads, converted = (_count(held.get(name)) for name in _COUNTS)
         plain = {name: held.get(field) for name, field in _PLAIN.items()}
-        stats = {name: _count(held.get(field)) for name, field in self.statistics.items()}
-        members = max(contacts + leads - converted, 0)
+        stats = {name: _count(held.get(self.shown.get(name, ""))) for name in EmailStats.model_fields}
+        members = None
+        if contacts is not None and leads is not None and converted is not None:
+            members = max(contacts + leads - converted, 0)
         return CRMCampaign.model_validate(
             {**plain, "id": record.id, "member_count": members, "email_stats": EmailStats(**stats)}
         )
@@ -135,5 +145,12 @@ def _same(held: object, wanted: object) -> bool:
     return held == wanted
 
 
-def _count(value: object) -> int:
-    return int(value) if isinstance(value, int | Decimal) else 0
+def _count(value: object) -> int | None:
+    return int(value) if isinstance(value, int | Decimal) else None
+
+
+def _known(stats: EmailStats) -> list[str]:
+    """The counts that were given."""
+    return [
+        name for name in EmailStats.model_fields if name in stats.model_fields_set and getattr(stats, name) is not None
+    ]

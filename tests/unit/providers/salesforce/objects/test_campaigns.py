@@ -10,7 +10,7 @@ import pytest
 from crmsync.models.campaigns import CRMCampaign, EmailStats
 from crmsync.models.contacts import CRMList
 from crmsync.models.results import SyncAction
-from crmsync.testing.salesforce import custom_field
+from crmsync.testing.salesforce import API_USER_ID, Profile, custom_field
 from tests.unit.providers.salesforce.objects.conftest import Connect, Connection
 
 pytestmark = pytest.mark.anyio
@@ -26,8 +26,27 @@ async def test_a_campaign_is_written_and_read_back(connect: Connect) -> None:
         it.org.create("CampaignMember", {"CampaignId": made.crm_id, "ContactId": it.contact(1)})
         it.org.create("CampaignMember", {"CampaignId": made.crm_id, "LeadId": it.lead(2)})
         got = await it.provider.get_campaign(made.crm_id)
-        assert got == wanted.model_copy(
-            update={"id": made.crm_id, "member_count": 2, "email_stats": EmailStats(sent=0)}
+        unknown = EmailStats(**dict.fromkeys(EmailStats.model_fields)).model_copy(update={"sent": 0})
+        assert got == wanted.model_copy(update={"id": made.crm_id, "member_count": 2, "email_stats": unknown})
+
+
+async def test_a_count_without_a_field_that_is_hidden_or_was_never_made_is_unknown(connect: Connect) -> None:
+    fields = [custom_field(f"MarkMail_{name}__c", name, "double") for name in ("Opened", "Clicked", "Bounced")]
+    async with connect(org={"custom_fields": {"Campaign": fields}}) as it:
+        hidden = frozenset({"Campaign.MarkMail_Opened__c", "Campaign.NumberOfLeads"})
+        it.org.set_profile(API_USER_ID, Profile(hidden=hidden, read_only=frozenset({"Campaign.MarkMail_Bounced__c"})))
+        values = {"MarkMail_Opened__c": 4, "MarkMail_Bounced__c": 2}
+        made = it.org.create("Campaign", {"Name": "Spring", **values})
+        got = await it.provider.get_campaign(made)
+        assert got is not None
+        assert got.member_count is None
+        stats = got.email_stats
+        assert (stats.sent, stats.opened, stats.clicked, stats.bounced, stats.delivered) == (0, None, None, 2, None)
+        assert (stats.open_rate, stats.click_rate) == (None, None)
+        again = await it.provider.sync_campaign(got)
+        assert (again.action, again.warnings) == (
+            UNCHANGED,
+            ("Campaign has no field that this user may write for: bounced",),
         )
 
 
