@@ -137,8 +137,11 @@ class People:
         if erased or (site, person) not in self.gone or self.sites.records_of(site, person):
             return
         self.story.append(f"{site}: p{person} is undeleted")
-        for record in self.gone.pop((site, person)):
+        records = self.gone.pop((site, person))
+        for record in records:
             self.sites[site].restore(record)
+        if len(records) > 1:
+            self.set_apart(person)
         self._back[site, person] = self.sites.clock.now()
         for number, deletion in enumerate(self.deletions):
             if (deletion.site, deletion.person) == (site, person):
