@@ -104,7 +104,7 @@ async def take(stage: Stage, step: Step) -> None:
             site = str(step.value or LOCAL)
             incidents = Incidents(
                 step.incident,
-                edit=lambda: stage.people.edit(site, _person(step), step.field, "meanwhile"),
+                edit=lambda: _meanwhile(stage, step, site),
                 stall=stage.stall,
                 take_over=partial(stage.take_over, step.site),
             )
@@ -125,6 +125,12 @@ async def take(stage: Stage, step: Step) -> None:
             stage.new_version()
         case deed:
             DEEDS[deed](stage.people, step)
+
+
+def _meanwhile(stage: Stage, step: Step, site: str) -> None:
+    """Somebody edits while a run is at work, which may have carried over some of what was there."""
+    stage.people.knowledge.ran(step.site, before=(), well=False)
+    stage.people.edit(site, _person(step), step.field, "meanwhile")
 
 
 async def play(history: History, url: str, counts: Counts, backend: str = "asyncio") -> Stage:
