@@ -121,11 +121,15 @@ def count(object_name: str, where: Soql | None = None) -> Soql:
     return Soql(f"{counted} WHERE {where}" if where else counted)
 
 
-def edge(object_name: str, *, last: bool, where: Soql | None = None) -> Soql:
-    """A query for the first or the last id."""
+def edge(object_name: str, *, last: bool, where: Soql | None = None, skip: int = 0) -> Soql:
+    """A query for the first or the last id, or for the one so many after or before it (2,000 at the most, "OFFSET",
+    SOQL and SOSL Reference).
+    """
     clause = f" WHERE {where}" if where else ""
     direction = "DESC" if last else "ASC"
-    return Soql(f"SELECT Id FROM {name(object_name)}{clause} ORDER BY Id {direction} LIMIT 1")  # noqa: S608 - as above
+    offset = f" OFFSET {skip:d}" if skip else ""
+    statement = f"SELECT Id FROM {name(object_name)}{clause} ORDER BY Id {direction} LIMIT 1"  # noqa: S608 - as above
+    return Soql(statement + offset)
 
 
 def encoded_length(query: str) -> int:

@@ -7,6 +7,7 @@ ids of two instances is nothing. `shares` counts, and cuts ranges that are too l
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -29,7 +30,19 @@ _PREFIX: Final = 3
 _SHORT: Final = 15
 _EVERYTHING: Final = IdRange()
 _ROUNDS: Final = 2
-"""How often what is too large is cut once more: by then the emptiness between instances is left out."""
+"""How often what is too large is cut once more in any case: by then the emptiness between instances is left out."""
+_RECORDS_A_CALL: Final = 4_000
+"""For so many records further cuts may take a call: half of what it takes to read them by queries. They find what
+was made at once, by an import say, among what was made over years: there ids are a thousand times as dense.
+"""
+_PIECES: Final = 8
+"""Into how many a range is cut at once: fewer take more rounds, more take more calls until what is dense is found."""
+_SKIPPED: Final = 2_000
+"""Records at either end of a range that is cut again: the few around what is dense are passed over like this. The most
+that a query skips ("OFFSET", SOQL and SOSL Reference).
+"""
+_EDGES: Final = 2
+"""Calls for the ids at both ends of a range, and for counting what lies beyond them."""
 
 
 @attrs.frozen(slots=True)
@@ -46,11 +59,17 @@ async def shares(
     """Up to so many ranges that together hold every record, each about as many; none if there is no record."""
     fair = math.ceil(records / parts)
     found = await _counted(client, object_name, living, await cut(client, object_name, parts))
-    for _ in range(_ROUNDS):
+    calls = 2 * parts + records // _RECORDS_A_CALL
+    for done in itertools.count():
         large = [each for each in found if each.records > 2 * fair]
-        if not large:
+        pieces = [min(_PIECES, math.ceil(2 * each.records / fair)) for each in large]
+        calls -= sum(2 * _EDGES + count for count in pieces)
+        if not large or (done >= _ROUNDS and calls < 0):
             break
-        cuts = [partial(cut, client, object_name, math.ceil(2 * each.records / fair), each.part) for each in large]
+        cuts = [
+            partial(cut, client, object_name, count, each.part, skip=min(_SKIPPED, each.records // 10))
+            for count, each in zip(pieces, large, strict=True)
+        ]
         finer = [piece for pieces in await together(cuts) for piece in pieces]
         others = [each for each in found if each not in large]
         found = sorted((*others, *await _counted(client, object_name, living, finer)), key=_place)
@@ -88,17 +107,23 @@ async def _counted(
 
 
 async def cut(
-    client: SalesforceClient, object_name: str, parts: int, whole: IdRange = _EVERYTHING
+    client: SalesforceClient, object_name: str, parts: int, whole: IdRange = _EVERYTHING, *, skip: int = 0
 ) -> tuple[IdRange, ...]:
     """So many ranges that together hold every record of a range, cut evenly between its first and its last; none if
     it has no record.
+
+    ``skip`` so many records at either end, fewer than half of all, to cut what lies between them; then there are two
+    ranges more.
     """
-    edges = [soql.edge(object_name, last=last, where=within(whole, None)) for last in (False, True)]
+    edges = [soql.edge(object_name, last=last, where=within(whole, None), skip=skip) for last in (False, True)]
     answers = await together([partial(query, client, statement) for statement in edges])
     first, last = (last_id(rows) if rows else None for _, rows, _ in answers)
     if first is None or last is None:
-        return ()
+        # What was just counted and is gone now leaves a range that must not be lost.
+        return (whole,) if skip else ()
     inner = [part.until for part in divided(first, last, parts)[:-1]]
+    if skip and first != last:
+        inner = [first, *inner, last]
     return tuple(IdRange(after, until) for after, until in pairwise([whole.after, *inner, whole.until]))
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import bisect
+import functools
+import random
+import re
+
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crmsync.providers.salesforce.cursor import IdRange
-from crmsync.providers.salesforce.loading.cutting import Share, divided, joined
+from crmsync.providers.salesforce.loading.cutting import Share, divided, joined, shares
 from crmsync.testing.record_subject import read_pass
 from crmsync.testing.salesforce.ids import make_id
+from tests.unit.providers.salesforce.conftest import Connect, answer
 from tests.unit.providers.salesforce.loading.test_by_job import FIELDS, everybody, filled, names
 from tests.unit.providers.salesforce.writing.conftest import OpenDesk
 
@@ -69,3 +76,61 @@ async def test_the_jobs_have_about_as_many_records_each_in_an_org_that_was_moved
     sizes = [len(job.rows) for job in org.bulk.query.values()]
     assert len(sizes) <= 5
     assert max(sizes) <= 2 * len(full.records) / 5
+
+
+INSTANCE = 62**9
+"""The ids of an instance, of which the org has some."""
+SKEWED = {
+    "nine in ten were made in one instance, the others in five": [
+        *range(3 * INSTANCE, 3 * INSTANCE + 9_000),
+        *(number * INSTANCE + place for number in (1, 2, 7, 20, 50) for place in range(200)),
+    ],
+    "nine in ten were imported at once, the others over years": [
+        *range(4 * 10**8, 4 * 10**8 + 450_000, 5),
+        *random.Random(1).sample(range(10**9), 10_000),
+    ],
+    "few are older than the instance": [1, 2, *range(7 * INSTANCE, 7 * INSTANCE + 10_000)],
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("case", SKEWED)
+async def test_ids_that_are_dense_in_one_place_are_cut_there(case: str, connect: Connect) -> None:
+    """No range has twice its share; every id is in one; and the cuts take fewer calls than reading by queries would."""
+    ids = _ids(case)
+
+    async def respond(request: httpx2.Request) -> httpx2.Response:
+        asked = request.url.params["q"]
+        after, until = (re.search(rf"Id {sign} '(\w{{15}})", asked) for sign in (">", "<="))
+        held = ids[
+            bisect.bisect_right(ids, after[1]) if after else 0 : bisect.bisect_right(ids, until[1]) if until else None
+        ]
+        if "COUNT" in asked:
+            return answer(body={"totalSize": len(held), "done": True, "records": []})
+        skip = int(asked.partition(" OFFSET ")[2] or 0)
+        assert skip <= 2000
+        edge = (held[::-1] if "DESC" in asked else held)[skip : skip + 1]
+        return answer(body={"totalSize": len(edge), "done": True, "records": [{"Id": one} for one in edge]})
+
+    async with connect(respond) as line:
+        found = await shares(line.client, "Contact", None, 5, len(ids))
+        calls = len(line.script.requests)
+    assert sum(each.records for each in found) == len(ids)
+    assert (found[0].part.after, found[-1].part.until) == (None, None)
+    assert [each.part.until for each in found[:-1]] == [each.part.after for each in found[1:]]
+    assert 2 <= len(found) <= 5
+    assert max(each.records for each in found) <= 2 * len(ids) / 5
+    assert calls <= 50
+
+
+@functools.cache
+def _ids(case: str) -> list[str]:
+    return sorted({"003" + _digits(number) for number in SKEWED[case]})
+
+
+def _digits(number: int) -> str:
+    digits = ""
+    for _ in range(12):
+        number, rest = divmod(number, 62)
+        digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[rest] + digits
+    return digits
