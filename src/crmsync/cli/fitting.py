@@ -10,28 +10,50 @@ from rich.table import Table
 from rich.text import Text
 
 _BETWEEN: Final = 2
-_FEW: Final = 2
-"""Columns of a row of which a block of lines may be no better: the names stand beside the texts there."""
+_PAIR: Final = 2
+_LONGEST_ID: Final = 64
+"""Longer words are no ids, which are there to be copied: they may be broken."""
+
+
+class Whole:
+    """A text that wraps between words alone: one that is longer than the terminal is wide stays whole.
+
+    Print it uncropped.
+    """
+
+    def __init__(self, text: Text) -> None:
+        self._text = text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render within the terminal's width, or that of the longest word."""
+        longest = min(_LONGEST_ID, self._text.__rich_measure__(console, options).minimum)
+        yield from console.render(self._text, options.update(width=max(options.max_width, longest)))
 
 
 class FittingTable(Table):
     """A plain table of texts; on a terminal too narrow for its longest words, each row is a block of lines instead.
 
-    Add rows of `Text` only.
+    Where there is no room for a word beside its name either, names and texts follow each other, and a word that is
+    longer than the terminal is wide stays whole all the same. Print it uncropped. Add rows of `Text` only.
     """
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Render as a table if every word can stay whole, else as blocks."""
+        """Render as a table if every word can stay whole, else as blocks, else as running text."""
         columns = [[Text(str(column.header)), *map(_text, column.cells)] for column in self.columns]
         sizes = [[cell.__rich_measure__(console, options) for cell in cells] for cells in columns]
         most = [max(size.maximum for size in column) for column in sizes]
         least = [
-            wide if column.no_wrap else max(size.minimum for size in measured)
+            wide if column.no_wrap else min(_LONGEST_ID, max(size.minimum for size in measured))
             for column, measured, wide in zip(self.columns, sizes, most, strict=True)
         ]
         room = options.max_width - _BETWEEN * len(columns)
-        if sum(least) > room and (len(columns) > _FEW or _narrower(columns, least)):
-            yield from self._blocks(columns)
+        if sum(least) > room:
+            longest = max(least)
+            named = all(cells[0] for cells in columns)
+            if named and max(cells[0].cell_len for cells in columns) + _BETWEEN + longest <= options.max_width:
+                yield from self._blocks(columns)
+            else:
+                yield from self._running(columns)
             return
         if sum(least) <= room < sum(most):
             for column, width in zip(self.columns, _widths(least, most, room), strict=True):
@@ -53,11 +75,20 @@ class FittingTable(Table):
             yield block
         yield Text()
 
-
-def _narrower(columns: Sequence[Sequence[Text]], least: Sequence[int]) -> bool:
-    """Whether blocks of lines, each of which needs its name, take less room than the table."""
-    names = [cells[0].cell_len for cells in columns]
-    return all(names) and max(names) + max(least) < sum(least)
+    def _running(self, columns: Sequence[Sequence[Text]]) -> Iterator[RenderableType]:
+        """Each text after its name. Of two columns without a second name the first one's texts are names themselves."""
+        if self.title:
+            yield Text(str(self.title), style=self.title_style or "")
+        names, *rows = zip(*columns, strict=True)
+        if len(names) == _PAIR and not names[-1]:
+            yield from (Whole(Text.assemble((name.plain, "dim"), " ", text)) for name, text in (names, *rows))
+            yield Text()
+            return
+        for row in rows:
+            yield Text()
+            named = (cell for cell in zip(names, row, strict=True) if cell[1])
+            yield from (Whole(Text.assemble((name.plain, "dim"), " " if name else "", text)) for name, text in named)
+        yield Text()
 
 
 def _text(cell: RenderableType) -> Text:

@@ -13,6 +13,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from crmsync.cli import exits
+from crmsync.cli.fitting import Whole
 
 
 class Format(enum.StrEnum):
@@ -41,14 +42,16 @@ def _escaped(ch: str) -> str:
 
 
 class Output:
-    """One command's output. In JSON mode stdout gets exactly one object and nothing else."""
+    """One command's output. In JSON mode stdout gets exactly one object and nothing else. ``width`` None: as wide as
+    the terminal is.
+    """
 
-    def __init__(self, format_: Format) -> None:
+    def __init__(self, format_: Format, *, width: int | None = None) -> None:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         self.json = format_ is Format.JSON
-        self._out = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+        self._out = Console(highlight=False, markup=False, emoji=False, soft_wrap=False, width=width)
         self.err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
     @property
@@ -67,12 +70,13 @@ class Output:
         """Show people something on stdout; nothing in JSON mode."""
         if not self.json:
             for one in shown:
-                self._out.print(one)
+                # An id that is longer than a line stays whole: it is there to be copied.
+                self._out.print(Whole(one) if isinstance(one, Text) else one, crop=False)
 
     def note(self, text: str) -> None:
         """Tell people something on the side (stderr); nothing in JSON mode."""
         if not self.json:
-            self.err.print(Text(plain(text), style="dim"))
+            self.err.print(Whole(Text(plain(text), style="dim")), crop=False)
 
     def error(self, error: BaseException, *, beside: Mapping[str, Any] | None = None) -> None:
         """Report the error that ended the command, with every problem and what to do. ``beside`` is for JSON only."""

@@ -131,10 +131,11 @@ def _winner(conflict: Conflict) -> str:
 def conflict_view(conflict: Conflict) -> Table:
     """One conflict in full, values uncut."""
     rows = [(name, text) for name, text in _conflict_rows(conflict) if text]
-    return table("conflict", plain(conflict.id), rows=rows)
+    return table("conflict", "", rows=rows)
 
 
 def _conflict_rows(conflict: Conflict) -> Iterable[tuple[str, str]]:
+    yield "id", conflict.id
     yield "object", f"{conflict.integration_id} {conflict.entity_type}"
     yield "local id", conflict.markmail_id
     yield "CRM id", conflict.crm_id or ""

@@ -109,12 +109,12 @@ def _counts(report: RunReport) -> Table:
     """The counts of both sides; a count that is 0 on both is left out."""
     shown = [name for name in _COUNTS if getattr(report.local, name) or getattr(report.remote, name)]
     padding = (0, 1, 0, 0) if len(shown) < len(_COUNTS) else 0
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=padding)
+    made = FittingTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=padding)
     made.add_column("", no_wrap=True)
     for name in shown or ["read"]:
         made.add_column(_COUNT_NAMES.get(name, name), justify="right", no_wrap=True)
     for side_name, side in (("local", report.local), ("CRM", report.remote)):
-        made.add_row(side_name, *(str(getattr(side, name)) for name in shown or ["read"]))
+        made.add_row(Text(side_name), *(Text(str(getattr(side, name))) for name in shown or ["read"]))
     return made
 
 

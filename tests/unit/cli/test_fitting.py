@@ -8,8 +8,10 @@ import uuid
 import pytest
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from crmsync.cli.record_views import conflicts_table, links_table, rejects_table
+from crmsync.cli.output import Format, Output
+from crmsync.cli.record_views import conflict_view, conflicts_table, links_table, reject_view, rejects_table
 from crmsync.cli.tables import problems_table, table
 from crmsync.models.candidates import Candidate
 from crmsync.models.inbox import Reject, RejectReason
@@ -87,6 +89,61 @@ def shown(made: Table, width: int = 80) -> str:
 def test_ids_stay_whole_at_80_columns(made: Table, whole: list[str]) -> None:
     text = shown(made)
     assert [one for one in whole if one not in text] == []
+
+
+@pytest.mark.parametrize("width", [20, 30, 37, 44, 50, 60])
+@pytest.mark.parametrize(
+    "made, whole",
+    [
+        (rejects_table([REJECT]), [OURS, THEIRS, OTHER, "quarantined"]),
+        (reject_view(REJECT), [OURS, THEIRS, OTHER]),
+        (links_table([Link("acme", "Contact", OURS, THEIRS)]), [OURS, THEIRS]),
+        (conflicts_table([CONFLICT]), [OTHER[:8], OURS]),
+        (conflict_view(CONFLICT), [OTHER, OURS, THEIRS]),
+        (problems_table([PROBLEM], 1), [OURS, THEIRS, OTHER]),
+        (table(*HISTORY, rows=[WRITTEN]), list(WRITTEN[1:2])),
+        (table("field", "", rows=[("digest", "0f" * 32)]), ["0f" * 32]),
+    ],
+    ids=["rejects", "reject", "links", "conflicts", "conflict", "problems", "history", "digest"],
+)
+def test_ids_stay_whole_on_any_terminal(
+    made: Table, whole: list[str], width: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Output(Format.HUMAN, width=width).show(made)
+    text = capsys.readouterr().out
+    assert [one for one in whole if one not in text] == []
+
+
+def test_a_line_wraps_between_words_and_never_within_an_id(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output(Format.HUMAN, width=20)
+    output.show(Text(f"what run {OURS} wrote is taken back"))
+    output.show(Text("words that fit are wrapped"), Text("=" * 100))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.rstrip() for line in lines] == [
+        "what run",
+        OURS,
+        "wrote is taken back",
+        "words that fit are",
+        "wrapped",
+        "=" * 64,
+        "=" * 36,
+    ]
+
+
+def test_counts_are_never_cut_short() -> None:
+    made = table(
+        "", "read", "created", rows=[("local", "123456789", "12"), ("CRM", "5", "")], tight=("read", "created")
+    )
+    assert [line.rstrip() for line in shown(made, 16).splitlines()] == [
+        "",
+        "local",
+        "read 123456789",
+        "created 12",
+        "",
+        "CRM",
+        "read 5",
+        "",
+    ]
 
 
 def test_ids_of_a_list_of_two_columns_stay_whole_on_a_narrow_terminal() -> None:
