@@ -6,6 +6,8 @@ The ``crmsync`` command is a process of its own here, so that it can be stopped,
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +28,8 @@ from tests.integration.shell import Done, Shell, shell
 
 LEASE_SECONDS = 2
 _PATIENCE = 60.0
+_DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
+_WRITERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL"
 _FIELDS = {"email": "Email", "first_name": "FirstName", "last_name": "LastName", "phone": "Phone"}
 
 people = sa.Table(
@@ -65,6 +69,11 @@ class Site:
         """Whether a call whose method and path begin like this took effect."""
         with self.org.lock:
             return any(name.startswith(endpoint) for name in self.org.calls)
+
+    def has_job(self, state: str) -> bool:
+        """Whether a bulk job with rows is in this state."""
+        with self.org.lock:
+            return any(job.state == state and job.data for job in self.org.bulk.ingest.values())
 
     def enter(self, numbers: range) -> None:
         """Somebody enters people in the table."""
@@ -163,6 +172,17 @@ def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> 
         time.sleep(0.01)
 
 
+def stop(process: subprocess.Popen[str], storage: str) -> None:
+    """Let it stand still where it has no transaction open: its locks would keep everybody out until it goes on."""
+    while True:
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        if not _is_writing(storage):
+            return
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.01)
+
+
 def errors_of(done: Done) -> Any:
     """The error of a command that failed."""
     assert "Traceback" not in done.err, done.err
@@ -196,6 +216,21 @@ def site(directory: Path, storage: str, request: pytest.FixtureRequest, **settin
 
 def _person(number: int) -> dict[str, str]:
     return {"email": f"p{number:04}@example.org", "first_name": f"First{number}", "last_name": f"Last{number}"}
+
+
+def _is_writing(storage: str) -> bool:
+    """Whether somebody has written to the bookkeeping and not committed."""
+    url = sa.make_url(storage)
+    engine = sa.create_engine(url.set(drivername=_DRIVERS[url.drivername]), poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        if url.drivername == "postgresql":
+            return bool(connection.exec_driver_sql(_WRITERS).scalar())
+        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except sa.exc.OperationalError:
+            return True
+        return False
 
 
 def _forget_everything(storage: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.site import LEASE_SECONDS, Site, ended, errors_of, site, wait_until
+from tests.integration.site import LEASE_SECONDS, Site, ended, errors_of, site, stop, wait_until
 
 PEOPLE = 250
 UPSERT = "composite/sobjects/Contact/MarkMail_Id__c"
@@ -59,7 +59,7 @@ def test_a_process_that_slept_past_its_lease_writes_nothing_more(s: Site, path: 
     s.org.faults.hold_next(600, path=path)
     slept = s.start()
     wait_until(lambda: s.called(endpoint), slept)
-    slept.send_signal(signal.SIGSTOP)
+    stop(slept, s.storage)
     s.org.faults.release()
     try:
         s.edit(0, phone="+49 edited here")
@@ -96,8 +96,8 @@ def test_a_process_that_slept_over_its_bulk_job_goes_no_further_with_it(
         path = "batches" if state == "Open" else "jobs/ingest/750"
         s.org.faults.hold_next(600, path=path, method="PUT" if state == "Open" else "PATCH")
         slept = s.start()
-        wait_until(lambda: any(job.state == state and job.data for job in s.org.bulk.ingest.values()), slept)
-        slept.send_signal(signal.SIGSTOP)
+        wait_until(lambda: s.has_job(state), slept)
+        stop(slept, s.storage)
         s.org.faults.release()
         try:
             assert s.synced()["status"] == "success"
