@@ -48,6 +48,8 @@ def test_a_contact_that_was_undeleted_is_found_and_what_was_edited_meanwhile_rea
     path = sh.directory / "people.csv"
     path.write_text(path.read_text(encoding="utf-8").replace("Leonie", "LEONIE"), encoding="utf-8")
     assert sh.run("verify").code == 0
+    assert "CRM; linked again if it comes back there" in sh.run("links", "show", contact["Id"]).out
+    assert sh.run("links", "show", contact["Id"], "--format", "json").json["links"][0]["deleted_in"] == ["remote"]
     sh.emulator.org.undelete("Contact", contact["Id"])
     assert "returned" in sh.run("verify").out
     assert "FirstName = LEONIE" in sh.run("plan").out

@@ -10,10 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from crmsync.cli.output import plain
+from crmsync.cli.payloads import deleted_in
 from crmsync.cli.tables import SHORT_ID, SIDE_NAMES, both_ids, candidate, candidates_line, shown_value, table
 from crmsync.models.inbox import Reject, RejectReason
 from crmsync.models.records import Side
-from crmsync.models.state import Conflict, Link
+from crmsync.models.state import Conflict, Link, LinkStatus
 
 
 def conflicts_table(conflicts: Sequence[Conflict]) -> Table:
@@ -51,6 +52,7 @@ def link_view(link: Link) -> RenderableType:
     names = (("local id", link.markmail_id), ("CRM id", link.crm_id or "(none)"), ("status", link.status.value))
     rows = [
         *names,
+        *([("deleted in", _tombstone(link))] if link.status is LinkStatus.DELETED else []),
         ("first seen in", SIDE_NAMES[link.born]),
         *((f"problem in {p.path}" if p.path else "problem", f"{p.message}; {p.remedy}") for p in link.problems),
         *(("candidate", candidate(one)) for one in link.candidates),
@@ -58,6 +60,13 @@ def link_view(link: Link) -> RenderableType:
         *([("since (UTC)", f"{link.updated_at:%Y-%m-%d %H:%M:%S}")] if link.updated_at else []),
     ]
     return table(f"{link.integration_id} {link.entity_type}", "", rows=rows)
+
+
+def _tombstone(link: Link) -> str:
+    gone = deleted_in(link)
+    if len(gone) > 1:
+        return "both sides; neither record is made again"
+    return ", ".join(f"{SIDE_NAMES[side]}; linked again if it comes back there" for side in gone)
 
 
 def rejects_table(rejects: Sequence[Reject]) -> Table:
