@@ -190,7 +190,7 @@ ROW_REMEDIES: Final[Mapping[str, str]] = {
     "ENTITY_IS_ARCHIVED": "the record is archived and cannot be changed",
     "CANNOT_UPDATE_CONVERTED_LEAD": "the lead was converted and cannot be changed",
     "INACTIVE_OWNER_OR_USER": "give the record an active owner",
-    "DELETE_FAILED": "other records depend on it",
+    "DELETE_FAILED": "other records depend on it, or it is a person account's contact: then delete the account",
     "DEPENDENCY_EXISTS": "other records depend on it",
     "STORAGE_LIMIT_EXCEEDED": "the org's data storage is full",
     "LIMIT_EXCEEDED": "a limit of the org is reached; its administrator can see which",

@@ -77,6 +77,8 @@ class SalesforceOrg:
     :param external_id_field: whether Contact and Lead have ``MarkMail_Id__c`` (text 64, external id, unique,
         case-sensitive).
     :param hide_opt_out: whether field-level security hides ``HasOptedOutOfEmail``.
+    :param person_accounts: whether Account and Contact have ``IsPersonAccount``, and Account ``PersonContactId``. A
+        contact for which it is true cannot be deleted. Accounts and contacts are not made persons by themselves.
     :param daily_limit: API calls a day; further ones get 403 REQUEST_LIMIT_EXCEEDED.
     :param clock: returns aware datetimes; real time by default. :meth:`advance` adds to it.
     :param access_token: the API user's token.
@@ -97,6 +99,7 @@ class SalesforceOrg:
         *,
         external_id_field: bool = True,
         hide_opt_out: bool = False,
+        person_accounts: bool = False,
         daily_limit: int = 100_000,
         clock: Callable[[], datetime] = utc_now,
         access_token: str = DEFAULT_TOKEN,
@@ -129,7 +132,10 @@ class SalesforceOrg:
         self.tables = {
             name: Table(definition)
             for name, definition in org_objects(
-                custom_fields or {}, external_id_field=external_id_field, hide_opt_out=hide_opt_out
+                custom_fields or {},
+                external_id_field=external_id_field,
+                hide_opt_out=hide_opt_out,
+                person_accounts=person_accounts,
             ).items()
         }
         self.rules = rules or Rules()

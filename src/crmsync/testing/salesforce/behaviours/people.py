@@ -83,7 +83,12 @@ class Accounts(Behaviour):
 
 
 class Contacts(Behaviour):
-    """A contact's values show on its memberships."""
+    """A contact's values show on its memberships. One of a person account goes with its account only."""
+
+    def deleting(self, writer: Writer, row: Row) -> None:
+        """Keep it ("Person Account Record Types", SOAP API Developer Guide; the code is not documented)."""
+        if row.get("IsPersonAccount"):
+            raise RowError("DELETE_FAILED", "A person account's contact is deleted with its account.")
 
     def saved(self, writer: Writer, save: Save) -> None:
         """Copy the values."""
