@@ -174,8 +174,17 @@ async def test_who_lets_accounts_be_made_without_a_key_learns_what_that_means(
             said = [
                 warning for warning in (await app.test_connection("main")).warnings if "one account twice" in warning
             ]
+            plan = await app.plan("main", "Contact", people("Acme"))
+            report = await app.sync("main", "Contact", people("Acme"))
+        without = ObjectMapping(fields=MAPPING.fields[:2])
+        async with emulated.connected(emulator, {"Contact": without}, accounts=accounts, account_key_field=key) as app:
+            assert (await app.plan("main", "Contact", people("Acme"))).report.warnings == ()
     assert len(said) == warned
     assert all("name it in account_key_field" in warning for warning in said)
+    assert [(each.path, each.code) for each in plan.report.warnings] == [
+        ("account_key_field", "unkeyed_accounts")
+    ] * warned
+    assert report.warnings == (), "a sync would say it every time"
 
 
 async def test_the_verbs_link_accounts_too_and_warn_of_unclear_names(emulator: RunningEmulator) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from crmsync.models.campaigns import CRMCampaign, EmailActivity
     from crmsync.models.contacts import CRMContact, CRMList
     from crmsync.models.mappings import FieldMapping, ObjectMapping
+    from crmsync.models.problems import Problem
     from crmsync.models.results import BulkSyncResult, ConnectionReport, CRMFeature, CRMSyncResult
     from crmsync.models.schema import CustomField
     from crmsync.models.state import RemoteJob
@@ -252,5 +253,17 @@ class SupportsParents(Protocol):
         """By object, those whose records its own are about: while a guard stops one of them, the object waits.
 
         Objects that a mapping's ``references`` name need not be told.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsAdvice(Protocol):
+    """A `CRMProvider` that knows what of its settings a run may work better with."""
+
+    async def advice(self, object_name: str, written: Collection[str]) -> Sequence[Problem]:
+        """What a plan for this object should warn of, if these fields of the CRM are written. The paths name settings.
+
+        Asked once the object's record store is open; takes no more calls than that did.
         """
         ...

@@ -17,12 +17,13 @@ from crmsync.mapping.drift import compile_in_spite, kept_for, mapping_digest, re
 from crmsync.models.audit import Actor
 from crmsync.models.checks import SchemaMemory
 from crmsync.models.integrations import CallLimits, Integration
-from crmsync.models.mappings import ObjectMapping
+from crmsync.models.mappings import Enforcement, ObjectMapping
+from crmsync.models.problems import Problem
 from crmsync.models.runs import RunOptions
 from crmsync.models.schema import ObjectSchema
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.observers import Observer
-from crmsync.protocols.provider import CRMProvider, ProviderContext, Unfenced, UnkeptJobs
+from crmsync.protocols.provider import CRMProvider, ProviderContext, SupportsAdvice, Unfenced, UnkeptJobs
 from crmsync.protocols.records import RecordStore
 from crmsync.protocols.repository import SyncRepository
 from crmsync.protocols.runtime import Clock
@@ -183,14 +184,18 @@ class Opening:
         ):
             remote = await provider.records(object_name)
             compiled = await self._compiled(integration, object_name, local, remote)
+            rule = compiled.rule
             if writes:
                 await self._keep(integration, compiled.sides)
+            elif isinstance(provider, SupportsAdvice):
+                # A plan is what people look at; a sync would repeat it each time.
+                rule = attrs.evolve(rule, warnings=(*rule.warnings, *await _advice(provider, object_name, rule)))
             digest_key = (await opened(self._vault, integration)).digest_key
             yield Runner(
                 integration_id=integration_id,
                 entity_type=object_name,
                 mapping=compiled.sides.mapping,
-                rule=compiled.rule,
+                rule=rule,
                 local=local,
                 remote=remote,
                 repository=self.repository,
@@ -265,6 +270,11 @@ def schema_memory(integration: Integration, object_name: str) -> SchemaMemory | 
     """What was kept of the CRM's description of an object."""
     held = integration.settings.get(SCHEMAS, {}).get(object_name)
     return SchemaMemory.model_validate(held) if held else None
+
+
+async def _advice(provider: SupportsAdvice, object_name: str, rule: RecordRule) -> Sequence[Problem]:
+    written = {each.remote for each in rule.rules if each.to_crm is not Enforcement.OFF}
+    return await provider.advice(object_name, written)
 
 
 def unmapped(integration: Integration, object_name: str) -> ConfigurationError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +16,7 @@ from crmsync.errors import SchemaChangedError
 from crmsync.models.campaigns import CRMCampaign, EmailActivity
 from crmsync.models.contacts import CRMList
 from crmsync.models.mappings import ObjectMapping
+from crmsync.models.problems import Problem
 from crmsync.models.records import Record
 from crmsync.models.results import BulkSyncResult, ConnectionReport, CRMFeature, CRMSyncResult
 from crmsync.protocols.records import RecordStore
@@ -23,6 +24,7 @@ from crmsync.providers.contact_verbs import ContactVerbs
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.clocks import NOTABLE, difference
 from crmsync.providers.salesforce.objects.options import AccountMode, ActivityMode
+from crmsync.providers.salesforce.people.options import PERSON
 from crmsync.providers.salesforce.schema import SObject, read_describe
 from crmsync.providers.salesforce.together import together
 
@@ -96,6 +98,16 @@ class SalesforceProvider(ContactVerbs):
             left out, or a campaign of ``campaigns.tags`` is not there.
         """
         return await (await self._stores(object_name)).records(object_name)
+
+    async def advice(self, object_name: str, written: Collection[str]) -> Sequence[Problem]:
+        """See `SupportsAdvice`: accounts that are made for companies without an external id of their own."""
+        if self._client.settings.accounts is not AccountMode.CREATE:
+            return ()
+        from crmsync.providers.salesforce.accounts import findings, names  # noqa: PLC0415 - few have accounts made
+
+        if object_name not in ("Contact", PERSON) or names.COMPANY not in written:
+            return ()
+        return findings.unkeyed(self._client.settings, await self._describe("Account"))
 
     async def _stores(self, object_name: str) -> Stores:
         """What opens stores. An object that is there is described while that is loaded."""

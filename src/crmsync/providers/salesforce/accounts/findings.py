@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crmsync.errors import AccessDeniedError
+from crmsync.models.problems import Problem
 from crmsync.providers.salesforce.accounts.directory import described, with_company
 from crmsync.providers.salesforce.accounts.names import COMPANY
 from crmsync.providers.salesforce.objects.options import AccountMode
@@ -28,12 +29,13 @@ async def account_warnings(settings: SalesforceSettings, describe: Describe) -> 
     name = account.fields["Name"]
     if not (account.createable and name.createable):
         warnings.append('accounts = "create", but this user may not create accounts: grant create access to Account')
-    return warnings + _unkeyed(settings.account_key_field, account)
+    return warnings + [f"{each.message}. {each.remedy}" for each in unkeyed(settings, account)]
 
 
-def _unkeyed(key: str | None, account: SObject) -> list[str]:
+def unkeyed(settings: SalesforceSettings, account: SObject) -> list[Problem]:
     """What is said if nothing but the bookkeeping keeps accounts from being made twice."""
-    if key is not None and account.external_key(key):
+    key = settings.account_key_field
+    if settings.accounts is not AccountMode.CREATE or (key is not None and account.external_key(key)):
         return []
     risk = "programs without a common bookkeeping may make one account twice"
     kind = "(Text 64, External ID, Unique)"
@@ -43,4 +45,4 @@ def _unkeyed(key: str | None, account: SObject) -> list[str]:
     else:
         fault = f"Account has no external id field {key} that this user may write"
         remedy = f"Add it {kind} and give the user access"
-    return [f"{fault}: {risk}. {remedy}"]
+    return [Problem("account_key_field", "unkeyed_accounts", f"{fault}: {risk}", remedy)]
