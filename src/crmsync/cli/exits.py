@@ -50,7 +50,7 @@ _REMEDIES: Final[tuple[tuple[type[BaseException], str], ...]] = (
         errors.OverwriteGuardError,
         "look at `crmsync stops show` and the mapping; if it is meant, approve it, or add --allow-overwrites N",
     ),
-    (errors.AuthenticationError, "renew the credential, then check it with `crmsync connect --test`"),
+    (errors.AuthenticationError, "mend that, or renew the credential; `crmsync connect --test` checks it"),
     (errors.AccessDeniedError, "ask the CRM's administrator for the permission, then run `crmsync connect --test`"),
     (errors.RateLimitedError, "wait, then run again: it goes on where it stopped"),
     (errors.UnavailableError, "check the address and the network, then run again: it goes on where it stopped"),

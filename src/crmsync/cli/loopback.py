@@ -53,8 +53,15 @@ class Loopback:
         finally:
             self._server.deadline = 0.0
         if self._server.callback is None:
-            raise AuthenticationError(f"nobody signed in within {time_limit:.0f} seconds; run it again")
+            raise AuthenticationError(f"nobody signed in within {time_limit:.0f} seconds; run it again. {self._clue()}")
         return self._server.callback
+
+    def _clue(self) -> str:
+        if self._server.strangers:
+            return "A page of another sign-in came back: its state differs. Use the address that this one opens"
+        return (
+            f"If the browser shows an error, that says why: the app's callback URL has to be {self.redirect_uri}, say"
+        )
 
 
 @contextmanager
@@ -73,7 +80,7 @@ def listening(port: int) -> Iterator[Loopback]:
 
 
 class _Server(TCPServer):
-    """``state`` is awaited until ``deadline``; ``callback`` is what came.
+    """``state`` is awaited until ``deadline``; ``callback`` is what came, ``strangers`` came with another state.
 
     No ``HTTPServer``: that asks the name service who 127.0.0.1 is.
     """
@@ -83,6 +90,7 @@ class _Server(TCPServer):
     state = ""
     deadline = 0.0
     callback: str | None = None
+    strangers = 0
 
     @property
     def port(self) -> int:
@@ -108,6 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
         given = parse_qs(parts.query).get("state", [""])[0]
         ours = parts.path == PATH and hmac.compare_digest(given.encode(), self.server.state.encode())
         if not ours or not self.server.state:
+            self.server.strangers += parts.path == PATH
             self.send_error(404)
             return
         self.send_response(200)

@@ -22,7 +22,7 @@ _BLOCKED: Final = "an administrator must unblock the app (Setup, OAuth Usage)"
 POLICY_ADVICE: Final[Mapping[str, str]] = {
     "not admin approved": _NOT_APPROVED,
     "installed": "an administrator must install the app first (Setup, OAuth Usage), or make one in this very org",
-    "ip restricted": "the app or the user's profile does not let this machine's address in",
+    "ip restricted": "the app or the user's profile does not let in this machine's address, or nobody at this hour",
 }
 """By a part of the description, whatever the code."""
 
@@ -39,6 +39,9 @@ GRANT_ADVICE: Final[Mapping[str, str]] = {
     ),
     "audience": "the assertion is for another org: correct instance_url or jwt_audience",
     "invalid assertion": "the app has no certificate for this private_key, or this machine's clock is wrong",
+    "user is inactive": "the user is not active",
+    "authentication failure": f"the user's password changed or expired, or the user is not active; {SIGN_IN_AGAIN}",
+    "password": f"the user's password expired or must be changed: change it in the browser, then {SIGN_IN_AGAIN}",
     "code verifier": "the sign-in was not finished by the one who began it; begin it again",
     "authorization code": "the code is used up or older than 15 minutes; begin the sign-in again",
     "token": f"the refresh token is expired, revoked or replaced by a newer one; {SIGN_IN_AGAIN}",

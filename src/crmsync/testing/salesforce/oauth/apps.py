@@ -29,6 +29,11 @@ def _require_key(_app: OAuthApp, _field: Attribute[str], pem: str) -> None:
     public_key(pem)
 
 
+def _require_code_and_text(_app: OAuthApp, _field: Attribute[tuple[str, ...]], refusal: tuple[str, ...]) -> None:
+    if len(refusal) not in (0, 2):
+        raise ValueError("a refusal is a code and a text")
+
+
 @frozen(kw_only=True)
 class OAuthApp:
     """An External Client App.
@@ -44,7 +49,9 @@ class OAuthApp:
     :param refresh_needs_secret: whether a refresh must send the secret, if the app has one.
     :param run_as: username as whom the client credentials flow runs; ``None`` switches that flow off.
     :param preauthorized: usernames that need not consent, as JWT bearer demands; others may have consented before.
-    :raises ValueError: the public key is not one.
+    :param refusal: the code and the text with which the org refuses whoever signs in through the app, in the browser
+        and at the token endpoint, as its policies may.
+    :raises ValueError: the public key is not one, or the refusal has no text.
     """
 
     client_id: str
@@ -58,6 +65,7 @@ class OAuthApp:
     refresh_needs_secret: bool = True
     run_as: str | None = None
     preauthorized: tuple[str, ...] = field(default=(), converter=texts)
+    refusal: tuple[str, ...] = field(default=(), converter=texts, validator=_require_code_and_text)
 
     @property
     def label(self) -> str:

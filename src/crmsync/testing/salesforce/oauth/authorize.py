@@ -87,6 +87,8 @@ def _trusted(call: OAuthCall) -> tuple[OAuthApp, str]:
 
 def _request(call: OAuthCall, app: OAuthApp, redirect_uri: str) -> AuthorizationRequest:
     form = call.form
+    if app.refusal:
+        raise _RedirectedError(*app.refusal)
     if form.get("response_type") != "code":
         raise _RedirectedError("unsupported_response_type", "response type not supported")
     scopes = scopes_of(form.get("scope", "")) or app.scopes

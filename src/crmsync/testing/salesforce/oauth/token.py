@@ -76,7 +76,7 @@ def _refresh_token(call: OAuthCall) -> Reply:
         raise invalid_grant("expired access/refresh token")
     if not (call.org.get("User", grant.user_id) or {}).get("IsActive", True):
         raise OAuthError("inactive_user", "user is inactive")
-    if not app.rotates_refresh_tokens:
+    if app.refusal or not app.rotates_refresh_tokens:
         return _answer(call, grant)
     return _answer(call, grant, {"refresh_token": server.replace_refresh_token(held)})
 
@@ -132,9 +132,12 @@ def _grant_without_browser(call: OAuthCall, app: OAuthApp, user_id: str) -> Gran
 
 
 def _answer(call: OAuthCall, grant: Grant, extra: dict[str, str] | None = None) -> Reply:
+    app = call.org.oauth.apps[grant.client_id]
+    if app.refusal:
+        raise OAuthError(*app.refusal)
     issued_at = str(int(call.org.now().timestamp() * 1000))
     identity = call.identity_url(grant.user_id)
-    secret = call.org.oauth.apps[grant.client_id].client_secret or ""
+    secret = app.client_secret or ""
     # "OAuth 2.0 Web Server Flow": a Base64 HMAC-SHA256 with the consumer secret over the identity URL and issued_at.
     signature = hmac.new(secret.encode(), f"{identity}{issued_at}".encode(), hashlib.sha256).digest()
     body: dict[str, Any] = {
