@@ -9,6 +9,7 @@ from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, TypeVar
 
+import anyio
 import attrs
 import httpx2
 
@@ -16,6 +17,7 @@ from crmsync.errors import (
     AuthenticationError,
     ConfigurationError,
     CRMError,
+    ProviderError,
     SchemaChangedError,
     UnavailableError,
     UnexpectedResponseError,
@@ -46,6 +48,8 @@ _JSON: Final = "application/json; charset=utf-8"
 _OK = frozenset({200, 201, 202, 204})
 _DOWNLOADS: Final = 6
 """Connections for downloads, which are not counted among the calls: they may wait for one another."""
+_REVOKING: Final = 45.0
+"""Seconds that ending the tokens may take in all."""
 _NO_SUCH_URL = frozenset({404, 410})
 
 HEADERS: Final = {"User-Agent": f"crmsync/{version('crmsync')}", "Sforce-Call-Options": "client=crmsync"}
@@ -245,9 +249,18 @@ class SalesforceClient:
     async def revoke(self) -> bool:
         """End the connection's tokens at the CRM; False if there is none that is ours to end.
 
+        Ending them twice does no harm, so it is tried again for a while.
+
         :raises ProviderError: the CRM could not be asked, or refused.
         """
-        return await self._auth.revoke()
+        try:
+            with anyio.fail_after(_REVOKING):
+                return await self.back_off.run(self._auth.revoke)
+        except TimeoutError:
+            reason = "Salesforce did not answer in time"
+        except CRMError as error:
+            reason = error.message
+        raise ProviderError(f"{reason}; revoke the app's access there yourself (Setup, OAuth Usage)")
 
     async def spend(self, calls: int) -> None:
         """Take the calls of several requests from the budget at once, for `call` with ``prepaid``."""

@@ -223,6 +223,40 @@ async def test_disconnecting_revokes_the_grant_and_forgets_the_credentials(org: 
         assert await crm.integrations() == []
 
 
+async def test_a_revocation_that_fails_for_a_passing_reason_is_tried_again(org: SalesforceOrg) -> None:
+    async with opened(org, rotating()) as crm:
+        await crm.test_connection("acme")
+        kept = await held(crm)
+        org.faults.fail_next(times=2, status=503, path="oauth2/revoke")
+        assert (await crm.disconnect("acme")).revoked
+    assert org.oauth.grant_of(kept["refresh_token"]) is None
+
+
+async def test_what_was_revoked_before_counts_as_revoked(org: SalesforceOrg) -> None:
+    async with opened(org, rotating()) as crm:
+        await crm.test_connection("acme")
+        grant = org.oauth.grant_of((await held(crm))["refresh_token"])
+        assert grant is not None
+        org.oauth.revoke_grant(grant)
+        done = await crm.disconnect("acme")
+        assert (done.revoked, done.reason, await held(crm)) == (True, "", {})
+
+
+@pytest.mark.parametrize(
+    "status,body",
+    [(400, {"error": "unsupported_token_type", "error_description": SECRET}), (403, f"<p>{SECRET}</p>"), (302, "")],
+)
+async def test_a_revocation_that_is_refused_says_where_to_do_it(org: SalesforceOrg, status: int, body: object) -> None:
+    async with opened(org, rotating()) as crm:
+        await crm.test_connection("acme")
+        org.faults.fail_next(times=1, status=status, body=body, path="oauth2/revoke")
+        done = await crm.disconnect("acme")
+        assert not done.revoked
+        assert done.reason.endswith("(Setup, OAuth Usage)")
+        assert SECRET not in done.reason
+        assert await held(crm) == {}
+
+
 async def test_disconnecting_forgets_also_what_the_org_cannot_be_asked_to_revoke(org: SalesforceOrg) -> None:
     async with opened(org, rotating()) as crm:
         org.faults.drop_next(5)
