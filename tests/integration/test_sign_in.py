@@ -5,9 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import stat
-import sys
-import textwrap
 import time
 import tomllib
 from collections.abc import Iterator
@@ -21,15 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from crmsync import CRMSync, Vault
 from crmsync.testing.salesforce import OAuthApp
+from tests.integration.browser import variables
 from tests.integration.shell import Done, Shell, shell
 
 SECRET = "the-secret-of-the-app"
 CALLBACK = "http://localhost:{port}/OauthRedirect"
-BROWSER = textwrap.dedent("""\
-    #!{python}
-    import sys, urllib.request
-    print(urllib.request.urlopen(sys.argv[1]).read().decode(), file=open({page!r}, "w"))
-""")
 
 
 @pytest.fixture
@@ -49,11 +42,8 @@ def port() -> int:
 
 
 def browser(sh: Shell) -> dict[str, str]:
-    """The variables that make a script the browser."""
-    script = sh.directory / "browser"
-    script.write_text(BROWSER.format(python=sys.executable, page=str(sh.directory / "page")), encoding="utf-8")
-    script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    return {"BROWSER": f"{script} %s"}
+    """The variables that make a program the browser."""
+    return variables(sh.directory / "page")
 
 
 def page_of(sh: Shell) -> str:

@@ -5,24 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import sys
 from collections.abc import Iterator
 
 import pytest
 
 from crmsync.testing.salesforce import API_USERNAME, OAuthApp
+from tests.integration.browser import variables
 from tests.integration.shell import Done, Shell, shell
 
 SECRET = "the-secret-of-the-app"
 TEXT = "quoted-in-a-description"
-BROWSER = """#!{python}
-import sys, urllib.error, urllib.request
-url = sys.argv[1].replace({old!r}, {new!r})
-try:
-    urllib.request.urlopen(url).read()
-except urllib.error.HTTPError:
-    pass
-"""
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +37,8 @@ def by_browser(
     """Sign in by a browser that may change the address on its way."""
     callbacks = (callback or f"http://localhost:{port}/OauthRedirect",)
     sh.emulator.org.oauth.add_app(OAuthApp(client_id="web", callback_urls=callbacks, **app))  # type: ignore[arg-type]
-    script = sh.directory / "browser"
-    script.write_text(BROWSER.format(python=sys.executable, old=old or "\0", new=new), encoding="utf-8")
-    script.chmod(0o755)
     arguments = ("connect", "salesforce", "--client-id", "web", "--port", str(port), "--time-limit", str(limit))
-    return sh.run(*arguments, BROWSER=f"{script} %s")
+    return sh.run(*arguments, **variables(sh.directory / "page", old, new))
 
 
 def assert_says(done: Done, said: str, code: int = 1) -> None:
