@@ -305,3 +305,16 @@ def test_no_repr_shows_a_secret(org: SalesforceOrg) -> None:
     shown = repr(org.oauth) + repr(EMULATOR_APP) + repr(org.oauth.grant_of(EMULATOR_REFRESH_TOKEN))
     for secret in ("emulator-secret", EMULATOR_PASSWORD, EMULATOR_REFRESH_TOKEN, org.access_token):
         assert secret not in shown
+
+
+async def test_an_app_may_refuse_everybody_with_a_code_and_a_text(
+    client: httpx2.AsyncClient, org: SalesforceOrg
+) -> None:
+    app = OAuthApp(client_id="app", rotates_refresh_tokens=True, refusal=("OAUTH_APP_BLOCKED", "blocked by admin"))
+    org.oauth.add_app(app)
+    org.oauth.add_refresh_token("first", org.oauth.new_grant("app", API_USER_ID, app.scopes))
+    form = {"grant_type": "refresh_token", "client_id": "app", "refresh_token": "first"}
+    assert await refused(client, form) == ("OAUTH_APP_BLOCKED", "blocked by admin")
+    assert org.oauth.grant_of("first") is not None, "nothing was replaced"
+    with pytest.raises(ValueError, match="a code and a text"):
+        OAuthApp(client_id="app", refusal=("OAUTH_APP_BLOCKED",))
