@@ -28,6 +28,9 @@ PARTS = [
     ("import crmsync.testing.salesforce", "lark", "emulator"),
     ("import crmsync.testing.salesforce", "jwt", "emulator"),
     ("import crmsync.testing.salesforce", "defusedxml", "emulator"),
+    ("import crmsync.testing.provider", "pytest", "testing"),
+    ("import crmsync.testing.records", "pytest", "testing"),
+    ("import crmsync.testing.repository", "pytest", "testing"),
     ("from crmsync.mapping.suggestions import spelling_ratio; spelling_ratio()", "rapidfuzz", "suggest"),
     ("from crmsync.mapping.phones import known_regions; known_regions()", "phonenumbers", "phone"),
 ]

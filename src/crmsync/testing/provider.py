@@ -16,11 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import date
+from importlib.util import find_spec
+
+from crmsync.errors import ConfigurationError, ConflictError, MappingError, MissingExtraError, SchemaChangedError
+
+if find_spec("pytest") is None:
+    raise MissingExtraError("crmsync.testing.provider", "testing")
+
 
 import anyio
 import pytest
 
-from crmsync.errors import ConfigurationError, ConflictError, MappingError, SchemaChangedError
 from crmsync.models.campaigns import CRMCampaign
 from crmsync.models.contacts import CRMContact, CRMList
 from crmsync.models.mappings import ConflictPolicy, FieldMapping

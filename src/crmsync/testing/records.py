@@ -14,11 +14,17 @@ failing assertions, name the modules ``crmsync.testing.records`` and ``crmsync.t
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
+from crmsync.errors import CRMError, MissingExtraError, TransientError
+
+if find_spec("pytest") is None:
+    raise MissingExtraError("crmsync.testing.records", "testing")
+
 import anyio
 import attrs
 import pytest
 
-from crmsync.errors import CRMError, TransientError
 from crmsync.models.records import NO_KEY, Operation, OperationKind, OutcomeStatus
 from crmsync.protocols.records import RecordStore
 from crmsync.testing.record_reading import ReadingPromises

@@ -15,12 +15,18 @@ marked as an expected failure with the reason (override the test, mark it, call 
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
+
+from crmsync.errors import ConcurrentUpdateError, MissingExtraError, NotFoundError, RejectedError
+
+if find_spec("pytest") is None:
+    raise MissingExtraError("crmsync.testing.repository", "testing")
+
 
 import anyio
 import pytest
 
-from crmsync.errors import ConcurrentUpdateError, NotFoundError, RejectedError
 from crmsync.models.integrations import Integration, MappingTemplate
 from crmsync.models.mappings import MatchKeys, ObjectMapping, always_use_crm, two_way
 from crmsync.models.state import Acknowledgement, Cursors
