@@ -288,6 +288,7 @@ def _traits(field: FieldSchema) -> str:
         "unique": field.unique,
         "external id": field.external_id,
         "custom": field.custom,
+        f"depends on {field.controlled_by}": bool(field.controlled_by),
     }
     return ", ".join(name for name, holds in traits.items() if holds)
 

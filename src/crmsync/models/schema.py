@@ -76,7 +76,8 @@ class FieldSchema(PublicModel):
     ``length`` counts characters; ``precision`` is the total of digits and ``scale`` those after the point. ``required``
     means that a create must give it. ``readable`` False: hidden by permissions. ``separator`` joins the elements of a
     set-valued field on a side that stores one string (a CSV cell). ``unit`` is what a number in it counts, where its
-    type leaves that open. ``parts`` are the fields that hold the parts of a compound, by the part's name: what they
+    type leaves that open. ``controlled_by`` names the field on whose value it depends which options a page offers.
+    ``parts`` are the fields that hold the parts of a compound, by the part's name: what they
     can hold bounds what the compound can.
     """
 
@@ -96,6 +97,7 @@ class FieldSchema(PublicModel):
     custom: bool = False
     options: tuple[str, ...] = ()
     restricted: bool = False
+    controlled_by: str = ""
     reference_to: tuple[str, ...] = ()
     separator: str | None = None
     unit: Unit | None = None

@@ -178,6 +178,8 @@ def test_status_logs_fields_and_connections_show_what_they_hold() -> None:
     assert "3.0 s" in shown(tables.logs_table([log]))
     schema = ObjectSchema(name="Contact", fields=(FieldSchema(name="Email", required=True, createable=False),))
     assert "required" in shown(tables.fields_table(schema))
+    dependent = ObjectSchema(name="Contact", fields=(FieldSchema(name="Town__c", controlled_by="Region__c"),))
+    assert "depends on Region__c" in shown(tables.fields_table(dependent))
     found = ConnectionReport(ok=False, organisation="Org", calls_used=1, calls_limit=2, warnings=("no field",))
     text = shown(*tables.connection_views("acme", found))
     for part in ("not usable", "Org", "1 of 2", "warning: no field"):

@@ -180,6 +180,7 @@ def _field(entry: Mapping[str, Any]) -> FieldSchema:
         custom=bool(entry.get("custom")),
         options=tuple(option["value"] for option in entry.get("picklistValues") or () if option.get("active", True)),
         restricted=bool(entry.get("restrictedPicklist")),
+        controlled_by=entry.get("controllerName") or "",
         reference_to=tuple(entry.get("referenceTo") or ()),
     )
 

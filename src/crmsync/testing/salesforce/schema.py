@@ -66,10 +66,11 @@ _OWNERS: Final = frozenset({"User", "Group"})
 
 @frozen(kw_only=True)
 class PicklistValue:
-    """One value of a picklist."""
+    """One value of a picklist. ``valid_for`` are the bits of a describe's ``validFor``, in base 64."""
 
     value: str
     label: str
+    valid_for: str | None = None
 
 
 @frozen(kw_only=True, slots=False)
@@ -93,6 +94,7 @@ class FieldDef:
     cascade: bool = False
     values: tuple[PicklistValue, ...] = ()
     restricted: bool = False
+    controller: str | None = None
     id_lookup: bool = False
     external_id: bool = False
     unique: bool = False
