@@ -30,6 +30,7 @@ def test_commands_are_written_down_with_who_gave_them_and_verified(sh: Shell) ->
     actions = [entry["action"] for entry in entries]
     assert actions == [
         "connection.added",
+        "credentials.used",
         "mapping.changed",
         "credentials.used",
         "connection.paused",
@@ -40,7 +41,10 @@ def test_commands_are_written_down_with_who_gave_them_and_verified(sh: Shell) ->
     }
     assert sh.run("sync").code == 0
     used = sh.run("audit", "list", "--action", "credentials.used", "-i", "acme", "--format", "json").json["entries"]
-    assert [(one["entity_type"], one["details"]["purpose"]) for one in used] == [("Contact", "run")] * 2
+    assert [(one["entity_type"], one["details"]["purpose"]) for one in used] == [
+        ("Contact", "check"),
+        *[("Contact", "run")] * 2,
+    ]
     assert "connection.paused" in sh.run("audit", "list").out
     verified = sh.run("audit", "verify")
     assert (verified.code, "the log is whole" in verified.out) == (0, True)

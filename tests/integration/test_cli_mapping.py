@@ -113,3 +113,38 @@ def test_a_preview_says_which_conflicts_and_rejects_end_with_a_field_that_goes(s
     assert "with first_name = FirstName end 1 reject(s) because of it" in told
     assert sh.run("sync").code == 0, "as it was said"
     assert sh.run("conflicts", "list", "--format", "json").json["conflicts"] == []
+
+
+def test_a_faulty_mapping_is_refused_and_not_stored(sh: Shell) -> None:
+    assert sh.run("sync").code == 0
+    before = sh.run("audit", "list", "--format", "json").json["entries"]
+    sh.configure(FIELDS.replace('"MarkMail_Company__c"', '"Nowhere__c"'))
+    for words in ("sync", "plan", "verify", "rejects retry", "links unlink 2"):
+        assert sh.run(*words.split()).code == 2, words
+    assert sh.run("connect", "--test").code == 0
+    sh.configure()
+    assert "the mapping is the one of the last sync" in sh.run("mapping", "preview").out
+    after = sh.run("audit", "list", "--format", "json").json["entries"]
+    assert [one for one in after if one not in before and one["action"] == "mapping.changed"] == []
+
+
+def test_a_faulty_mapping_of_a_new_integration_is_not_stored(sh: Shell) -> None:
+    sh.configure(FIELDS.replace('"MarkMail_Company__c"', '"Nowhere__c"'))
+    assert sh.run("sync").code == 2
+    assert sh.run("status", "--format", "json").json["integrations"] == {}
+    sh.configure()
+    assert sh.run("sync").code == 0
+
+
+def test_a_plan_under_a_changed_mapping_leaves_the_stored_one(sh: Shell) -> None:
+    assert sh.run("sync").code == 0
+    sh.configure(FIELDS.replace('phone = { crm_field = "Phone", field_type = "phone" }', 'phone = "MobilePhone"'))
+    assert sh.run("plan", "--format", "json").json["plans"][0]["writes"] == 4
+    changes = sh.run("mapping", "preview", "--format", "json").json["previews"][0]["changes"]
+    assert {one["field"] for one in changes} == {"phone = Phone", "phone = MobilePhone"}
+    before = sh.emulator.org.api_calls
+    assert sh.run("sync").code == 0
+    used = sh.emulator.org.api_calls - before
+    assert sh.run("sync").code == 0
+    assert sh.emulator.org.api_calls - before - used < used, "a mapping is checked once"
+    assert "the mapping is the one of the last sync" in sh.run("mapping", "preview").out

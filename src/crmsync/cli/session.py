@@ -21,12 +21,16 @@ from crmsync.errors import MappingError, NotFoundError, ProviderError
 from crmsync.models.audit import Actor
 from crmsync.models.checks import Severity
 from crmsync.models.integrations import CallLimits
+from crmsync.models.mappings import ObjectMapping
+from crmsync.models.plans import Plan
 from crmsync.models.problems import Problem
+from crmsync.models.runs import RunOptions
 from crmsync.protocols.observers import Observer
 from crmsync.protocols.records import RecordStore
 from crmsync.registry import Registry
 from crmsync.security.vault import Vault
 from crmsync.service import CRMSync
+from crmsync.service.opening import default_objects
 
 
 @attrs.frozen
@@ -52,6 +56,8 @@ class Session:
     async def register(self, section: IntegrationSection, given: Mapping[str, SecretStr] | None = None) -> None:
         """Bring the bookkeeping's integration up to the file. ``given`` are new values for credentials in the vault.
 
+        Mappings that the file changed are not stored before they are known to hold: see `adopt`.
+
         :raises UsageProblemError: a credential is neither in the environment nor in the vault.
         """
         credentials = {**from_environment(section.credentials), **(given or {})}
@@ -61,18 +67,61 @@ class Session:
         if missing:
             await self._check_stored(section, missing)
         mapped = self.config.objects[section.id]
-        mappings = {name: one.mapping for name, one in mapped.items() if one.mapping}
+        kept, own = await self._stored(section)
+        readable = any(one.mapping for one in mapped.values())
         await self.crm.add_integration(
             section.id,
             provider=section.provider,
             settings=section.settings,
             credentials=credentials,
-            mappings=mappings or None,
-            defaults=[name for name in self.objects(section) if name not in mapped],
+            mappings=kept if kept or readable else None,
+            defaults=[name for name in self.objects(section) if name not in mapped or name in own],
             user_id=section.user_id,
             keep=missing,
             limits=CallLimits(max_calls_per_day=section.max_calls_per_day, max_org_percent=section.max_org_percent),
         )
+
+    async def prepare(self, target: Target) -> RecordStore:
+        """Register an object's integration, and take the object's mapping over from the file; its local side.
+
+        :raises UsageProblemError: see `register` and `local`. :raises MappingError: the mapping has faults.
+        """
+        await self.register(target.integration)
+        local = await self.local(target)
+        with self.locating(target):
+            await self.adopt(target, local)
+        return local
+
+    async def adopt(self, target: Target, local: RecordStore | None) -> None:
+        """Store the file's mapping of an object if it is another one, after both sides were asked whether it holds.
+
+        With ``local`` None they have been asked already.
+
+        :raises MappingError: it has faults; the stored one stays. :raises ProviderError: a side failed as a whole.
+        """
+        mapping = await self.changed_mapping(target)
+        if mapping is not None:
+            await self.crm.change_mapping(target.integration.id, target.object_name, mapping, local=local)
+
+    async def changed_mapping(self, target: Target) -> ObjectMapping | None:
+        """The file's mapping of an object, if it is not the one that is stored."""
+        given = self.config.objects[target.integration.id].get(target.object_name)
+        if given is None or given.mapping is None:
+            return None
+        integration = await self.crm.repository.get_integration(target.integration.id)
+        stored = integration.field_mappings.get(target.object_name)
+        if stored is None or target.object_name in default_objects(integration):
+            return given.mapping
+        same = stored.model_dump(mode="json") == given.mapping.model_dump(mode="json")
+        return None if same else given.mapping
+
+    async def plan(self, target: Target, local: RecordStore, options: RunOptions) -> Plan:
+        """What a sync under the file's mapping would write; neither that nor the mapping is stored."""
+        place = (target.integration.id, target.object_name)
+        mapping = await self.changed_mapping(target)
+        if mapping is None:
+            return await self.crm.plan(*place, local, options=options)
+        return (await self.crm.preview_mapping(*place, mapping, local, options=options)).plan
 
     async def known(self, integration_id: str | None) -> list[IntegrationSection]:
         """The sections, or the one of this id, that the bookkeeping has met."""
@@ -151,6 +200,16 @@ class Session:
             if section is None:
                 raise
             raise MappingError([section.located(problem) for problem in error.problems]) from None
+
+    async def _stored(self, section: IntegrationSection) -> tuple[dict[str, ObjectMapping], set[str]]:
+        """Of the objects that the file maps, the mappings that are stored, and those that have the provider's still."""
+        mapped = self.config.objects[section.id]
+        for integration in await self.crm.integrations():
+            if integration.id == section.id:
+                own = default_objects(integration) & mapped.keys()
+                held = integration.field_mappings.items()
+                return {name: one for name, one in held if name in mapped and name not in own}, own
+        return {}, set()
 
     async def _check_stored(self, section: IntegrationSection, names: Sequence[str]) -> None:
         """Make sure that `crmsync connect` put these into the vault earlier."""

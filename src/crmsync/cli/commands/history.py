@@ -77,8 +77,7 @@ async def _undo(selection: Selection, given: str, allow_deletes: int | None, dry
     options = run_options(config.content.run, {"allow_deletes": allow_deletes})
     async with open_session(config) as session:
         target, run_id = await _target_of(session, selection, given)
-        await session.register(target.integration)
-        place = (target.integration.id, target.object_name, await session.local(target))
+        place = (target.integration.id, target.object_name, await session.prepare(target))
         with session.locating(target):
             if dry_run:
                 preview = await session.crm.preview_undo(*place, run_id=run_id, options=options)

@@ -105,8 +105,7 @@ async def _link(selection: Selection, markmail_id: str, crm_id: str, output: Out
     config = load_config(selection.path)
     async with open_session(config) as session:
         target = one_target(session, selection)
-        await session.register(target.integration)
-        local = await session.local(target)
+        local = await session.prepare(target)
         with session.locating(target):
             report = await session.crm.link(
                 target.integration.id,
@@ -128,8 +127,7 @@ async def _unlink(selection: Selection, record_id: str, output: Output) -> int:
         if len(found) > 1:
             raise UsageProblemError(f"{record_id!r} is known in several places: say which with --object or -i")
         target = one_target(session, Selection(selection.path, found[0].integration_id, found[0].entity_type))
-        await session.register(target.integration)
-        local = await session.local(target)
+        local = await session.prepare(target)
         with session.locating(target):
             apart = await session.crm.unlink(
                 target.integration.id, target.object_name, local, record_id=record_id, options=config.content.run

@@ -83,6 +83,8 @@ async def check_of_connection(session: Session, section: IntegrationSection) -> 
         with suppress(CRMError):  # what hinders the check is for the check itself to tell; connected it is
             target = Target(section, name)
             found[name] = (await _checked(session, target, await session.local(target))).check
+            if found[name].ok:
+                await session.adopt(target, None)
     return found
 
 

@@ -203,8 +203,7 @@ async def _opened(session: Session, selection: Selection) -> list[tuple[str, dic
     """Each integration that was met, with the local sides of all its objects."""
     opened = []
     for section in await session.known(selection.integration):
-        await session.register(section)
-        sides = {name: await session.local(Target(section, name)) for name in session.objects(section)}
+        sides = {name: await session.prepare(Target(section, name)) for name in session.objects(section)}
         opened.append((section.id, sides))
     return opened
 

@@ -133,8 +133,7 @@ async def _retry(selection: Selection, record_ids: Sequence[str], output: Output
         else:
             due = [(target, None) for target in await known_targets(session, selection)]
         for target, named in due:
-            await session.register(target.integration)
-            local = await session.local(target)
+            local = await session.prepare(target)
             with session.locating(target):
                 reports.append(
                     await session.crm.retry_rejects(
@@ -162,8 +161,7 @@ async def _link(selection: Selection, record_id: str, candidate: str | None, out
     config = load_config(selection.path)
     async with open_session(config) as session:
         ((target, _),) = await _grouped(session, selection, [record_id])
-        await session.register(target.integration)
-        local = await session.local(target)
+        local = await session.prepare(target)
         with session.locating(target):
             report = await session.crm.choose_candidate(
                 target.integration.id,

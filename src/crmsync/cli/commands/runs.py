@@ -101,7 +101,7 @@ async def _plan(
         for target, local in await session.opened(selection):
             await session.register(target.integration)
             await session.check(target, local)
-            run = partial(session.crm.plan, target.integration.id, target.object_name, local, options=options)
+            run = partial(session.plan, target, local, options)
             with progress.drawing(enabled=output.interactive), session.locating(target):
                 plans.append(await when_free(run, patience(wait, options), output))
     shown: list[RenderableType] = []
@@ -133,6 +133,7 @@ async def _sync(selection: Selection, given: dict[str, Any], wait: float | None,
                     progress.drawing(enabled=output.interactive),
                     session.locating(target),
                 ):
+                    await session.adopt(target, local)
                     reports.append(await when_free(run, patience(wait, options), output))
                     output.show(*tables.report_views(reports[-1]))
     except CRMError as error:

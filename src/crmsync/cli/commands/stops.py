@@ -77,8 +77,7 @@ async def _show(selection: Selection, anew: bool, limit: int | None, output: Out
     config = load_config(selection.path)
     async with open_session(config) as session:
         target = await _only(session, selection)
-        await session.register(target.integration)
-        local = await session.local(target)
+        local = await session.prepare(target)
         stop = await session.crm.stopped_plan(
             target.integration.id, target.object_name, local, anew=anew, options=config.content.run
         )

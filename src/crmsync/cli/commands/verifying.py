@@ -68,6 +68,7 @@ async def _verify(selection: Selection, options: VerifyOptions, output: Output) 
             await session.check(target, local)
             run = partial(session.crm.verify, target.integration.id, target.object_name, local, verify=options)
             with progress.drawing(enabled=output.interactive), session.locating(target):
+                await session.adopt(target, local)
                 reports.append(await run(options=config.content.run))
             output.show(*_views(reports[-1]))
     output.result({"verifications": [one.model_dump(mode="json") for one in reports]})

@@ -102,6 +102,7 @@ class Scenario:
             section = self.config.integration(None)
             local = await session.local(Target(section, OBJECT))
             await session.register(section, {"access_token": Secret(self.emulator.access_token)})
+            await session.adopt(Target(section, OBJECT), local)
             report = await session.crm.sync(section.id, OBJECT, local, options=self.config.content.run)
         self.course.reports.append(report)
         self.course.api_calls.append(await self.control.api_calls() - before)
@@ -150,6 +151,7 @@ class Scenario:
             section = self.config.integration(None)
             local = await session.local(Target(section, OBJECT))
             await session.register(section, {"access_token": Secret(self.emulator.access_token)})
+            await session.adopt(Target(section, OBJECT), local)
             rule = await session.crm.compiled_mapping(section.id, OBJECT, local)
             async with session.crm.provider(section.id) as provider:
                 yield Opened(rule, local, await provider.records(OBJECT))
