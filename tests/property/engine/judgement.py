@@ -193,10 +193,14 @@ def tells_nothing_of_ours(stage: Stage, person: int) -> bool:
     """Whether the first CRM's own form of our value may pass for an edit, and so reach the others.
 
     It did not say what it made of the value, and by the time that this is read somebody else wrote the record last,
-    brought it back, or made another one of it.
+    brought it back, or made another one of it; or the field was edited again elsewhere, so that there is nothing left
+    here which it resembles (the documentation of ``read_back`` says so).
     """
-    touched = any(edit.site == ACME and edit.person == person for edit in stage.people.knowledge.edits)
-    return not stage.conditions.returns_stored and (touched or person in stage.people.returned)
+    if stage.conditions.returns_stored:
+        return False
+    edits = [edit for edit in stage.people.knowledge.edits if edit.person == person]
+    touched = any(edit.site == ACME for edit in edits) or len({edit.field for edit in edits}) < len(edits)
+    return touched or person in stage.people.returned
 
 
 def _forms(stage: Stage, edit: Edit) -> dict[str, object]:
