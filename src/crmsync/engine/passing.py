@@ -278,7 +278,7 @@ class SidePass:
         if merged:
             view = ctx  # what is written of the merges was not foreseen
         moved = await follow_merged(ctx, merged, self._trail, self._queue)
-        survivors = moved.remote_ids() | self._trail.bound.keys()
+        survivors = moved.remote_ids() | self._trail.bound.keys() | self._trail.absent()
         intake = await take_in(view, self._matcher, self._side, [r for r in live if r.id not in survivors])
         if view is not ctx:
             ctx.tally.add(view.tally)

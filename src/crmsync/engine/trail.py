@@ -34,6 +34,10 @@ class MergeTrail:
         """The losers whose links went where they belong."""
         return self.into.keys() - self.waiting.keys()
 
+    def absent(self) -> set[str]:
+        """The survivors that losers wait for. One that was read and is not there any more is gone: it is nobody new."""
+        return {self.survivor(loser) for loser in self.waiting}
+
     def survivor(self, record_id: str) -> str:
         """The end of the trail as far as it is known."""
         seen = {record_id}

@@ -101,7 +101,8 @@ def _judge_deletions(stage: Stage) -> None:
             continue
         for edit in stage.people.knowledge.edits:
             unseen = edit.number in deletion.unseen or edit.number >= deletion.number
-            if _lost_before(stage, edit, deletion):
+            # Of a field that was not mapped when the pair was last in step, nobody can tell that it was edited since.
+            if _lost_before(stage, edit, deletion) or (edit.field == "city" and stage.mapped.was_narrow):
                 continue
             if edit.person == person and edit.site != site and edit.field in SCALARS and edit.value and unseen:
                 spared = bool(stage.sites.records_of(edit.site, person))

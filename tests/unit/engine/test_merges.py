@@ -93,6 +93,24 @@ async def test_a_person_who_was_deleted_here_is_not_created_anew_when_the_conver
         assert w.local.snapshot() == {}
 
 
+async def test_a_contact_that_is_gone_once_it_was_read_brings_nobody_back_who_was_deleted_here() -> None:
+    """The feed shows the contact that the lead became as living still, and whoever asks for it finds nothing."""
+    late = timedelta(minutes=5)
+    async with world(mapped(NAME), remote={"late": late, "limits": StoreLimits(look_back=2 * late)}) as w:
+        local = w.local.add(name="Ann")
+        await w.sync()
+        [lead] = w.remote.snapshot()
+        w.local.remove(local)
+        contact = w.remote.add({"Name": "Ann"})
+        w.remote.remove(lead, merged_into=contact)
+        w.clock.tick(2 * late.total_seconds())
+        w.remote.remove(contact)
+        await w.sync()
+        w.clock.tick(2 * late.total_seconds())
+        await w.sync()
+        assert (w.local.snapshot(), w.remote.snapshot()) == ({}, {})
+
+
 async def test_a_pair_that_was_unlinked_is_not_linked_again_when_its_record_is_converted() -> None:
     async with world(mapped(NAME)) as w:
         local, lead = await linked(w)
