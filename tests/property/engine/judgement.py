@@ -74,7 +74,7 @@ def _judge_count(stage: Stage, person: int) -> None:
     made = {site: sum(e.site == site for e in entered) for site in SITES}
     for site in SITES:
         count = len(stage.sites.records_of(site, person))
-        brought = any(number for other, number in made.items() if other != site)
+        brought = len(joined) * any(number for other, number in made.items() if other != site)
         stage.hold(Promise.CRASH_SAFE, count <= made[site] + brought, f"p{person} is {count} times at {site}")
         if person not in stage.people.odd and any(made.values()):
             stage.hold(Promise.DELETES, count == 1, f"p{person} is missing at {site}, and nobody deleted anything")
