@@ -81,9 +81,10 @@ def _judge_count(stage: Stage, person: int) -> None:
 
 
 def _judge_deletions(stage: Stage) -> None:
-    """Who was deleted does not come back.
+    """Who was deleted does not come back, and who holds an edit that the deleter had not seen stays.
 
-    Left out are those whom people merged: the record of another one, that nobody deleted, has their e-mail since.
+    Left out are those whom people merged: the record of another one, that nobody deleted, has their e-mail since. And
+    edits of a record that a conversion made, and no run had seen: nobody can tell them from what the conversion filled.
     """
     for deletion in stage.people.deletions:
         site, person = deletion.site, deletion.person
@@ -102,7 +103,8 @@ def _judge_deletions(stage: Stage) -> None:
         for edit in stage.people.knowledge.edits:
             unseen = edit.number in deletion.unseen or edit.number >= deletion.number
             # Of a field that was not mapped when the pair was last in step, nobody can tell that it was edited since.
-            if _lost_before(stage, edit, deletion) or (edit.field == "city" and stage.mapped.was_narrow):
+            unknown = edit.anew or (edit.field == "city" and stage.mapped.was_narrow)
+            if unknown or _lost_before(stage, edit, deletion):
                 continue
             if edit.person == person and edit.site != site and edit.field in SCALARS and edit.value and unseen:
                 spared = bool(stage.sites.records_of(edit.site, person))
