@@ -81,7 +81,7 @@ async def _erase_in(stage: Stage, remote: str, person: int, incidents: Incidents
     stage.count(incidents)
     by_itself = f"{remote}: the erasure of p{person} failed by itself: {end}"
     well = erasure is not None and erasure.complete
-    stage.hold(Promise.ERASED, well or bool(incidents.struck), by_itself)
+    stage.hold(Promise.ERASED, well or bool(incidents.struck and not incidents.slowed), by_itself)
     stage.ledger.settle(remote, well=erasure is not None)
     _judge_others(stage, remote, person, before)
     if erasure is not None:

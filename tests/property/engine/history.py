@@ -110,7 +110,7 @@ async def take(stage: Stage, step: Step) -> None:
             )
             await stage.run(step.site, incidents, **({"full": True} if step.do == "run_full" else {}))
         case "erase":
-            await erase(stage, step.site, _person(step), Incidents(step.incident))
+            await erase(stage, step.site, _person(step), Incidents(step.incident, stall=stage.stall))
         case "decide":
             await stage.decide(step.site, Side(str(step.value)))
         case "retry":

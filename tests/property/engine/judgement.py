@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from crmsync.engine.context import id_of, shadow_of
 from crmsync.models.history import RecordChange
 from crmsync.models.records import OperationKind, Side
 from tests.property.engine.erasures import judge_erased
@@ -11,14 +12,20 @@ from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES, Edit
 from tests.property.engine.ledger import untold
 from tests.property.engine.people import Deletion
 from tests.property.engine.promises import Promise
-from tests.property.engine.sites import LOSSES, REMOTE_NAMES, SCALARS, name_at
+from tests.property.engine.sites import LOSSES, OBJECT, REMOTE_NAMES, SCALARS, name_at
 from tests.property.engine.stage import Stage
 
 CRMS = (ACME, BETA)
+CAUSES = {
+    OperationKind.CREATE: {"created", "undo"},
+    OperationKind.UPDATE: {"synced", "first_meeting", "conflict", "undo"},
+    OperationKind.DELETE: {"deleted", "undo"},
+}
+"""Why the history says that something was written. Nothing is archived here."""
 
 
 async def judge(stage: Stage) -> None:
-    """Every person, after `come_to_rest`. Promises 1, 4 to 7, 12 to 14, 17, 19 and 22."""
+    """Every person, after `come_to_rest`. Promises 1, 4 to 7, 12 to 14, 17, 19, 22 and 23."""
     knowledge, people = stage.people.knowledge, stage.people
     recorded = {(c.field, c.markmail_id) for remote in CRMS for c in await stage.conflicts(remote)}
     for person in sorted({edit.person for edit in knowledge.edits}):
@@ -35,15 +42,34 @@ async def judge(stage: Stage) -> None:
     await judge_erased(stage)
     for remote in CRMS:
         await judge_history(stage, remote)
+        await _judge_links(stage, remote)
+
+
+async def _judge_links(stage: Stage, remote: str) -> None:
+    """Links keep shadows of records that are there: none of one that is deleted, or was folded into another one."""
+    held = {side: stage.sites[site].snapshot() for side, site in stage.sides(remote)}
+    for link in await stage.repository.scan_links(remote, OBJECT):
+        gone = [
+            f"{id_of(link, side)}" for side in Side if shadow_of(link, side) and id_of(link, side) not in held[side]
+        ]
+        told = (
+            f"{remote}: at rest the link of {link.markmail_id} and {link.crm_id} ({link.status}) has shadows of {gone}"
+        )
+        stage.hold(Promise.BOOKKEPT, not gone, told)
+    left = [(entry.target, entry.kind) for entry in await stage.repository.list_journal(remote, OBJECT)]
+    stage.hold(Promise.BOOKKEPT, not left, f"{remote}: at rest these are in the journal: {left}")
 
 
 async def judge_history(stage: Stage, remote: str) -> None:
-    """Every write of a site is told under its run, with what was there; and nothing is told that no site saw."""
+    """Every write of a site is told under its run, with what was there and why; nothing is told that no site saw."""
     changes = await stage.changes(remote)
     told: dict[tuple[str, str, Side, str], list[RecordChange]] = {}
     for change in changes:
         record = change.markmail_id if change.side is Side.LOCAL else change.crm_id
         told.setdefault((remote, change.run_id, change.side, record or ""), []).append(change)
+        unsaid = [one.field for one in change.fields if one.cause.partition(":")[0] not in CAUSES[change.kind]]
+        told_why = f"{remote}: a {change.kind} at the {change.side} side has another's cause: {change.fields}"
+        stage.hold(Promise.HISTORY, not unsaid, told_why)
     effects = [effect for effect in stage.ledger.effects if effect.remote == remote]
     for effect in effects:
         if effect.known:

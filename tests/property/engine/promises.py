@@ -1,4 +1,4 @@
-"""The sixteen promises of a sync, and six that come with them: what a history is judged by."""
+"""The sixteen promises of a sync, and seven that come with them: what a history is judged by."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class Promise(enum.Enum):
     UNDO = 20, "an undo takes back what is as the run left it, and no later run repeats it"
     FENCED = 21, "a process whose lease another one has writes nothing, and one that renews it goes on"
     ERASED = 22, "of a person who was erased nothing is left, no run takes them in again, and nobody else goes"
+    BOOKKEPT = 23, "at rest no link takes a record for living that is deleted or merged, and all journals are done"
 
     def __init__(self, number: int, says: str) -> None:
         self.number = number

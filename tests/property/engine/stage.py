@@ -347,8 +347,10 @@ class Stage:
         self.story.append(f"{remote}: a run is undone{struck}: {ended(report, error)}")
         self.ledger.settle(remote, well=report is not None)
         self.count(incidents)
-        stopped_by = report is not None or incidents.struck
-        self.hold(Promise.UNDO, bool(stopped_by), f"{remote}: an undo failed by itself: {error}")
+        stopped_by = incidents.struck and not incidents.slowed
+        self.hold(Promise.UNDO, report is not None or bool(stopped_by), f"{remote}: an undo failed by itself: {error}")
+        if incidents.taken:
+            await self._judge_fence(remote, incidents)
         return report
 
     async def _undone(self, remote: str, run_id: str, incidents: Incidents) -> RunReport:

@@ -6,7 +6,7 @@ import attrs
 import hypothesis.strategies as st
 
 from crmsync.models.mappings import ConflictPolicy, DeletePolicy
-from tests.property.engine.incidents import ANY, BOOKKEEPING, CRASHES, FAILURES, Incident, Kind
+from tests.property.engine.incidents import ANY, BOOKKEEPING, CRASHES, FAILURES, OF_THE_LEASE, Incident, Kind
 from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES
 from tests.property.engine.sites import LOSSES, SCALARS, Conditions
 from tests.property.engine.taking_back import Undoing
@@ -66,7 +66,7 @@ def erasures(remote: str) -> st.SearchStrategy[Incident | None]:
     """What may go wrong while a person is erased."""
     calls = [f"{site}.{call}" for site in (LOCAL, remote) for call in ("write", "find", "get")]
     calls += [f"{BOOKKEEPING}.{call}" for call in ("erase_person", "acknowledge", "list_journal")]
-    kinds = st.sampled_from((*FAILURES, *CRASHES))
+    kinds = st.sampled_from((*FAILURES, *CRASHES, Kind.SLOW, Kind.UNRENEWED))
     named = st.builds(Incident, call=st.sampled_from(calls), number=st.sampled_from([1, 1, 2]), kind=kinds)
     counted = st.builds(Incident, call=st.just(ANY), number=st.integers(1, POINTS), kind=kinds)
     return st.one_of(st.none(), named, counted)
@@ -75,7 +75,7 @@ def erasures(remote: str) -> st.SearchStrategy[Incident | None]:
 def undoings() -> st.SearchStrategy[Undoing | None]:
     """What may go wrong while the last run is undone."""
     calls = [f"{site}.write" for site in SITES] + [f"{BOOKKEEPING}.{call}" for call in ("add_journal", "acknowledge")]
-    kinds = st.sampled_from((*FAILURES, *CRASHES))
+    kinds = st.sampled_from((*FAILURES, *CRASHES, *OF_THE_LEASE))
     named = st.builds(Incident, call=st.sampled_from(calls), number=st.integers(1, 3), kind=kinds)
     counted = st.builds(Incident, call=st.just(ANY), number=st.integers(1, POINTS), kind=kinds)
     return st.one_of(st.none(), st.builds(Undoing, incident=st.one_of(named, counted), run=st.booleans()))

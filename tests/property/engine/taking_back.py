@@ -6,7 +6,7 @@ nothing had gone wrong.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 
 import attrs
 from pydantic import BaseModel, ConfigDict
@@ -49,7 +49,7 @@ async def take_back(stage: Stage, undoing: Undoing | None = None) -> None:
     links = await stage.links(remote)
     before = stage.sites.snapshot()
     deleted = any(effect.kind is OperationKind.DELETE for effect in effects)
-    between = await _undo(stage, remote, run_id, undoing, still=not deleted and not stage.people.odd)
+    between, synced = await _undo(stage, remote, run_id, undoing, still=not deleted and not stage.people.odd)
     now = stage.sites.snapshot()
     for side, site in stage.sides(remote):
         linked = {link.markmail_id if side is Side.LOCAL else link.crm_id for link in links}
@@ -62,7 +62,7 @@ async def take_back(stage: Stage, undoing: Undoing | None = None) -> None:
         back = [r for r in now[site] if r not in before[site]]
         gone = {effect.record for effect in effects if effect.side is side and effect.kind is OperationKind.DELETE}
         # A sync meets what came back as a new record, and gives it a counterpart.
-        once = len(back) <= len(gone) or undoing.run
+        once = len(back) <= len(gone) or synced
         stage.hold(Promise.UNDO, once, f"{remote}: of {gone} at {site} {back} came back")
         # What the run wrote is taken back where it went meanwhile.
         theirs = records | between | {stage.people.heir(record) for record in records}
@@ -77,27 +77,34 @@ async def take_back(stage: Stage, undoing: Undoing | None = None) -> None:
     await judge_history(stage, remote)
 
 
-async def _undo(stage: Stage, remote: str, run_id: str, undoing: Undoing, *, still: bool) -> set[str]:
-    """Undo a run, and once more if that was struck; answers the records that a sync in between changed.
+async def _undo(
+    stage: Stage, remote: str, run_id: str, undoing: Undoing, *, still: bool
+) -> tuple[frozenset[str], bool]:
+    """Undo a run, and once more if that was struck; answers the records that syncs in between changed, if any came.
 
-    ``still``: it leaves the sites as they are. Where one of two candidates goes with the undo, it meets the other.
+    One comes where another process takes over, or before the undo is tried again. ``still``: it leaves the sites as
+    they are. Where one of two candidates goes with the undo, it meets the other.
     """
-    incidents = Incidents(undoing.incident)
-    await stage.undo(remote, run_id, incidents)
-    if not incidents.struck:
-        return set()
     changed: set[str] = set()
-    if undoing.run:
+
+    async def noted(sync: Awaitable[object]) -> None:
         left = stage.sites.snapshot()
-        await stage.run(remote)
+        await sync
         now = stage.sites.snapshot()
-        changed = {
+        changed.update(
             one for site in now for one in {**left[site], **now[site]} if now[site].get(one) != left[site].get(one)
-        }
+        )
         if still:
             stage.hold(Promise.UNDO, not changed, f"{remote}: the sync after a struck undo changed {sorted(changed)}")
+
+    incidents = Incidents(undoing.incident, stall=stage.stall, take_over=lambda: noted(stage.take_over(remote)))
+    await stage.undo(remote, run_id, incidents)
+    if not incidents.struck:
+        return frozenset(), False
+    if undoing.run:
+        await noted(stage.run(remote))
     await stage.undo(remote, run_id)
-    return changed
+    return frozenset(changed), undoing.run or incidents.taken
 
 
 def _as_shown(stage: Stage, effects: list[Effect], changes: Sequence[RecordChange]) -> list[Effect]:
