@@ -32,6 +32,7 @@ from crmsync.models.integrations import Integration
 from crmsync.security.audit import AuditWriter
 from crmsync.security.credential_store import SealedCredentialStore
 from crmsync.security.sealing import PURPOSE, Secrets, masked, seal
+from crmsync.security.turns import SharedTurns
 from crmsync.service.auditing import AuditVerbs
 from crmsync.storage.sql import rows, tables
 from crmsync.storage.sql.database import open_database
@@ -61,7 +62,7 @@ async def measure(url: str, count: int) -> None:
     alone = cryptography_alone(both, sealed)
     async with CRMSync.open(url, vault=both) as crm:
         await fill(url, sealed)
-        quiet = [await refresh(crm, both, f"{number:08}") for number in range(50)]
+        quiet = [await refresh(crm, both, f"{number:08}") for number in range(min(50, count))]
         busy = list[float]()
         began = time.perf_counter()
         async with anyio.create_task_group() as tasks:
@@ -100,7 +101,8 @@ async def seconds(work: object) -> float:
 async def refresh(crm: CRMSync, vault: Vault, name: str) -> float:
     """How long it takes to store a renewed token."""
     audit = AuditWriter(crm.repository, vault, SystemClock(), Actor("refresher"))
-    store = SealedCredentialStore(crm.repository, vault, SystemClock(), name, lock=anyio.Lock(), audit=audit)
+    turns = SharedTurns(crm.repository, SystemClock(), name, locks={})
+    store = SealedCredentialStore(crm.repository, vault, name, turns=turns, audit=audit)
     await audit.pen()
     began = time.perf_counter()
     await store.save({"access_token": SecretStr("b" * 112)})

@@ -113,7 +113,8 @@ def _apply(people: People, operation: Operation) -> tuple[OutcomeStatus, str]:
         return OutcomeStatus.DELETED, id_
     if owner not in (None, id_):
         raise DuplicateError("another person carries this key", existing_id=owner)
-    people[id_] |= values | ({KEY: operation.key} if operation.key else {})
+    # A key that is empty (NO_KEY) takes away the one that is there.
+    people[id_] |= values | ({} if operation.key is None else {KEY: operation.key or None})
     return status, id_
 
 
