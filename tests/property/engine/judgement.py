@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from crmsync.engine.context import id_of, shadow_of
+from crmsync.engine.context import ASIDE, id_of, shadow_of
 from crmsync.models.history import RecordChange
 from crmsync.models.records import OperationKind, Side
 from tests.property.engine.erasures import judge_erased
@@ -46,9 +46,14 @@ async def judge(stage: Stage) -> None:
 
 
 async def _judge_links(stage: Stage, remote: str) -> None:
-    """Links keep shadows of records that are there: none of one that is deleted, or was folded into another one."""
+    """Links keep shadows of records that are there: none of one that is deleted, or was folded into another one.
+
+    What of a pair that was set aside goes later is heard only from a side that tells its deletes.
+    """
     held = {side: stage.sites[site].snapshot() for side, site in stage.sides(remote)}
     for link in await stage.repository.scan_links(remote, OBJECT):
+        if stage.conditions.scanned and link.status in ASIDE:
+            continue
         gone = [
             f"{id_of(link, side)}" for side in Side if shadow_of(link, side) and id_of(link, side) not in held[side]
         ]
@@ -128,8 +133,9 @@ def _judge_deletions(stage: Stage) -> None:
             continue
         for edit in stage.people.knowledge.edits:
             unseen = edit.number in deletion.unseen or edit.number >= deletion.number
-            # Of a field that was not mapped when the pair was last in step, nobody can tell that it was edited since.
-            unknown = edit.anew or (edit.field == "city" and stage.mapped.was_narrow)
+            # Nobody can tell that a field was edited which was hidden, or not mapped when the pair was last in step.
+            unseen_field = (edit.site, edit.field) in stage.sites.were_hidden
+            unknown = edit.anew or unseen_field or (edit.field == "city" and stage.mapped.was_narrow)
             if unknown or _lost_before(stage, edit, deletion):
                 continue
             if edit.person == person and edit.site != site and edit.field in SCALARS and edit.value and unseen:

@@ -61,12 +61,26 @@ class Ledger:
         finally:
             self.run_id = at_work
 
-    def watch(self, store: Any, snapshot: Callable[[], Held], remote: str, side: Side) -> Any:
-        """The store, with its writes noted. ``snapshot`` shows what it holds."""
+    def watch(
+        self,
+        store: Any,
+        snapshot: Callable[[], Held],
+        remote: str,
+        side: Side,
+        hidden: Callable[[], Collection[str]] = frozenset,
+    ) -> Any:
+        """The store, with its writes noted. ``snapshot`` shows what it holds, ``hidden`` what no run may read of it.
+
+        What a record held that is deleted cannot be told of the hidden fields.
+        """
 
         def note(before: Held, after: Held) -> None:
+            unread = hidden()
             for record in {**before, **after}:
-                self.note(remote, side, record, before.get(record), after.get(record))
+                old, new = before.get(record), after.get(record)
+                if old is not None and new is None:
+                    old = {name: value for name, value in old.items() if name not in unread}
+                self.note(remote, side, record, old, new)
 
         return _Watched(store, snapshot, note)
 

@@ -30,7 +30,7 @@ async def come_to_rest(stage: Stage) -> None:
     await _days_pass(stage)
     await _refusals(stage)
     stage.sites.strict = False
-    if stage.sites.had_hidden:
+    if stage.sites.were_hidden:
         # A side that shows a field again describes itself anew, which makes the next run read everything. These sides
         # describe nothing.
         for remote in (ACME, BETA):

@@ -90,7 +90,7 @@ class Sites:
         self.clock = clock
         self.strict = True
         self.hidden: dict[str, set[str]] = {site: set() for site in SITES}
-        self.had_hidden = False
+        self.were_hidden: set[tuple[str, str]] = set()
         self.local = MemoryRecordStore(
             "subscribers",
             clock=clock,
@@ -130,7 +130,7 @@ class Sites:
 
     def hide(self, site: str, field: str, *, hidden: bool) -> None:
         """Take away, or give back, the right to read and write a field."""
-        self.had_hidden = True
+        self.were_hidden.add((site, field))
         (self.hidden[site].add if hidden else self.hidden[site].discard)(field)
         self[site].hide(name_at(site, name) for name in self.hidden[site])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import attrs
@@ -127,7 +128,9 @@ class Stage:
             observers=(self.ledger,),
         )
         local, theirs = (
-            self.ledger.watch(self.sites[name], self.sites[name].snapshot, remote, side)
+            self.ledger.watch(
+                self.sites[name], self.sites[name].snapshot, remote, side, partial(self._hidden_names, name)
+            )
             for side, name in self.sides(remote)
         )
         world.through = {
@@ -147,7 +150,7 @@ class Stage:
         """A run is about to begin: what of an earlier one's writes still shows?"""
         snapshot = self.sites.snapshot()
         held = {side: snapshot[name] for side, name in self.sides(remote)}
-        hidden = {side: {name_at(name, one) for one in self.sites.hidden[name]} for side, name in self.sides(remote)}
+        hidden = {side: self._hidden_names(name) for side, name in self.sides(remote)}
         self.ledger.look(remote, held, hidden, keyed=self.conditions.external_key)
 
     async def run(self, remote: str, incidents: Incidents | None = None, **options: Any) -> RunReport | None:
@@ -190,6 +193,9 @@ class Stage:
             plan = await self.plan(remote)
             self.hold(Promise.NO_ECHO, plan.writes == 0, f"{remote}: right after a run, {told(plan)}")
         return report
+
+    def _hidden_names(self, site: str) -> set[str]:
+        return {name_at(site, field) for field in self.sites.hidden[site]}
 
     def _met(self, remote: str) -> list[int]:
         """The edits that a run with this CRM meets for sure, if all goes well."""
