@@ -60,7 +60,11 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
         if placeholder is not None:
             superseded.append(placeholder.markmail_id)
     free = remotes.keys() - {*taken, *trail.bound, *intake.remote_ids()}
-    followers = [key for key, link in links.items() if link.status in ASIDE and _stays_so(link)]
+    followers = [
+        key
+        for key, link in links.items()
+        if link.status in ASIDE and _stays_so(link, locals_.get(link.markmail_id))
+    ]
     aside = {survivors[key]: links[key] for key in followers}
     separated += [_followed(link, survivor) for survivor, link in aside.items() if survivor in free]
     if separated or superseded:
@@ -70,9 +74,9 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
     return intake
 
 
-def _stays_so(link: Link) -> bool:
+def _stays_so(link: Link, local: Record | None) -> bool:
     """Whether what was set aside is so for the survivor, too: it is there, or nobody is left on either side."""
-    return bool(shadow_of(link, Side.REMOTE)) or not shadow_of(link, Side.LOCAL)
+    return bool(shadow_of(link, Side.REMOTE)) or local is None or not shadow_of(link, Side.LOCAL)
 
 
 def _separated(ctx: RunContext, link: Link, survivor: str) -> Link:

@@ -195,7 +195,9 @@ class Stage:
         return report
 
     def _hidden_names(self, site: str) -> set[str]:
-        return {name_at(site, field) for field in self.sites.hidden[site]}
+        """What no run reads of a site: what its administrator hides, and what the mapping leaves out."""
+        unmapped = {"city"} if self.mapped.narrow else set()
+        return {name_at(site, field) for field in self.sites.hidden[site] | unmapped}
 
     def _met(self, remote: str) -> list[int]:
         """The edits that a run with this CRM meets for sure, if all goes well."""

@@ -111,6 +111,22 @@ async def test_a_contact_that_is_gone_once_it_was_read_brings_nobody_back_who_wa
         assert (w.local.snapshot(), w.remote.snapshot()) == ({}, {})
 
 
+async def test_a_person_who_is_deleted_here_after_an_undelete_there_is_not_created_anew_by_a_conversion() -> None:
+    """No run saw the lead come back, so its tombstone says that the local record is there."""
+    async with world(mapped(NAME)) as w:
+        local, lead = await linked(w)
+        w.remote.remove(lead)
+        await w.sync()
+        assert list(w.local.snapshot()) == [local]
+        w.remote.restore(lead)
+        contact = w.remote.add(Email="ann@example.org", Name="Ann")
+        w.remote.remove(lead, merged_into=contact)
+        w.local.remove(local)
+        await w.sync()
+        assert (list(w.local.snapshot()), list(w.remote.snapshot())) == ([], [contact])
+        assert (await w.sync()).written == 0
+
+
 async def test_a_pair_that_was_unlinked_is_not_linked_again_when_its_record_is_converted() -> None:
     async with world(mapped(NAME)) as w:
         local, lead = await linked(w)
