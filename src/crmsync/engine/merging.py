@@ -60,13 +60,15 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
         if placeholder is not None:
             superseded.append(placeholder.markmail_id)
     free = remotes.keys() - {*taken, *trail.bound, *intake.remote_ids()}
-    followers = [
-        key
-        for key, link in links.items()
-        if link.status in ASIDE and _stays_so(link, locals_.get(link.markmail_id))
-    ]
-    aside = {survivors[key]: links[key] for key in followers}
-    separated += [_followed(link, survivor) for survivor, link in aside.items() if survivor in free]
+    for loser, link in links.items():
+        survivor = survivors[loser]
+        if link.status not in ASIDE or survivor not in remotes or not _stays_so(link, locals_.get(link.markmail_id)):
+            continue
+        if survivor in free:
+            separated.append(_followed(link, survivor))
+            free -= {survivor}
+        elif link.remote_shadow:
+            separated.append(attrs.evolve(link, remote_shadow=b""))
     if separated or superseded:
         ended = await parting(ctx, parted)
         await ctx.acknowledge(attrs.evolve(ended, links=tuple(separated), removed_links=tuple(superseded)))

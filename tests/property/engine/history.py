@@ -130,6 +130,7 @@ async def take(stage: Stage, step: Step) -> None:
 def _meanwhile(stage: Stage, step: Step, site: str) -> None:
     """Somebody edits while a run is at work, which may have carried over some of what was there."""
     stage.people.knowledge.ran(step.site, before=(), well=False)
+    stage.ledger.overtaken.add(stage.ledger.run_id)
     stage.people.edit(site, _person(step), step.field, "meanwhile")
 
 

@@ -41,10 +41,14 @@ class Effect:
 
 
 class Ledger:
-    """All effects, in order. It hears which run is at work as an observer."""
+    """All effects, in order. It hears which run is at work as an observer.
+
+    ``overtaken`` are the runs during which somebody edited.
+    """
 
     def __init__(self) -> None:
         self.effects: list[Effect] = []
+        self.overtaken: set[str] = set()
         self.run_id = ""
 
     def notify(self, event: SyncEvent) -> None:
