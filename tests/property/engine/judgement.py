@@ -32,11 +32,9 @@ async def judge(stage: Stage) -> None:
         _judge_count(stage, person)
         if person in people.odd or not knowledge.of(person, ""):
             continue
-        # What came back after a conversion may be none that a tombstone names: it met the others for the first time.
-        stranger = person in people.returned and knowledge.of(person, CONVERSION)
         for field in SCALARS:
             _judge_origin(stage, person, field)
-            if not stranger and not (field == "city" and stage.mapped.was_narrow):
+            if not _meets_anew(stage, person, field) and not (field == "city" and stage.mapped.was_narrow):
                 _judge_value(stage, person, field, recorded)
         _judge_tags(stage, person)
         _judge_consent(stage, person)
@@ -45,6 +43,16 @@ async def judge(stage: Stage) -> None:
     for remote in CRMS:
         await judge_history(stage, remote)
         await _judge_links(stage, remote)
+
+
+def _meets_anew(stage: Stage, person: int, field: str) -> bool:
+    """Whether a field of a converted record may have met the others for the first time after all had held it.
+
+    What came back later may be none that a tombstone names, and a conversion may leave out what is hidden.
+    """
+    if not stage.people.knowledge.of(person, CONVERSION):
+        return False
+    return person in stage.people.returned or any(hidden == field for _, hidden in stage.sites.were_hidden)
 
 
 async def _judge_links(stage: Stage, remote: str) -> None:
