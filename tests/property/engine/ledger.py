@@ -120,7 +120,10 @@ class Ledger:
             if effect.remote == remote and not effect.certain and effect.known:
                 there = held[effect.side]
                 found = keyed or effect.side is Side.LOCAL or _is_found(effect, there, held[Side.LOCAL])
-                effect.known = found and _shows(effect, there.get(effect.record), hidden[effect.side])
+                now = there.get(effect.record)
+                effect.known = found and _shows(effect, now, hidden[effect.side])
+                if effect.kind is OperationKind.UPDATE and now is not None:
+                    effect.fields = _still(effect, now, hidden[effect.side])
 
     def forget(self, remote: str, records: Collection[str], told: Collection[tuple[str, str, Side, str]]) -> None:
         """The history was made to forget these records, and the rows with these keys."""
@@ -157,7 +160,12 @@ def _shows(effect: Effect, now: Fields | None, hidden: set[str]) -> bool:
     if effect.kind is OperationKind.CREATE:
         # Without a key it is found by who wrote it last.
         return now == effect.left
-    return any(now.get(name) == after for name, (_, after) in effect.fields.items() if name not in hidden)
+    return any(name not in hidden for name in _still(effect, now, hidden))
+
+
+def _still(effect: Effect, now: Fields, hidden: set[str]) -> dict[str, tuple[object, object]]:
+    """The fields of a write that nobody has written again since; of hidden ones nobody can say."""
+    return {name: pair for name, pair in effect.fields.items() if name in hidden or now.get(name) == pair[1]}
 
 
 def untold(

@@ -282,7 +282,7 @@ MUTANTS = (
     _mutant(
         "tombstone-stays-behind",
         "who was deleted locally comes back when the CRM converts the lead, for the tombstone names the lead alone",
-        ("engine/merging.py", "for survivor, link in aside.items() if survivor in free]", "for survivor, link in ()]"),
+        ("engine/merging.py", "        if survivor in free:\n", "        if False:\n"),
     ),
     _mutant(
         "undelete-is-an-edit",

@@ -71,6 +71,7 @@ class Stage:
         self.at_rest: dict[str, dict[str, dict[str, object]]] = {}
         self.reached: list[Counter[str]] = []
         self._left: dict[str, tuple[object, ...]] = {}
+        self._cut: set[str] = set()
         self.story = self.people.story
         self.story.append(f"given {conditions.model_dump_json(exclude_defaults=True)}")
 
@@ -175,7 +176,9 @@ class Stage:
         struck = f", {incidents.struck}" if incidents.struck else ""
         self.story.insert(place, f"run {remote}{shown(options)}{struck}: {ended(report, error)}")
         finished = report is not None and not (report.conflicts_open or report.ignored)
-        well = finished and report is not None and report.status is RunStatus.SUCCESS
+        # Who goes on where a run stopped does not look again at what that had read.
+        well = finished and report is not None and report.status is RunStatus.SUCCESS and remote not in self._cut
+        (self._cut.discard if report is not None else self._cut.add)(remote)
         self.people.knowledge.ran(remote, before=met, well=well)
         if incidents.edited:
             self.look(remote)  # it may have come before the run looked
