@@ -140,7 +140,9 @@ def _judge_deletions(stage: Stage) -> None:
         again = any(edit.number >= deletion.number for edit in stage.people.knowledge.of(person, ""))
         # Without a key nobody can tell that a record of the CRM was made for one that is gone, if the link was lost.
         lost = stage.disturbed and site == LOCAL and not stage.conditions.external_key
-        excused = again or lost or deletion.back or person in stage.people.merged
+        # A feed that is behind shows a lead as living that was converted, whose link has gone on to the contact.
+        behind = stage.conditions.late and bool(stage.people.knowledge.of(person, CONVERSION))
+        excused = again or lost or behind or deletion.back or person in stage.people.merged
         if deletion.entered and not excused:
             gone = not stage.sites.records_of(site, person)
             stage.hold(Promise.DELETES, gone, f"p{person} was deleted at {site} and came back")
@@ -174,7 +176,7 @@ def _judge_origin(stage: Stage, person: int, field: str) -> None:
     held = {site: _held(stage, site, person, field) for site in SITES}
     for site in SITES:
         known = [None, *(_form(stage, edit, site) for edit in edits)]
-        if tells_nothing_of_ours(stage, person):
+        if tells_nothing_of_ours(stage, person) or _meets_anew(stage, person, field):
             known += [_form(stage, edit, ACME) for edit in edits]
         kept = _stripped(held[site]) in known
         stage.hold(Promise.NO_INVENTION, kept, f"p{person}.{field} is {held[site]!r} at {site}; nobody wrote that")
