@@ -166,8 +166,11 @@ def _judge_deletions(stage: Stage) -> None:
 
 def _lost_before(stage: Stage, edit: Edit, deletion: Deletion) -> bool:
     """Whether another edit, made without seeing this one, may have been preferred to it: who deleted saw that one."""
-    rivals = stage.people.knowledge.may_stand(edit.person, edit.field)
-    return edit in rivals and any(rival is not edit and rival.number in deletion.seen for rival in rivals)
+    return any(
+        rival.number in deletion.seen and rival.number not in edit.saw_surely and edit.number not in rival.saw_surely
+        for rival in stage.people.knowledge.of(edit.person, edit.field)
+        if rival is not edit
+    )
 
 
 def _judge_origin(stage: Stage, person: int, field: str) -> None:
