@@ -101,6 +101,11 @@ class Standing:
                 return True
         return False
 
+    def held(self, rule: FieldRule, side: Side, value: object, shadow: bytes) -> bool:
+        """Whether a shadow says that a single-valued field of a side held this value."""
+        old = Shadow.decode(shadow).fields.get(self.fields[rule_key(rule)].tag)
+        return old is not None and self.field_digest(rule, side, value, as_set=False) == old
+
     def succeeded(self, side: Side, record: Record, shadow: bytes, last: Fields) -> bytes:
         """The shadow of a record that took the place of another one, which held ``last`` as far as that is known.
 

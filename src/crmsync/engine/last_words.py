@@ -36,7 +36,8 @@ async def last_words(ctx: RunContext, merged: Sequence[Record]) -> list[Work]:
 
     The survivor need not say what the loser said, and consent is never widened by that. The work is on the pair as it
     was, of which the remote record shows nothing but the opt-out: so that alone is carried over, and nothing is written
-    to the record that is gone. From the local record it reaches the survivor, like one that an earlier run has seen.
+    to the record that is gone. From the local record it reaches the survivor, like one that an earlier run has seen:
+    over which a later word may stand already.
     """
     rules = consent_rules(ctx)
     said = _said(rules, merged)
@@ -51,10 +52,17 @@ async def last_words(ctx: RunContext, merged: Sequence[Record]) -> list[Work]:
         local = locals_.get(link.markmail_id)
         if local is None:
             continue
-        heard = tuple(rule.local for rule in rules if rule.remote in said[loser] and _unheard(rule, local))
-        if heard:
-            works.append(Work(link, local, Record(loser, said[loser], key=link.markmail_id), heard=heard))
+        news = [rule for rule in rules if _unheard(rule, local) and _is_news(ctx, rule, said[loser], link)]
+        if news:
+            words = {rule.remote: said[loser][rule.remote] for rule in news}
+            heard = tuple(rule.local for rule in news)
+            works.append(Work(link, local, Record(loser, words, key=link.markmail_id), heard=heard))
     return works
+
+
+def _is_news(ctx: RunContext, rule: FieldRule, said: Mapping[str, object], link: Link) -> bool:
+    """Whether a record said something in a field that no run has carried over from it."""
+    return rule.remote in said and not ctx.merger.held(rule, Side.REMOTE, said[rule.remote], link.remote_shadow)
 
 
 async def overhear(ctx: RunContext, merged: Sequence[Record], trail: MergeTrail) -> list[str]:

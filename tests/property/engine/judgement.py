@@ -156,7 +156,8 @@ def _judge_deletions(stage: Stage) -> None:
             # Nobody can tell that a field was edited which was hidden, or not mapped when the pair was last in step.
             unseen_field = (edit.site, edit.field) in stage.sites.were_hidden
             unknown = edit.anew or unseen_field or (edit.field == "city" and stage.mapped.was_narrow)
-            if unknown or _lost_before(stage, edit, deletion):
+            replaced = any(edit.number in other.saw_surely for other in stage.people.knowledge.of(person, edit.field))
+            if unknown or replaced or _lost_before(stage, edit, deletion):
                 continue
             if edit.person == person and edit.site != site and edit.field in SCALARS and edit.value and unseen:
                 spared = bool(stage.sites.records_of(edit.site, person))

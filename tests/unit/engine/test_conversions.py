@@ -125,3 +125,17 @@ async def test_a_plan_holds_what_the_contact_gets_though_it_stands_pages_after_w
         report = await w.sync(page_size=1)
         assert (report.local.updated, report.remote.updated) == (1, 1)
         assert w.local.snapshot()[local]["opted_out"] is True
+
+
+@pytest.mark.parametrize("page", [None, 1])
+async def test_who_opts_in_here_again_is_not_opted_out_by_what_the_lead_had_said_before(page: int | None) -> None:
+    """Both sides had agreed on the opt-out, so the opt-in is the later word; the lead's conversion is no news of it."""
+    async with world(mapped(CONSENT)) as w:
+        local, lead = await linked(w, OptedOut=True)
+        w.local.edit(local, opted_out=False)
+        contact = converted(w, lead, Email=ANN, OptedOut=True)
+        report = await w.sync(page_size=page)
+        assert (report.problems, report.local.deleted) == ((), 0)
+        assert w.local.snapshot()[local]["opted_out"] is False
+        assert w.remote.snapshot() == {contact: {"Email": ANN, "OptedOut": False}}
+        assert (await w.sync()).written == 0
