@@ -11,12 +11,11 @@ from typing import Any
 
 import attrs
 
-from crmsync.diff.digests import is_of_gone
+from crmsync.engine.tombstones import deleted_in
 from crmsync.models.inbox import Reject
 from crmsync.models.plans import Plan
-from crmsync.models.records import Side
 from crmsync.models.runs import RunReport
-from crmsync.models.state import CallUsage, Conflict, Link, LinkStatus, SyncLog
+from crmsync.models.state import CallUsage, Conflict, Link, SyncLog
 from crmsync.models.stops import Stop, StoppedRecord
 
 
@@ -144,14 +143,6 @@ def link_payload(link: Link) -> dict[str, Any]:
         "created_at": _moment(link.created_at),
         "updated_at": _moment(link.updated_at),
     }
-
-
-def deleted_in(link: Link) -> tuple[Side, ...]:
-    """The sides whose record a tombstone says is gone; none of any other link."""
-    if link.status is not LinkStatus.DELETED:
-        return ()
-    shadows = {Side.LOCAL: link.local_shadow, Side.REMOTE: link.remote_shadow}
-    return tuple(side for side, shadow in shadows.items() if not shadow or is_of_gone(shadow))
 
 
 def reject_payload(reject: Reject) -> dict[str, Any]:

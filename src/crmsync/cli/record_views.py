@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from crmsync.cli.output import plain
-from crmsync.cli.payloads import deleted_in
 from crmsync.cli.tables import SHORT_ID, SIDE_NAMES, both_ids, candidate, candidates_line, shown_value, table
+from crmsync.engine.tombstones import deleted_in
 from crmsync.models.inbox import Reject, RejectReason
 from crmsync.models.records import Side
 from crmsync.models.state import Conflict, Link, LinkStatus

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -59,16 +59,9 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
             intake.works.append(Work(moved, local, remote, fresh=True))
         if placeholder is not None:
             superseded.append(placeholder.markmail_id)
+    aside = {loser: link for loser, link in links.items() if _stays_so(link, locals_.get(link.markmail_id))}
     free = remotes.keys() - {*taken, *trail.bound, *intake.remote_ids()}
-    for loser, link in links.items():
-        survivor = survivors[loser]
-        if link.status not in ASIDE or survivor not in remotes or not _stays_so(link, locals_.get(link.markmail_id)):
-            continue
-        if survivor in free:
-            separated.append(_followed(link, survivor))
-            free -= {survivor}
-        elif link.remote_shadow:
-            separated.append(attrs.evolve(link, remote_shadow=b""))
+    separated += _set_aside(aside, {loser: to for loser, to in survivors.items() if to in remotes}, free)
     if separated or superseded:
         ended = await parting(ctx, parted)
         await ctx.acknowledge(attrs.evolve(ended, links=tuple(separated), removed_links=tuple(superseded)))
@@ -77,8 +70,21 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
 
 
 def _stays_so(link: Link, local: Record | None) -> bool:
-    """Whether what was set aside is so for the survivor, too: it is there, or nobody is left on either side."""
-    return bool(shadow_of(link, Side.REMOTE)) or local is None or not shadow_of(link, Side.LOCAL)
+    """Whether a pair was set aside, and is so for the survivor, too: it is there, or nobody is left on either side."""
+    left_here = local is not None and bool(shadow_of(link, Side.LOCAL))
+    return link.status in ASIDE and (bool(shadow_of(link, Side.REMOTE)) or not left_here)
+
+
+def _set_aside(aside: Mapping[str, Link], survivors: Mapping[str, str], free: Collection[str]) -> Iterator[Link]:
+    """The links of losers that stay aside: one goes on to each free survivor, the others keep nothing."""
+    followed = set[str]()
+    for loser, survivor in survivors.items():
+        link = aside.get(loser)
+        if link is not None and survivor in free and survivor not in followed:
+            followed.add(survivor)
+            yield _followed(link, survivor)
+        elif link is not None and link.remote_shadow:
+            yield attrs.evolve(link, remote_shadow=b"")
 
 
 def _separated(ctx: RunContext, link: Link, survivor: str) -> Link:

@@ -115,6 +115,8 @@ class SidePass:
             async with anyio.create_task_group() as group:
                 await self._carry_on(self._begun or self._planned(group, cursor))
         if self._trail.waiting:
+            # The survivor is not there: deleted, or merged on after its page was read, which is asked below.
+            self._missed.update(self._trail.waiting)
             await queue_deleted(ctx, side, list(self._trail.waiting.values()), self._queue)
         if self._complete and ctx.had_links:
             await queue_absent(ctx, side, self._seen, self._queue)

@@ -27,6 +27,18 @@ def tombstone(link: Link, gone: Collection[Side]) -> Link:
     return attrs.evolve(link, status=LinkStatus.DELETED, local_shadow=local, remote_shadow=remote)
 
 
+def with_returned(link: Link, side: Side) -> Link:
+    """The link with this side's shadow as it was before its record was taken for gone."""
+    if side is Side.LOCAL:
+        return attrs.evolve(link, local_shadow=of_returned(link.local_shadow))
+    return attrs.evolve(link, remote_shadow=of_returned(link.remote_shadow))
+
+
+def deleted_in(link: Link) -> tuple[Side, ...]:
+    """The sides whose record a tombstone says is gone; none of any other link."""
+    return tuple(side for side in Side if link.status is LinkStatus.DELETED and not shadow_of(link, side))
+
+
 def came_back(link: Link, side: Side) -> bool:
     """Whether a record of this side, if it is there, is one that was deleted, and whose counterpart was not."""
     return link.status is LinkStatus.DELETED and not shadow_of(link, side) and bool(shadow_of(link, side.other))

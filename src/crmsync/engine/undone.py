@@ -7,6 +7,7 @@ import attrs
 from crmsync.diff import Shadow
 from crmsync.engine.context import RunContext, shadow_of
 from crmsync.engine.effects import untouched
+from crmsync.engine.tombstones import with_returned
 from crmsync.models.history import RecordChange
 from crmsync.models.records import Fields, OperationKind, Record, Side
 from crmsync.models.state import JournalEntry, Link, LinkStatus
@@ -39,6 +40,9 @@ def after_crash(
     if entry.kind is OperationKind.DELETE:
         if link.status is not LinkStatus.DELETED:
             return link
+        if not shadow_of(link, entry.target.other):
+            # Its counterpart was gone before: it is set aside as it was, and nobody comes back.
+            return with_returned(link, entry.target)
         # The tombstone came first, and the record was spared: the two meet again in this run.
         return attrs.evolve(link, status=LinkStatus.REJECTED, local_shadow=b"", remote_shadow=b"", last_sync_hash="")
     restored = {one.field for one in done.fields} if done else set()

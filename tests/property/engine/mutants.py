@@ -282,7 +282,7 @@ MUTANTS = (
     _mutant(
         "tombstone-stays-behind",
         "who was deleted locally comes back when the CRM converts the lead, for the tombstone names the lead alone",
-        ("engine/merging.py", "        if survivor in free:\n", "        if False:\n"),
+        ("engine/merging.py", "link is not None and survivor in free and survivor not in followed", "False"),
     ),
     _mutant(
         "undelete-is-an-edit",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from crmsync.cli.payloads import deleted_in, link_payload
+from crmsync.cli.payloads import link_payload
 from crmsync.diff import BLANK_SHADOW
 from crmsync.diff.digests import of_gone
+from crmsync.engine.tombstones import deleted_in
 from crmsync.models.records import Side
 from crmsync.models.state import Link, LinkStatus
 

@@ -127,6 +127,39 @@ async def test_a_person_who_is_deleted_here_after_an_undelete_there_is_not_creat
         assert (await w.sync()).written == 0
 
 
+async def test_a_survivor_that_is_merged_on_after_its_page_was_read_deletes_nobody() -> None:
+    """The page tells of the first merge, and whoever asks for its survivor finds nothing."""
+    late = timedelta(minutes=5)
+    limits = StoreLimits(look_back=2 * late)
+    mapping = mapped(NAME, delete_in_local=DeletePolicy.PROPAGATE)
+    async with world(mapping, remote={"late": late, "limits": limits}) as w:
+        local, remote = await linked(w)
+        between = w.remote.add(Email="ann@example.org", Name="Ann")
+        w.remote.remove(remote, merged_into=between)
+        w.clock.tick(2 * late.total_seconds())
+        survivor = w.remote.add(Email="ann@example.org", Name="Ann")
+        w.remote.remove(between, merged_into=survivor)
+        await w.sync()
+        assert list(w.local.snapshot()) == [local]
+        links = await w.repository.links_by_local("acme", "Contact", [local])
+        assert (links[local].crm_id, links[local].status) == (survivor, LinkStatus.SYNCED)
+
+
+async def test_a_tombstone_keeps_nothing_of_a_record_that_was_merged_into_a_linked_one() -> None:
+    async with world(mapped(NAME)) as w:
+        ann, anns = await linked(w)
+        w.local.add(email="bob@example.org", name="Bob")
+        w.local.remove(ann)
+        await w.sync()
+        (bobs,) = w.remote.snapshot().keys() - {anns}
+        assert (await w.repository.links_by_local("acme", "Contact", [ann]))[ann].remote_shadow
+        w.remote.remove(anns, merged_into=bobs)
+        await w.sync()
+        link = (await w.repository.links_by_local("acme", "Contact", [ann]))[ann]
+        assert (link.status, link.remote_shadow) == (LinkStatus.DELETED, b"")
+        assert ann not in w.local.snapshot()
+
+
 async def test_a_pair_that_was_unlinked_is_not_linked_again_when_its_record_is_converted() -> None:
     async with world(mapped(NAME)) as w:
         local, lead = await linked(w)

@@ -33,6 +33,19 @@ async def verify(w: World, **options: object) -> VerifyReport:
     return await (await w.runner()).verify(VerifyOptions.model_validate(options))
 
 
+async def edited_while_gone(w: World, side: Side) -> tuple[str, str]:
+    """A pair of which this side's record was deleted, and then the other one edited; both ids."""
+    local, remote = await linked(w)
+    w.remote.remove(remote) if side is Side.REMOTE else w.local.remove(local)
+    await w.sync()
+    w.local.edit(local, name="Ann B.") if side is Side.REMOTE else w.remote.edit(remote, Name="Ann B.")
+    return local, remote
+
+
+def restore(w: World, side: Side, local: str, remote: str) -> None:
+    w.remote.restore(remote) if side is Side.REMOTE else w.local.restore(local)
+
+
 async def settled(w: World, local: str) -> None:
     """The pair is linked, and there is nothing left to do or to decide."""
     assert (await w.sync()).written == 0
@@ -145,15 +158,8 @@ async def test_a_local_id_that_is_given_again_takes_nothing_from_the_contact() -
 @pytest.mark.parametrize("side", Side)
 async def test_a_plan_with_a_record_that_came_back_is_carried_out(side: Side) -> None:
     async with world(PLAIN) as w:
-        local, remote = await linked(w)
-        store, record = (w.local, local) if side is Side.LOCAL else (w.remote, remote)
-        store.remove(record)
-        await w.sync()
-        if side is Side.LOCAL:
-            w.remote.edit(remote, Name="Ann B.")
-        else:
-            w.local.edit(local, name="Ann B.")
-        store.restore(record)
+        local, remote = await edited_while_gone(w, side)
+        restore(w, side, local, remote)
         w.clock.tick()
         plan = await w.plan()
         assert plan.writes == 1
@@ -222,16 +228,9 @@ async def test_an_undelete_brings_back_nobody_whose_delete_was_carried_over(poli
 @pytest.mark.parametrize("side", Side)
 async def test_a_verification_finds_a_record_that_came_back_and_links_it_again(side: Side) -> None:
     async with world(PLAIN) as w:
-        local, remote = await linked(w)
-        store, record = (w.local, local) if side is Side.LOCAL else (w.remote, remote)
-        store.remove(record)
-        await w.sync()
-        if side is Side.LOCAL:
-            w.remote.edit(remote, Name="Ann B.")
-        else:
-            w.local.edit(local, name="Ann B.")
+        local, remote = await edited_while_gone(w, side)
         assert (await verify(w)).counts == {}, "nobody misses who was deleted"
-        store.restore(record)
+        restore(w, side, local, remote)
         assert (await verify(w)).findings == (Drift(kind=DriftKind.RETURNED, markmail_id=local, crm_id=remote),)
         assert (await link_of(w, local)).status is LinkStatus.DELETED
         report = await verify(w, repair=True)

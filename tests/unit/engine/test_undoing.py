@@ -131,6 +131,27 @@ async def test_a_crash_in_an_undo_loses_nothing(when: When) -> None:
         assert (await w.sync()).written == 0
 
 
+async def test_a_crash_while_a_create_is_undone_brings_nobody_back_who_was_deleted_here() -> None:
+    """The tombstone of the pair is as it was, and the undo goes on with it."""
+    async with world(MAPPING.model_copy(update={"delete_in_crm": DeletePolicy.IGNORE})) as w:
+        ours = w.local.add(email="ada@example.org", name="Ada")
+        run = await w.sync()
+        w.local.remove(ours)
+        await w.sync()
+        before = await w.repository.links_by_local("acme", "Contact", [ours])
+        w.through[Side.REMOTE] = FaultyStore(w.remote, [Fault(Crash(), method="write", when=When.BEFORE)])
+        with pytest.raises(Crash):
+            await undo(w, run.run_id)
+        w.through.clear()
+        w.clock.tick(120)
+        assert (await w.sync(full=True)).written == 0
+        assert w.local.snapshot() == {}
+        after = await w.repository.links_by_local("acme", "Contact", [ours])
+        assert after[ours].remote_shadow == before[ours].remote_shadow
+        assert (await undo(w, run.run_id)).remote.deleted == 1
+        assert w.remote.snapshot() == {}
+
+
 @pytest.mark.parametrize("error", [BudgetExceededError, LeaseLostError])
 async def test_an_undo_that_loses_its_calls_or_its_lease_half_way_is_gone_on_with(error: type[CRMError]) -> None:
     async with world(MAPPING) as w:
