@@ -166,9 +166,14 @@ def _judge_deletions(stage: Stage) -> None:
 
 
 def _lost_before(stage: Stage, edit: Edit, deletion: Deletion) -> bool:
-    """Whether another edit, made without seeing this one, may have been preferred to it: who deleted saw that one."""
+    """Whether another edit, made without seeing this one, may have been preferred to it, and was nothing new.
+
+    Who deleted saw that one, or it set what the deleted record held anyway.
+    """
     return any(
-        rival.number in deletion.seen and rival.number not in edit.saw_surely and edit.number not in rival.saw_surely
+        (rival.number in deletion.seen or rival.value == deletion.held.get(edit.field))
+        and rival.number not in edit.saw_surely
+        and edit.number not in rival.saw_surely
         for rival in stage.people.knowledge.of(edit.person, edit.field)
         if rival is not edit
     )

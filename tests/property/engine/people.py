@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import attrs
@@ -16,7 +17,8 @@ class Deletion:
     """Somebody deleted a person at a site, as edit ``number`` was the next to come.
 
     ``entered``: the deleter surely saw everybody's entering of this person. ``unseen``: the edits that the deleter
-    cannot have seen; ``seen``: those that the deleter surely saw. ``back``: somebody brought the person back there.
+    cannot have seen; ``seen``: those that the deleter surely saw; ``held``: what the record held, by field. ``back``:
+    somebody brought the person back there.
     """
 
     site: str
@@ -25,6 +27,7 @@ class Deletion:
     entered: bool
     unseen: frozenset[int]
     seen: frozenset[int]
+    held: Mapping[str, object]
     back: bool = False
 
 
@@ -119,14 +122,15 @@ class People:
 
     def delete(self, site: str, person: int) -> None:
         """Somebody deletes a person's records."""
-        for record in self.sites.records_of(site, person):
+        for record, fields in self.sites.records_of(site, person).items():
             self.story.append(f"{site}: p{person} is deleted")
             self.sites[site].remove(record)
             known = self.knowledge
             entered = {edit.number for edit in known.of(person, "")} <= known.sure[site]
             unseen = frozenset(range(len(known.edits))) - known.maybe[site]
             seen = frozenset(known.sure[site])
-            self.deletions.append(Deletion(site, person, len(known.edits), entered, unseen, seen))
+            held = {field: fields.get(name_at(site, field)) for field in SCALARS}
+            self.deletions.append(Deletion(site, person, len(known.edits), entered, unseen, seen, held))
             self.gone.setdefault((site, person), []).append(record)
             if self.sites.conditions.delete is not DeletePolicy.IGNORE:
                 self.set_apart(person)  # who comes back may be alone there, or have followed at the others
