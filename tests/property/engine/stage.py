@@ -50,7 +50,11 @@ class MappingState:
 
 
 class Stage:
-    """A history, as it is played. ``reached`` has the points of each run, ``at_rest`` what the sites came to."""
+    """A history, as it is played. ``reached`` has the points of each run, ``at_rest`` what the sites came to.
+
+    ``cut`` are the CRMs whose last run did not end: the next one goes on there, and does not look again at what that
+    had read.
+    """
 
     def __init__(
         self, conditions: Conditions, repository: SyncRepository, counts: Counts, clock: FakeClock | None = None
@@ -67,11 +71,11 @@ class Stage:
         self.guard: int | None = conditions.guard
         self.approved: Counter[str] = Counter()
         self.disturbed = False
+        self.cut: set[str] = set()
         self.ledger = Ledger()
         self.at_rest: dict[str, dict[str, dict[str, object]]] = {}
         self.reached: list[Counter[str]] = []
         self._left: dict[str, tuple[object, ...]] = {}
-        self._cut: set[str] = set()
         self.story = self.people.story
         self.story.append(f"given {conditions.model_dump_json(exclude_defaults=True)}")
 
@@ -176,9 +180,8 @@ class Stage:
         struck = f", {incidents.struck}" if incidents.struck else ""
         self.story.insert(place, f"run {remote}{shown(options)}{struck}: {ended(report, error)}")
         finished = report is not None and not (report.conflicts_open or report.ignored)
-        # Who goes on where a run stopped does not look again at what that had read.
-        well = finished and report is not None and report.status is RunStatus.SUCCESS and remote not in self._cut
-        (self._cut.discard if report is not None else self._cut.add)(remote)
+        well = finished and report is not None and report.status is RunStatus.SUCCESS and remote not in self.cut
+        (self.cut.discard if report is not None else self.cut.add)(remote)
         self.people.knowledge.ran(remote, before=met, well=well)
         if incidents.edited:
             self.look(remote)  # it may have come before the run looked

@@ -6,18 +6,20 @@ nothing had gone wrong.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 
 import attrs
 from pydantic import BaseModel, ConfigDict
 
 from crmsync.models.history import RecordChange, untagged
 from crmsync.models.records import OperationKind, Side
+from crmsync.models.runs import RunReport
 from tests.property.engine.incidents import Incident, Incidents
 from tests.property.engine.judgement import judge_history
 from tests.property.engine.knowledge import ACME, BETA
 from tests.property.engine.ledger import Effect, plain
 from tests.property.engine.promises import Promise
+from tests.property.engine.sites import REMOTE_NAMES
 from tests.property.engine.stage import Stage
 
 Values = Mapping[str, tuple[object, object]]
@@ -36,6 +38,20 @@ class Undoing(BaseModel):
     run: bool = False
 
 
+@attrs.frozen
+class _Undone:
+    """What an undo came to. Syncs in between, if ``synced``, ``changed`` these records."""
+
+    report: RunReport | None
+    changed: frozenset[str] = frozenset()
+    synced: bool = False
+
+    def spared(self) -> set[tuple[str | None, str | None]]:
+        """The CRM's records and their fields that it left as they are, because they look edited."""
+        problems = self.report.problems if self.report else ()
+        return {(p.crm_id, p.field) for p in problems if (p.side, p.code) == (Side.REMOTE, "changed_since")}
+
+
 async def take_back(stage: Stage, undoing: Undoing | None = None) -> None:
     """What still is as the run left it is as it was before the run; nothing else changed; a plan repeats nothing."""
     undoing = undoing or Undoing()
@@ -49,23 +65,27 @@ async def take_back(stage: Stage, undoing: Undoing | None = None) -> None:
     links = await stage.links(remote)
     before = stage.sites.snapshot()
     deleted = any(effect.kind is OperationKind.DELETE for effect in effects)
-    between, synced = await _undo(stage, remote, run_id, undoing, still=not deleted and not stage.people.odd)
+    doubtful = await _doubtful(stage, remote, run_id, changes)
+    undone = await _undo(stage, remote, run_id, undoing, still=not deleted and not stage.people.odd)
+    doubtful &= undone.spared()
     now = stage.sites.snapshot()
     for side, site in stage.sides(remote):
         linked = {link.markmail_id if side is Side.LOCAL else link.crm_id for link in links}
         records = {effect.record for effect in effects if effect.side is side}
         for record in sorted(records & linked):
             those = [effect for effect in effects if (effect.side, effect.record) == (side, record)]
-            _judge_record(stage, _as_shown(stage, those, changes), before[site].get(record), now[site].get(record))
+            left = {field for one, field in doubtful if one == record}
+            those = _as_shown(stage, those, changes)
+            _judge_record(stage, those, before[site].get(record), now[site].get(record), left=left)
         changed = [r for r in {**before[site], **now[site]} if before[site].get(r) != now[site].get(r)]
         # What was deleted comes back under a new id, once.
         back = [r for r in now[site] if r not in before[site]]
         gone = {effect.record for effect in effects if effect.side is side and effect.kind is OperationKind.DELETE}
         # A sync meets what came back as a new record, and gives it a counterpart.
-        once = len(back) <= len(gone) or synced
+        once = len(back) <= len(gone) or undone.synced
         stage.hold(Promise.UNDO, once, f"{remote}: of {gone} at {site} {back} came back")
         # What the run wrote is taken back where it went meanwhile.
-        theirs = records | between | {stage.people.heir(record) for record in records}
+        theirs = records | undone.changed | {stage.people.heir(record) for record in records}
         others = [r for r in changed if r not in theirs and not (deleted and r not in before[site])]
         stage.hold(
             Promise.UNDO, not others, f"{remote}: the undo changed {others} at {site}, which the run did not write"
@@ -77,12 +97,10 @@ async def take_back(stage: Stage, undoing: Undoing | None = None) -> None:
     await judge_history(stage, remote)
 
 
-async def _undo(
-    stage: Stage, remote: str, run_id: str, undoing: Undoing, *, still: bool
-) -> tuple[frozenset[str], bool]:
-    """Undo a run, and once more if that was struck; answers the records that syncs in between changed, if any came.
+async def _undo(stage: Stage, remote: str, run_id: str, undoing: Undoing, *, still: bool) -> _Undone:
+    """Undo a run, and once more if that was struck.
 
-    One comes where another process takes over, or before the undo is tried again. ``still``: it leaves the sites as
+    A sync comes where another process takes over, or before the undo is tried again. ``still``: it leaves the sites as
     they are. Where one of two candidates goes with the undo, it meets the other.
     """
     changed: set[str] = set()
@@ -98,13 +116,34 @@ async def _undo(
             stage.hold(Promise.UNDO, not changed, f"{remote}: the sync after a struck undo changed {sorted(changed)}")
 
     incidents = Incidents(undoing.incident, stall=stage.stall, take_over=lambda: noted(stage.take_over(remote)))
-    await stage.undo(remote, run_id, incidents)
+    report = await stage.undo(remote, run_id, incidents)
     if not incidents.struck:
-        return frozenset(), False
+        return _Undone(report)
     if undoing.run:
         await noted(stage.run(remote))
-    await stage.undo(remote, run_id)
-    return frozenset(changed), undoing.run or incidents.taken
+    report = await stage.undo(remote, run_id)
+    return _Undone(report, frozenset(changed), undoing.run or incidents.taken)
+
+
+async def _doubtful(
+    stage: Stage, remote: str, run_id: str, changes: Sequence[RecordChange]
+) -> set[tuple[str | None, str | None]]:
+    """The records and fields in which the first CRM's own form of what a run sent looks like an edit.
+
+    It did not answer what it made of that, so the history has what was sent; and somebody else wrote the record last.
+    Nobody can tell that they wrote another field.
+    """
+    if remote != ACME or stage.conditions.returns_stored:
+        return set()
+    those = [change for change in changes if (change.run_id, change.side) == (run_id, Side.REMOTE)]
+    records = await stage.sites[ACME].get([change.crm_id or "" for change in those], fields=list(REMOTE_NAMES.values()))
+    return {
+        (record.id, one.field)
+        for change in those
+        if (record := records.get(change.crm_id or "")) is not None and not record.modified_by_self
+        for one in change.fields
+        if plain(untagged(one.after)) != plain(record.fields.get(one.field))
+    }
 
 
 def _as_shown(stage: Stage, effects: list[Effect], changes: Sequence[RecordChange]) -> list[Effect]:
@@ -127,9 +166,14 @@ def _as_shown(stage: Stage, effects: list[Effect], changes: Sequence[RecordChang
 
 
 def _judge_record(
-    stage: Stage, effects: list[Effect], before: Mapping[str, object] | None, now: Mapping[str, object] | None
+    stage: Stage,
+    effects: list[Effect],
+    before: Mapping[str, object] | None,
+    now: Mapping[str, object] | None,
+    *,
+    left: Collection[str | None],
 ) -> None:
-    """A record that the run wrote, perhaps more than once."""
+    """A record that the run wrote, perhaps more than once. The fields ``left`` looked edited and were reported."""
     if before is None or any(effect.kind is OperationKind.DELETE for effect in effects):
         return
     told = f"{effects[0].remote}: {effects[0].record} at the {effects[0].side} side"
@@ -137,7 +181,9 @@ def _judge_record(
     for effect in effects:
         for name, (old, new) in effect.fields.items():
             as_left[name] = (as_left[name][0] if name in as_left else old, new)
-    still = {name: old for name, (old, new) in as_left.items() if plain(before.get(name)) == plain(new)}
+    still = {
+        name: old for name, (old, new) in as_left.items() if name not in left and plain(before.get(name)) == plain(new)
+    }
     if effects[0].kind is OperationKind.CREATE:
         kept = now is not None
         stage.hold(

@@ -279,6 +279,20 @@ async def test_a_value_that_the_side_cut_without_saying_so_is_taken_back() -> No
         assert (await undo(w, report.run_id)).problem_count == 1, "somebody changed it since"
 
 
+async def test_what_the_side_rounded_without_saying_so_stays_and_is_told_once_somebody_else_wrote_the_record() -> None:
+    """Nobody can tell any more that they did not round it themselves."""
+    remote = {"lossy": {"Name": lambda name: str(name)[:4]}, "returns_stored": False}
+    async with world(MAPPING, remote=remote) as w:
+        ours = w.local.add(email="ada@example.org", name="Wrongly")
+        run = await w.sync()
+        (theirs,) = w.remote.snapshot()
+        w.remote.edit(theirs, Phone="7")
+        w.local.remove(ours)
+        report = await undo(w, run.run_id)
+        assert [(one.crm_id, one.field, one.code) for one in report.problems] == [(theirs, "Name", "changed_since")]
+        assert w.remote.snapshot()[theirs] == {"Email": "ada@example.org", "Name": "Wron", "Phone": "7"}
+
+
 async def test_a_field_that_is_not_shown_any_more_is_told() -> None:
     async with world(MAPPING) as w:
         ours, theirs = await pair(w)
