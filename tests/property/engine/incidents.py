@@ -10,7 +10,7 @@ import enum
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import anyio
@@ -198,10 +198,17 @@ class PassingOn:
     """
 
     def __init__(self, target: Any) -> None:
-        for power in vars(records).values():
-            if is_protocol(power) and power is not records.RecordStore and isinstance(target, power):
-                for member in get_protocol_members(power):
-                    setattr(self, member, getattr(self, member))
+        self._powers: frozenset[str] = target._powers if isinstance(target, PassingOn) else _powers_of(target.__class__)
+        for member in self._powers:
+            setattr(self, member, getattr(self, member))
+
+
+@cache
+def _powers_of(store: type) -> frozenset[str]:
+    """The members of the optional protocols of a store: asked for once, for it takes as long as a whole run."""
+    found = (power for power in vars(records).values() if is_protocol(power) and power is not records.RecordStore)
+    members = [get_protocol_members(power) for power in found]
+    return frozenset().union(*(some for some in members if all(hasattr(store, member) for member in some)))
 
 
 class _Interposed(PassingOn):
