@@ -6,6 +6,7 @@
         UnknownProviderError       also a LookupError
         AmbiguousProviderError     two installed distributions claim one name
         MissingExtraError          also an ImportError; the message is the pip line that mends it
+        SyncPausedError            .integration_id: somebody paused its syncs, until they are resumed
         VaultError                 .reason: a stored secret cannot be opened or sealed; it stays as it is
       ProviderError
         TransientError             .retry_after seconds, if the CRM said; the only kind that is retried
@@ -92,6 +93,17 @@ class MissingExtraError(ConfigurationError, ImportError):
         self.feature = feature
         self.extra = extra
         super().__init__(f"{feature} needs packages that are not installed: pip install 'crmsync[{extra}]'")
+
+
+class SyncPausedError(ConfigurationError):
+    """The syncs of an integration are paused."""
+
+    def __init__(self, integration_id: str) -> None:
+        self.integration_id = integration_id
+        super().__init__(
+            f"sync is paused for integration {integration_id!r}: resume it first, by `crmsync resume -i"
+            f" {integration_id}` or `CRMSync.resume({integration_id!r})`"
+        )
 
 
 class VaultError(ConfigurationError):
@@ -317,6 +329,7 @@ __all__ = [
     "SchemaChangedError",
     "StaleRecordError",
     "StorageError",
+    "SyncPausedError",
     "TransientError",
     "UnavailableError",
     "UnexpectedResponseError",

@@ -262,6 +262,22 @@ def test_two_integrations_are_synced_one_after_the_other_and_what_the_first_did_
     assert sh.run("sync", "--integration", "acme").code == 0
 
 
+def test_a_paused_integration_is_left_out_and_the_others_are_synced(sh: Shell) -> None:
+    path = sh.directory / "crmsync.toml"
+    first = path.read_text(encoding="utf-8")
+    second = first.partition("[[integrations]]")[2].replace('"acme"', '"other"')
+    path.write_text(f"{first}\n[[integrations]]{second}", encoding="utf-8")
+    assert sh.run("sync").code == 0
+    assert sh.run("pause", "-i", "acme").code == 0
+    for command, told in ("sync", "runs"), ("verify --repair", "verifications"), ("rejects retry", "runs"):
+        done = sh.run(*command.split(), "--format", "json")
+        assert (done.code, done.json["paused"], "error" in done.json) == (0, ["acme"], False)
+        assert [one["integration_id"] for one in done.json[told]] == ["other"]
+    assert "left out, since their syncs are paused until `crmsync resume`: acme" in " ".join(sh.run("sync").err.split())
+    alone = sh.run("sync", "-i", "acme", "--format", "json")
+    assert (alone.code, alone.json["error"]["code"]) == (2, "sync_paused")
+
+
 def test_an_option_that_the_local_side_does_not_know_is_named(sh: Shell) -> None:
     (sh.directory / "crmsync.toml").write_text(
         CONFIG.replace('path = "people.csv"', 'pth = "people.csv"')

@@ -204,6 +204,12 @@ def test_a_files_only_side_is_that_of_all_it_maps(sh: Shell) -> None:
     assert "add [local], or name another local_object in its mapping (there are: leads)" in sh.run("sync").err
 
 
+STOPPED_AND_HELD = (
+    "stopped by a guard: acme Contact; not run, since they build on what was stopped: acme EmailActivity;"
+    " whatever else was selected was run"
+)
+
+
 def test_a_stopped_object_stops_only_what_builds_on_it(sh: Shell) -> None:
     configure(sh)
     path = sh.directory / "crmsync.toml"
@@ -213,13 +219,18 @@ def test_a_stopped_object_stops_only_what_builds_on_it(sh: Shell) -> None:
     sync(sh)
     (sh.directory / "people.csv").write_text("\n".join(PEOPLE.splitlines()[:2]) + "\n", encoding="utf-8")
     append(sh.directory / "campaigns.csv", "c3,Autumn,Planned,")
+    repair = sh.run("verify", "--repair", "--format", "json")
+    verified = [(one["entity_type"], one["counts"]) for one in repair.json["verifications"]]
+    assert (repair.code, verified) == (4, [("Campaign", {"unlinked_local": 1})])
+    assert [one["entity_type"] for one in repair.json["stopped"]] == ["Contact"]
+    assert [one["entity_type"] for one in repair.json["held"]] == ["EmailActivity"]
+    assert {each["Name"] for each in sh.emulator.org.records("Campaign")} == {"Spring", "Summer", "Autumn"}
+    looked = sh.run("verify", "--format", "json")
+    assert (looked.code, len(looked.json["verifications"])) == (3, 3), "a mere look is stopped by no guard"
     shown = sh.run("sync")
     assert (shown.code, len(sh.contacts())) == (4, 4)
     assert "error: acme Contact: " in shown.err
-    assert "stopped by a guard: acme Contact; not run, since they build on what was stopped: acme EmailActivity" in (
-        " ".join(shown.err.split())
-    )
-    assert {each["Name"] for each in sh.emulator.org.records("Campaign")} == {"Spring", "Summer", "Autumn"}
+    assert STOPPED_AND_HELD in " ".join(shown.err.split())
     done = sh.run("sync", "--format", "json")
     assert (done.code, list(runs(done)), done.json["error"]["code"]) == (4, ["Campaign"], "delete_guard")
     assert [one["entity_type"] for one in done.json["stopped"]] == ["Contact"]
@@ -229,3 +240,29 @@ def test_a_stopped_object_stops_only_what_builds_on_it(sh: Shell) -> None:
     allowed = sh.run("sync", "--allow-deletes", "3", "--format", "json")
     assert list(runs(allowed)) == ["Contact", "Campaign", "EmailActivity"]
     assert "stopped" not in allowed.json
+
+
+def test_every_stop_of_a_retry_is_told_and_so_is_that_of_a_plan(sh: Shell) -> None:
+    """Each object's run has a budget of its own, which is too small for those that have anything to do."""
+    configure(sh)
+    people, campaigns = sh.directory / "people.csv", sh.directory / "campaigns.csv"
+    append(people, f"5,late@example.org,Late,{'L' * 100},,")
+    append(campaigns, f"c3,{'x' * 90},Planned,")
+    assert [run["status"] for run in sync(sh).values()] == ["partial", "partial", "partial"]
+    for path, long in ((people, "L" * 100), (campaigns, "x" * 90)):
+        path.write_text(path.read_text("utf-8").replace(long, "Late"), encoding="utf-8")
+    config = sh.directory / "crmsync.toml"
+    unlimited = config.read_text("utf-8")
+    config.write_text(unlimited.replace("[run]\n", "[run]\nmax_calls = 1\n"), encoding="utf-8")
+    for command, waits in (["rejects", "retry"], ["EmailActivity"]), (["plan"], []):
+        done = sh.run(*command, "--format", "json")
+        assert [one["entity_type"] for one in done.json["stopped"]][:2] == ["Contact", "Campaign"]
+        assert [one["entity_type"] for one in done.json["held"]] == waits
+        assert (done.code, done.json["error"]["code"]) == (4, "budget_exceeded")
+    config.write_text(unlimited, encoding="utf-8")
+    retried = sh.run("rejects", "retry", "--format", "json")
+    assert {name: run["remote"]["created"] for name, run in runs(retried).items()} == {
+        "Contact": 1,
+        "Campaign": 1,
+        "EmailActivity": 1,
+    }

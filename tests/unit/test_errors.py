@@ -18,6 +18,7 @@ EXAMPLES: list[errors.CRMError] = [
     errors.UnknownProviderError("nobody offers it"),
     errors.AmbiguousProviderError("two offer it"),
     errors.MissingExtraError("the Salesforce provider", "salesforce"),
+    errors.SyncPausedError("acme"),
     errors.VaultError("needs another key", reason="missing_key"),
     errors.RateLimitedError("slow down", retry_after=2.5),
     errors.UnavailableError("no answer"),

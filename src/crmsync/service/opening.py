@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from crmsync.diff import PersonMarks
 from crmsync.engine import DayBudget, RunBudget, RunJobs, RunLease, Runner, SystemClock
-from crmsync.errors import ConfigurationError, StorageError, VaultError
+from crmsync.errors import ConfigurationError, StorageError, SyncPausedError, VaultError
 from crmsync.mapping.drift import compile_in_spite, kept_for, mapping_digest, remember, with_lost_fields
 from crmsync.models.audit import Actor
 from crmsync.models.checks import SchemaMemory
@@ -168,11 +168,7 @@ class Opening:
         options = options or RunOptions()
         integration = await self.repository.get_integration(integration_id)
         if writes and not even_paused and not integration.sync_enabled:
-            msg = (
-                f"sync is paused for integration {integration_id!r}: resume it first, by `crmsync resume -i"
-                f" {integration_id}` or `CRMSync.resume({integration_id!r})`"
-            )
-            raise ConfigurationError(msg)
+            raise SyncPausedError(integration_id)
         if mapping is not None:
             integration = trying(integration, object_name, mapping)
         lease = RunLease(self.repository, integration_id, object_name, self._clock)

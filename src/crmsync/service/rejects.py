@@ -64,6 +64,7 @@ class RejectVerbs(LinkVerbs):
         The report's status is on these alone: partial if any of them still waits.
 
         :raises NotFoundError: a record is no reject. :raises ConcurrentUpdateError: a run is at work on this object.
+        :raises SyncPausedError: somebody paused the integration's syncs. :raises SafetyStopError: a guard stopped it.
         :raises ProviderError: a side failed as a whole.
         """
         named = None

@@ -29,6 +29,7 @@ class RunVerbs(Opening):
         """Write what a plan holds and nothing else; records that changed since are left for the next run.
 
         :raises StaleRecordError: the mapping changed since the plan was made.
+        :raises SyncPausedError: somebody paused the integration's syncs.
         """
         async with self._runner(plan.integration_id, plan.entity_type, local, options) as runner:
             report = await runner.apply(plan)
@@ -41,6 +42,7 @@ class RunVerbs(Opening):
         """Read, plan, write, acknowledge, page by page. The report's status says how it ended.
 
         :raises SafetyStopError: a guard stopped it (also logged). :raises ProviderError: a side failed as a whole.
+        :raises SyncPausedError: somebody paused the integration's syncs.
         :raises ConcurrentUpdateError: another process is running this object.
         :raises LeaseLostError: this process stood still, and another took over.
         :raises MappingError: with every fault of the mapping at once. Fields that the CRM's administrator broke since
@@ -67,6 +69,7 @@ class RunVerbs(Opening):
 
         :raises SafetyStopError: a guard stopped the repair. :raises ProviderError: a side failed as a whole.
         :raises ConcurrentUpdateError: it was to repair, and another process is running this object.
+        :raises SyncPausedError: it was to repair, and somebody paused the integration's syncs.
         """
         verify = verify or VerifyOptions()
         async with self._runner(integration_id, object_name, local, options, writes=verify.repair) as runner:

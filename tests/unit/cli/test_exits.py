@@ -26,6 +26,7 @@ from crmsync.models.problems import Problem
         (errors.ConfigurationError("x"), ExitCode.USAGE),
         (errors.MappingError([Problem("a", "b", "c")]), ExitCode.USAGE),
         (errors.MissingExtraError("x", "y"), ExitCode.USAGE),
+        (errors.SyncPausedError("acme"), ExitCode.USAGE),
         (UsageProblemError("x"), ExitCode.USAGE),
         (errors.DeleteGuardError(5, 1), ExitCode.SAFETY_STOP),
         (errors.OverwriteGuardError(5, 1, scope="meeting"), ExitCode.SAFETY_STOP),

@@ -10,7 +10,14 @@ from crmsync.cli.config import IntegrationSection
 from crmsync.cli.output import Format, Output
 from crmsync.cli.session import Target
 from crmsync.cli.stopped_runs import StoppedRuns
-from crmsync.errors import BudgetExceededError, ConfigurationError, DeleteGuardError, SafetyStopError
+from crmsync.errors import (
+    BudgetExceededError,
+    ConfigurationError,
+    CRMError,
+    DeleteGuardError,
+    SafetyStopError,
+    SyncPausedError,
+)
 from crmsync.models.runs import RunStatus
 
 ACME = IntegrationSection(id="acme", provider="salesforce")
@@ -19,8 +26,8 @@ CONTACT = Target(ACME, "Contact")
 GUARD = DeleteGuardError(planned=9, limit=5)
 
 
-def stop(stops: StoppedRuns, error: SafetyStopError, form: Format = Format.JSON) -> None:
-    """A guard stops the contacts of acme."""
+def stop(stops: StoppedRuns, error: CRMError, form: Format = Format.JSON) -> None:
+    """A guard, or a pause, stops the contacts of acme."""
     with stops.noting(CONTACT, Output(form)):
         raise error
 
@@ -77,6 +84,15 @@ def test_the_json_form_has_the_first_stop_as_the_error() -> None:
     payload = json.loads(json.dumps(stopped(GUARD).payload()))
     assert payload["error"]["code"] == payload["stopped"][0]["error"]["code"] == "delete_guard"
     assert (payload["stopped"][0]["entity_type"], payload["held"]) == ("Contact", [])
+
+
+def test_a_pause_leaves_out_all_objects_of_its_integration_and_is_no_error() -> None:
+    stops = StoppedRuns()
+    stop(stops, SyncPausedError("acme"))
+    assert stops.hold(Target(ACME, "Campaign"), ())
+    assert not stops.hold(Target(OTHER, "Campaign"), ())
+    assert (bool(stops), stops.payload(), stops.statuses) == (True, {"paused": ["acme"]}, [])
+    assert stops.summary(ended=False) == "left out, since their syncs are paused until `crmsync resume`: acme"
 
 
 def test_any_other_error_ends_the_command() -> None:

@@ -14,6 +14,7 @@ from rich.text import Text
 from crmsync.cli import payloads, record_views, tables
 from crmsync.cli.config import load_config
 from crmsync.cli.exits import ExitCode, UsageProblemError
+from crmsync.cli.in_turn import RunsInTurn
 from crmsync.cli.interruption import run_interruptible
 from crmsync.cli.options import OfObject, Selection, Shown, grouped
 from crmsync.cli.output import Output
@@ -127,22 +128,23 @@ async def _show(selection: Selection, record_id: str, output: Output) -> int:
 async def _retry(selection: Selection, record_ids: Sequence[str], output: Output) -> int:
     reports: list[RunReport] = []
     config = load_config(selection.path)
-    async with open_session(config) as session:
-        if record_ids:
-            due: list[tuple[Target, list[str] | None]] = list(await _grouped(session, selection, record_ids))
-        else:
-            due = [(target, None) for target in await known_targets(session, selection)]
-        for target, named in due:
-            local = await session.prepare(target)
-            with session.locating(target):
-                reports.append(
-                    await session.crm.retry_rejects(
-                        target.integration.id, target.object_name, local, record_ids=named, options=config.content.run
-                    )
-                )
+    turns = RunsInTurn(output)
+    with turns.ending():
+        async with open_session(config) as session:
+            due: list[tuple[Target, list[str] | None]] = [
+                (target, None) for target in await known_targets(session, selection)
+            ]
+            if record_ids:
+                due = [*await _grouped(session, selection, record_ids)]
+            for target, named in turns.each(due, session.parents):
+                retry = partial(session.crm.retry_rejects, target.integration.id, target.object_name, record_ids=named)
+                with turns.noting(target):
+                    local = await session.prepare(target)
+                    with session.locating(target):
+                        reports.append(await retry(local=local, options=config.content.run))
+                    turns.statuses.append(reports[-1].status)
     views = [view for report in reports for view in tables.report_views(report)]
-    output.result({"runs": [payloads.report_payload(report) for report in reports]}, *views)
-    return exit_code_of_runs([report.status for report in reports])
+    return turns.end({"runs": [payloads.report_payload(report) for report in reports]}, *views)
 
 
 async def _ignore(selection: Selection, record_ids: Sequence[str], output: Output, *, ignored: bool) -> int:
@@ -176,12 +178,12 @@ async def _link(selection: Selection, record_id: str, candidate: str | None, out
 
 
 async def _grouped(session: Session, selection: Selection, record_ids: Sequence[str]) -> list[tuple[Target, list[str]]]:
-    """The records by the object that knows them."""
+    """The records by the object that knows them, in the order of runs."""
     groups: dict[tuple[str, str], list[str]] = {}
     for record_id in record_ids:
         places = [(one.integration_id, one.entity_type) for one in await find_links(session, selection, record_id)]
         if len(places) > 1:
             raise UsageProblemError(f"{record_id!r} is known in several places: say which with --object or -i")
         groups.setdefault(places[0], []).append(record_id)
-    known = {(one.integration.id, one.object_name): one for one in await known_targets(session, selection)}
-    return [(known[place], named) for place, named in groups.items()]
+    known = await known_targets(session, selection)
+    return [(one, named) for one in known if (named := groups.get((one.integration.id, one.object_name)))]

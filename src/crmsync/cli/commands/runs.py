@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -11,16 +10,13 @@ from rich.console import RenderableType
 
 from crmsync.cli import payloads, tables
 from crmsync.cli.config import load_config
-from crmsync.cli.exits import exit_code_for
+from crmsync.cli.in_turn import RunsInTurn
 from crmsync.cli.interruption import run_interruptible
 from crmsync.cli.options import OfObject, Selection, Shown, grouped, run_options
 from crmsync.cli.output import Output
 from crmsync.cli.progress import ProgressObserver
-from crmsync.cli.run_exits import exit_code_of_runs
 from crmsync.cli.session import open_session
-from crmsync.cli.stopped_runs import StoppedRuns
 from crmsync.cli.waiting import patience, when_free
-from crmsync.errors import CRMError
 from crmsync.models.plans import Plan
 from crmsync.models.runs import RunReport
 
@@ -97,20 +93,22 @@ async def _plan(
     options = run_options(config.content.run, given)
     progress = ProgressObserver(output.err)
     plans: list[Plan] = []
-    async with open_session(config, [progress]) as session:
-        for target, local in await session.opened(selection):
-            await session.register(target.integration)
-            await session.check(target, local)
-            run = partial(session.plan, target, local, options)
-            with progress.drawing(enabled=output.interactive), session.locating(target):
-                plans.append(await when_free(run, patience(wait, options), output))
+    turns = RunsInTurn(output)
+    with turns.ending():
+        async with open_session(config, [progress]) as session:
+            for target, local in turns.each(await session.opened(selection)):
+                await session.register(target.integration)
+                await session.check(target, local)
+                run = partial(session.plan, target, local, options)
+                with turns.noting(target), progress.drawing(enabled=output.interactive), session.locating(target):
+                    plans.append(await when_free(run, patience(wait, options), output))
+                    turns.statuses.append(plans[-1].report.status)
     shown: list[RenderableType] = []
     for made in plans:
         shown += [*tables.report_views(made.report), *tables.call_views(made)]
         if made.records:
             shown.append(tables.plan_table(made, limit))
-    output.result({"plans": [payloads.plan_payload(made) for made in plans]}, *shown)
-    return exit_code_of_runs([made.report.status for made in plans])
+    return turns.end({"plans": [payloads.plan_payload(made) for made in plans]}, *shown)
 
 
 async def _sync(selection: Selection, given: dict[str, Any], wait: float | None, output: Output) -> int:
@@ -118,34 +116,16 @@ async def _sync(selection: Selection, given: dict[str, Any], wait: float | None,
     options = run_options(config.content.run, given)
     progress = ProgressObserver(output.err)
     reports: list[RunReport] = []
-    stops = StoppedRuns()
-    try:
+    turns = RunsInTurn(output)
+    with turns.ending():
         async with open_session(config, [progress]) as session:
-            targets = await session.opened(selection)
-            for target, local in targets:
-                if stops.hold(target, session.parents(target)):
-                    continue
+            for target, local in turns.each(await session.opened(selection), session.parents):
                 await session.register(target.integration)
                 await session.check(target, local)
                 run = partial(session.crm.sync, target.integration.id, target.object_name, local, options=options)
-                with (
-                    stops.noting(target, output),
-                    progress.drawing(enabled=output.interactive),
-                    session.locating(target),
-                ):
+                with turns.noting(target), progress.drawing(enabled=output.interactive), session.locating(target):
                     await session.adopt(target, local)
                     reports.append(await when_free(run, patience(wait, options), output))
+                    turns.statuses.append(reports[-1].status)
                     output.show(*tables.report_views(reports[-1]))
-    except CRMError as error:
-        if not reports and not stops:
-            raise
-        output.error(error, beside=_ended(reports, stops))
-        return exit_code_for(error)
-    output.result(_ended(reports, stops))
-    if stops and len(targets) > 1:
-        output.note(stops.summary())
-    return exit_code_of_runs([*(report.status for report in reports), *stops.statuses])
-
-
-def _ended(reports: Sequence[RunReport], stops: StoppedRuns) -> dict[str, Any]:
-    return {"runs": [payloads.report_payload(report) for report in reports], **stops.payload()}
+    return turns.end({"runs": [payloads.report_payload(report) for report in reports]})

@@ -12,13 +12,14 @@ from rich.text import Text
 
 from crmsync.cli import tables
 from crmsync.cli.config import load_config
-from crmsync.cli.exits import ExitCode, UsageProblemError
+from crmsync.cli.exits import UsageProblemError
+from crmsync.cli.in_turn import RunsInTurn
 from crmsync.cli.interruption import run_interruptible
 from crmsync.cli.options import OfObject, Selection, Shown, grouped
 from crmsync.cli.output import Output, plain
 from crmsync.cli.progress import ProgressObserver
-from crmsync.cli.run_exits import exit_code_of_runs
 from crmsync.cli.session import open_session
+from crmsync.models.runs import RunStatus
 from crmsync.models.verification import VerifyOptions, VerifyReport
 
 _ROWS: Final = 50
@@ -62,20 +63,27 @@ async def _verify(selection: Selection, options: VerifyOptions, output: Output) 
     config = load_config(selection.path)
     progress = ProgressObserver(output.err)
     reports: list[VerifyReport] = []
-    async with open_session(config, [progress]) as session:
-        for target, local in await session.opened(selection):
-            await session.register(target.integration)
-            await session.check(target, local)
-            run = partial(session.crm.verify, target.integration.id, target.object_name, local, verify=options)
-            with progress.drawing(enabled=output.interactive), session.locating(target):
-                await session.adopt(target, local)
-                reports.append(await run(options=config.content.run))
-            output.show(*_views(reports[-1]))
-    output.result({"verifications": [one.model_dump(mode="json") for one in reports]})
-    if all(one.consistent for one in reports):
-        return ExitCode.SUCCESS
-    repairs = [one.repaired.status for one in reports if one.repaired]
-    return exit_code_of_runs(repairs) if options.repair else ExitCode.PARTIAL
+    turns = RunsInTurn(output)
+    with turns.ending():
+        async with open_session(config, [progress]) as session:
+            due = await session.opened(selection)
+            # Only what is written has to be there before what builds on it.
+            for target, local in turns.each(due, session.parents) if options.repair else turns.each(due):
+                await session.register(target.integration)
+                await session.check(target, local)
+                run = partial(session.crm.verify, target.integration.id, target.object_name, local, verify=options)
+                with turns.noting(target), progress.drawing(enabled=output.interactive), session.locating(target):
+                    await session.adopt(target, local)
+                    reports.append(await run(options=config.content.run))
+                    turns.statuses.append(_status(reports[-1]))
+                    output.show(*_views(reports[-1]))
+    return turns.end({"verifications": [one.model_dump(mode="json") for one in reports]})
+
+
+def _status(report: VerifyReport) -> RunStatus:
+    if report.consistent:
+        return RunStatus.SUCCESS
+    return report.repaired.status if report.repaired else RunStatus.PARTIAL
 
 
 def _views(report: VerifyReport) -> Iterator[RenderableType]:
