@@ -47,6 +47,7 @@ def emulator(
     bulk_seconds_per_record: Annotated[
         float, typer.Option("--bulk-seconds-per-record", min=0, help="Seconds longer for each record of a bulk job.")
     ] = 0.0,
+    person_accounts: Annotated[bool, typer.Option("--person-accounts", help="An org with person accounts.")] = False,
     output: Shown,
 ) -> int:
     """Run a Salesforce emulator to try things on, until Ctrl-C."""
@@ -55,6 +56,7 @@ def emulator(
     arguments = ["--host", host, "--port", str(port), "--latency", str(latency)]
     arguments += ["--bulk-seconds", str(bulk_seconds), "--bulk-seconds-per-record", str(bulk_seconds_per_record)]
     arguments += ["--state", str(state)] if state else []
+    arguments += ["--person-accounts"] if person_accounts else []
     try:
         return anyio.run(_emulate, arguments, contacts, seed, output)
     except KeyboardInterrupt:

@@ -8,6 +8,7 @@ from typing import Final
 from crmsync.models.calls import CallEstimate, StoreUse, StoreVerb
 from crmsync.providers.salesforce import soql
 from crmsync.providers.salesforce.accounts.graphs import GRAPH_ROUNDS
+from crmsync.providers.salesforce.accounts.names import OWN
 from crmsync.providers.salesforce.bulk.polling import most_polls
 from crmsync.providers.salesforce.objects.options import AccountMode, ActivityMode
 from crmsync.providers.salesforce.retrieving import MAX_RETRIEVE
@@ -71,6 +72,17 @@ def company_calls(items: int, account: SObject, key_field: str | None, settings:
         return CallEstimate(2 * look.most, look.likely)
     calls = math.ceil(items / COLLECTION_ROWS)
     return CallEstimate(3 * look.most + (1 + 2 * GRAPH_ROUNDS) * calls, look.likely + calls)
+
+
+def person_calls(use: StoreUse, settings: SalesforceSettings) -> CallEstimate:
+    """What it takes besides where contacts may be persons: a look at those that are deleted or whose account is
+    written, and one page or job more, for accounts to delete.
+    """
+    if not use.items:
+        return CallEstimate()
+    look = _retrieving(use, (), settings)
+    job = _JOB_ENDS + most_polls(settings.bulk_wait_seconds) if may_be_bulk(use.items, settings.channel) else 0
+    return CallEstimate(look.most + _also_apart(2, settings) + job, look.likely if set(OWN) & set(use.fields) else 0)
 
 
 def status_calls(items: int, settings: SalesforceSettings) -> CallEstimate:

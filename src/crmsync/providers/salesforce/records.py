@@ -16,12 +16,13 @@ from crmsync.models.schema import ObjectSchema
 from crmsync.providers.salesforce import merges, retrieving
 from crmsync.providers.salesforce.accounts.directory import Accounts
 from crmsync.providers.salesforce.accounts.names import COMPANY
+from crmsync.providers.salesforce.accounts.persons import PersonWriter
 from crmsync.providers.salesforce.accounts.writer import AccountWriter
 from crmsync.providers.salesforce.bulk.following import settle
 from crmsync.providers.salesforce.changes import ChangeReader
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.cursor import Cursor
-from crmsync.providers.salesforce.estimating import company_calls, estimate, status_calls
+from crmsync.providers.salesforce.estimating import company_calls, estimate, person_calls, status_calls
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.loading.by_job import JobLoad
 from crmsync.providers.salesforce.loading.first_load import FirstLoad
@@ -34,6 +35,7 @@ from crmsync.providers.salesforce.writing import Writer
 from crmsync.providers.salesforce.writing.bulk import BulkChannel
 from crmsync.providers.salesforce.writing.collections import CollectionsChannel
 from crmsync.providers.salesforce.writing.reconciling import Reconciler
+from crmsync.providers.salesforce.writing.rows import Writes
 from crmsync.providers.salesforce.writing.writer import LARGE
 
 _LOG = logging.getLogger(__name__)
@@ -46,7 +48,8 @@ class SalesforceRecordStore:
 
     `write` takes 10,000 operations, sends them in pages of 200 or through a bulk job, and reads back what was stored,
     up to 10,000 records a call. Its limits say how many make a good batch at present. Fields that the user cannot see
-    are left out of records. With ``accounts`` a contact's ``Account.Name`` can be written too.
+    are left out of records. With ``accounts`` a contact's ``Account.Name`` can be written too. ``persons`` writes the
+    accounts of those contacts that are person accounts', where the org may have any.
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class SalesforceRecordStore:
         limiter: anyio.CapacityLimiter,
         jobs: JobLoad,
         accounts: Accounts | None = None,
+        *,
+        persons: Writes | None = None,
     ) -> None:
         self._client = client
         self._sobject = sobject
@@ -71,12 +76,15 @@ class SalesforceRecordStore:
         collections = CollectionsChannel(client, sobject.schema.name, self._key_field, limiter, reconciler)
         bulk = BulkChannel(client, sobject.schema.name, self._key_field)
         self._rows = Writer(client, sobject, self._key_field, collections, bulk)
-        self._writer: Writer | AccountWriter | StatusWriter = self._rows
+        self._writer: Writes = self._rows
         self._accounts = accounts
         if accounts is not None:
             self._writer = AccountWriter(self._rows, client, sobject, self._key_field, accounts)
         elif self.name == MEMBER:
             self._writer = StatusWriter(self._rows, client, self._reader)
+        self._persons = persons
+        if persons is not None:
+            self._writer = PersonWriter(self._writer, client, self._reader, persons)
 
     def __repr__(self) -> str:
         return f"<SalesforceRecordStore {self.name!r}>"
@@ -175,6 +183,8 @@ class SalesforceRecordStore:
         told = estimate(use, self._sobject, self._key_field, choice, self._client.settings)
         if use.verb is StoreVerb.WRITE and self._accounts is not None and COMPANY in use.fields:
             told += company_calls(use.items, self._accounts.sobject, self._accounts.key_field, self._client.settings)
+        if use.verb is StoreVerb.WRITE and self._persons is not None:
+            told += person_calls(use, self._client.settings)
         if use.verb is StoreVerb.WRITE and self.name == MEMBER and STATUS in use.fields:
             told += status_calls(use.items, self._client.settings)
         return told

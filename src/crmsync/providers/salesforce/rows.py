@@ -13,6 +13,7 @@ from crmsync.errors import UnexpectedResponseError
 from crmsync.models.records import MISSING, Record
 from crmsync.models.schema import FieldType
 from crmsync.providers.salesforce import soql
+from crmsync.providers.salesforce.accounts.names import COMPANY
 from crmsync.providers.salesforce.compounds import assembled
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.schema import OPT_OUT, SObject
@@ -22,11 +23,16 @@ MASTER: Final = "MasterRecordId"
 """Names, on the loser of a merge, the record that was kept."""
 CONVERTED: Final = "IsConverted"
 CONVERTED_INTO: Final = "ConvertedContactId"
+IS_PERSON: Final = "IsPersonAccount"
+"""True of a contact that is a person account's. Only orgs with person accounts have it."""
 
 
 @attrs.frozen(slots=True)
 class RowReader:
-    """Reads rows of one object. ``user_id`` is ours, None if unknown; ``key_field`` holds the external key, if any."""
+    """Reads rows of one object. ``user_id`` is ours, None if unknown; ``key_field`` holds the external key, if any.
+
+    A person account's contact has no company: the name of its account is its own, and is left out.
+    """
 
     sobject: SObject
     key_field: str | None
@@ -47,6 +53,8 @@ class RowReader:
     def columns(self, fields: Iterable[str], *, deleted: bool = False) -> tuple[str, ...]:
         """What to ask for, so that `record` can say everything about these fields. Unreadable ones are left out."""
         extra = ["Id", "SystemModstamp", "LastModifiedById"]
+        if COMPANY in (fields := tuple(fields)):
+            extra.append(IS_PERSON)
         if self.sobject.follows_conversion:
             extra += [CONVERTED, CONVERTED_INTO]
         if self.key_field:
@@ -97,6 +105,8 @@ class RowReader:
             raise UnexpectedResponseError("a record of Salesforce's answer is not as documented") from error
         values = _values(row, wanted)
         values = assemble(values) if assemble else values
+        if row.get(IS_PERSON) is True:
+            values.pop(COMPANY, None)
         deleted = tells_deleted and row.get("IsDeleted") is True
         if deleted or (self.sobject.follows_conversion and row.get(CONVERTED) is True):
             return self._gone(record_id, values, row, modified)
@@ -116,7 +126,7 @@ class RowReader:
         names = ("LastModifiedById", self.key_field, CONVERTED_INTO)
         own = [(name, places[name]) for name in names if name is not None and name in places]
         converted = places.get(CONVERTED) if self.sobject.follows_conversion else None
-        opted_out = places.get(OPT_OUT)
+        opted_out, person = places.get(OPT_OUT), places.get(IS_PERSON)
         id_place, stamp_place = places.get("Id", -1), places.get("SystemModstamp")
         records = []
         for row in rows:
@@ -131,6 +141,8 @@ class RowReader:
                 raise UnexpectedResponseError("a record of Salesforce's CSV has no id")
             meta = {name: row[place] or None for name, place in own}
             values = assemble(values) if assemble else values
+            if person is not None and row[person] == "true":
+                values.pop(COMPANY, None)
             if converted is not None and row[converted] == "true":
                 told = opted_out is not None and row[opted_out] == "true"
                 records.append(self._gone(record_id, values, {**meta, OPT_OUT: told}, modified))

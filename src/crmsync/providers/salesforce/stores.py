@@ -10,11 +10,12 @@ from collections.abc import Awaitable, Callable
 import anyio
 import attrs
 
-from crmsync.errors import ConfigurationError
+from crmsync.errors import ConfigurationError, SchemaChangedError
 from crmsync.protocols.records import RecordStore
 from crmsync.providers.activity_records import EMAIL_ACTIVITY
 from crmsync.providers.salesforce.accounts.directory import Accounts, described, open_accounts, with_company
 from crmsync.providers.salesforce.accounts.names import COMPANY
+from crmsync.providers.salesforce.accounts.persons import open_account_writer
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.loading.by_job import JobLoad
 from crmsync.providers.salesforce.objects.activity import ActivityLog
@@ -26,10 +27,12 @@ from crmsync.providers.salesforce.people.options import PERSON, PeopleMode
 from crmsync.providers.salesforce.people.schema import person_schema
 from crmsync.providers.salesforce.people.store import PeopleStore
 from crmsync.providers.salesforce.records import SalesforceRecordStore
+from crmsync.providers.salesforce.rows import IS_PERSON
 from crmsync.providers.salesforce.schema import SObject
 from crmsync.providers.salesforce.tags.campaigns import described_member, find_campaigns
 from crmsync.providers.salesforce.tags.members import TAGGED, Members, open_members
 from crmsync.providers.salesforce.tags.store import CampaignTagStore
+from crmsync.providers.salesforce.writing.rows import Writes
 
 _IN_FLIGHT = 4
 """Collection calls at once; an org allows 25 that last over 20 seconds ("API Request Limits and Allocations")."""
@@ -72,10 +75,23 @@ class Stores:
         if object_name == "Contact" and self._client.settings.accounts is not AccountMode.LEAVE:
             accounts = await self._accounts()
             sobject = with_company(sobject, accounts.sobject)
-        return self._store(sobject, accounts)
+        persons = await self._persons() if object_name == "Contact" and IS_PERSON in sobject.fields else None
+        return self._store(sobject, accounts, persons)
 
-    def _store(self, sobject: SObject, accounts: Accounts | None = None) -> SalesforceRecordStore:
-        return SalesforceRecordStore(self._client, sobject, self._user_id, self._limiter, self._loads, accounts)
+    def _store(
+        self, sobject: SObject, accounts: Accounts | None = None, persons: Writes | None = None
+    ) -> SalesforceRecordStore:
+        return SalesforceRecordStore(
+            self._client, sobject, self._user_id, self._limiter, self._loads, accounts, persons=persons
+        )
+
+    async def _persons(self) -> Writes | None:
+        """What writes the accounts that are persons; None if accounts are hidden from this user."""
+        try:
+            account = await self._describe("Account")
+        except SchemaChangedError:
+            return None
+        return open_account_writer(self._client, account, self._user_id, self._limiter)
 
     async def members(self) -> Members:
         """The members of the campaigns that tags stand for."""

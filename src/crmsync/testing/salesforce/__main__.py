@@ -18,6 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     org = SalesforceOrg(
         external_id_field=not options.no_external_id,
         hide_opt_out=options.hide_opt_out,
+        person_accounts=options.person_accounts,
         daily_limit=options.daily_limit,
         bulk_seconds=options.bulk_seconds,
         bulk_seconds_per_record=options.bulk_seconds_per_record,
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-control", action="store_true", help="do not serve /__emulator__/")
     parser.add_argument("--no-external-id", action="store_true", help="an org without MarkMail_Id__c")
     parser.add_argument("--hide-opt-out", action="store_true", help="an org whose HasOptedOutOfEmail is hidden")
+    parser.add_argument("--person-accounts", action="store_true", help="an org with person accounts")
     return parser
 
 

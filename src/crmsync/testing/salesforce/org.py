@@ -24,6 +24,7 @@ from crmsync.testing.salesforce.locking import Locks
 from crmsync.testing.salesforce.oauth.apps import OAuthApp
 from crmsync.testing.salesforce.oauth.authorization_server import new_server
 from crmsync.testing.salesforce.permissions import Permissions
+from crmsync.testing.salesforce.persons import with_person_accounts
 from crmsync.testing.salesforce.rendering import render
 from crmsync.testing.salesforce.rules import Rules
 from crmsync.testing.salesforce.schema import FieldDef, org_objects
@@ -77,8 +78,8 @@ class SalesforceOrg:
     :param external_id_field: whether Contact and Lead have ``MarkMail_Id__c`` (text 64, external id, unique,
         case-sensitive).
     :param hide_opt_out: whether field-level security hides ``HasOptedOutOfEmail``.
-    :param person_accounts: whether Account and Contact have ``IsPersonAccount``, and Account ``PersonContactId``. A
-        contact for which it is true cannot be deleted. Accounts and contacts are not made persons by themselves.
+    :param person_accounts: whether the org has person accounts: an account that is created with a ``LastName`` is one,
+        and has a contact, ``PersonContactId``, whose values are the same as long as both live.
     :param daily_limit: API calls a day; further ones get 403 REQUEST_LIMIT_EXCEEDED.
     :param clock: returns aware datetimes; real time by default. :meth:`advance` adds to it.
     :param access_token: the API user's token.
@@ -129,15 +130,9 @@ class SalesforceOrg:
         self.calls: Counter[str] = Counter()
         self.api_calls = 0
         self.clock = Clock(clock)
-        self.tables = {
-            name: Table(definition)
-            for name, definition in org_objects(
-                custom_fields or {},
-                external_id_field=external_id_field,
-                hide_opt_out=hide_opt_out,
-                person_accounts=person_accounts,
-            ).items()
-        }
+        objects = org_objects(custom_fields or {}, external_id_field=external_id_field, hide_opt_out=hide_opt_out)
+        objects = with_person_accounts(objects) if person_accounts else objects
+        self.tables = {name: Table(definition) for name, definition in objects.items()}
         self.rules = rules or Rules()
         self.permissions = Permissions(self.tables)
         self.locks = Locks(self.clock)

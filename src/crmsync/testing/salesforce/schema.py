@@ -325,28 +325,11 @@ OPT_OUT_FIELD: Final = FieldDef(
 )
 
 
-PERSON_FIELD: Final = FieldDef(
-    name="IsPersonAccount",
-    label="Is Person Account",
-    type="boolean",
-    createable=False,
-    updateable=False,
-    nillable=False,
-    defaulted_on_create=True,
-    default=False,
-)
-#: "Person Account Record Types" (SOAP API Developer Guide). No reference by relationship: the emulator joins none.
-PERSON_CONTACT_FIELD: Final = FieldDef(
-    name="PersonContactId", label="Contact ID", type="reference", createable=False, updateable=False
-)
-
-
 def org_objects(
     custom_fields: Mapping[str, Iterable[FieldDef]],
     *,
     external_id_field: bool,
     hide_opt_out: bool,
-    person_accounts: bool = False,
 ) -> dict[str, ObjectDef]:
     """Return the objects of an org that a mailing application was set up in, with further custom fields by object.
 
@@ -360,9 +343,6 @@ def org_objects(
         objects[name] = objects[name].with_fields([*extra, *MAILING_FIELDS])
     if hide_opt_out:
         objects["CampaignMember"] = objects["CampaignMember"].without_fields([OPT_OUT_FIELD.name])
-    if person_accounts:
-        objects["Account"] = objects["Account"].with_fields([PERSON_FIELD, PERSON_CONTACT_FIELD])
-        objects["Contact"] = objects["Contact"].with_fields([PERSON_FIELD])
     for name, fields in custom_fields.items():
         objects[name] = objects[name].with_fields(fields)
     return objects

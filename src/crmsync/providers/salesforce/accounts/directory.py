@@ -19,6 +19,7 @@ from crmsync.providers.salesforce.objects.options import AccountMode
 from crmsync.providers.salesforce.objects.parents import Describe
 from crmsync.providers.salesforce.orgs import exclusive
 from crmsync.providers.salesforce.retrieving import query_all
+from crmsync.providers.salesforce.rows import IS_PERSON
 from crmsync.providers.salesforce.schema import SObject
 from crmsync.providers.salesforce.writing.collections import CollectionsChannel
 from crmsync.providers.salesforce.writing.reconciling import Reconciler
@@ -26,8 +27,6 @@ from crmsync.providers.salesforce.writing.rows import plan_writes
 
 _SHOWN: Final = 5
 """Candidates that a message names; all of them are among the error's ``candidates``."""
-_PERSON: Final = "IsPersonAccount"
-"""True of an account that is a person; no contact can belong to it ("Person Accounts", Object Reference)."""
 
 
 class Accounts:
@@ -73,12 +72,13 @@ class Accounts:
         by_name: dict[str, list[Any]] = {}
         for row in await self._rows("Name", wanted.values()):
             name = folded(str(row.get("Name") or ""))
-            if name in wanted and row.get(_PERSON) is not True:
+            # No contact can belong to a person ("Person Account Record Types", SOAP API Developer Guide).
+            if name in wanted and row.get(IS_PERSON) is not True:
                 by_name.setdefault(name, []).append(row)
         return by_name
 
     async def _rows(self, field: str, values: Iterable[str]) -> list[Any]:
-        columns = self.sobject.readable(("Id", "Name", self.key_field or "", _PERSON))
+        columns = self.sobject.readable(("Id", "Name", self.key_field or "", IS_PERSON))
         rows = []
         for statement in soql.select_in(columns, "Account", field, values):
             rows += await query_all(self._client, statement)

@@ -11,6 +11,8 @@ from typing import Final
 
 COMPANY: Final = "Account.Name"
 """The field of a contact that shows, and with the setting ``accounts`` decides, which account it belongs to."""
+OWN: Final = (COMPANY, "AccountId", "RecordTypeId", "ReportsToId")
+"""What a person account's contact cannot be given."""
 
 
 def collapsed(name: str) -> str:

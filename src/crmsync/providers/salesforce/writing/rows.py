@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import attrs
 
@@ -50,6 +51,19 @@ class Row:
     parent: str
     record_id: str | None
     values: Mapping[str, object] = attrs.field(repr=False)
+
+
+class Writes(Protocol):
+    """Writes the records of one object, as a `Writer` does."""
+
+    @property
+    def batch(self) -> int:
+        """See `Writer.batch`."""
+        ...
+
+    async def write(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """See `Writer.write`."""
+        ...
 
 
 @attrs.frozen(slots=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from crmsync.testing.salesforce.behaviours import persons
 from crmsync.testing.salesforce.behaviours.behaviour import Behaviour
 from crmsync.testing.salesforce.errors import RowError
+from crmsync.testing.salesforce.persons import PERSON
 
 if TYPE_CHECKING:
     from crmsync.testing.salesforce.behaviours.behaviour import Save
@@ -73,11 +75,17 @@ def _refresh_members(writer: Writer, save: Save, reference: str, person_id: str)
 
 
 class Accounts(Behaviour):
-    """An account's name shows on the memberships of its contacts."""
+    """An account's name shows on the memberships of its contacts. A person account has a contact of its own."""
+
+    def complete(self, writer: Writer, save: Save) -> None:
+        """Tell persons from businesses."""
+        persons.complete_account(writer, save)
 
     def saved(self, writer: Writer, save: Save) -> None:
-        """Copy a new name."""
-        if save.before is not None and save.before.get("Name") != save.row.get("Name"):
+        """Copy a new name, and what a person's contact has too."""
+        persons.account_saved(writer, save)
+        renamed = save.before is not None and save.before.get("Name") != save.row.get("Name")
+        if renamed or (save.before is not None and save.row.get(PERSON)):
             for contact in writer.tables["Contact"].live_matching("AccountId", save.row["Id"]):
                 _refresh_members(writer, save, "ContactId", contact["Id"])
 
@@ -87,11 +95,16 @@ class Contacts(Behaviour):
 
     def deleting(self, writer: Writer, row: Row) -> None:
         """Keep it ("Person Account Record Types", SOAP API Developer Guide; the code is not documented)."""
-        if row.get("IsPersonAccount"):
+        if row.get(PERSON):
             raise RowError("DELETE_FAILED", "A person account's contact is deleted with its account.")
+
+    def complete(self, writer: Writer, save: Save) -> None:
+        """Leave a person's contact where it is."""
+        persons.complete_contact(save)
 
     def saved(self, writer: Writer, save: Save) -> None:
         """Copy the values."""
+        persons.contact_saved(writer, save)
         if save.before is not None:
             _refresh_members(writer, save, "ContactId", save.row["Id"])
 

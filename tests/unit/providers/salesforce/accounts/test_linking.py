@@ -8,7 +8,7 @@ import pytest
 from crmsync.errors import AccessDeniedError, ConflictError, RejectedError, UnavailableError
 from crmsync.models.records import MISSING, OperationKind, OutcomeStatus
 from crmsync.providers.salesforce.accounts.names import key_of
-from crmsync.testing.salesforce import Profile, SalesforceOrg, custom_field, required_when, row_fault
+from crmsync.testing.salesforce import Profile, SalesforceOrg, required_when, row_fault
 from crmsync.testing.world import FakeClock
 from tests.unit.providers.salesforce.accounts.conftest import ACCOUNT_KEY, OpenLinked, accounts, person
 from tests.unit.providers.salesforce.objects.conftest import Connect, connect
@@ -173,9 +173,8 @@ async def test_a_key_field_that_the_org_has_not_is_done_without(open_linked: Ope
 
 async def test_an_account_that_is_a_person_is_nobodys_company(open_linked: OpenLinked) -> None:
     clock = FakeClock()
-    flag = custom_field("IsPersonAccount", "Person Account", "boolean", custom=False)
-    org = SalesforceOrg(clock=clock.now, custom_fields={"Account": [flag]})
-    org.create("Account", {"Name": "Ada Lovelace", "IsPersonAccount": True})
+    org = SalesforceOrg(clock=clock.now, person_accounts=True)
+    org.create("Account", {"FirstName": "Ada", "LastName": "Lovelace"})
     async with open_linked(org=org, clock=clock, accounts="link") as desk:
         [outcome] = await desk.store.write([person(1, "Ada Lovelace")])
         assert [error.code for error in outcome.unwritten] == ["no_account"]
