@@ -103,7 +103,8 @@ async def write_out(ctx: RunContext, batch: Batch) -> None:
     await send(ctx, Side.REMOTE, works)
     # Whoever plans ahead need not wait for the acknowledgement to know which links it is about.
     touched = Acknowledgement(
-        links=tuple(work.link for work in works), removed_links=tuple(each for work in works for each in work.replaces)
+        links=tuple(link for work in works for link in (work.link, *work.left)),
+        removed_links=tuple(each for work in works for each in work.replaces),
     )
     for foresight in ctx.foresights:
         foresight.note_acknowledged(touched)

@@ -163,6 +163,16 @@ class RunContext:
         """In place of a local id, for the tombstone of a record that is gone, and that nobody here ever had."""
         return self.twin_id(f"heard\0{crm_id}")
 
+    def left_id(self, crm_id: str) -> str:
+        """In place of a local id, for what is kept of a record that is gone, and whose local record has another one."""
+        return self.twin_id(f"left\0{crm_id}")
+
+    def is_memory(self, link: Link) -> bool:
+        """Whether a link only remembers that what its record said last was heard: it stands for no local record."""
+        crm_id = link.crm_id or ""
+        known = link.local_shadow or link.remote_shadow
+        return not known and link.markmail_id in (self.heard_id(crm_id), self.left_id(crm_id))
+
     def new_link(self, markmail_id: str, crm_id: str | None, born: Side) -> Link:
         """A link that knows nothing yet but its ids."""
         return Link(

@@ -11,6 +11,9 @@ from crmsync.engine.writing import write
 from crmsync.errors import RecordError
 from crmsync.models.erasure import FoundPerson, ObjectErasure, Person, PersonIds, RecordErasure
 from crmsync.models.records import Operation, OperationKind, Record, Side
+from crmsync.models.state import LinkStatus
+
+_SCAN = 1000
 
 
 async def without_erased(ctx: RunContext, side: Side, strangers: Sequence[Record]) -> list[Record]:
@@ -32,7 +35,7 @@ async def erase_person(ctx: RunContext, person: Person, sides: Collection[Side])
     """
     await begin(ctx)
     found = await find_person(ctx, person)
-    folded = await _folded(ctx, found.ids.crm_ids)
+    folded = await _folded(ctx, found.ids.crm_ids) | await _left_behind(ctx, found.ids.markmail_ids)
     erased = [outcome for side in Side if side in sides for outcome in await _deleted(ctx, side, found.ids.of(side))]
     ids = PersonIds(found.ids.markmail_ids, found.ids.crm_ids | folded)
     marks = ctx.marks.records(ctx.entity_type, ids) | {ctx.marks.email(email) for email in found.emails}
@@ -49,6 +52,19 @@ async def _folded(ctx: RunContext, crm_ids: Collection[str]) -> frozenset[str]:
     records = await ctx.remote.merged_into(sorted(crm_ids), fields=ctx.fields(Side.REMOTE))
     links = await ctx.links(Side.REMOTE, [record.id for record in records])
     return frozenset(each for each, link in links.items() if link.markmail_id == ctx.heard_id(each))
+
+
+async def _left_behind(ctx: RunContext, markmail_ids: Collection[str]) -> frozenset[str]:
+    """The CRM's records that a person's were linked to before: they are gone, and it is kept that they were heard."""
+    left: set[str] = set()
+    after = ""
+    while links := await ctx.repository.scan_links(
+        ctx.integration_id, ctx.entity_type, statuses=(LinkStatus.UNLINKED,), after=after, limit=_SCAN
+    ):
+        after = links[-1].markmail_id
+        theirs = [link for link in links if any(one.id in markmail_ids for one in link.candidates)]
+        left.update(link.crm_id for link in theirs if link.crm_id and ctx.is_memory(link))
+    return frozenset(left)
 
 
 async def find_person(ctx: RunContext, person: Person) -> FoundPerson:

@@ -44,7 +44,7 @@ async def take_in(ctx: RunContext, matcher: Matcher, side: Side, records: Sequen
     strangers: list[Record] = []
     for record in latest.values():
         link = links.get(record.id)
-        if link is None or _is_of_heard(ctx, link, record):
+        if link is None or ctx.is_memory(link):
             strangers.append(record)
         elif link.status in ASIDE:
             if came_back(link, side):
@@ -67,11 +67,6 @@ async def take_in(ctx: RunContext, matcher: Matcher, side: Side, records: Sequen
     if strangers:
         intake.works += await matcher.match(ctx, side, strangers, links)
     return intake
-
-
-def _is_of_heard(ctx: RunContext, link: Link, record: Record) -> bool:
-    """Whether a link only remembers that a record was heard that nobody here had: it never knew anything of a side."""
-    return not link.local_shadow and not link.remote_shadow and link.markmail_id == ctx.heard_id(record.id)
 
 
 def _meets_anew(ctx: RunContext, link: Link, side: Side, record: Record) -> bool:

@@ -18,9 +18,10 @@ from crmsync.diff.decisions import ConflictNote, FieldDecision, rule_key
 from crmsync.diff.directions import is_blank, writes_over
 from crmsync.diff.policies import is_restrictive
 from crmsync.engine.consents import consent_rules
-from crmsync.engine.context import LIVE, RunContext
+from crmsync.engine.context import ASIDE, LIVE, RunContext, shadow_of
 from crmsync.engine.trail import MergeTrail
 from crmsync.engine.work import Work
+from crmsync.models.candidates import Candidate
 from crmsync.models.problems import Problem
 from crmsync.models.records import MISSING, Record, Side
 from crmsync.models.state import Acknowledgement, Link, LinkStatus
@@ -102,6 +103,20 @@ async def remember_heard(ctx: RunContext, works: Iterable[Work]) -> None:
     ]
     await ctx.acknowledge(Acknowledgement(links=tuple(rows)))
     ctx.told_of.intersection_update(links)
+
+
+def left_behind(ctx: RunContext, row: Link, crm_id: str | None) -> tuple[Link, ...]:
+    """What to store in the place of a link that was set aside, when its local record is linked to ``crm_id``.
+
+    The CRM's record of it is gone, and may have been folded into somebody else's: what it said last was for its own
+    pair, and is no news for that one, whenever its tombstone comes again. The local record is named as a candidate, by
+    which an erasure finds it.
+    """
+    old = row.crm_id
+    if row.status not in ASIDE or old in (None, crm_id) or shadow_of(row, Side.REMOTE) or not consent_rules(ctx):
+        return ()
+    link, own = ctx.new_link(ctx.left_id(old), old, Side.REMOTE), Candidate(id=row.markmail_id, side=Side.LOCAL)
+    return (attrs.evolve(link, status=LinkStatus.UNLINKED, candidates=(own,)),)
 
 
 async def ask_of(ctx: RunContext, works: Iterable[Work]) -> list[Work]:

@@ -16,7 +16,7 @@ import attrs
 from crmsync.engine.context import RunContext, shadow_of
 from crmsync.engine.erasing import without_erased
 from crmsync.engine.keyindex import KeySet
-from crmsync.engine.last_words import waiting_words
+from crmsync.engine.last_words import left_behind, waiting_words
 from crmsync.engine.namesakes import OTHER_PERSON, is_other_person
 from crmsync.engine.tasks import single_error
 from crmsync.engine.work import Work
@@ -214,7 +214,8 @@ def _pair(
         problems=tuple(dict.fromkeys(problem for row in old for problem in waiting_words(row))),
     )
     replaces = tuple(dict.fromkeys(row.markmail_id for row in old if row.markmail_id != markmail_id))
-    return Work(link, local, remote, fresh=True, replaces=replaces)
+    left = tuple(each for row in old for each in left_behind(ctx, row, link.crm_id))
+    return Work(link, local, remote, fresh=True, replaces=replaces, left=left)
 
 
 def _quarantined(

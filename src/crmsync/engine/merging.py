@@ -59,7 +59,11 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
             intake.works.append(Work(moved, local, remote, fresh=True))
         if placeholder is not None:
             superseded.append(placeholder.markmail_id)
-    aside = {loser: link for loser, link in links.items() if _stays_so(link, locals_.get(link.markmail_id))}
+    aside = {
+        loser: link
+        for loser, link in links.items()
+        if _stays_so(link, locals_.get(link.markmail_id)) and not ctx.is_memory(link)
+    }
     free = remotes.keys() - {*taken, *trail.bound, *intake.remote_ids()}
     separated += _set_aside(aside, {loser: to for loser, to in survivors.items() if to in remotes}, free)
     if separated or superseded:

@@ -9,7 +9,7 @@ from crmsync.engine.conflicts import attach_conflicts, parting
 from crmsync.engine.context import LIVE, RETRIED, RunContext, id_of, shadow_of
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
 from crmsync.engine.erasing import without_erased
-from crmsync.engine.last_words import waiting_words
+from crmsync.engine.last_words import left_behind, waiting_words
 from crmsync.engine.namesakes import OTHER_PERSON
 from crmsync.engine.recovery import begin
 from crmsync.engine.rekeying import LINKED_BY_HAND, take_keys_back
@@ -46,6 +46,7 @@ async def link_records(ctx: RunContext, markmail_id: str, crm_id: str) -> None:
     words = dict.fromkeys(problem for row in rows for problem in waiting_words(row))
     waiting = attrs.evolve(link, status=LinkStatus.REJECTED, problems=(LINKED_BY_HAND, *words))
     left = [widow for row in rows if (widow := _widow(ctx, row, markmail_id, crm_id)) is not None]
+    left += [each for row in rows if row.markmail_id == markmail_id for each in left_behind(ctx, row, crm_id)]
     removed = tuple(dict.fromkeys(row.markmail_id for row in rows))
     await ctx.acknowledge(Acknowledgement(links=(waiting, *left), removed_links=removed))
     work, queue = Work(waiting, local, remote, fresh=True), DeleteQueue()

@@ -18,9 +18,10 @@ from crmsync.diff.digests import FieldDigest, field_tags
 from crmsync.diff.directions import is_blank
 from crmsync.diff.echoes import is_lossy_image
 from crmsync.diff.sets import merges_elements
-from crmsync.engine.context import RunContext, count_links, id_of, note_positions, shadow_of
+from crmsync.engine.context import LIVE, RunContext, count_links, id_of, note_positions, shadow_of
 from crmsync.engine.effects import effect
 from crmsync.engine.history import fields_of
+from crmsync.engine.last_words import left_behind
 from crmsync.engine.undone import after_crash
 from crmsync.models.history import RecordChange
 from crmsync.models.records import MISSING, OperationKind, Record, Side
@@ -113,8 +114,20 @@ def _settle(ctx: RunContext, entry: JournalEntry, records: Mapping[Side, Record 
     if known is None and ctx.remote.limits.external_key and remote.key is None:
         # The crash came before the external key was written: tried again in this run, with the key.
         moved = attrs.evolve(moved, status=LinkStatus.REJECTED)
+    if known is not None and _is_pair_of_another(known, remote):
+        # The write was to the record that its own was folded into. What that one holds beside our write is no edit of
+        # this pair's: the tombstone, which is told of again, moves the link.
+        moved = attrs.evolve(moved, crm_id=known.crm_id, status=known.status)
+    for left in left_behind(ctx, known, remote.id) if known is not None else ():
+        settled.moved[left.markmail_id] = left
     settled.moved[entry.markmail_id] = moved
     settled.conflicts |= {conflict.id: conflict for conflict in entry.conflicts if conflict.field in written}
+
+
+def _is_pair_of_another(known: Link, remote: Record) -> bool:
+    """Whether a link is that of a living pair with another record of the CRM."""
+    paired = known.status in LIVE and known.local_shadow and known.remote_shadow
+    return bool(paired) and known.crm_id != remote.id
 
 
 async def _remotes(

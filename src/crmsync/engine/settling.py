@@ -65,6 +65,7 @@ async def acknowledgement_of(
             resolved += settled
         ctx.tally.waiting += link.status is not LinkStatus.SYNCED
         removed += work.replaces
+        links += work.left
         if work.fresh or link != work.link:
             links.append(link)
         result.gone += [(link, side) for side, o in work.outcomes.items() if o.status is OutcomeStatus.MISSING]

@@ -17,7 +17,8 @@ class Work:
     """A record with its counterpart, what was decided, what is to be written, and what became of it.
 
     ``fresh``: the two met in this run; the link is not stored yet. ``replaces``: markmail_ids of placeholder links that
-    this one supersedes. ``quarantine``: why the record cannot be linked; then nothing is written.
+    this one supersedes, ``left`` what is stored in their place. ``quarantine``: why the record cannot be linked; then
+    nothing is written.
     ``conflicts``: what waited on this record before, by local field name. ``heard``: the local field names of what is
     written because a record said it that was folded into this one. ``digests`` are those of the values that each
     operation writes, and of those that they replace.
@@ -28,6 +29,7 @@ class Work:
     remote: Record | None
     fresh: bool = False
     replaces: tuple[str, ...] = ()
+    left: tuple[Link, ...] = ()
     quarantine: Problem | None = None
     conflicts: dict[str, Conflict] = attrs.field(factory=dict)
     heard: tuple[str, ...] = ()

@@ -285,6 +285,16 @@ MUTANTS = (
         ("engine/merging.py", "link is not None and survivor in free and survivor not in followed", "False"),
     ),
     _mutant(
+        "relinked-forgets-who-was-heard",
+        "an old opt-out of who has a new contact by now is taken for news of whom the old one was merged into",
+        ("engine/settling.py", "        links += work.left\n", ""),
+    ),
+    _mutant(
+        "crash-takes-survivor-for-edited",
+        "after a crash what a contact had of its own is taken for an edit of the lead that became it",
+        ("engine/recovery.py", "if known is not None and _is_pair_of_another(known, remote):", "if False:"),
+    ),
+    _mutant(
         "undelete-is-an-edit",
         "a contact that comes back from the recycle bin overwrites what was edited meanwhile: its time stamp is new",
         ("engine/tombstones.py", "    if not (local and remote):\n", "    if local or remote:\n"),

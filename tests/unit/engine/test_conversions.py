@@ -7,6 +7,7 @@ import pytest
 from crmsync.models.mappings import ConflictPolicy, FieldMapping, ObjectMapping, two_way
 from crmsync.models.records import Side
 from crmsync.models.schema import FieldType
+from crmsync.testing.faults import Crash, Fault, FaultyStore, When
 from crmsync.testing.world import World, world
 
 pytestmark = pytest.mark.anyio
@@ -70,6 +71,30 @@ async def test_what_the_survivor_of_a_merge_had_of_its_own_is_no_edit_of_the_los
         survivor = converted(w, lead, Email=ANN, Name="A. Winter")
         await w.sync()
         assert w.local.snapshot()[local]["name"] == w.remote.snapshot()[survivor]["Name"] == "Ann"
+
+
+@pytest.mark.parametrize("when", [When.BEFORE, When.AFTER])
+@pytest.mark.parametrize("name", ["ANN", "Anna"])
+async def test_what_a_survivor_has_of_its_own_is_no_edit_after_a_crash_either(when: When, name: str) -> None:
+    """Whether the local name was written to it or not: it wins, as it had without the crash.
+
+    The CRM stores it in another form: what it made of the write, before nobody could note that, is no edit either.
+    """
+    async with world(mapped(NAME), remote={"lossy": {"Name": lambda name: str(name).upper()}}) as w:
+        local, lead = await linked(w, Name="ANN")
+        w.local.edit(local, name=name)
+        survivor = converted(w, lead, Email=ANN, Name="A. Winter")
+        w.through[Side.REMOTE] = FaultyStore(w.remote, [Fault(Crash(), method="write", when=when)])
+        with pytest.raises(Crash):
+            await w.sync()
+        w.through.clear()
+        w.clock.tick(120)
+        report = await w.sync()
+        held = w.local.snapshot()[local]["name"], w.remote.snapshot()[survivor]["Name"]
+        assert held == (name, name.upper())
+        assert report.written == (when is When.BEFORE)
+        assert (await w.repository.links_by_local("acme", "Contact", [local]))[local].crm_id == survivor
+        assert (await w.sync(full=True)).written == 0
 
 
 async def test_a_tag_that_was_taken_from_a_lead_before_its_conversion_does_not_come_back() -> None:
