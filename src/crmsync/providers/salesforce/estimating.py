@@ -86,10 +86,19 @@ def person_calls(use: StoreUse, settings: SalesforceSettings) -> CallEstimate:
 
 
 def status_calls(items: int, settings: SalesforceSettings) -> CallEstimate:
-    """What it takes besides to write the status of so many campaign members: their campaigns, and what these have."""
+    """What it takes besides to write the status of so many campaign members: their campaigns, and what these have.
+
+    Where missing ones are made, at the most each is another, and somebody else takes its place in the order: two more
+    looks, two creates, a describe, and the org's id.
+    """
     ids = _querying(items, _ID_LENGTH + _QUOTES, _ID_LENGTH + _QUOTES, ())
     members = _retrieving(StoreUse(StoreVerb.GET, items), (), settings)
-    return CallEstimate(ids.most + members.most, members.likely + 1) if items else CallEstimate()
+    if not items:
+        return CallEstimate()
+    told = CallEstimate(ids.most + members.most, members.likely + 1)
+    if settings.campaigns.create_member_statuses:
+        told += CallEstimate(2 * (ids.most + _saving(items, settings).most) + 2, 0)
+    return told
 
 
 def activity_calls(events: int, settings: SalesforceSettings) -> CallEstimate:

@@ -194,7 +194,7 @@ class SalesforceProvider(ContactVerbs):
         from crmsync.providers.salesforce.objects.membership import ListMembership  # noqa: PLC0415 - runs do without
 
         stores = await self._stores("CampaignMember")
-        lists = ListMembership(self._client, stores.of, self._client.settings.campaigns.member_status)
+        lists = ListMembership(self._client, stores.of, stores.statuses)
         return await lists.save(members, remove_others=remove_others)
 
     async def _describe(self, object_name: str) -> SObject:

@@ -26,7 +26,8 @@ from crmsync.providers.salesforce.estimating import company_calls, estimate, per
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.loading.by_job import JobLoad
 from crmsync.providers.salesforce.loading.first_load import FirstLoad
-from crmsync.providers.salesforce.objects.member_status import MEMBER, STATUS, StatusWriter, replaced_status
+from crmsync.providers.salesforce.objects.campaign_statuses import MEMBER, STATUS, CampaignStatuses
+from crmsync.providers.salesforce.objects.member_status import StatusWriter, replaced_status
 from crmsync.providers.salesforce.replication import ChangedIds, not_replicated
 from crmsync.providers.salesforce.rows import CONVERTED_INTO, RowReader
 from crmsync.providers.salesforce.schema import SObject
@@ -48,8 +49,9 @@ class SalesforceRecordStore:
 
     `write` takes 10,000 operations, sends them in pages of 200 or through a bulk job, and reads back what was stored,
     up to 10,000 records a call. Its limits say how many make a good batch at present. Fields that the user cannot see
-    are left out of records. With ``accounts`` a contact's ``Account.Name`` can be written too. ``persons`` writes the
-    accounts of those contacts that are person accounts', where the org may have any.
+    are left out of records. ``needs`` is what a record may need made before it: with accounts a contact's
+    ``Account.Name`` can be written too, with statuses no member's status is replaced by a campaign's default.
+    ``persons`` writes the accounts of those contacts that are person accounts', where the org may have any.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class SalesforceRecordStore:
         user_id: Callable[[], Awaitable[str | None]],
         limiter: anyio.CapacityLimiter,
         jobs: JobLoad,
-        accounts: Accounts | None = None,
+        needs: Accounts | CampaignStatuses | None = None,
         *,
         persons: Writes | None = None,
     ) -> None:
@@ -77,11 +79,11 @@ class SalesforceRecordStore:
         bulk = BulkChannel(client, sobject.schema.name, self._key_field)
         self._rows = Writer(client, sobject, self._key_field, collections, bulk)
         self._writer: Writes = self._rows
-        self._accounts = accounts
-        if accounts is not None:
-            self._writer = AccountWriter(self._rows, client, sobject, self._key_field, accounts)
-        elif self.name == MEMBER:
-            self._writer = StatusWriter(self._rows, client, self._reader)
+        self._accounts = needs if isinstance(needs, Accounts) else None
+        if isinstance(needs, Accounts):
+            self._writer = AccountWriter(self._rows, client, sobject, self._key_field, needs)
+        elif needs is not None:
+            self._writer = StatusWriter(self._rows, client, self._reader, needs)
         self._persons = persons
         if persons is not None:
             self._writer = PersonWriter(self._writer, client, self._reader, persons)

@@ -20,6 +20,7 @@ from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.loading.by_job import JobLoad
 from crmsync.providers.salesforce.objects.activity import ActivityLog
 from crmsync.providers.salesforce.objects.activity_records import SalesforceActivityRecords
+from crmsync.providers.salesforce.objects.campaign_statuses import MEMBER, CampaignStatuses
 from crmsync.providers.salesforce.objects.options import AccountMode, ActivityMode
 from crmsync.providers.salesforce.objects.parents import with_parents
 from crmsync.providers.salesforce.people.births import Births
@@ -52,6 +53,7 @@ class Stores:
         self._user_id = user_id
         self._limiter = anyio.CapacityLimiter(_IN_FLIGHT)
         self._directory: Accounts | None = None
+        self.statuses = CampaignStatuses(client, describe, self._limiter)
         self._tag_members: Members | None = None
         self._loads = JobLoad(client)
 
@@ -71,18 +73,18 @@ class Stores:
     async def of(self, object_name: str) -> SalesforceRecordStore:
         """The store of one sObject, without tags."""
         sobject = await self._sobject(object_name)
-        accounts = None
+        needs: Accounts | CampaignStatuses | None = self.statuses if object_name == MEMBER else None
         if object_name == "Contact" and self._client.settings.accounts is not AccountMode.LEAVE:
-            accounts = await self._accounts()
-            sobject = with_company(sobject, accounts.sobject)
+            needs = await self._accounts()
+            sobject = with_company(sobject, needs.sobject)
         persons = await self._persons() if object_name == "Contact" and IS_PERSON in sobject.fields else None
-        return self._store(sobject, accounts, persons)
+        return self._store(sobject, needs, persons)
 
     def _store(
-        self, sobject: SObject, accounts: Accounts | None = None, persons: Writes | None = None
+        self, sobject: SObject, needs: Accounts | CampaignStatuses | None = None, persons: Writes | None = None
     ) -> SalesforceRecordStore:
         return SalesforceRecordStore(
-            self._client, sobject, self._user_id, self._limiter, self._loads, accounts, persons=persons
+            self._client, sobject, self._user_id, self._limiter, self._loads, needs, persons=persons
         )
 
     async def _persons(self) -> Writes | None:
@@ -98,7 +100,7 @@ class Stores:
         if self._tag_members is None:
             member = await described_member(self._describe)
             campaigns = await find_campaigns(self._client, self._client.settings.campaigns.tags)
-            self._tag_members = open_members(self._client, member, campaigns, self._user_id, self._limiter)
+            self._tag_members = open_members(self.statuses, member, campaigns, self._user_id, self._limiter)
         return self._tag_members
 
     async def _accounts(self) -> Accounts:

@@ -70,9 +70,27 @@ def test_the_default_status_and_one_in_use_stay(org: SalesforceOrg, campaign: st
     for status in (sent, responded):
         with pytest.raises(RowError, match="DELETE_FAILED"):
             org.delete("CampaignMemberStatus", status)
+    org.create("CampaignMemberStatus", {"CampaignId": campaign, "Label": "Clicked", "HasResponded": True})
     org.update("CampaignMember", member, {"Status": "Sent"})
     org.delete("CampaignMemberStatus", responded)
-    assert [one["Label"] for one in org.records("CampaignMemberStatus")] == ["Sent"]
+    assert [one["Label"] for one in org.records("CampaignMemberStatus")] == ["Sent", "Clicked"]
+
+
+def test_a_campaign_keeps_a_status_that_counts_as_a_response(org: SalesforceOrg, campaign: str) -> None:
+    _, responded = (one["Id"] for one in org.records("CampaignMemberStatus"))
+    with pytest.raises(RowError, match="FIELD_INTEGRITY_EXCEPTION"):
+        org.update("CampaignMemberStatus", responded, {"HasResponded": False})
+    with pytest.raises(RowError, match="DELETE_FAILED"):
+        org.delete("CampaignMemberStatus", responded)
+    org.create("CampaignMemberStatus", {"CampaignId": campaign, "Label": "Clicked", "HasResponded": True})
+    org.update("CampaignMemberStatus", responded, {"HasResponded": False})
+    org.delete("CampaignMemberStatus", responded)
+
+
+def test_the_statuses_of_a_campaign_go_with_it(org: SalesforceOrg, campaign: str) -> None:
+    org.create("Campaign", {"Name": "Summer"})
+    org.delete("Campaign", campaign)
+    assert len(org.records("CampaignMemberStatus")) == 2
 
 
 def test_the_status_tells_whether_a_member_responded(org: SalesforceOrg, campaign: str, contact: str) -> None:

@@ -15,10 +15,10 @@ from crmsync.models.results import BulkSyncResult, CRMSyncResult, SyncAction
 from crmsync.providers.salesforce import retrieving, soql
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.ids import full_id
+from crmsync.providers.salesforce.objects.campaign_statuses import CampaignStatuses
 from crmsync.providers.salesforce.objects.campaigns import CAMPAIGNS, find_campaign
 from crmsync.providers.salesforce.objects.finding import Found, OpenStore, find_people, folded
-from crmsync.providers.salesforce.objects.member_status import CampaignStatuses
-from crmsync.providers.salesforce.objects.results import failure, result_of, write_all
+from crmsync.providers.salesforce.objects.results import failed, result_of, write_all
 from crmsync.providers.salesforce.orgs import exclusive
 
 _ALREADY: Final = "DUPLICATE_VALUE"
@@ -26,11 +26,11 @@ _ALREADY: Final = "DUPLICATE_VALUE"
 
 @attrs.frozen(slots=True)
 class ListMembership:
-    """Makes people members. ``status`` is what new ones get; empty: the campaign's default."""
+    """Makes people members. New ones get the settings' status; without one the campaign's default."""
 
     client: SalesforceClient
     open_store: OpenStore
-    status: str = ""
+    statuses: CampaignStatuses
 
     async def save(self, members: CRMList, *, remove_others: bool) -> BulkSyncResult:
         """One result for each address, in order; ``crm_id`` is the contact's or lead's.
@@ -42,9 +42,9 @@ class ListMembership:
             campaign = await self._campaign(members)
         if isinstance(campaign, CRMSyncResult):
             return BulkSyncResult(results=(campaign,) * len(emails))
-        if self.status and await CampaignStatuses(self.client).lacking([(campaign, self.status)]):
-            unknown = failure("unknown_status", f"the campaign has no member status {self.status!r}; add it there")
-            return BulkSyncResult(results=(unknown,) * len(emails))
+        status = self.client.settings.campaigns.member_status
+        if status and (refused := await self.statuses.provide([(campaign, status)])):
+            return BulkSyncResult(results=(failed(refused[campaign, status]),) * len(emails))
         people = await find_people(self.open_store, emails)
         present = await self._members(campaign)
         wanted = {found.id: found for found in people.values() if isinstance(found, Found)}
@@ -83,7 +83,8 @@ class ListMembership:
 
     async def _add(self, campaign: str, people: Sequence[Found]) -> Mapping[str, CRMSyncResult]:
         store = await self.open_store("CampaignMember")
-        status = {"Status": self.status} if self.status else {}
+        given = self.client.settings.campaigns.member_status
+        status = {"Status": given} if given else {}
         operations = [
             Operation(
                 uuid.uuid4().hex,

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 DottedName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*\.[A-Za-z][A-Za-z0-9_]*$")]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^;]*$", strip_whitespace=True)]
+MemberStatus = Annotated[str, StringConstraints(min_length=1, max_length=40, strip_whitespace=True)]
 ApiName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
 NOT_PROVIDED: Final = "[not provided]"
@@ -54,12 +55,16 @@ class CampaignOptions(BaseModel):
     """Campaigns and their members.
 
     ``member_status`` is given to new members; empty leaves it to the campaign's default. ``field_prefix`` begins the
-    custom fields that hold statistics: ``MarkMail_`` makes ``MarkMail_Opened__c``. ``tags`` names the campaign, by id
+    custom fields that hold statistics: ``MarkMail_`` makes ``MarkMail_Opened__c``. ``create_member_statuses`` adds to a
+    campaign a status that a member is to get and the campaign lacks; ``responded_statuses`` are those that count as a
+    response then. ``tags`` names the campaign, by id
     or exact name, that each tag stands for: whoever has the tag is a member.
     """
 
     model_config = _STRICT
 
     member_status: str = Field(default="", max_length=40)
+    create_member_statuses: bool = False
+    responded_statuses: tuple[MemberStatus, ...] = ()
     field_prefix: str = Field(default="MarkMail_", pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
     tags: dict[Tag, str] = Field(default_factory=dict, max_length=200)

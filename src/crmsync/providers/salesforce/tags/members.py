@@ -14,9 +14,8 @@ from crmsync.errors import AccessDeniedError, ConfigurationError, CRMError, Dupl
 from crmsync.models.calls import CallEstimate, StoreUse, StoreVerb
 from crmsync.models.records import Operation, OperationKind, Outcome, OutcomeStatus
 from crmsync.providers.salesforce import soql
-from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.ids import full_id
-from crmsync.providers.salesforce.objects.member_status import CampaignStatuses, unknown_status
+from crmsync.providers.salesforce.objects.campaign_statuses import MEMBER, CampaignStatuses, Wanted
 from crmsync.providers.salesforce.people.options import PERSON
 from crmsync.providers.salesforce.retrieving import query, query_all
 from crmsync.providers.salesforce.schema import SObject
@@ -38,6 +37,8 @@ TAGGED: Final = ("Contact", "Lead", PERSON)
 
 _AROUND: Final = 200
 """Bytes of a query around its values."""
+_MAKING: Final = 6
+"""To make statuses: a describe, the org's id, two more looks, two creates."""
 _ID_ENCODED: Final = 27
 _ALREADY: Final = "DUPLICATE_VALUE"
 
@@ -55,22 +56,17 @@ class Followed:
 
 
 class Members:
-    """Members of the tags' campaigns. ``status`` is what new ones get; empty: the campaign's default."""
+    """Members of the tags' campaigns. New ones get the settings' status; without one the campaign's default."""
 
     def __init__(
-        self,
-        client: SalesforceClient,
-        sobject: SObject,
-        campaigns: TagCampaigns,
-        channel: CollectionsChannel,
-        status: str,
+        self, sobject: SObject, campaigns: TagCampaigns, channel: CollectionsChannel, statuses: CampaignStatuses
     ) -> None:
         self.campaigns = campaigns
         self.sobject = sobject
-        self._client = client
+        self.statuses = statuses
+        self._client = statuses.client
         self._channel = channel
-        self._status = status
-        self._statuses = CampaignStatuses(client)
+        self._status = self._client.settings.campaigns.member_status
 
     async def of(self, people: Iterable[str]) -> Held:
         """The memberships of these people, about 500 people a call."""
@@ -138,19 +134,18 @@ class Members:
                     errors.setdefault(person, outcome.error)
         return errors
 
-    async def lacking_status(self, campaigns: Iterable[str]) -> frozenset[str]:
-        """Those campaigns that lack the status which new members get."""
-        asked = ((campaign, self._status) for campaign in campaigns if self._status)
-        return frozenset(campaign for campaign, _ in await self._statuses.lacking(asked))
+    def statuses_of(self, campaigns: Iterable[str]) -> Sequence[Wanted]:
+        """The status that new members get, in each of these campaigns; none without such a setting."""
+        return [(campaign, self._status) for campaign in campaigns if self._status]
 
     async def _with_status(
         self, joining: Sequence[tuple[str, Operation]], errors: dict[str, CRMError]
     ) -> list[tuple[str, Operation]]:
-        """Those who join a campaign that has the status; of the others the error is noted."""
-        lacking = await self.lacking_status(str(operation.fields["CampaignId"]) for _, operation in joining)
-        error = unknown_status(f"it has no member status {self._status!r}; add it there")
-        errors.update((person, error) for person, operation in joining if operation.fields["CampaignId"] in lacking)
-        return [each for each in joining if each[1].fields["CampaignId"] not in lacking]
+        """Those who join a campaign that has the status now; of the others the error is noted."""
+        refused = await self.statuses.provide(self.statuses_of(_campaign(operation) for _, operation in joining))
+        why = {campaign: error for (campaign, _), error in refused.items()}
+        errors.update((person, why[_campaign(op)]) for person, op in joining if _campaign(op) in why)
+        return [each for each in joining if _campaign(each[1]) not in why]
 
     def estimate(self, use: StoreUse) -> CallEstimate:
         """What a use of a store of people takes besides: one person for each value, any number of tags changed."""
@@ -160,7 +155,8 @@ class Members:
             return CallEstimate(queries, queries)
         rows = use.items * len(self.campaigns.by_tag)
         looks = int(bool(self._status))
-        return CallEstimate(queries + rows + looks, queries + math.ceil(use.items / MAX_ROWS) + looks)
+        making = _MAKING if looks and self.statuses.creates else 0
+        return CallEstimate(queries + rows + looks + making, queries + math.ceil(use.items / MAX_ROWS) + looks)
 
     def _join(self, person: str, campaign: str) -> Operation:
         fields: dict[str, object] = {"CampaignId": campaign, PREFIXES[person[:3]]: person}
@@ -182,16 +178,16 @@ class Members:
 
 
 def open_members(
-    client: SalesforceClient,
+    statuses: CampaignStatuses,
     sobject: SObject,
     campaigns: TagCampaigns,
     user_id: Callable[[], Awaitable[str | None]],
     limiter: anyio.CapacityLimiter,
 ) -> Members:
     """The members of a connection; ``sobject`` is CampaignMember."""
-    reconciler = Reconciler(client, sobject, user_id)
-    channel = CollectionsChannel(client, "CampaignMember", None, limiter, reconciler)
-    return Members(client, sobject, campaigns, channel, client.settings.campaigns.member_status)
+    client = statuses.client
+    channel = CollectionsChannel(client, MEMBER, None, limiter, Reconciler(client, sobject, user_id))
+    return Members(sobject, campaigns, channel, statuses)
 
 
 async def tag_warnings(settings: SalesforceSettings, look_up: Callable[[], Awaitable[Members]]) -> list[str]:
@@ -203,9 +199,14 @@ async def tag_warnings(settings: SalesforceSettings, look_up: Callable[[], Await
     except (AccessDeniedError, ConfigurationError) as error:
         return [error.message]
     by_id = members.campaigns.by_id
-    lacking = await members.lacking_status(by_id)
-    fault = f"the campaign has no member status {settings.campaigns.member_status!r}, so nobody joins it: add it there"
-    return [f"campaigns.tags.{tag}: {fault}" for campaign, tag in by_id.items() if campaign in lacking]
+    lacking = await members.statuses.impossible(members.statuses_of(by_id))
+    why = {campaign: error.message for (campaign, _), error in lacking.items()}
+    wanted = settings.campaigns.member_status
+    return [f"campaigns.tags.{tag}: nobody joins as {wanted!r}: {why[key]}" for key, tag in by_id.items() if key in why]
+
+
+def _campaign(operation: Operation) -> str:
+    return str(operation.fields["CampaignId"])
 
 
 def _is_member(error: CRMError) -> bool:

@@ -26,7 +26,7 @@ from crmsync.providers.salesforce.errors import is_malformed
 from crmsync.providers.salesforce.pace import SHORT
 from crmsync.providers.salesforce.writing.outcomes import Sent, of_result
 from crmsync.providers.salesforce.writing.pages import MAX_ROWS, Page, Pages, Told, results_of
-from crmsync.providers.salesforce.writing.reconciling import Reconciler
+from crmsync.providers.salesforce.writing.reconciling import Settler
 from crmsync.providers.salesforce.writing.rows import Row, Verb, by_parent, chunks
 
 SERIAL_ROUNDS: Final = 3
@@ -59,7 +59,7 @@ class CollectionsChannel:
         object_name: str,
         key_field: str | None,
         limiter: anyio.CapacityLimiter,
-        reconciler: Reconciler,
+        reconciler: Settler,
         *,
         page_rows: int = MAX_ROWS,
     ) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from crmsync.errors import CRMError, RejectedError
 from crmsync.models.schema import FieldType
@@ -24,10 +24,22 @@ Resend = Callable[[Sequence[Row], Sent], Awaitable[object]]
 _GRACE: Final = timedelta(seconds=5)
 """How much earlier than the call a record may be stamped: CreatedDate has whole seconds, and clocks differ."""
 _TEXTS: Final = frozenset({FieldType.TEXT, FieldType.PHONE, FieldType.URL, FieldType.PICKLIST, FieldType.EMAIL})
-_SETTLE_SECONDS: Final = 2.0
+SETTLE_SECONDS: Final = 2.0
 """A call whose connection broke may still be at work; its commit is waited for."""
 
 Identity = tuple[tuple[str, str], ...]
+
+
+class Settler(Protocol):
+    """Finds out what became of creates whose answer was lost."""
+
+    async def settle(self, rows: Sequence[Row], began: datetime, sent: Sent, resend: Resend | None) -> None:
+        """Answer every row of a call that began (by the server's clock) and whose answer was lost.
+
+        Those that were created are answered as such, the others as they answer when sent once more; without ``resend``
+        as unknown.
+        """
+        ...
 
 
 class Reconciler:
@@ -41,15 +53,11 @@ class Reconciler:
         self._user_id = user_id
 
     async def settle(self, rows: Sequence[Row], began: datetime, sent: Sent, resend: Resend | None) -> None:
-        """Answer every row of a call that began (by the server's clock) and whose answer was lost.
-
-        Those that were created are answered as such, the others as they answer when sent once more; without ``resend``
-        as unknown.
-        """
+        """See `Settler`."""
         claimed = {outcome.id for outcome in sent.outcomes.values() if outcome.id}
         identities = {row.position: self._identity(row.values) for row in rows}
         try:
-            await self._client.clock.sleep(_SETTLE_SECONDS)
+            await self._client.clock.sleep(SETTLE_SECONDS)
             made = await self._made_since(began, identities.values())
         except CRMError:
             made = None
@@ -57,7 +65,7 @@ class Reconciler:
         for row in rows:
             identity = identities[row.position]
             if made is None or not identity:
-                sent.fail([row], _unknown())
+                sent.fail([row], answer_lost())
                 continue
             found = next((record_id for record_id in made.get(identity, ()) if record_id not in claimed), None)
             if found is None:
@@ -68,7 +76,7 @@ class Reconciler:
         if missing and resend is not None:
             await resend(missing, sent)
         else:
-            sent.fail(missing, _unknown())
+            sent.fail(missing, answer_lost())
 
     def _identity(self, values: Mapping[str, Any]) -> Identity:
         """What a record is recognised by; empty if there is nothing."""
@@ -104,7 +112,8 @@ def _plain(value: object) -> str:
     return value.strip().casefold() if isinstance(value, str) else ""
 
 
-def _unknown() -> RejectedError:
+def answer_lost() -> RejectedError:
+    """The error of a create of which nobody knows whether it took effect."""
     return RejectedError(
         "nobody knows whether the record was created: Salesforce's answer was lost; the next run looks for it",
         code="answer_lost",

@@ -33,10 +33,10 @@ class Campaigns(Behaviour):
 
 
 class MemberStatuses(Behaviour):
-    """Of a campaign's statuses one is the default, and labels and sort orders are unique.
+    """Of a campaign's statuses one is the default, one at the least a response; labels and sort orders are unique.
 
-    "Object Reference", page "CampaignMemberStatus": the default and a status in use cannot be deleted, and SortOrder is
-    a unique number. The codes of the refusals are not documented.
+    "Object Reference", page "CampaignMemberStatus": the default and a status in use cannot be deleted, SortOrder is a
+    unique number, and since version 39.0 there must be a response. The codes of the refusals are not documented.
     """
 
     def complete(self, writer: Writer, save: Save) -> None:
@@ -53,6 +53,9 @@ class MemberStatuses(Behaviour):
         if save.before is not None and save.before["IsDefault"] and not row["IsDefault"]:
             message = "A campaign has a default member status."
             raise RowError("FIELD_INTEGRITY_EXCEPTION", message, ("IsDefault",))
+        if save.before is not None and save.before["HasResponded"] and not (row["HasResponded"] or _responds(others)):
+            message = "A campaign has a member status that counts as a response."
+            raise RowError("FIELD_INTEGRITY_EXCEPTION", message, ("HasResponded",))
 
     def saved(self, writer: Writer, save: Save) -> None:
         """Take the default from the status that had it."""
@@ -63,10 +66,13 @@ class MemberStatuses(Behaviour):
                 writer.put(save.table, {**other, "IsDefault": False}, save.now)
 
     def deleting(self, writer: Writer, row: Row) -> None:
-        """Keep the default, and what a member has."""
+        """Keep the default, what a member has, and the last that counts as a response."""
         members = writer.tables["CampaignMember"].live_matching("CampaignId", row["CampaignId"])
         if row["IsDefault"] or any(member["Status"] == row["Label"] for member in members):
             raise RowError("DELETE_FAILED", "This member status is the default or is in use.")
+        others = [other for other in _statuses(writer, row["CampaignId"]) if other["Id"] != row["Id"]]
+        if row["HasResponded"] and not _responds(others):
+            raise RowError("DELETE_FAILED", "This member status is the last that counts as a response.")
 
 
 class Members(Behaviour):
@@ -135,6 +141,10 @@ def _settle_status(writer: Writer, save: Save) -> None:
 def _statuses(writer: Writer, campaign_id: str | None) -> list[Row]:
     table = writer.tables["CampaignMemberStatus"]
     return [] if campaign_id is None else table.live_matching("CampaignId", campaign_id)
+
+
+def _responds(statuses: list[Row]) -> bool:
+    return any(status["HasResponded"] for status in statuses)
 
 
 def _contribution(member: Row) -> dict[str, int]:

@@ -156,6 +156,17 @@ async def test_a_status_that_the_campaign_lacks_is_not_replaced_silently(connect
         assert members(it) == []
 
 
+async def test_a_status_that_the_campaign_lacks_is_made_where_the_settings_say_so(connect: Connect) -> None:
+    async with connect(campaigns={"member_status": "Invited", "create_member_statuses": True}) as it:
+        it.contact(1)
+        for _ in range(2):
+            bulk = await it.provider.sync_list_membership(CRMList(name="News", member_emails=("p1@example.com",)))
+            assert all(result.success for result in bulk.results)
+        assert members(it) == [("p1@example.com", "Invited")]
+        labels = [row["Label"] for row in it.org.records("CampaignMemberStatus")]
+        assert labels == ["Sent", "Responded", "Invited"]
+
+
 async def test_removing_others_spares_whom_an_unclear_address_means(connect: Connect) -> None:
     async with connect() as it:
         campaign = it.org.create("Campaign", {"Name": "News"})

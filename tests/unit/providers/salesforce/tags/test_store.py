@@ -13,7 +13,7 @@ from crmsync.models.schema import FieldType
 from crmsync.protocols.records import RecordStore, SupportsJobs, SupportsMerges, SupportsPrecedence
 from crmsync.providers.salesforce.records import SalesforceRecordStore
 from crmsync.testing.record_subject import read_pass
-from crmsync.testing.salesforce import Profile, row_fault
+from crmsync.testing.salesforce import API_USER_ID, Profile, row_fault
 from tests.unit.providers.salesforce.objects.conftest import Connect, Connection, connect
 
 __all__ = ["connect"]
@@ -349,4 +349,28 @@ async def test_nobody_joins_a_campaign_that_lacks_the_status_of_new_members(conn
         assert [(error.code, error.field) for error in outcome.unwritten] == [("unknown_status", FIELD)]
         assert memberships(it) == {"News": {"p1@example.com"}, "VIP customers": set()}
         [warning] = (await it.provider.test_connection()).warnings
-        assert warning.startswith("campaigns.tags.vip: the campaign has no member status 'Invited'")
+        assert warning.startswith(
+            "campaigns.tags.vip: nobody joins as 'Invited': the campaign has no such member status"
+        )
+
+
+async def test_the_status_of_new_members_is_made_where_the_settings_say_so(connect: Connect) -> None:
+    given = {**SETTINGS, "member_status": "Invited", "create_member_statuses": True}
+    async with connect(campaigns=given) as it:
+        store, person = await contacts(it), it.contact(1)
+        assert (await it.provider.test_connection()).warnings == ()
+        [outcome] = await store.write([change(person, ("news", "vip"))])
+        assert (outcome.ok, outcome.unwritten) == (True, ())
+        assert memberships(it) == {"News": {"p1@example.com"}, "VIP customers": {"p1@example.com"}}
+        assert {row["Status"] for row in it.org.records("CampaignMember")} == {"Invited"}
+
+
+async def test_nobody_joins_where_the_status_may_not_be_made(connect: Connect) -> None:
+    given = {**SETTINGS, "member_status": "Invited", "create_member_statuses": True}
+    async with connect(campaigns=given) as it:
+        it.org.set_profile(API_USER_ID, Profile(objects={"CampaignMemberStatus": "r"}))
+        store, person = await contacts(it), it.contact(1)
+        [outcome] = await store.write([change(person, ("news",), Title="Dr")])
+        assert [(error.code, error.field) for error in outcome.unwritten] == [("unknown_status", FIELD)]
+        assert all("may not create it" in warning for warning in (await it.provider.test_connection()).warnings)
+        assert memberships(it) == {"News": set(), "VIP customers": set()}
