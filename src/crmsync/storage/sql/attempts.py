@@ -2,7 +2,8 @@
 
 - A deadlock or a serialization failure undid the work: it is done again, a few times.
 - A connection that was lost before COMMIT undid it, too. It is done again for a while, once the database was reached
-  at all: a server that restarts comes back within that time.
+  at all: a server that restarts comes back within that time. So is what PostgreSQL ended since its process stood
+  still; a run that lost its lease meanwhile is told so then.
 - A connection that was lost while COMMIT was on its way may have committed or not. PostgreSQL is asked by the number of
   the transaction; SQLite's answer cannot be lost.
 """
@@ -34,7 +35,7 @@ RACES: Final = 5
 """How often a piece of work gives way to others before it fails."""
 
 _RACE_STATES: Final = ("40001", "40P01")
-_LOST_STATES: Final = ("08", "57P01", "57P02", "57P03")
+_LOST_STATES: Final = ("08", "25P03", "57P01", "57P02", "57P03")
 _ASKED_STATES: Final = {"committed": True, "aborted": False}
 
 

@@ -27,6 +27,7 @@ from crmsync.storage.sql.attempts import OUTAGE_SECONDS, WRITES, Attempts
 from crmsync.storage.sql.failures import shown, translated
 from crmsync.storage.sql.isolation import split_tenant
 from crmsync.storage.sql.layout import Layout, split_layout
+from crmsync.storage.sql.session_limits import split_limits
 
 T = TypeVar("T")
 
@@ -35,16 +36,6 @@ POOL_SIZE = 4
 
 BUSY_SECONDS = 30.0
 """How long SQLite waits for another process that writes."""
-
-CONNECT_SECONDS = 10
-"""How long PostgreSQL may take to answer before it counts as out of reach."""
-
-STALLED_SECONDS = 30
-"""How long PostgreSQL lets a transaction wait for its next statement. Ours do nothing in between: the process stands
-still, and what it locked would keep everybody out."""
-
-STATEMENT_SECONDS = 300
-"""How long PostgreSQL works on a statement, or lets it wait for a lock. Ours take milliseconds, a few take seconds."""
 
 PREPARE_AFTER = 5
 """Executions after which psycopg prepares a statement on the server; its own default."""
@@ -120,6 +111,7 @@ async def open_database(url: str) -> AsyncIterator[Database]:
     An SQLite file that does not exist is created, readable and writable by its owner alone. ``table_prefix`` and
     ``schema`` in the URL are a `Layout`, ``tenant_user`` and ``tenant_integration`` a `Tenant`. ``timeout`` is how many
     seconds to wait: for another process that writes to SQLite, or for a server of PostgreSQL that is away for a moment.
+    ``stall_timeout`` is how many seconds PostgreSQL waits for a process that stands still in a transaction.
 
     :raises ConfigurationError: the URL is malformed or of another kind of database.
     :raises MissingExtraError: PostgreSQL's driver is not installed.
@@ -244,21 +236,12 @@ def _postgres_engine(url: URL, layout: Layout) -> Engine:
         if (error.name or "").partition(".")[0] != "psycopg":
             raise
         raise MissingExtraError("PostgreSQL storage", "postgres") from error
-    url = url.difference_update_query(["timeout"])
-    connect_args = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS}
-    engine = _engine(url, layout, connect_args=connect_args, pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=True)
-    event.listen(engine, "connect", lambda connection, _entry: _limit_time(connection))
+    url, limits = split_limits(url.difference_update_query(["timeout"]))
+    arguments = limits.arguments(url)
+    engine = _engine(url, layout, connect_args=arguments, pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=True)
+    event.listen(engine, "connect", lambda connection, _entry: limits.set_on(connection))
     event.listen(engine, "begin", _begin_postgres)
     return engine
-
-
-def _limit_time(connection: DBAPIConnection) -> None:
-    """Unless the URL or the server's administrator has said how long."""
-    limits = {"idle_in_transaction_session_timeout": STALLED_SECONDS, "statement_timeout": STATEMENT_SECONDS}
-    with closing(connection.cursor()) as cursor:
-        for name, seconds in limits.items():
-            cursor.execute(f"SELECT set_config('{name}', '{seconds}s', false) WHERE current_setting('{name}') = '0'")
-    connection.commit()
 
 
 def _begin_postgres(connection: Connection) -> None:

@@ -18,7 +18,7 @@ from crmsync.protocols.repository import RepositoryFactory, SyncRepository
 from crmsync.registry import STORAGE, Registry
 from crmsync.storage.sql import open_repository
 from crmsync.storage.sql.database import open_database
-from crmsync.testing.repository_subject import CONTACT, NOW, OURS, TTL, ids_in, integration, link, store_links
+from crmsync.testing.repository_subject import CONTACT, OURS, ids_in, integration, link, store_links
 
 pytestmark = pytest.mark.anyio
 
@@ -245,31 +245,3 @@ except MissingExtraError as error:
     print(type(error).__name__, error.extra)
 """
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-
-
-async def test_a_process_that_stands_still_in_a_transaction_does_not_keep_others_out(postgres_url: str) -> None:
-    """PostgreSQL ends its session, so that what it locked is free: whoever comes next gets the lease."""
-    limited = with_limit(postgres_url, "200ms")
-    async with open_repository(postgres_url) as repository, open_database(limited) as stopped:
-        await repository.save_integration(integration())
-        await repository.acquire_lease(OURS, CONTACT, "worker-1", now=NOW, ttl=TTL)
-        with stopped.engine.connect() as connection:
-            connection.execute(sa.text("SELECT * FROM crm_sync_cursors FOR UPDATE"))
-            lease = await repository.acquire_lease(OURS, CONTACT, "worker-2", now=NOW + TTL, ttl=TTL)
-            with pytest.raises(sa.exc.DBAPIError):
-                connection.execute(sa.text("SELECT 1"))
-        assert lease.owner == "worker-2"
-        await repository.delete_integration(OURS)
-
-
-@pytest.mark.parametrize("given,kept", [("0", "30s"), ("5s", "5s")])
-async def test_every_postgresql_session_has_a_limit_on_standing_still(postgres_url: str, given: str, kept: str) -> None:
-    show = sa.text("SHOW idle_in_transaction_session_timeout")
-    async with open_database(with_limit(postgres_url, given)) as database:
-        assert await database.read(lambda connection: connection.scalar(show)) == kept
-
-
-def with_limit(url: str, limit: str) -> str:
-    """The URL with an administrator's own limit on standing still."""
-    option = f"-c idle_in_transaction_session_timeout={limit}"
-    return sa.make_url(url).update_query_dict({"options": option}).render_as_string(hide_password=False)
