@@ -50,7 +50,7 @@ def test_a_conflict_shows_who_changed_what_and_who_decided(sh: Shell) -> None:
     assert met["remote_changed_by"] == luis["LastModifiedById"]
     assert met["remote_changed_at"] is not None
     assert (met["local_value"], met["remote_value"]) == ("+1 111", "+1 222")
-    decided = sh.run("conflicts", "resolve", met["id"][:8], "--winner", "local", "--by", "Ann", "--format", "json")
+    decided = sh.run("conflicts", "resolve", met["id"][:8], "--winner", "markmail", "--by", "Ann", "--format", "json")
     assert decided.json["conflicts"][0]["status"] == "decided"
     assert sh.run("sync").code == 0
     shown = sh.run("conflicts", "show", met["id"], "--format", "json").json["conflict"]
@@ -85,7 +85,7 @@ def test_many_are_decided_by_rule_after_a_look_at_which(sh: Shell) -> None:
     shown = sh.run(*by_rule, "nonblank")
     assert "1 conflict(s) decided (1 for local)" in shown.out
     assert "2 left" in shown.out
-    assert "2 conflict(s) decided (2 for CRM)" in sh.run(*by_rule, "remote", "--policy", "manual").out
+    assert "2 conflict(s) decided (2 for CRM)" in sh.run(*by_rule, "crm", "--policy", "manual").out
     assert sh.run("sync").code == 0
     assert phones(sh) == {
         "luisg@example.org": "+1 222",
@@ -120,6 +120,10 @@ def test_values_are_erased_by_conflict_by_record_or_all_that_are_settled(sh: She
         (("resolve", "--all", "--winner", "local", "--value", "x"), "--value"),
         (("resolve", "--all", "--value", "x"), "by its id"),
         (("resolve", "abc", "--winner", "local", "--field", "Phone"), "--all"),
+        (
+            ("resolve", "--all", "--winner", "salesforce"),
+            "say local (or markmail), remote (or crm), newest, or nonblank",
+        ),
         (("resolve", "--all", "--winner", "local", "--older-than", "soon"), "7d"),
         (("erase",), "--settled"),
         (("erase", "abc"), "no conflict"),

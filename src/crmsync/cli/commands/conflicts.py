@@ -31,6 +31,8 @@ _UNITS: Final = {
     "w": dt.timedelta(weeks=1),
 }
 
+_WINNERS: Final = {**{one.value: one for one in RuleWinner}, "markmail": RuleWinner.LOCAL, "crm": RuleWinner.REMOTE}
+
 app = typer.Typer(help="Look at conflicts, and decide those that wait.", no_args_is_help=True)
 
 ConflictId = Annotated[
@@ -46,6 +48,24 @@ def duration(text: str) -> dt.timedelta:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def winner_of(text: str) -> RuleWinner:
+    """Whose value is kept, by any of the words for it."""
+    found = _WINNERS.get(text.strip().lower())
+    if found is None:
+        raise typer.BadParameter("say local (or markmail), remote (or crm), newest, or nonblank")
+    return found
+
+
+Winner = Annotated[
+    RuleWinner | None,
+    typer.Option(
+        "--winner",
+        "-w",
+        parser=winner_of,
+        help="Whose value is kept and written to the other side; markmail is another word for local, crm for remote.",
+        metavar="local|remote|newest|nonblank",
+    ),
+]
 OlderThan = Annotated[
     dt.timedelta | None,
     typer.Option("--older-than", parser=duration, help="Met at least this long ago.", metavar="30m|12h|7d|2w"),
@@ -77,9 +97,7 @@ def show(conflict_id: ConflictId, *, selection: OfIntegration, output: Shown) ->
 def resolve(
     conflict_id: Annotated[str | None, typer.Argument(help="The id, or its beginning.", metavar="ID")] = None,
     *,
-    winner: Annotated[
-        RuleWinner | None, typer.Option("--winner", "-w", help="Whose value is kept and written to the other side.")
-    ] = None,
+    winner: Winner = None,
     value: Annotated[
         str | None, typer.Option("--value", help="Write this to both sides instead; '' for a blank.", metavar="TEXT")
     ] = None,
@@ -150,7 +168,7 @@ async def _list(selection: Selection, show_all: bool, limit: int, output: Output
         else Text("there are no conflicts" if show_all else "no conflict waits for a decision")
     ]
     if any(one.status is ConflictStatus.OPEN for one in found):
-        views.append(Text("decide one with `crmsync conflicts resolve ID --winner local` (or remote)", style="dim"))
+        views.append(Text("decide one with `crmsync conflicts resolve ID --winner local` (or crm)", style="dim"))
     payload = {"conflicts": [payloads.conflict_payload(one) for one in found]}
     output.result(payload, *views)
     return ExitCode.SUCCESS
