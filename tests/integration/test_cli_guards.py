@@ -157,13 +157,14 @@ def test_a_stopped_plan_is_looked_at_approved_and_carried_out(sh: Shell) -> None
     refused = sh.run("stops", "approve", "0" * 64, "--format", "json")
     assert (refused.code, refused.json["error"]["code"]) == (1, "stale_record")
     assert "crmsync stops show" in refused.json["error"]["remedy"]
-    for told in (refused.out, sh.run("stops", "list").out):
+    for told in (refused.out, sh.run("stops", "list").out, sh.run("stops", "list", "--format", "json").out):
         assert digest[:8] not in told, "only the plan itself says its digest"
     short = sh.run("stops", "approve", digest[:7])
     assert (short.code, "at least 8 characters" in short.err) == (2, True)
     approved = sh.run("stops", "approve", digest[:12], "--by", "Ann", "--format", "json").json["stop"]
     assert approved["approved_by"] == "Ann"
     assert "approved by Ann" in " ".join(sh.run("stops", "list").out.split())
+    assert sh.run("stops", "list", "--format", "json").json["stops"][0]["plan"]["digest"] == digest
     done = sh.run("sync", "--format", "json")
     assert (done.code, done.json["runs"][0]["remote"]["updated"]) == (0, 60)
     assert {contact["FirstName"][:4] for contact in sh.contacts()} == {"New "}

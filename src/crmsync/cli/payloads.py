@@ -55,9 +55,10 @@ def plan_payload(plan: Plan) -> dict[str, Any]:
     }
 
 
-def stop_payload(stop: Stop) -> dict[str, Any]:
-    """A stopped run, with what is known of its plan."""
+def stop_payload(stop: Stop, *, with_digest: bool = False) -> dict[str, Any]:
+    """A stopped run, with what is known of its plan. The digest, which approves it, is for where the plan is shown."""
     plan = stop.plan
+    told = with_digest or stop.approved_at is not None
     return {
         "integration_id": stop.integration_id,
         "entity_type": stop.entity_type,
@@ -67,7 +68,7 @@ def stop_payload(stop: Stop) -> dict[str, Any]:
         "stopped_at": _moment(stop.stopped_at),
         "times": stop.times,
         "plan": {
-            "digest": plan.digest,
+            "digest": plan.digest if told else None,
             "mapping_version": plan.mapping_version,
             "made_at": _moment(plan.made_at),
             "records": plan.records,

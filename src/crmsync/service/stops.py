@@ -18,7 +18,11 @@ class StopVerbs(Opening):
     """The part of `CRMSync` that deals with runs which a guard has stopped."""
 
     async def stops(self, integration_id: str, object_name: str | None = None) -> list[Stop]:
-        """The stops that nothing was done about yet, one for each object at most."""
+        """The stops that nothing was done about yet, one for each object at most.
+
+        A plan that `stopped_plan` was asked for is there, digest included: show the two to people together only, since
+        whoever knows the digest can approve the plan.
+        """
         return await self.repository.list_stops(integration_id, object_name)
 
     async def stopped_plan(

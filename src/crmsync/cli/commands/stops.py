@@ -82,7 +82,8 @@ async def _show(selection: Selection, anew: bool, limit: int | None, output: Out
             target.integration.id, target.object_name, local, anew=anew, options=config.content.run
         )
         records = await session.crm.stopped_records(target.integration.id, target.object_name, limit=limit)
-    payload = {**payloads.stop_payload(stop), "records": [payloads.stopped_record_payload(one) for one in records]}
+    whole = payloads.stop_payload(stop, with_digest=True)
+    payload = {**whole, "records": [payloads.stopped_record_payload(one) for one in records]}
     output.result({"stop": payload}, *stop_views.stop_views(stop, records))
     return ExitCode.SUCCESS
 
