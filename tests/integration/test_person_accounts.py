@@ -83,6 +83,39 @@ async def test_persons_and_businesses_sync_side_by_side_both_ways() -> None:
             assert [row["Name"] for row in org.records("Account")] == ["Acme"]
 
 
+@pytest.mark.anyio
+async def test_new_people_become_persons_and_stay_in_step() -> None:
+    local = MemoryRecordStore("subscribers")
+    ada = local.add(email="ada@example.com", last_name="Byron", company=None, opted_out=False)
+    local.add(email="bea@example.com", last_name="Bea", company="Acme", opted_out=True)
+    with running_emulator(person_accounts=True) as emulator:
+        org = emulator.org
+        settings = {"accounts": "create", "person_accounts": "create"}
+        async with connected(emulator, {"Contact": MAPPING}, None, **settings) as app:
+            plan = await app.plan("main", "Contact", local)
+            before = org.api_calls
+            await app.apply(plan, local)
+            assert plan.calls is not None
+            assert org.api_calls - before <= plan.calls.most
+            assert {row["Name"]: row["IsPersonAccount"] for row in org.records("Account")} == {
+                "Acme": False,
+                "Byron": True,
+            }
+            [account] = [row for row in org.records("Account") if row["IsPersonAccount"]]
+            assert await crm_ids(app, "Contact", ada) == [account["PersonContactId"]]
+            assert account["MarkMail_Id__pc"] == ada
+            assert (await app.sync("main", "Contact", local)).written == 0
+            org.update("Account", account["Id"], {"LastName": "Lovelace"})
+            local.edit(ada, opted_out=True)
+            report = await app.sync("main", "Contact", local)
+            assert report.problems == ()
+            assert local.snapshot()[ada]["last_name"] == "Lovelace"
+            assert [row["PersonHasOptedOutOfEmail"] for row in org.records("Account") if row["IsPersonAccount"]] == [
+                True
+            ]
+            assert (await app.sync("main", "Contact", local)).written == 0
+
+
 def test_a_person_account_is_told_of_updated_and_deleted_by_the_command_line(tmp_path: Path) -> None:
     with shell(tmp_path, person_accounts=True) as sh:
         org, config, people = sh.emulator.org, tmp_path / "crmsync.toml", tmp_path / "people.csv"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from crmsync.providers.salesforce import retrieving
-from crmsync.providers.salesforce.accounts.findings import account_warnings
+from crmsync.providers.salesforce.accounts.findings import account_warnings, person_warnings
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.people.needs import shortcomings
 from crmsync.providers.salesforce.replication import not_replicated
@@ -25,6 +25,7 @@ async def warnings_of(
     if settings.changes is ChangeFeed.GET_UPDATED:
         warnings += [not_replicated(each) for each in people if not each.replicateable]
     warnings += await account_warnings(settings, describe)
+    warnings += await person_warnings(settings, describe)
     return warnings + list(await tag_warnings(settings, members))
 
 

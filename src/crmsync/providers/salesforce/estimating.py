@@ -10,7 +10,7 @@ from crmsync.providers.salesforce import soql
 from crmsync.providers.salesforce.accounts.graphs import GRAPH_ROUNDS
 from crmsync.providers.salesforce.accounts.names import OWN
 from crmsync.providers.salesforce.bulk.polling import most_polls
-from crmsync.providers.salesforce.objects.options import AccountMode, ActivityMode
+from crmsync.providers.salesforce.objects.options import AccountMode, ActivityMode, PersonMode
 from crmsync.providers.salesforce.retrieving import MAX_RETRIEVE
 from crmsync.providers.salesforce.schema import SObject
 from crmsync.providers.salesforce.settings import ChannelName, SalesforceSettings
@@ -76,13 +76,15 @@ def company_calls(items: int, account: SObject, key_field: str | None, settings:
 
 def person_calls(use: StoreUse, settings: SalesforceSettings) -> CallEstimate:
     """What it takes besides where contacts may be persons: a look at those that are deleted or whose account is
-    written, and one page or job more, for accounts to delete.
+    written, another for the contacts of new persons, and one page or job more for each of the two.
     """
     if not use.items:
         return CallEstimate()
-    look = _retrieving(use, (), settings)
+    look, creates = _retrieving(use, (), settings), settings.person_accounts is PersonMode.CREATE
     job = _JOB_ENDS + most_polls(settings.bulk_wait_seconds) if may_be_bulk(use.items, settings.channel) else 0
-    return CallEstimate(look.most + _also_apart(2, settings) + job, look.likely if set(OWN) & set(use.fields) else 0)
+    most = look.most + _also_apart(2, settings) + job
+    likely = look.likely * (bool(set(OWN) & set(use.fields)) + creates)
+    return CallEstimate(most * (1 + creates), likely)
 
 
 def status_calls(items: int, settings: SalesforceSettings) -> CallEstimate:

@@ -16,7 +16,7 @@ from crmsync.models.schema import ObjectSchema
 from crmsync.providers.salesforce import merges, retrieving
 from crmsync.providers.salesforce.accounts.directory import Accounts
 from crmsync.providers.salesforce.accounts.names import COMPANY
-from crmsync.providers.salesforce.accounts.persons import PersonWriter
+from crmsync.providers.salesforce.accounts.persons import Persons, PersonWriter
 from crmsync.providers.salesforce.accounts.writer import AccountWriter
 from crmsync.providers.salesforce.bulk.following import settle
 from crmsync.providers.salesforce.changes import ChangeReader
@@ -51,7 +51,7 @@ class SalesforceRecordStore:
     up to 10,000 records a call. Its limits say how many make a good batch at present. Fields that the user cannot see
     are left out of records. ``needs`` is what a record may need made before it: with accounts a contact's
     ``Account.Name`` can be written too, with statuses no member's status is replaced by a campaign's default.
-    ``persons`` writes the accounts of those contacts that are person accounts', where the org may have any.
+    ``persons`` is for the accounts of those contacts that are person accounts', where the org may have any.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class SalesforceRecordStore:
         jobs: JobLoad,
         needs: Accounts | CampaignStatuses | None = None,
         *,
-        persons: Writes | None = None,
+        persons: Persons | None = None,
     ) -> None:
         self._client = client
         self._sobject = sobject

@@ -19,6 +19,7 @@ from crmsync.providers.salesforce.objects.options import (
     ApiName,
     CampaignOptions,
     ParentOptions,
+    PersonMode,
 )
 from crmsync.providers.salesforce.people.options import ContactRule, PeopleMode
 from crmsync.providers.salesforce.sf.options import SfOptions
@@ -96,8 +97,10 @@ class SalesforceSettings(BaseModel):
     query jobs, ``auto`` by what is faster and spares calls, from more than ``bulk_read_from`` records on.
     ``bulk_read_ranges`` is how many ranges of ids have a query job each; None chooses by how many records there are.
     ``accounts`` is what a contact's company does to its account; ``account_key_field`` is an external id of Account by
-    which no two processes make one twice. ``parents``, ``campaigns`` and ``activity`` say how single objects
-    are treated; see `crmsync.providers.salesforce.objects.options`. ``activity_id_field`` is a field of Task that holds
+    which no two processes make one twice. ``person_accounts`` is what a new person becomes, ``person_record_type`` the
+    id of the record type that such an account gets; None is the user's default one.
+    ``parents``, ``campaigns`` and ``activity`` say how single objects are treated; see
+    `crmsync.providers.salesforce.objects.options`. ``activity_id_field`` is a field of Task that holds
     what makes an event's record recognisable.
     ``people`` says what the verbs on contacts work with; with ``lead_then_contact`` there is also an object ``Person``,
     contacts and leads as one. ``lead_company`` stands in a lead's required ``Company`` where a person has none.
@@ -134,6 +137,8 @@ class SalesforceSettings(BaseModel):
     campaigns: CampaignOptions = CampaignOptions()
     accounts: AccountMode = AccountMode.LEAVE
     account_key_field: ApiName | None = None
+    person_accounts: PersonMode = PersonMode.LEAVE
+    person_record_type: str | None = Field(default=None, pattern=r"^012[A-Za-z0-9]{12}(?:[A-Za-z0-9]{3})?$")
     activity: ActivityMode = ActivityMode.TASK
     activity_id_field: ApiName = "MarkMail_Activity_Id__c"
     people: PeopleMode = PeopleMode.CONTACT

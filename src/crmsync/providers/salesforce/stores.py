@@ -15,13 +15,18 @@ from crmsync.protocols.records import RecordStore
 from crmsync.providers.activity_records import EMAIL_ACTIVITY
 from crmsync.providers.salesforce.accounts.directory import Accounts, described, open_accounts, with_company
 from crmsync.providers.salesforce.accounts.names import COMPANY
-from crmsync.providers.salesforce.accounts.persons import open_account_writer
+from crmsync.providers.salesforce.accounts.new_persons import (
+    NewPersons,
+    described_for_persons,
+    open_account_writer,
+)
+from crmsync.providers.salesforce.accounts.persons import Persons
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.loading.by_job import JobLoad
 from crmsync.providers.salesforce.objects.activity import ActivityLog
 from crmsync.providers.salesforce.objects.activity_records import SalesforceActivityRecords
 from crmsync.providers.salesforce.objects.campaign_statuses import MEMBER, CampaignStatuses
-from crmsync.providers.salesforce.objects.options import AccountMode, ActivityMode
+from crmsync.providers.salesforce.objects.options import AccountMode, ActivityMode, PersonMode
 from crmsync.providers.salesforce.objects.parents import with_parents
 from crmsync.providers.salesforce.people.births import Births
 from crmsync.providers.salesforce.people.options import PERSON, PeopleMode
@@ -33,7 +38,6 @@ from crmsync.providers.salesforce.schema import SObject
 from crmsync.providers.salesforce.tags.campaigns import described_member, find_campaigns
 from crmsync.providers.salesforce.tags.members import TAGGED, Members, open_members
 from crmsync.providers.salesforce.tags.store import CampaignTagStore
-from crmsync.providers.salesforce.writing.rows import Writes
 
 _IN_FLIGHT = 4
 """Collection calls at once; an org allows 25 that last over 20 seconds ("API Request Limits and Allocations")."""
@@ -77,23 +81,28 @@ class Stores:
         if object_name == "Contact" and self._client.settings.accounts is not AccountMode.LEAVE:
             needs = await self._accounts()
             sobject = with_company(sobject, needs.sobject)
-        persons = await self._persons() if object_name == "Contact" and IS_PERSON in sobject.fields else None
+        persons = await self._persons(sobject) if object_name == "Contact" else None
         return self._store(sobject, needs, persons)
 
     def _store(
-        self, sobject: SObject, needs: Accounts | CampaignStatuses | None = None, persons: Writes | None = None
+        self, sobject: SObject, needs: Accounts | CampaignStatuses | None = None, persons: Persons | None = None
     ) -> SalesforceRecordStore:
         return SalesforceRecordStore(
             self._client, sobject, self._user_id, self._limiter, self._loads, needs, persons=persons
         )
 
-    async def _persons(self) -> Writes | None:
-        """What writes the accounts that are persons; None if accounts are hidden from this user."""
+    async def _persons(self, contact: SObject) -> Persons | None:
+        """None where there are none, or where accounts are hidden from this user."""
+        creates = self._client.settings.person_accounts is PersonMode.CREATE
+        if not creates and IS_PERSON not in contact.fields:
+            return None
         try:
-            account = await self._describe("Account")
+            account = await (described_for_persons(contact, self._describe) if creates else self._describe("Account"))
         except SchemaChangedError:
             return None
-        return open_account_writer(self._client, account, self._user_id, self._limiter)
+        accounts = open_account_writer(self._client, account, self._user_id, self._limiter)
+        births = NewPersons(self._client, contact, account, accounts) if creates else None
+        return Persons(accounts, births)
 
     async def members(self) -> Members:
         """The members of the campaigns that tags stand for."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
+from crmsync.testing.salesforce.ids import make_id
 from crmsync.testing.salesforce.schema import FieldDef
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 PERSON: Final = "IsPersonAccount"
 PERSON_CONTACT: Final = "PersonContactId"
+RECORD_TYPE: Final = "RecordTypeId"
+BUSINESS_TYPE: Final = make_id("012", 1)
+PERSON_TYPE: Final = make_id("012", 2)
 _NAMES: Final = ("LastName", "FirstName", "Salutation")
 #: Fields that accounts have anyway; of a person account they are the contact's too.
 SHARED: Final = ("Phone", "Fax", "Description")
@@ -42,6 +46,9 @@ _FLAG: Final = FieldDef(
 _CONTACT: Final = FieldDef(
     name=PERSON_CONTACT, label="Contact ID", type="reference", createable=False, updateable=False
 )
+
+
+_RECORD_TYPE: Final = FieldDef(name="RecordTypeId", label="Record Type ID", type="reference", length=18)
 
 
 def account_name(contact_name: str) -> str:
@@ -68,7 +75,7 @@ def with_person_accounts(objects: Mapping[str, ObjectDef]) -> dict[str, ObjectDe
     shown = [_shown(entry) for name, entry in contact.fields.items() if name not in _NOT_SHOWN and name not in SHARED]
     return {
         **objects,
-        "Account": account.with_fields([*shown, _FLAG, _CONTACT]),
+        "Account": account.with_fields([*shown, _FLAG, _CONTACT, _RECORD_TYPE]),
         "Contact": contact.with_fields([_FLAG]),
     }
 

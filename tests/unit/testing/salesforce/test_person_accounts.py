@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from crmsync.testing.salesforce import RowError, SalesforceOrg, custom_field
+from crmsync.testing.salesforce.ids import make_id
+from crmsync.testing.salesforce.persons import BUSINESS_TYPE, PERSON_TYPE
 from crmsync.testing.salesforce.state import dump_state, load_state
 from tests.unit.testing.salesforce.conftest import StandingClock
 
 PERSON = {"FirstName": "Ada", "LastName": "Byron", "PersonEmail": "ada@example.com", "Phone": "1", "Size__pc": 36}
+OTHER_TYPE = make_id("012", 9)
 STAMPS = ("SystemModstamp", "LastModifiedDate", "LastModifiedById")
 
 
@@ -87,6 +90,22 @@ def test_a_business_takes_nothing_that_a_person_has(org: SalesforceOrg) -> None:
     with pytest.raises(RowError) as refused:
         org.create("Account", {"Name": "Acme", "PersonEmail": "a@example.com", "Phone": "1"})
     assert (refused.value.code, refused.value.fields) == ("INVALID_FIELD_FOR_INSERT_UPDATE", ("PersonEmail",))
+
+
+def test_a_record_type_says_which_of_the_two_an_account_is(org: SalesforceOrg, account: str) -> None:
+    assert both(org, account)[0]["RecordTypeId"] == PERSON_TYPE
+    assert both(org, org.create("Account", {"LastName": "Bea", "RecordTypeId": PERSON_TYPE}))[1]["LastName"] == "Bea"
+    for values, code in (
+        ({"Name": "Acme", "RecordTypeId": PERSON_TYPE}, "INVALID_FIELD_FOR_INSERT_UPDATE"),
+        ({"LastName": "Cleo", "RecordTypeId": BUSINESS_TYPE}, "INVALID_FIELD_FOR_INSERT_UPDATE"),
+        ({"LastName": "Cleo", "RecordTypeId": OTHER_TYPE}, "INVALID_CROSS_REFERENCE_KEY"),
+    ):
+        with pytest.raises(RowError) as refused:
+            org.create("Account", values)
+        assert refused.value.code == code
+    with pytest.raises(RowError) as refused:
+        org.update("Account", account, {"RecordTypeId": BUSINESS_TYPE})
+    assert refused.value.code == "INVALID_CROSS_REFERENCE_KEY"
 
 
 def test_a_person_keeps_its_last_name(org: SalesforceOrg, account: str) -> None:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from crmsync.errors import AccessDeniedError
+from typing import Final
+
+from crmsync.errors import AccessDeniedError, ConfigurationError
 from crmsync.models.problems import Problem
 from crmsync.providers.salesforce.accounts.directory import described, with_company
 from crmsync.providers.salesforce.accounts.names import COMPANY
-from crmsync.providers.salesforce.objects.options import AccountMode
+from crmsync.providers.salesforce.accounts.new_persons import described_for_persons
+from crmsync.providers.salesforce.objects.options import AccountMode, PersonMode
 from crmsync.providers.salesforce.objects.parents import Describe
+from crmsync.providers.salesforce.rows import IS_PERSON
 from crmsync.providers.salesforce.schema import SObject
 from crmsync.providers.salesforce.settings import SalesforceSettings
+
+_PERSON_ACCOUNTS: Final = (
+    "this org has person accounts. Their contacts are read and updated like any other, have no company, and are deleted"
+    " with their account"
+)
 
 
 async def account_warnings(settings: SalesforceSettings, describe: Describe) -> list[str]:
@@ -30,6 +39,22 @@ async def account_warnings(settings: SalesforceSettings, describe: Describe) -> 
     if not (account.createable and name.createable):
         warnings.append('accounts = "create", but this user may not create accounts: grant create access to Account')
     return warnings + [f"{each.message}. {each.remedy}" for each in unkeyed(settings, account)]
+
+
+async def person_warnings(settings: SalesforceSettings, describe: Describe) -> list[str]:
+    """What person accounts mean for the people of the settings, where the org has any or is to have."""
+    creates = settings.person_accounts is PersonMode.CREATE
+    contact = await describe("Contact") if "Contact" in settings.people.objects else None
+    if contact is None or not (creates or IS_PERSON in contact.fields):
+        return []
+    born = f"a new person becomes {'one' if creates else 'a contact and no person account'}"
+    warnings = [f"{_PERSON_ACCOUNTS}; {born}"] if IS_PERSON in contact.fields else []
+    if creates:
+        try:
+            await described_for_persons(contact, describe)
+        except (AccessDeniedError, ConfigurationError) as error:
+            warnings.append(error.message)
+    return warnings
 
 
 def unkeyed(settings: SalesforceSettings, account: SObject) -> list[Problem]:

@@ -11,44 +11,43 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
-import anyio
 import attrs
 
 from crmsync.errors import ProviderError, RecordError, RejectedError
 from crmsync.models.records import MISSING, Operation, OperationKind, Outcome, OutcomeStatus
 from crmsync.providers.salesforce.accounts.names import COMPANY, OWN
+from crmsync.providers.salesforce.accounts.new_persons import NewPersons
 from crmsync.providers.salesforce.client import SalesforceClient
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.retrieving import retrieve
 from crmsync.providers.salesforce.rows import IS_PERSON, RowReader
-from crmsync.providers.salesforce.schema import SObject
-from crmsync.providers.salesforce.writing import Writer
-from crmsync.providers.salesforce.writing.bulk import BulkChannel
-from crmsync.providers.salesforce.writing.collections import CollectionsChannel
-from crmsync.providers.salesforce.writing.reconciling import Reconciler
-from crmsync.providers.salesforce.writing.rows import Writes
+from crmsync.providers.salesforce.writing.rows import Sends, Writes
 
 _ACCOUNT: Final = "AccountId"
+
+
+@attrs.frozen(slots=True)
+class Persons:
+    """What writes the accounts of an org that are persons, and what makes new ones, if new people are to be persons."""
+
+    accounts: Writes
+    births: NewPersons | None = None
 
 
 class PersonWriter:
     """Writes like a `Writer`, and deletes the accounts of those contacts that are persons.
 
     Which contacts are persons is asked only where something is to be written that they take differently.
-    ``accounts`` writes accounts.
     """
 
     def __init__(
-        self,
-        inner: Writes,
-        client: SalesforceClient,
-        reader: Callable[[], Awaitable[RowReader]],
-        accounts: Writes,
+        self, inner: Writes, client: SalesforceClient, reader: Callable[[], Awaitable[RowReader]], persons: Persons
     ) -> None:
         self._inner = inner
         self._client = client
         self._reader = reader
-        self._accounts = accounts
+        self._accounts = persons.accounts
+        self._births = persons.births
 
     @property
     def batch(self) -> int:
@@ -58,32 +57,30 @@ class PersonWriter:
     async def write(self, operations: Sequence[Operation]) -> list[Outcome]:
         """See `Writer.write`."""
         persons = await self._persons(operations)
-        if not persons:
-            return await self._inner.write(operations)
+        due, gone, born = dict[int, Operation](), dict[int, Operation](), dict[int, Operation]()
         outcomes: dict[int, Outcome] = {}
-        due: dict[int, Operation] = {}
-        gone: dict[int, Operation] = {}
         left: dict[int, tuple[RecordError, ...]] = {}
         for position, operation in enumerate(operations):
             account = persons.get(_id(operation))
             if account is None:
-                due[position] = operation
+                takes = self._births is not None and self._births.take(operation)
+                (born if takes else due)[position] = operation
             elif operation.kind is OperationKind.DELETE:
                 gone[position] = attrs.evolve(operation, id=account)
             else:
                 rest, left[position] = _parted(operation)
                 if rest.fields or operation.key is not None:
                     due[position] = rest
-                elif left[position]:
-                    outcomes[position] = _failed(operation, left[position][0])
                 else:
-                    outcomes[position] = Outcome(operation.op_id, OutcomeStatus.UPDATED, operation.id)
-        if due:
-            written = await self._inner.write(list(due.values()))
-            for position, outcome in zip(due, written, strict=True):
-                unwritten = left.get(position, ()) if outcome.ok else ()
-                outcomes[position] = attrs.evolve(outcome, unwritten=(*outcome.unwritten, *unwritten))
-        outcomes |= await self._deleted(operations, gone, partly=bool(due))
+                    outcomes[position] = _answered(operation, left.pop(position))
+        for writer, part in ((self._inner, due), (self._births, born), (self._accounts, gone)):
+            if part and writer is not None:
+                outcomes |= await _sent(writer, part, partly=bool(outcomes))
+        for position in gone:
+            outcomes[position] = attrs.evolve(outcomes[position], id=operations[position].id)
+        for position, errors in left.items():
+            if (outcome := outcomes[position]).ok:
+                outcomes[position] = attrs.evolve(outcome, unwritten=(*outcome.unwritten, *errors))
         return [outcomes[position] for position in range(len(operations))]
 
     async def _persons(self, operations: Sequence[Operation]) -> Mapping[str, str]:
@@ -96,33 +93,23 @@ class PersonWriter:
         accounts = {each.id: each.fields.get(_ACCOUNT) for each in found.values() if each.fields.get(IS_PERSON) is True}
         return {contact: account for contact, account in accounts.items() if isinstance(account, str)}
 
-    async def _deleted(
-        self, operations: Sequence[Operation], gone: Mapping[int, Operation], *, partly: bool
-    ) -> dict[int, Outcome]:
-        """Delete accounts; the outcomes are those of the contacts, which go with them."""
-        if not gone:
-            return {}
-        try:
-            answered = await self._accounts.write(list(gone.values()))
-        except ProviderError as error:
-            if not partly:
-                raise
-            return {position: _failed(operations[position], error) for position in gone}
-        return {
-            position: attrs.evolve(outcome, id=operations[position].id)
-            for position, outcome in zip(gone, answered, strict=True)
-        }
+
+async def _sent(writer: Sends, part: Mapping[int, Operation], *, partly: bool) -> dict[int, Outcome]:
+    """The outcomes of a part; once others took effect, a failing call is its rows' outcome."""
+    try:
+        answered = await writer.write(list(part.values()))
+    except ProviderError as error:
+        if not partly:
+            raise
+        return {position: _failed(operation, error) for position, operation in part.items()}
+    return dict(zip(part, answered, strict=True))
 
 
-def open_account_writer(
-    client: SalesforceClient,
-    account: SObject,
-    user_id: Callable[[], Awaitable[str | None]],
-    limiter: anyio.CapacityLimiter,
-) -> Writer:
-    """What writes the accounts that are persons."""
-    collections = CollectionsChannel(client, "Account", None, limiter, Reconciler(client, account, user_id))
-    return Writer(client, account, None, collections, BulkChannel(client, "Account", None))
+def _answered(operation: Operation, errors: Sequence[RecordError]) -> Outcome:
+    """What became of an update of which nothing is left to write."""
+    if errors:
+        return _failed(operation, errors[0])
+    return Outcome(operation.op_id, OutcomeStatus.UPDATED, operation.id)
 
 
 def _may_differ(operation: Operation) -> bool:

@@ -42,6 +42,15 @@ class AccountMode(enum.StrEnum):
     """As `LINK`, and an account that is missing is made."""
 
 
+class PersonMode(enum.StrEnum):
+    """What a new person becomes in an org with person accounts."""
+
+    LEAVE = "leave"
+    """A contact."""
+    CREATE = "create"
+    """A person account; with a company that is written (see `AccountMode`), a contact."""
+
+
 class ActivityMode(enum.StrEnum):
     """As what e-mail events are recorded."""
 

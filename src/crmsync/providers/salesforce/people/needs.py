@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from crmsync.providers.salesforce.rows import IS_PERSON
 from crmsync.providers.salesforce.schema import OPT_OUT, SObject
 
 _WRITTEN: Final = ("Email", "FirstName", "LastName", "Phone")
-
-
-_PERSON_ACCOUNTS: Final = (
-    "this org has person accounts. Their contacts are read and updated like any other, have no company, and are deleted"
-    " with their account; a new person becomes a contact and no person account"
-)
 
 
 def shortcomings(sobject: SObject, key_field: str) -> list[str]:
@@ -25,8 +18,6 @@ def shortcomings(sobject: SObject, key_field: str) -> list[str]:
             f"{name} has no external id field {key_field} that this user may write: {name.lower()}s are looked up by"
             f" e-mail before each create. Add it (Text 64, External ID, Unique) and give the user access"
         )
-    if IS_PERSON in sobject.fields:
-        warnings.append(_PERSON_ACCOUNTS)
     opt_out = sobject.fields.get(OPT_OUT)
     if opt_out is None:
         warnings.append(

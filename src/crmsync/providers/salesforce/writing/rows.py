@@ -53,16 +53,20 @@ class Row:
     values: Mapping[str, object] = attrs.field(repr=False)
 
 
-class Writes(Protocol):
+class Sends(Protocol):
+    """Takes operations on the records of one object."""
+
+    async def write(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """See `Writer.write`."""
+        ...
+
+
+class Writes(Sends, Protocol):
     """Writes the records of one object, as a `Writer` does."""
 
     @property
     def batch(self) -> int:
         """See `Writer.batch`."""
-        ...
-
-    async def write(self, operations: Sequence[Operation]) -> list[Outcome]:
-        """See `Writer.write`."""
         ...
 
 
@@ -133,7 +137,7 @@ def _row(position: int, operation: Operation, sobject: SObject, key_field: str |
         target = record_id or ""
         return Row(position, operation.op_id, Verb.DELETE, target, "", operation.id, {"Id": record_id})
     values: dict[str, object] = {"Id": record_id} if record_id else {}
-    for name, value in _columns(sobject, operation.fields, creates=creates):
+    for name, value in columns(sobject, operation.fields, creates=creates):
         if value is not MISSING and name != key_field:
             values[name] = _value(sobject, name, value, creates=creates)
     if key_field and operation.key is not None:
@@ -149,7 +153,7 @@ def _row(position: int, operation: Operation, sobject: SObject, key_field: str |
     return Row(position, operation.op_id, verb, target, parent, operation.id, values)
 
 
-def _columns(sobject: SObject, fields: Fields, *, creates: bool) -> Iterator[tuple[str, object]]:
+def columns(sobject: SObject, fields: Fields, *, creates: bool) -> Iterator[tuple[str, object]]:
     """What is written, compounds by their parts."""
     for name, value in fields.items():
         field = sobject.fields.get(name)

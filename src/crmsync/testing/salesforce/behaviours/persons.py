@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Final
 
 from crmsync.testing.salesforce import saving
 from crmsync.testing.salesforce.errors import RowError
-from crmsync.testing.salesforce.persons import PERSON, PERSON_CONTACT, pairs, person_only
+from crmsync.testing.salesforce.persons import (
+    BUSINESS_TYPE,
+    PERSON,
+    PERSON_CONTACT,
+    PERSON_TYPE,
+    RECORD_TYPE,
+    pairs,
+    person_only,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,16 +31,20 @@ _STAMPS: Final = ("LastModifiedDate", "LastModifiedById", "SystemModstamp")
 
 
 def complete_account(writer: Writer, save: Save) -> None:
-    """Tell what kind of account it is: a new one with a last name is a person ("Accessing sObject Fields", Apex
-    Developer Guide).
+    """Tell what kind of account it is: one of the record type for persons or, of a new one that is given no record
+    type, one with a last name ("Accessing sObject Fields", Apex Developer Guide). It stays of this kind.
 
-    :raises RowError: it is given the other kind's fields.
+    :raises RowError: it is given the other kind's fields or record type.
     """
     definition = save.table.definition
     if PERSON not in definition.fields:
         return
     if save.before is None:
-        save.row[PERSON] = "LastName" in save.row
+        kind = save.row.setdefault(RECORD_TYPE, PERSON_TYPE if "LastName" in save.row else BUSINESS_TYPE)
+        save.row[PERSON] = kind == PERSON_TYPE
+    if save.row.get(RECORD_TYPE) not in (None, PERSON_TYPE if save.row[PERSON] else BUSINESS_TYPE):
+        message = "Record Type ID: this ID value isn't valid for the user"
+        raise RowError("INVALID_CROSS_REFERENCE_KEY", message, (RECORD_TYPE,))
     person = save.row[PERSON]
     _refuse(save, ("Name",) if person else person_only(definition, writer.tables["Contact"].definition))
     if person and "LastName" not in save.row:
