@@ -16,6 +16,7 @@ from crmsync.engine.metering import MeteredStore
 from crmsync.engine.overwrites import OverwriteTally
 from crmsync.engine.tally import RunTally
 from crmsync.errors import SafetyStopError
+from crmsync.models.candidates import Candidate
 from crmsync.models.events import SyncEvent
 from crmsync.models.history import MASK
 from crmsync.models.mappings import ObjectMapping
@@ -57,9 +58,11 @@ class RunContext:
     external key could not be written, and get it now. ``approved``: a person has approved what is carried out, so no
     guard counts it; ``approval`` is what was carried out like that. ``selected``: the run looks at some records only,
     and reports on them alone. ``heard`` is what records said last, by their ids, that were folded into this
-    record of the CRM; ``told_of`` are those of whom this is carried out. ``asks_of_merges`` False: this run reads all
-    that was folded away; ``asked_of`` are the records of the CRM that it was asked of just now. ``foresight`` answers
-    and keeps what is looked up for a page while the page before is written; in ``foresights`` is noted what is written.
+    record of the CRM; ``told_of`` are those of whom this is carried out. ``left`` are the records that links leave for
+    the one they were merged into, by its id, with their local ids, while no feed has told so. ``asks_of_merges`` False:
+    this run reads all that was folded away; ``asked_of`` are the records of the CRM that it was asked of just now.
+    ``foresight`` answers and keeps what is looked up for a page while the page before is written; in ``foresights`` is
+    noted what is written.
     In a dry run nothing is written or acknowledged: ``planned`` collects what would be, ``moved`` the links that would
     be stored by now though nothing is written (None: removed), ``going`` the records that would be deleted by now,
     ``would_stop`` what a guard would say.
@@ -100,6 +103,7 @@ class RunContext:
     tried: set[str] = attrs.field(factory=set)
     heard: dict[str, Mapping[str, Fields]] = attrs.field(factory=dict)
     told_of: set[str] = attrs.field(factory=set)
+    left: dict[str, dict[str, str]] = attrs.field(factory=dict)
     asks_of_merges: bool = True
     asked_of: set[str] = attrs.field(factory=set)
     planned: list[PlannedRecord] = attrs.field(factory=list)
@@ -160,18 +164,22 @@ class RunContext:
         return str(uuid.uuid5(_TWINS, f"{self.integration_id}\0{self.entity_type}\0{crm_id}"))
 
     def heard_id(self, crm_id: str) -> str:
-        """In place of a local id, for the tombstone of a record that is gone, and that nobody here ever had."""
+        """In place of a local id, for the tombstone of a record that is gone, and of which nothing is left to hear."""
         return self.twin_id(f"heard\0{crm_id}")
 
     def left_id(self, crm_id: str) -> str:
         """In place of a local id, for what is kept of a record that is gone, and whose local record has another one."""
         return self.twin_id(f"left\0{crm_id}")
 
+    def gone_id(self, crm_id: str) -> str:
+        """The same for one that was found gone before it had a counterpart: it may have said something last."""
+        return self.twin_id(f"gone\0{crm_id}")
+
     def is_memory(self, link: Link) -> bool:
-        """Whether a link only remembers that what its record said last was heard: it stands for no local record."""
+        """Whether a link only remembers a record that is gone: it stands for no local record."""
         crm_id = link.crm_id or ""
         known = link.local_shadow or link.remote_shadow
-        return not known and link.markmail_id in (self.heard_id(crm_id), self.left_id(crm_id))
+        return not known and link.markmail_id in (self.heard_id(crm_id), self.left_id(crm_id), self.gone_id(crm_id))
 
     def new_link(self, markmail_id: str, crm_id: str | None, born: Side) -> Link:
         """A link that knows nothing yet but its ids."""
@@ -230,7 +238,12 @@ class RunContext:
         )
 
     async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
-        """Store in one transaction, if there is anything to store; a dry run notes the links alone, for itself."""
+        """Store in one transaction, if there is anything to store; a dry run notes the links alone, for itself.
+
+        With links that move on to another record of the CRM goes what is kept of the one before, see ``left``.
+        """
+        if self.left:
+            acknowledgement = self._with_left(acknowledgement)
         if self.dry_run:
             self.moved |= dict.fromkeys(acknowledgement.removed_links)
             self.moved |= {link.markmail_id: link for link in acknowledgement.links}
@@ -242,6 +255,21 @@ class RunContext:
             foresight.note_acknowledged(acknowledgement)
         if acknowledgement.cursors is not None:
             self.cursors = acknowledgement.cursors
+
+    def _with_left(self, acknowledgement: Acknowledgement) -> Acknowledgement:
+        left = {k: v for link in acknowledgement.links for k, v in self.left.pop(link.crm_id or "", {}).items()}
+        rows = [self.kept_of(crm_id, markmail_id) for crm_id, markmail_id in left.items()]
+        return attrs.evolve(acknowledgement, links=(*acknowledgement.links, *rows))
+
+    def kept_of(self, crm_id: str, markmail_id: str) -> Link:
+        """What is kept of a record that is gone, whose local record has another one: that is named as a candidate."""
+        own = Candidate(id=markmail_id, side=Side.LOCAL)
+        link = self.new_link(self.left_id(crm_id), crm_id, Side.REMOTE)
+        return attrs.evolve(link, status=LinkStatus.UNLINKED, candidates=(own,))
+
+    def tombstone_of(self, own_id: str, crm_id: str) -> Link:
+        """The tombstone of a record of the CRM alone, under `heard_id` or `gone_id`."""
+        return attrs.evolve(self.new_link(own_id, crm_id, Side.REMOTE), status=LinkStatus.DELETED)
 
     def stop(self, error: SafetyStopError) -> None:
         """What a guard calls: ends a run; a dry run goes on and remembers the first one."""

@@ -10,7 +10,7 @@ import attrs
 from crmsync.diff import DeleteAction, decide_delete, delete_limit
 from crmsync.engine.batch import Gate, fingerprint
 from crmsync.engine.conflicts import parting
-from crmsync.engine.context import LIVE, RunContext, id_of, shadow_of
+from crmsync.engine.context import ASIDE, LIVE, RunContext, id_of, shadow_of
 from crmsync.engine.history import noted
 from crmsync.engine.keyindex import KeySet
 from crmsync.engine.settling import stale_link
@@ -58,10 +58,11 @@ async def queue_deleted(ctx: RunContext, side: Side, deleted: Sequence[Record], 
         link = links.get(record.id)
         if link is None:
             continue
+        known_gone = link.markmail_id == ctx.gone_id(record.id)
         if shadow_of(link, side):
             if not ctx.left_waiting(link):
                 queue.add(link, side)
-        elif link.status not in (LinkStatus.DELETED, LinkStatus.UNLINKED) and not shadow_of(link, side.other):
+        elif known_gone or (link.status not in ASIDE and not shadow_of(link, side.other)):
             placeholders.append(link.markmail_id)
     if placeholders:
         await ctx.acknowledge(Acknowledgement(removed_links=tuple(placeholders)))

@@ -45,13 +45,15 @@ async def erase_person(ctx: RunContext, person: Person, sides: Collection[Side])
 
 
 async def _folded(ctx: RunContext, crm_ids: Collection[str]) -> frozenset[str]:
-    """The CRM's records that were folded into a person's: they are gone, and all that is kept is that they were heard.
+    """The CRM's records that were folded into a person's: they are gone, and all that is kept is that.
 
     One that a local record was linked to is left out: that may be somebody else, whom the merge left alone.
     """
     records = await ctx.remote.merged_into(sorted(crm_ids), fields=ctx.fields(Side.REMOTE))
     links = await ctx.links(Side.REMOTE, [record.id for record in records])
-    return frozenset(each for each, link in links.items() if link.markmail_id == ctx.heard_id(each))
+    return frozenset(
+        each for each, link in links.items() if link.markmail_id in (ctx.heard_id(each), ctx.gone_id(each))
+    )
 
 
 async def _left_behind(ctx: RunContext, markmail_ids: Collection[str]) -> frozenset[str]:

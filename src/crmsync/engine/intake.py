@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import attrs
 
@@ -42,7 +42,7 @@ async def take_in(ctx: RunContext, matcher: Matcher, side: Side, records: Sequen
     intake = Intake()
     changed: list[tuple[Link, Record]] = []
     strangers: list[Record] = []
-    for record in latest.values():
+    for record in await _without_gone(ctx, side, latest, links.values()):
         link = links.get(record.id)
         if link is None or ctx.is_memory(link):
             strangers.append(record)
@@ -67,6 +67,20 @@ async def take_in(ctx: RunContext, matcher: Matcher, side: Side, records: Sequen
     if strangers:
         intake.works += await matcher.match(ctx, side, strangers, links)
     return intake
+
+
+async def _without_gone(ctx: RunContext, side: Side, records: dict[str, Record], links: Iterable[Link]) -> list[Record]:
+    """The records without those that are known to be gone, and that only a feed that is behind still shows as living.
+
+    A lead, say, that was converted, whose link has gone on to the contact: it is nobody new, and the person may have
+    been deleted here meanwhile. One that is back is taken as it is now.
+    """
+    gone = [link.crm_id for link in links if link.crm_id is not None and ctx.is_memory(link)]
+    if gone:
+        back = await ctx.remote.get(gone, fields=ctx.fields(Side.REMOTE))
+        records = {key: back.get(key, record) for key, record in records.items() if key in back or key not in gone}
+        ctx.tally.sides[side].unchanged += len(gone) - len(back)
+    return list(records.values())
 
 
 def _meets_anew(ctx: RunContext, link: Link, side: Side, record: Record) -> bool:

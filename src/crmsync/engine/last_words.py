@@ -21,10 +21,9 @@ from crmsync.engine.consents import consent_rules
 from crmsync.engine.context import ASIDE, LIVE, RunContext, shadow_of
 from crmsync.engine.trail import MergeTrail
 from crmsync.engine.work import Work
-from crmsync.models.candidates import Candidate
 from crmsync.models.problems import Problem
 from crmsync.models.records import MISSING, Record, Side
-from crmsync.models.state import Acknowledgement, Link, LinkStatus
+from crmsync.models.state import Acknowledgement, Link
 from crmsync.protocols.conversion import FieldRule
 
 _WAITS: Final = "opt_out_waits"
@@ -73,11 +72,12 @@ async def overhear(ctx: RunContext, merged: Sequence[Record], trail: MergeTrail)
     """
     said = _said(consent_rules(ctx), merged)
     links = await ctx.links(Side.REMOTE, list(said))
+    known = {loser for loser, link in links.items() if link.markmail_id != ctx.gone_id(loser)}
     survivors = []
     for loser in dict.fromkeys(record.id for record in merged):
         survivor = trail.survivor(loser)
         earlier = ctx.heard.pop(loser, {})
-        words = {} if loser in links or loser in ctx.told_of else said.get(loser, {})
+        words = {} if loser in known or loser in ctx.told_of else said.get(loser, {})
         if words:
             earlier = {**earlier, loser: words}
         if earlier and survivor != loser:
@@ -96,13 +96,11 @@ async def remember_heard(ctx: RunContext, works: Iterable[Work]) -> None:
         if work.remote is not None and work.merge is not None:
             ctx.told_of.update(ctx.heard.pop(work.remote.id, {}))
     links = await ctx.links(Side.REMOTE, list(ctx.told_of))
-    rows = [
-        attrs.evolve(ctx.new_link(ctx.heard_id(loser), loser, Side.REMOTE), status=LinkStatus.DELETED)
-        for loser in ctx.told_of
-        if loser not in links
-    ]
-    await ctx.acknowledge(Acknowledgement(links=tuple(rows)))
-    ctx.told_of.intersection_update(links)
+    gone = {loser: ctx.gone_id(loser) for loser, link in links.items() if link.markmail_id == ctx.gone_id(loser)}
+    known = links.keys() - gone.keys()
+    rows = tuple(ctx.tombstone_of(ctx.heard_id(loser), loser) for loser in ctx.told_of if loser not in known)
+    await ctx.acknowledge(Acknowledgement(links=rows, removed_links=tuple(gone.values())))
+    ctx.told_of.intersection_update(known)
 
 
 def left_behind(ctx: RunContext, row: Link, crm_id: str | None) -> tuple[Link, ...]:
@@ -115,8 +113,7 @@ def left_behind(ctx: RunContext, row: Link, crm_id: str | None) -> tuple[Link, .
     old = row.crm_id
     if row.status not in ASIDE or old in (None, crm_id) or shadow_of(row, Side.REMOTE) or not consent_rules(ctx):
         return ()
-    link, own = ctx.new_link(ctx.left_id(old), old, Side.REMOTE), Candidate(id=row.markmail_id, side=Side.LOCAL)
-    return (attrs.evolve(link, status=LinkStatus.UNLINKED, candidates=(own,)),)
+    return (ctx.kept_of(old, row.markmail_id),)
 
 
 async def ask_of(ctx: RunContext, works: Iterable[Work]) -> list[Work]:

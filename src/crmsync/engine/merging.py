@@ -49,6 +49,7 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
             separated.append(_separated(ctx, link, survivor))
             parted.append(link)
             continue
+        _leave(ctx, trail, link, survivor)
         shadow = ctx.merger.succeeded(Side.REMOTE, remote, link.remote_shadow, last)
         moved = attrs.evolve(link, crm_id=survivor, remote_shadow=shadow)
         local = locals_.get(link.markmail_id)
@@ -65,12 +66,22 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
         if _stays_so(link, locals_.get(link.markmail_id)) and not ctx.is_memory(link)
     }
     free = remotes.keys() - {*taken, *trail.bound, *intake.remote_ids()}
-    separated += _set_aside(aside, {loser: to for loser, to in survivors.items() if to in remotes}, free)
+    present = {loser: to for loser, to in survivors.items() if to in remotes}
+    for loser, stays in _set_aside(aside, present, free):
+        separated.append(stays)
+        if stays.crm_id != loser:
+            _leave(ctx, trail, links[loser], present[loser])
     if separated or superseded:
         ended = await parting(ctx, parted)
         await ctx.acknowledge(attrs.evolve(ended, links=tuple(separated), removed_links=tuple(superseded)))
     await attach_conflicts(ctx, intake.works)
     return intake
+
+
+def _leave(ctx: RunContext, trail: MergeTrail, link: Link, survivor: str) -> None:
+    """Note that a link leaves a loser for the survivor, if the feed may show the loser as living after that."""
+    if link.crm_id is not None and link.crm_id not in trail.shown:
+        ctx.left.setdefault(survivor, {})[link.crm_id] = link.markmail_id
 
 
 def _stays_so(link: Link, local: Record | None) -> bool:
@@ -79,16 +90,18 @@ def _stays_so(link: Link, local: Record | None) -> bool:
     return link.status in ASIDE and (bool(shadow_of(link, Side.REMOTE)) or not left_here)
 
 
-def _set_aside(aside: Mapping[str, Link], survivors: Mapping[str, str], free: Collection[str]) -> Iterator[Link]:
-    """The links of losers that stay aside: one goes on to each free survivor, the others keep nothing."""
+def _set_aside(
+    aside: Mapping[str, Link], survivors: Mapping[str, str], free: Collection[str]
+) -> Iterator[tuple[str, Link]]:
+    """The links of losers that stay aside, with these: one goes on to each free survivor, the others keep nothing."""
     followed = set[str]()
     for loser, survivor in survivors.items():
         link = aside.get(loser)
         if link is not None and survivor in free and survivor not in followed:
             followed.add(survivor)
-            yield _followed(link, survivor)
+            yield loser, _followed(link, survivor)
         elif link is not None and link.remote_shadow:
-            yield attrs.evolve(link, remote_shadow=b"")
+            yield loser, attrs.evolve(link, remote_shadow=b"")
 
 
 def _separated(ctx: RunContext, link: Link, survivor: str) -> Link:

@@ -275,6 +275,7 @@ class SidePass:
         await self._all_settled()
         live = await self._asked_again(ahead.portion, live)
         merged = [r for r in ahead.portion.records if r.deleted and r.merged_into is not None]
+        self._trail.shown.update(record.id for record in merged)
         ctx.asked_of = await self._asked_of(view, live)
         merged += await view.remote.merged_into(sorted(ctx.asked_of), fields=view.fields(Side.REMOTE))
         if merged:

@@ -108,12 +108,16 @@ async def pairs_of(ctx: RunContext, links: Sequence[Link], queue: DeleteQueue) -
 
 
 async def _lone_records(ctx: RunContext, born: Side, links: Sequence[Link]) -> list[Record]:
-    """Records that never got a counterpart, as they are now; the links of those that are gone are dropped."""
+    """Records that never got a counterpart, as they are now; the links of those that are gone are dropped.
+
+    A CRM's feed may show them as living for a while: their tombstones stay.
+    """
     by_id = {found: link for link in links if link.born is born and (found := id_of(link, born))}
     records = await ctx.store(born).get(list(by_id), fields=ctx.fields(born))
-    vanished = tuple(link.markmail_id for record_id, link in by_id.items() if record_id not in records)
+    vanished = {record_id: link.markmail_id for record_id, link in by_id.items() if record_id not in records}
     if vanished:
-        await ctx.acknowledge(Acknowledgement(removed_links=vanished))
+        gone = [ctx.tombstone_of(ctx.gone_id(each), each) for each in vanished] if born is Side.REMOTE else []
+        await ctx.acknowledge(Acknowledgement(links=tuple(gone), removed_links=tuple(vanished.values())))
     return list(records.values())
 
 

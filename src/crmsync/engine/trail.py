@@ -15,12 +15,14 @@ class MergeTrail:
 
     ``bound``: survivors to which the link of a pair moves whose local record is gone, and the loser of that pair. It
     moves with the deletes, at the end of the pass; until then nothing stored tells that the survivor is no stranger.
+    ``shown``: losers that the feed has shown as such. One that the CRM was asked of may be shown as living after that.
     ``told``: in a plan, what local records would have been told of losers, until their pairs are planned.
     """
 
     into: dict[str, str] = attrs.field(factory=dict)
     waiting: dict[str, Record] = attrs.field(factory=dict)
     bound: dict[str, str] = attrs.field(factory=dict)
+    shown: set[str] = attrs.field(factory=set)
     told: dict[str, Mapping[str, object]] = attrs.field(factory=dict)
 
     def add(self, merged: Sequence[Record]) -> None:

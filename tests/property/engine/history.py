@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from crmsync.models.records import Side
 from tests.property.engine.erasures import erase, judge_erased
 from tests.property.engine.incidents import Incident, Incidents, Kind
-from tests.property.engine.judgement import judge
+from tests.property.engine.judgement import judge, judge_returned
 from tests.property.engine.knowledge import LOCAL
 from tests.property.engine.people import People
 from tests.property.engine.promises import Counts
@@ -162,6 +162,7 @@ async def _play_once(history: History, url: str, counts: Counts, stories: list[l
         await stage.begin()
         for step in history.steps:
             await take(stage, step)
+            judge_returned(stage)
         await come_to_rest(stage)
         await judge(stage)
         stage.at_rest = stage.sites.snapshot()

@@ -38,7 +38,8 @@ async def judge(stage: Stage) -> None:
                 _judge_value(stage, person, field, recorded)
         _judge_tags(stage, person)
         _judge_consent(stage, person)
-    _judge_deletions(stage)
+    judge_returned(stage)
+    _judge_spared(stage)
     await judge_erased(stage)
     for remote in CRMS:
         await judge_history(stage, remote)
@@ -129,23 +130,30 @@ def _judge_count(stage: Stage, person: int) -> None:
             stage.hold(Promise.DELETES, count == 1, f"p{person} is missing at {site}, and nobody deleted anything")
 
 
-def _judge_deletions(stage: Stage) -> None:
-    """Who was deleted does not come back, and who holds an edit that the deleter had not seen stays.
+def judge_returned(stage: Stage) -> None:
+    """Who was deleted does not come back, not even for a while.
 
-    Left out are those whom people merged: the record of another one, that nobody deleted, has their e-mail since. And
-    edits of a record that a conversion made, and no run had seen: nobody can tell them from what the conversion filled.
+    Left out are those whom people merged: the record of another one, that nobody deleted, has their e-mail since.
     """
     for deletion in stage.people.deletions:
         site, person = deletion.site, deletion.person
         again = any(edit.number >= deletion.number for edit in stage.people.knowledge.of(person, ""))
         # Without a key nobody can tell that a record of the CRM was made for one that is gone, if the link was lost.
         lost = stage.disturbed and site == LOCAL and not stage.conditions.external_key
-        # A feed that is behind shows a lead as living that was converted, whose link has gone on to the contact.
-        behind = stage.conditions.late and bool(stage.people.knowledge.of(person, CONVERSION))
-        excused = again or lost or behind or deletion.back or person in stage.people.merged
+        excused = again or lost or deletion.back or person in stage.people.merged
         if deletion.entered and not excused:
             gone = not stage.sites.records_of(site, person)
             stage.hold(Promise.DELETES, gone, f"p{person} was deleted at {site} and came back")
+
+
+def _judge_spared(stage: Stage) -> None:
+    """Who holds an edit that the deleter had not seen stays.
+
+    Left out are those whom people merged, and edits of a record that a conversion made, and no run had seen: nobody can
+    tell them from what the conversion filled.
+    """
+    for deletion in stage.people.deletions:
+        site, person = deletion.site, deletion.person
         if (
             person in stage.people.merged | stage.people.erased.keys()
             or sum(d.person == person for d in stage.people.deletions) > 1

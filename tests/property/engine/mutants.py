@@ -295,6 +295,11 @@ MUTANTS = (
         ("engine/recovery.py", "if known is not None and _is_pair_of_another(known, remote):", "if False:"),
     ),
     _mutant(
+        "shown-as-living",
+        "a feed that is behind shows a lead that was converted as somebody new, and brings back who was deleted here",
+        ("engine/intake.py", "    if gone:\n", "    if False:\n"),
+    ),
+    _mutant(
         "undelete-is-an-edit",
         "a contact that comes back from the recycle bin overwrites what was edited meanwhile: its time stamp is new",
         ("engine/tombstones.py", "    if not (local and remote):\n", "    if local or remote:\n"),

@@ -64,8 +64,13 @@ class People:
         return {person for _, person in self._back}
 
     def absent(self, site: str, settled: datetime) -> set[int]:
-        """The persons of whom a site has deleted a record, or does not surely show by then that it is back."""
+        """The persons of whom a site has deleted a record, or does not surely show by then the one that they have.
+
+        It came back, or was made of another one that is gone, by a conversion.
+        """
         late = {person for (where, person), at in self._back.items() if where == site and at > settled}
+        conversions = (edit for edit in self.knowledge.edits if edit.field == CONVERSION and edit.site == site)
+        late |= {edit.person for edit in conversions if edit.at > settled}
         return late | {person for where, person in self.gone if where == site}
 
     def enter(self, site: str, person: int, word: str | None) -> None:
