@@ -7,8 +7,10 @@ from datetime import date
 import pytest
 
 from crmsync.models.mappings import MatchKeys, ObjectMapping, two_way
-from crmsync.models.runs import RunReport, RunStatus
+from crmsync.models.plans import Plan
+from crmsync.models.runs import RunOptions, RunReport, RunStatus, RunWarning
 from crmsync.models.schema import FieldType
+from crmsync.providers.salesforce import SalesforceProviderFactory
 from crmsync.testing.memory_records import MemoryRecordStore
 from crmsync.testing.salesforce import RunningEmulator, SalesforceOrg, custom_field, running_emulator
 from tests.integration.emulated import connected
@@ -19,6 +21,11 @@ pytestmark = pytest.mark.anyio
 def written(report: RunReport) -> int:
     """What a run wrote, by its own count."""
     return report.written
+
+
+def foreseen(plan: Plan) -> list[RunWarning]:
+    """What a plan says of the settings."""
+    return [warning for warning in plan.report.warnings if warning.path.startswith("campaigns.")]
 
 
 def by_name(store: MemoryRecordStore, field: str) -> dict[object, dict[str, object]]:
@@ -141,6 +148,60 @@ async def test_members_name_their_list_and_person_by_our_own_ids(emulator: Runni
     [hopper] = (record_id for record_id, row in people.snapshot().items() if row["last_name"] == "Hopper")
     assert {row["subscriber_id"] for row in members.snapshot().values()} == {ada, hopper}
     assert {row["list_id"] for row in members.snapshot().values()} == {news}
+
+
+@pytest.mark.parametrize("create, code", [(True, "creates_member_statuses"), (False, "lacks_member_statuses")])
+async def test_a_plan_tells_which_statuses_campaigns_lack_and_what_becomes_of_them(
+    emulator: RunningEmulator, create: bool, code: str
+) -> None:
+    """Of new members and of those that are there; what is made then comes here with the other statuses."""
+    org: SalesforceOrg = emulator.org
+    spring, summer = (org.create("Campaign", {"Name": name}) for name in ("Spring", "Summer"))
+    ada = org.create("Contact", {"LastName": "Ada"})
+    local = MemoryRecordStore("list_members")
+    ours = local.add(crm_campaign_id=spring, crm_contact_id=ada, status="Sent")
+    async with connected(emulator, campaigns={"create_member_statuses": create}) as app:
+        assert not foreseen(await app.plan("main", "CampaignMember", local))
+        await app.sync("main", "CampaignMember", local)
+        local.edit(ours, status="Opened")
+        local.add(crm_campaign_id=summer, crm_contact_id=ada, status="opened ")
+        before = org.api_calls
+        plan = await app.plan("main", "CampaignMember", local)
+        assert plan.report.remote.api_calls == org.api_calls - before
+        [warning] = foreseen(plan)
+        assert (warning.path, warning.code) == ("campaigns.create_member_statuses", code)
+        assert "in 2 campaign(s)" in warning.message
+        assert len(org.records("CampaignMemberStatus")) == 4
+        previewed = await app.preview_mapping(
+            "main", "CampaignMember", SalesforceProviderFactory().default_mappings()["CampaignMember"], local
+        )
+        assert [each.code for each in foreseen(previewed.plan)] == [code]
+        before = org.api_calls
+        assert plan.calls is not None
+        report = await app.apply(plan, local)
+        assert org.api_calls - before <= plan.calls.most
+        held = {row["Status"].casefold() for row in org.records("CampaignMember")}
+        assert held == ({"opened"} if create else {"sent"})
+        assert [problem.code for problem in report.problems] == ([] if create else ["unknown_status"] * 2)
+        statuses = MemoryRecordStore("list_member_statuses")
+        await app.sync("main", "CampaignMemberStatus", statuses)
+    labels = [str(fields["label"]).strip() for fields in statuses.snapshot().values()]
+    assert sum(label.casefold() == "opened" for label in labels) == (2 if create else 0)
+
+
+async def test_a_plan_is_made_with_the_calls_it_has(emulator: RunningEmulator) -> None:
+    """What it would warn of is looked up with what is left."""
+    org: SalesforceOrg = emulator.org
+    campaign = org.create("Campaign", {"Name": "Spring"})
+    ada = org.create("Contact", {"LastName": "Ada"})
+    local = MemoryRecordStore("list_members")
+    local.add(crm_campaign_id=campaign, crm_contact_id=ada, status="Opened")
+    async with connected(emulator) as app:
+        whole = [await app.plan("main", "CampaignMember", local) for _ in range(2)][1]
+        options = RunOptions(max_calls=whole.reading_calls - 1)
+        plan = await app.plan("main", "CampaignMember", local, options=options)
+    assert (len(foreseen(whole)), foreseen(plan)) == (1, [])
+    assert plan.writes == whole.writes == 1
 
 
 @pytest.mark.parametrize("read_back", [True, False])

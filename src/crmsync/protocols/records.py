@@ -102,6 +102,20 @@ class SupportsCallEstimates(Protocol):
 
 
 @runtime_checkable
+class SupportsForesight(Protocol):
+    """A `RecordStore` that can tell in advance what becomes of writes besides the records themselves."""
+
+    async def foresee(self, operations: Sequence[Operation]) -> Sequence[Problem]:
+        """What a plan with these writes should warn of. The paths name settings.
+
+        Reads what the writes would read before they begin, and writes nothing.
+
+        :raises ProviderError: that could not be read.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsPrecedence(Protocol):
     """A `RecordStore` over several kinds of record of a person, of which one stands before the other."""
 

@@ -13,6 +13,7 @@ from crmsync.models.plans import MappingPreview
 from crmsync.models.runs import RunOptions
 from crmsync.protocols.conversion import RecordRule
 from crmsync.protocols.records import RecordStore
+from crmsync.service.foreseeing import planned
 from crmsync.service.given import changed_fields
 from crmsync.service.leavings import ended_fields
 from crmsync.service.opening import SCHEMAS, Opening, trying, unmapped
@@ -116,7 +117,7 @@ class MappingVerbs(Opening):
         integration = await self.repository.get_integration(integration_id)
         old = integration.field_mappings.get(object_name)
         async with self._runner(integration_id, object_name, local, options, writes=False, mapping=mapping) as runner:
-            plan = await runner.plan()
+            plan = await planned(runner)
         ended = await ended_fields(self.repository, integration_id, object_name, old, mapping)
         return MappingPreview(mapping_changes(old, mapping), plan, ended)
 

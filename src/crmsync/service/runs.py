@@ -9,6 +9,7 @@ from crmsync.models.runs import ObjectStatus, RunOptions, RunReport, RunWarning
 from crmsync.models.state import LinkStatus, SyncLog
 from crmsync.models.verification import VerifyOptions, VerifyReport
 from crmsync.protocols.records import RecordStore
+from crmsync.service.foreseeing import planned
 from crmsync.service.opening import Opening, schema_memory
 
 
@@ -23,7 +24,7 @@ class RunVerbs(Opening):
         :raises MappingError: the mapping has faults. :raises ProviderError: a side failed as a whole.
         """
         async with self._runner(integration_id, object_name, local, options, writes=False) as runner:
-            return await runner.plan()
+            return await planned(runner)
 
     async def apply(self, plan: Plan, local: RecordStore, *, options: RunOptions | None = None) -> RunReport:
         """Write what a plan holds and nothing else; records that changed since are left for the next run.

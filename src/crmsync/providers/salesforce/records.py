@@ -11,6 +11,7 @@ import attrs
 
 from crmsync.errors import CRMError, RejectedError, SchemaChangedError
 from crmsync.models.calls import CallEstimate, StoreUse, StoreVerb
+from crmsync.models.problems import Problem
 from crmsync.models.records import ChangePage, Operation, OperationKind, Outcome, OutcomeStatus, Record, StoreLimits
 from crmsync.models.schema import ObjectSchema
 from crmsync.providers.salesforce import merges, retrieving
@@ -28,6 +29,7 @@ from crmsync.providers.salesforce.loading.by_job import JobLoad
 from crmsync.providers.salesforce.loading.first_load import FirstLoad
 from crmsync.providers.salesforce.objects.campaign_statuses import MEMBER, STATUS, CampaignStatuses
 from crmsync.providers.salesforce.objects.member_status import StatusWriter, replaced_status
+from crmsync.providers.salesforce.objects.status_advice import status_advice
 from crmsync.providers.salesforce.replication import ChangedIds, not_replicated
 from crmsync.providers.salesforce.rows import CONVERTED_INTO, RowReader
 from crmsync.providers.salesforce.schema import SObject
@@ -82,8 +84,9 @@ class SalesforceRecordStore:
         self._accounts = needs if isinstance(needs, Accounts) else None
         if isinstance(needs, Accounts):
             self._writer = AccountWriter(self._rows, client, sobject, self._key_field, needs)
-        elif needs is not None:
-            self._writer = StatusWriter(self._rows, client, self._reader, needs)
+        self._statuses: StatusWriter | None = None
+        if isinstance(needs, CampaignStatuses):
+            self._writer = self._statuses = StatusWriter(self._rows, client, self._reader, needs)
         self._persons = persons
         if persons is not None:
             self._writer = PersonWriter(self._writer, client, self._reader, persons)
@@ -190,6 +193,12 @@ class SalesforceRecordStore:
         if use.verb is StoreVerb.WRITE and self.name == MEMBER and STATUS in use.fields:
             told += status_calls(use.items, self._client.settings)
         return told
+
+    async def foresee(self, operations: Sequence[Operation]) -> Sequence[Problem]:
+        """See `SupportsForesight`: of members, the statuses that their campaigns lack."""
+        if self._statuses is None:
+            return ()
+        return await status_advice(self._statuses.statuses, (await self._statuses.wanted(operations)).values())
 
     async def settle_jobs(self) -> None:
         await settle(self._client)

@@ -87,14 +87,10 @@ class CampaignStatuses:
         """
         asked = list(wanted)
         await self.look_up(campaign for campaign, status in asked if not self.has(campaign, status))
-        return self._unknown(asked)
-
-    def _unknown(self, asked: Iterable[Wanted]) -> frozenset[Wanted]:
         return frozenset(pair for pair in asked if self._known.get(pair[0]) and not self.has(*pair))
 
-    async def impossible(self, wanted: Iterable[Wanted]) -> dict[Wanted, RecordError]:
-        """Those which the campaign lacks and `provide` would not make, and why; as far as that can be told before."""
-        lacking = await self.lacking(wanted)
+    async def impossible(self, lacking: frozenset[Wanted]) -> dict[Wanted, RecordError]:
+        """Of statuses that are lacking: those which `provide` would not make, and why, as far as that can be told."""
         if not lacking or not self.creates:
             return dict.fromkeys(lacking, unknown_status(UNKNOWN))
         if not _may_create(await self._describe(MEMBER_STATUS)):
@@ -105,7 +101,7 @@ class CampaignStatuses:
         errors: dict[Wanted, RecordError] = {
             pair: too_long for pair in lacking if longest is not None and len(pair[1].strip()) > longest
         }
-        known = {pair: self._refused.get(_folded(pair)) for pair in lacking - errors.keys()}
+        known = {pair: self._refused.get(folded(pair)) for pair in lacking - errors.keys()}
         return errors | {pair: error for pair, error in known.items() if error is not None}
 
     async def provide(self, wanted: Iterable[Wanted]) -> Mapping[Wanted, RecordError]:
@@ -113,9 +109,9 @@ class CampaignStatuses:
 
         :raises BudgetExceededError: before any was made. :raises ProviderError: the calls failed as a whole.
         """
-        asked = list(wanted)
-        errors = await self.impossible(asked)
-        if due := self._unknown(asked) - errors.keys():
+        lacking = await self.lacking(wanted)
+        errors = await self.impossible(lacking)
+        if due := lacking - errors.keys():
             async with exclusive(self.client, "member statuses"):
                 errors |= await self._create(await self.lacking(due))
         return errors
@@ -142,7 +138,7 @@ class CampaignStatuses:
         """Make these; those that could not be made, and why. Only in a turn."""
         due: dict[Wanted, list[Wanted]] = {}
         for pair in sorted(lacking):
-            due.setdefault(_folded(pair), []).append(pair)
+            due.setdefault(folded(pair), []).append(pair)
         errors: dict[Wanted, RecordError] = {}
         for _ in range(_ATTEMPTS):
             outcomes = await self._write([spelt[0] for spelt in due.values()])
@@ -155,7 +151,7 @@ class CampaignStatuses:
             if not due:
                 break
         errors = {pair: error for pair, error in errors.items() if not self.has(*pair)}
-        self._refused |= {_folded(pair): error for pair, error in errors.items() if _lasts(error)}
+        self._refused |= {folded(pair): error for pair, error in errors.items() if _lasts(error)}
         return errors
 
     def _note(self, made: Iterable[Wanted]) -> None:
@@ -225,7 +221,8 @@ def _may_create(sobject: SObject) -> bool:
     )
 
 
-def _folded(pair: Wanted) -> Wanted:
+def folded(pair: Wanted) -> Wanted:
+    """A pair as it is compared."""
     return pair[0], pair[1].strip().casefold()
 
 

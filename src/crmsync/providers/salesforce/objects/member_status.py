@@ -53,7 +53,7 @@ class StatusWriter:
         self._inner = inner
         self._client = client
         self._reader = reader
-        self._statuses = statuses
+        self.statuses = statuses
 
     @property
     def batch(self) -> int:
@@ -88,7 +88,7 @@ class StatusWriter:
     async def _refused(self, operations: Sequence[Operation]) -> Mapping[int, RecordError]:
         """By position: why the status that is asked for cannot be written."""
         wanted = await self.wanted(operations)
-        errors = await self._statuses.provide(wanted.values())
+        errors = await self.statuses.provide(wanted.values())
         return {position: errors[pair] for position, pair in wanted.items() if pair in errors}
 
     async def _campaigns(self, operations: Mapping[int, Operation]) -> Mapping[int, str]:

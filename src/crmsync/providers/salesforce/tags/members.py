@@ -199,8 +199,9 @@ async def tag_warnings(settings: SalesforceSettings, look_up: Callable[[], Await
     except (AccessDeniedError, ConfigurationError) as error:
         return [error.message]
     by_id = members.campaigns.by_id
-    lacking = await members.statuses.impossible(members.statuses_of(by_id))
-    why = {campaign: error.message for (campaign, _), error in lacking.items()}
+    statuses = members.statuses
+    refused = await statuses.impossible(await statuses.lacking(members.statuses_of(by_id)))
+    why = {campaign: error.message for (campaign, _), error in refused.items()}
     wanted = settings.campaigns.member_status
     return [f"campaigns.tags.{tag}: nobody joins as {wanted!r}: {why[key]}" for key, tag in by_id.items() if key in why]
 

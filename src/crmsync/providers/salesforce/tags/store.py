@@ -15,6 +15,7 @@ import attrs
 
 from crmsync.errors import CRMError, CursorExpiredError, ProviderError, SchemaChangedError
 from crmsync.models.calls import CallEstimate, StoreUse
+from crmsync.models.problems import Problem
 from crmsync.models.records import (
     MISSING,
     ChangePage,
@@ -34,6 +35,7 @@ from crmsync.protocols.records import (
     SupportsPrecedence,
 )
 from crmsync.providers.salesforce.client import SalesforceClient
+from crmsync.providers.salesforce.objects.status_advice import status_advice
 from crmsync.providers.salesforce.tags.members import FIELD, Members, outcome_of, unwritten
 from crmsync.providers.salesforce.values import format_datetime, parse_datetime
 
@@ -205,6 +207,12 @@ class CampaignTagStore:
         if told is None or FIELD not in use.fields or not use.items:
             return told
         return told + self._members.estimate(use)
+
+    async def foresee(self, operations: Sequence[Operation]) -> Sequence[Problem]:
+        """See `SupportsForesight`: the status of new members, where a tag's campaign lacks it."""
+        by_tag = self._members.campaigns.by_tag
+        asked = {by_tag[tag] for each in operations for tag in _tags(each) or () if tag in by_tag}
+        return await status_advice(self._members.statuses, self._members.statuses_of(sorted(asked)))
 
     async def settle_jobs(self) -> None:
         """See `SupportsJobs`."""

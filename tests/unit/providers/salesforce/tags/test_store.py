@@ -10,7 +10,7 @@ import pytest
 from crmsync.errors import AccessDeniedError, ConfigurationError, CursorExpiredError, RejectedError, SchemaChangedError
 from crmsync.models.records import MISSING, Operation, OperationKind, Outcome, OutcomeStatus
 from crmsync.models.schema import FieldType
-from crmsync.protocols.records import RecordStore, SupportsJobs, SupportsMerges, SupportsPrecedence
+from crmsync.protocols.records import RecordStore, SupportsForesight, SupportsJobs, SupportsMerges, SupportsPrecedence
 from crmsync.providers.salesforce.records import SalesforceRecordStore
 from crmsync.testing.record_subject import read_pass
 from crmsync.testing.salesforce import API_USER_ID, Profile, row_fault
@@ -359,6 +359,10 @@ async def test_the_status_of_new_members_is_made_where_the_settings_say_so(conne
     async with connect(campaigns=given) as it:
         store, person = await contacts(it), it.contact(1)
         assert (await it.provider.test_connection()).warnings == ()
+        assert isinstance(store, SupportsForesight)
+        [warning] = await store.foresee([change(person, ("news", "vip"))])
+        assert (warning.code, "'Invited' in 2 campaign(s)" in warning.message) == ("creates_member_statuses", True)
+        assert not await store.foresee([change(person, None), change(person, ())])
         [outcome] = await store.write([change(person, ("news", "vip"))])
         assert (outcome.ok, outcome.unwritten) == (True, ())
         assert memberships(it) == {"News": {"p1@example.com"}, "VIP customers": {"p1@example.com"}}
