@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import anyio
 
 from crmsync.models.records import Side
 from tests.property.engine.breaking import broken_copy
-from tests.property.engine.incidents import BOOKKEEPING, OF_THE_LEASE, Incident, Incidents, Kind
+from tests.property.engine.incidents import ANY, ASKS, BOOKKEEPING, OF_THE_LEASE, SENDS, Incident, Incidents, Kind
 from tests.property.engine.job_troubles import SPEEDS, job_trouble
 from tests.property.engine.judgement import judge
 from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES
@@ -30,15 +31,20 @@ from tests.property.engine.wire_sites import REFUSED
 
 PEOPLE = 3
 STEPS = 30
-HISTORIES = int(os.environ.get("CRMSYNC_WIRE_HISTORIES", "10"))
+HISTORIES = int(os.environ.get("CRMSYNC_WIRE_HISTORIES", "12"))
 SEEDS = [int(os.environ["CRMSYNC_SEED"])] if "CRMSYNC_SEED" in os.environ else range(HISTORIES)
 WORDS = [None, "alpha", "beta", "Gamma", "O'Brien", REFUSED]
+BY_LEASE = 0.6
+"""How many of the incidents are about the lease."""
 KINDS = [kind for kind in Kind if kind not in OF_THE_LEASE]
 POINTS = [
     *(f"{BOOKKEEPING}.{call}" for call in ("add_journal", "acknowledge", "links_by_local", "links_by_remote")),
     *(f"{BOOKKEEPING}.{call}" for call in ("add_remote_job", "remove_remote_job")),
     *(f"{LOCAL}.{call}" for call in ("changes", "get", "find", "write")),
 ]
+OF_LEASES = [f"{BOOKKEEPING}.{call}" for call in ("acquire_lease", "renew_lease", "release_lease", "reserve_calls")]
+RUN = 25
+"""How many points a run has, about."""
 
 
 def test_any_history_over_http_keeps_every_promise(
@@ -56,6 +62,8 @@ def test_any_history_over_http_keeps_every_promise(
         assert counts.judged[Promise.HISTORY]
         assert counts.judged[Promise.UNDO]
         assert counts.events["jobs played"]
+        assert counts.events["take-overs"]
+        assert counts.events["days used up"]
 
 
 def test_a_job_that_a_broken_engine_leaves_behind_is_noticed(tmp_path: Path) -> None:
@@ -94,6 +102,14 @@ def _undoing(chance: random.Random) -> Undoing:
     return Undoing(back=chance.randrange(3), incident=incident, run=chance.random() < 0.5)
 
 
+def _incident(chance: random.Random, remote: str) -> Incident:
+    if chance.random() >= BY_LEASE:
+        return Incident(call=chance.choice(POINTS), number=chance.randint(1, 2), kind=chance.choice(KINDS))
+    sent = chance.choice([f"{remote}{SENDS}", f"{remote}{SENDS}", f"{remote}{ASKS}", *OF_LEASES, *POINTS, ANY])
+    number = chance.randint(1, RUN) if sent == ANY else chance.choice([1, 1, 2, 3])
+    return Incident(call=sent, number=number, kind=chance.choice((*OF_THE_LEASE, Kind.TAKEN)))
+
+
 async def _step(stage: WireStage, chance: random.Random) -> None:
     """Somebody does something, or a run does its work as well as it can."""
     site, person, word = chance.choice(SITES), chance.randrange(PEOPLE), chance.choice(WORDS)
@@ -121,9 +137,16 @@ async def _step(stage: WireStage, chance: random.Random) -> None:
         case 7:
             stage.change_mapping()
         case 8:
-            incident = Incident(call=chance.choice(POINTS), number=chance.randint(1, 2), kind=chance.choice(KINDS))
-            planned = incident if chance.random() < 0.5 else None
+            planned = _incident(chance, remote) if chance.random() < 0.5 else None
             by_job = stage.ways["channel"] == "bulk" and chance.random() < 0.85
             stage.trouble = job_trouble(chance) if by_job else trouble(chance)
-            await stage.run(remote, Incidents(planned, lambda: people.edit(site, person, field, "meanwhile")))
+            await stage.run(
+                remote,
+                Incidents(
+                    planned,
+                    edit=lambda: people.edit(site, person, field, "meanwhile"),
+                    stall=stage.stall,
+                    take_over=partial(stage.take_over, remote),
+                ),
+            )
             await stage.decide(remote, chance.choice(list(Side)))

@@ -22,7 +22,7 @@ from tests.property.engine.incidents import ANY, Incident, Kind
 from tests.property.engine.machine import play_many
 from tests.property.engine.promises import Counts
 from tests.property.engine.shrinking import smallest
-from tests.property.engine.sites import Conditions
+from tests.property.engine.sites import Conditions, address
 from tests.property.test_engine_points import BUSY
 
 CRASH = Incident(call="acme.write", kind=Kind.CRASH_AFTER)
@@ -90,6 +90,20 @@ def test_who_edits_a_new_contact_before_a_run_saw_it_may_lose_and_after_that_not
 def test_nothing_is_asked_that_nobody_can_know(line: str) -> None:
     """The random histories found these: the engine was right."""
     assert breaks(read_history(line), "memory://") is None
+
+
+@pytest.mark.parametrize("by_both", [None, True], ids=["by a sync", "by another erasure"])
+@pytest.mark.parametrize("call", ["local.write", "beta.write", "bookkeeping.erase_person"])
+def test_an_erasure_that_is_taken_over_leaves_nothing_once_it_is_repeated(call: str, by_both: bool | None) -> None:
+    """A sync in its midst brings back what is left on one side; who erased the other one meanwhile is told nothing."""
+    taken = Incident(call=call, kind=Kind.TAKEN)
+    entered = [Step(do="enter", site="beta", person=person, value="alpha") for person in (0, 1)]
+    erased = Step(do="erase", site="beta", person=0, incident=taken, value=by_both)
+    history = History(steps=(*entered, Step(do="run", site="beta"), Step(do="run", site="acme"), erased))
+    stage = replay(history, "memory://")
+    assert stage.counts.events["erasures taken over"] == 1
+    emails = {fields.get("email") or fields["Email"] for held in stage.at_rest.values() for fields in held.values()}
+    assert emails == {address(1)}
 
 
 def test_two_plays_of_one_history_tell_the_same_story() -> None:

@@ -96,13 +96,17 @@ class Days:
         """Nobody is refused what the day still has, and who is refused hears when there is more."""
         assert refusal.resumes_at is not None
         asked = (refusal.resumes_at - DAY).date()
-        known = self.made[remote, asked] + self.lost[remote, asked]
+        known = self._known(remote, asked)
         self.counts.events["days used up"] += 1
         told = f"{remote}: after {self.made[remote, asked]} calls the day of {self.limit} is said to be used up"
         self.counts.hold(Promise.BUDGET, known >= (self.limit or 0), told)
         # Who stood still over midnight is told of the day on which it asked.
         turns = [datetime.combine(self._today() + days * DAY, time.min, UTC) for days in (0, 1)]
         self.counts.hold(Promise.BUDGET, refusal.resumes_at in turns, f"{remote}: resumes at {refusal.resumes_at}")
+
+    def _known(self, remote: str, day: date) -> int:
+        """How many calls of a day may be gone."""
+        return self.made[remote, day] + self.lost[remote, day]
 
     def turn(self) -> None:
         """The next day begins."""

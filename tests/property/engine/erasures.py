@@ -1,18 +1,22 @@
 """A person asks to be erased, and nothing of them may be left: neither now nor when all has come to rest.
 
 Whoever erases gives the e-mail and all ids that the person ever had, and erases in both CRMs. An erasure that was
-struck leaves a person half erased; another one finishes it, at the latest when all comes to rest.
+struck leaves a person half erased; another one finishes it, at the latest when all comes to rest. Whoever takes an
+erasure over syncs, which may bring back what it had got rid of, or erases the person as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
+
+import attrs
 
 from crmsync.errors import CRMError
 from crmsync.models.erasure import ObjectErasure, Person
 from crmsync.models.records import OperationKind, Side
 from crmsync.testing.faults import Crash
-from tests.property.engine.incidents import Incidents
+from tests.property.engine.incidents import Incident, Incidents
 from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES
 from tests.property.engine.promises import Promise
 from tests.property.engine.sites import OBJECT, address
@@ -22,14 +26,20 @@ from tests.property.engine.telling import failed
 _EVERY = 100_000
 
 
-async def erase(stage: Stage, first: str, person: int, incidents: Incidents) -> None:
-    """Somebody is erased, in one CRM and then in the other; ``incidents`` strike in the first."""
+async def erase(
+    stage: Stage, first: str, person: int, incident: Incident | None = None, *, by_both: bool = False
+) -> None:
+    """Somebody is erased, in one CRM and then in the other; the ``incident`` strikes in the first.
+
+    ``by_both``: whoever takes over erases the person as well, and does not sync.
+    """
     stage.people.set_apart(person)
     stage.people.erasing.add(person)
     for remote in (first, *({ACME, BETA} - {first})):
-        if not await _erase_in(stage, remote, person, incidents):
+        erasing = _Erasing(stage, remote, person)
+        if not await erasing.go(incident, _Erasing(stage, remote, person).go if by_both else None):
             return
-        incidents = Incidents()
+        incident = None
     stage.people.erasing.remove(person)
     stage.people.erased[person] = len(stage.people.knowledge.edits)
     for remote in (ACME, BETA):
@@ -39,7 +49,7 @@ async def erase(stage: Stage, first: str, person: int, incidents: Incidents) -> 
 async def finish_erasures(stage: Stage) -> None:
     """What was struck is done again."""
     for person in sorted(stage.people.erasing):
-        await erase(stage, ACME, person, Incidents())
+        await erase(stage, ACME, person)
 
 
 async def judge_erased(stage: Stage) -> None:
@@ -62,56 +72,80 @@ async def judge_erased(stage: Stage) -> None:
             await _judge_traces(stage, remote, person)
 
 
-async def _erase_in(stage: Stage, remote: str, person: int, incidents: Incidents) -> bool:
-    """Whether it ended well."""
-    ids = _ids(stage, person)
-    whole = Person(frozenset({address(person)}), ids[LOCAL], ids[remote])
-    before, told = stage.sites.snapshot(), await stage.changes(remote)
-    erasure: ObjectErasure | None = None
-    error: BaseException | None = None
-    stage.look(remote)
-    try:
-        erasure = await (await stage.world(remote, incidents).runner()).erase_person(whole, tuple(Side))
-    except (Crash, CRMError) as stopped:
-        error = stopped
-    stage.clock.tick(2 * LEASE_SECONDS)
-    struck = f", {incidents.struck}" if incidents.struck else ""
-    end = failed(error) if erasure is None else f"{len(erasure.records)} records"
-    stage.story.append(f"{remote}: p{person} is erased{struck}: {end}")
-    stage.count(incidents)
-    by_itself = f"{remote}: the erasure of p{person} failed by itself: {end}"
-    well = erasure is not None and erasure.complete
-    stage.hold(Promise.ERASED, well or bool(incidents.struck and not incidents.slowed), by_itself)
-    stage.ledger.settle(remote, well=erasure is not None)
-    _judge_others(stage, remote, person, before)
-    if erasure is not None:
-        gone = {record.id for record in erasure.records} | ids[LOCAL] | ids[remote]
-        rows = [row for row in told if not gone.isdisjoint({row.markmail_id, row.crm_id})]
-        keys = {(remote, row.run_id, row.side, _record_of(row.side, row.markmail_id, row.crm_id)) for row in rows}
-        stage.ledger.forget(remote, gone, keys)
-    return well
+@attrs.define
+class _Erasing:
+    """One process that erases a person in one CRM. ``before`` is what the sites held before it did anything more."""
+
+    stage: Stage
+    remote: str
+    person: int
+    before: dict[str, dict[str, dict[str, object]]] = attrs.field(factory=dict)
+
+    async def go(self, incident: Incident | None = None, work: Callable[[], Awaitable[object]] | None = None) -> bool:
+        """Whether it ended well. ``work`` is what another process does that takes over, if not a sync."""
+        stage, remote, person = self.stage, self.remote, self.person
+        incidents = Incidents(incident, stall=stage.stall, take_over=partial(self._taken, work))
+        ids = _ids(stage, person)
+        whole = Person(frozenset({address(person)}), ids[LOCAL], ids[remote])
+        self.before, told = stage.sites.snapshot(), await stage.changes(remote)
+        erasure: ObjectErasure | None = None
+        error: BaseException | None = None
+        stage.look(remote)
+        try:
+            erasure = await (await stage.world(remote, incidents).runner()).erase_person(whole, tuple(Side))
+        except (Crash, CRMError) as stopped:
+            error = stopped
+        stage.clock.tick(2 * LEASE_SECONDS)
+        struck = f", {incidents.struck}" if incidents.struck else ""
+        end = failed(error) if erasure is None else f"{len(erasure.records)} records"
+        stage.story.append(f"{remote}: p{person} is erased{struck}: {end}")
+        stage.count(incidents)
+        by_itself = f"{remote}: the erasure of p{person} failed by itself: {end}"
+        well = erasure is not None and erasure.complete
+        stage.hold(Promise.ERASED, well or bool(incidents.struck and not incidents.slowed), by_itself)
+        stage.ledger.settle(remote, well=erasure is not None)
+        self._judge_others()
+        if incidents.taken:
+            stage.counts.events["erasures taken over"] += 1
+            await stage.judge_fence(remote, incidents)
+        if erasure is not None:
+            gone = {record.id for record in erasure.records} | ids[LOCAL] | ids[remote]
+            rows = [row for row in told if not gone.isdisjoint({row.markmail_id, row.crm_id})]
+            keys = {(remote, row.run_id, row.side, _record_of(row.side, row.markmail_id, row.crm_id)) for row in rows}
+            stage.ledger.forget(remote, gone, keys)
+        return well
+
+    async def _taken(self, work: Callable[[], Awaitable[object]] | None) -> bool:
+        """What the other process does is not this one's doing."""
+        self._judge_others()
+        begun = await self.stage.take_over(self.remote, work)
+        self.before = self.stage.sites.snapshot()
+        return begun
+
+    def _judge_others(self) -> None:
+        """Nobody else goes, nor changes: but for whom people merged, since what is linked is taken for one person."""
+        stage, remote, person = self.stage, self.remote, self.person
+        now = stage.sites.snapshot()
+        spared = {address(other) for other in {person} | stage.people.merged}
+        changed = [
+            record
+            for site in SITES
+            for record, fields in self.before[site].items()
+            if now[site].get(record) != fields and spared.isdisjoint({fields.get("email"), fields.get("Email")})
+        ]
+        stage.hold(Promise.ERASED, not changed, f"{remote}: the erasure of p{person} changed {changed}, who are others")
 
 
 def _record_of(side: Side, markmail_id: str, crm_id: str | None) -> str:
     return markmail_id if side is Side.LOCAL else crm_id or ""
 
 
-def _judge_others(stage: Stage, remote: str, person: int, before: dict[str, dict[str, dict[str, object]]]) -> None:
-    """Nobody else goes, nor changes: but for whom people merged, since what is linked is taken for one person."""
-    now = stage.sites.snapshot()
-    spared = {address(other) for other in {person} | stage.people.merged}
-    changed = [
-        record
-        for site in SITES
-        for record, fields in before[site].items()
-        if now[site].get(record) != fields and spared.isdisjoint({fields.get("email"), fields.get("Email")})
-    ]
-    stage.hold(Promise.ERASED, not changed, f"{remote}: the erasure of p{person} changed {changed}, who are others")
-
-
 def _ids(stage: Stage, person: int) -> dict[str, frozenset[str]]:
-    """All ids that a person ever had at each site, by who entered, brought or converted them."""
-    ids: dict[str, set[str]] = {site: set() for site in SITES}
+    """All ids that a person ever had at each site, by who entered, brought or converted them.
+
+    Who has named them once goes on to: the ledger forgets who brought an erased person.
+    """
+    ids = {site: stage.people.named.setdefault((person, site), set()) for site in SITES}
     for edit in stage.people.knowledge.of(person, ""):
         ids[edit.site].add(str(edit.value))
     for whose, site, record in stage.people.converted:

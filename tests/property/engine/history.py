@@ -41,8 +41,8 @@ class Step(BaseModel):
     """One thing that happens. ``do`` is a verb of `DEEDS`, a change of the mapping, a decision of the inbox, an
     erasure, or a run.
 
-    Of an erasure ``site`` is the CRM that it begins with. Of a run it is the CRM; ``value``, ``person`` and ``field``
-    are where somebody edits meanwhile.
+    Of an erasure ``site`` is the CRM that it begins with, and ``value`` whether who takes it over erases as well. Of a
+    run it is the CRM; ``value``, ``person`` and ``field`` are where somebody edits meanwhile.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -110,7 +110,7 @@ async def take(stage: Stage, step: Step) -> None:
             )
             await stage.run(step.site, incidents, **({"full": True} if step.do == "run_full" else {}))
         case "erase":
-            await erase(stage, step.site, _person(step), Incidents(step.incident, stall=stage.stall))
+            await erase(stage, step.site, _person(step), step.incident, by_both=step.value is True)
         case "decide":
             await stage.decide(step.site, Side(str(step.value)))
         case "retry":

@@ -25,6 +25,9 @@ from crmsync.testing.faults import Crash
 
 BOOKKEEPING = "bookkeeping"
 ANY = "any"
+ASKS, SENDS = ".asks", ".sends"
+"""How the points end that are calls over a network: those that only read, and those that may write."""
+WRITES = (".write", SENDS)
 
 Spend = Callable[[], Awaitable[None]]
 Show = Callable[[ChangePage], ChangePage]
@@ -72,14 +75,14 @@ class Incidents:
     """Counts the points of a run and strikes at one of them.
 
     ``edit`` is what somebody does for `Kind.EDIT`, ``stall`` lets the time of `Kind.SLOW` pass, and ``take_over`` is
-    what another process does for `Kind.TAKEN`. ``deletes`` counts the records that the run told a side to delete,
-    ``late`` the writes that it sent after another process had ``taken`` over.
+    what another process does for `Kind.TAKEN`, and whether it had the lease. ``deletes`` counts the records that the
+    run told a side to delete, ``late`` the writes that it sent after another process had ``taken`` its lease.
     """
 
     planned: Incident | None = None
     edit: Callable[[], None] | None = None
     stall: Callable[[], None] | None = None
-    take_over: Callable[[], Awaitable[None]] | None = None
+    take_over: Callable[[], Awaitable[bool]] | None = None
     reached: Counter[str] = attrs.field(factory=Counter)
     struck: str = ""
     deletes: int = 0
@@ -122,8 +125,9 @@ class Incidents:
         if self._frozen is not None:
             await self._frozen.wait()
         self.reached[call] += 1
-        if call.endswith(".write"):
+        if call.endswith(WRITES):
             self.late += self.taken
+        if call.endswith(".write"):
             self.deletes += sum(op.kind is OperationKind.DELETE for op in arguments[0])
         if self._unrenewed and call.endswith(".renew_lease"):
             self._unrenewed = False
@@ -154,7 +158,7 @@ class Incidents:
         planned = self.planned
         if planned is None or not planned.is_at(call, self.reached):
             return None
-        if planned.kind is Kind.TAKEN and self._sending > call.endswith(".write"):
+        if planned.kind is Kind.TAKEN and self._sending > call.endswith(WRITES):
             return None  # the sides know no lease: what is on its way arrives
         self.struck = f"{call} {self.reached[call]} {planned.kind.value}"
         return planned.kind
@@ -177,8 +181,8 @@ class Incidents:
         elif self.take_over is not None:
             self._frozen = anyio.Event()
             try:
-                await self.take_over()
-                self.taken = True
+                took = await self.take_over()
+                self.taken = took and self.reached[f"{BOOKKEEPING}.acquire_lease"] > 0
             finally:
                 self._frozen.set()
                 self._frozen = None

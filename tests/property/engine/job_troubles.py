@@ -16,6 +16,7 @@ from crmsync.registry import Registry
 from crmsync.testing.faults import Crash
 from crmsync.testing.salesforce import BulkOptions, SalesforceOrg, row_lock
 from tests.property.engine.sites import OBJECT
+from tests.property.engine.wire_days import Calls
 
 CALLS = ("create", "upload", "close", "poll", "successful", "failed", "unprocessed")
 CRASH_BEFORE = "the process ends before the call"
@@ -91,18 +92,19 @@ class JobTrouble:
 
 
 class _Network(httpx2.AsyncBaseTransport):
-    """The real one, at a call to which the process may end."""
+    """The real one, with the incidents of a process, which may end at a call of a job."""
 
-    def __init__(self, trouble: JobTrouble) -> None:
-        self._trouble = trouble
-        self._inner = _network()
+    def __init__(self, calls: Calls, trouble: object) -> None:
+        self._calls = calls
+        self._trouble = trouble if isinstance(trouble, JobTrouble) else None
+        self._inner = httpx2.AsyncHTTPTransport(verify=_CERTIFICATES)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         call = request.method, request.url.path
-        if self._trouble.ends(CRASH_BEFORE, *call):
+        if self._trouble and self._trouble.ends(CRASH_BEFORE, *call):
             raise Crash
-        answer = await self._inner.handle_async_request(request)
-        if self._trouble.ends(CRASH_AFTER, *call):
+        answer = await self._calls.send(request, self._inner.handle_async_request)
+        if self._trouble and self._trouble.ends(CRASH_AFTER, *call):
             await answer.aclose()
             raise Crash
         return answer
@@ -112,19 +114,15 @@ class _Network(httpx2.AsyncBaseTransport):
 
 
 class Wired(Registry):
-    """All that is installed, but the provider over a network on which the process may end."""
+    """All that is installed, but the provider over a network with ``calls`` and the ``trouble`` of jobs."""
 
-    def __init__(self, trouble: object = None) -> None:
+    def __init__(self, calls: Calls, trouble: object = None) -> None:
         super().__init__()
-        self._network = _Network(trouble) if isinstance(trouble, JobTrouble) else _network()
+        self._network = _Network(calls, trouble)
 
     def provider(self, name: str) -> ProviderFactory:
         assert name == SalesforceProviderFactory.name
         return SalesforceProviderFactory(self._network)
-
-
-def _network() -> httpx2.AsyncBaseTransport:
-    return httpx2.AsyncHTTPTransport(verify=_CERTIFICATES)
 
 
 def job_trouble(chance: random.Random) -> JobTrouble:

@@ -163,14 +163,19 @@ class EngineMachine(RuleBasedStateMachine):
         """A lead becomes a contact."""
         self._deed("convert", person, site=site)
 
-    @rule(incident=st.one_of(st.none(), *map(erasures, (ACME, BETA))), person=people, chance=st.integers(0, 5))
-    def erase(self, incident: Incident | None, person: int, chance: int) -> None:
+    @rule(
+        incident=st.one_of(st.none(), *map(erasures, (ACME, BETA))),
+        person=people,
+        chance=st.integers(0, 5),
+        by_both=st.booleans(),
+    )
+    def erase(self, incident: Incident | None, person: int, chance: int, by_both: bool) -> None:
         """Somebody who asks for it is erased, in a few histories, and perhaps once more."""
         person %= self.swarm.people
         others = any(s.do == "erase" and s.person != person for s in self.steps)
         if chance == 5 and not others:
             site = BETA if incident and incident.call.startswith(BETA) else ACME
-            self._note("erase", site=site, person=person, incident=incident)
+            self._note("erase", site=site, person=person, incident=incident, value=by_both or None)
 
     @rule(seconds=st.sampled_from([1, 30, 400, HALF_A_DAY]))
     def wait(self, seconds: int) -> None:

@@ -35,7 +35,8 @@ class People:
     """The users of the three sites. ``gone`` are the records in a recycle bin, by site and person.
 
     ``converted`` are the new records of conversions, with their persons and sites. ``erased`` are the persons who were
-    erased, with the number of the next edit then; ``erasing`` those of whom an erasure did not end.
+    erased, with the number of the next edit then; ``erasing`` those of whom an erasure did not end. ``named`` has
+    the ids that whoever erases a person gives, by person and site.
     """
 
     def __init__(self, sites: Sites) -> None:
@@ -47,6 +48,7 @@ class People:
         self.deletions: list[Deletion] = []
         self.converted: list[tuple[int, str, str]] = []
         self.erased: dict[int, int] = {}
+        self.named: dict[tuple[int, str], set[str]] = {}
         self.erasing: set[int] = set()
         self._odd: set[int] = set()
         self._back: dict[tuple[str, int], datetime] = {}

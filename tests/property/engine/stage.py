@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -53,7 +53,7 @@ class Stage:
     """A history, as it is played. ``reached`` has the points of each run, ``at_rest`` what the sites came to.
 
     ``cut`` are the CRMs whose last run did not end: the next one goes on there, and does not look again at what that
-    had read.
+    had read. ``born`` is what a CRM's record has that is created without it.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Stage:
         self.approved: Counter[str] = Counter()
         self.disturbed = False
         self.cut: set[str] = set()
+        self.born: Mapping[str, object] = {}
         self.ledger = Ledger()
         self.at_rest: dict[str, dict[str, dict[str, object]]] = {}
         self.reached: list[Counter[str]] = []
@@ -189,7 +190,7 @@ class Stage:
         self.count(incidents)
         self._judge_run(remote, incidents, report, error, approved)
         if incidents.taken:
-            await self._judge_fence(remote, incidents)
+            await self.judge_fence(remote, incidents)
         if report is not None:
             del self.approved[remote]  # a run that ends well leaves no stop, and no approval
         several &= self._several(remote) if several else set()
@@ -261,15 +262,20 @@ class Stage:
         """An answer takes long."""
         self.clock.tick(LEASE_SECONDS - 5)
 
-    async def take_over(self, remote: str) -> None:
-        """The lease of the run at work is over, and another process runs the same."""
+    async def take_over(self, remote: str, work: Callable[[], Awaitable[object]] | None = None) -> bool:
+        """The lease of the run at work is over, and another process runs the same, or does other ``work`` there.
+
+        Whether that came to begin.
+        """
         at_work = self.ledger.run_id
         self.days.lose(remote)
         self.clock.tick(2 * LEASE_SECONDS)
-        await self.run(remote)
+        await (work() if work else self.run(remote))
+        begun = self.ledger.run_id != at_work
         self.ledger.run_id = at_work
-        self.counts.events["take-overs"] += 1
+        self.counts.events["take-overs"] += begun
         self._left[remote] = await self._bookkept(remote)
+        return begun
 
     async def _bookkept(self, remote: str) -> tuple[object, ...]:
         repository = self.repository
@@ -281,7 +287,7 @@ class Stage:
             await self.changes(remote),
         )
 
-    async def _judge_fence(self, remote: str, incidents: Incidents) -> None:
+    async def judge_fence(self, remote: str, incidents: Incidents) -> None:
         """A run that another process took over from, when it has ended."""
         late = incidents.late
         self.hold(Promise.FENCED, late == 0, f"{remote}: {late} writes were sent after another process took over")
@@ -364,7 +370,7 @@ class Stage:
         stopped_by = incidents.struck and not incidents.slowed
         self.hold(Promise.UNDO, report is not None or bool(stopped_by), f"{remote}: an undo failed by itself: {error}")
         if incidents.taken:
-            await self._judge_fence(remote, incidents)
+            await self.judge_fence(remote, incidents)
         return report
 
     async def _undone(self, remote: str, run_id: str, incidents: Incidents) -> RunReport:

@@ -66,7 +66,7 @@ def erasures(remote: str) -> st.SearchStrategy[Incident | None]:
     """What may go wrong while a person is erased."""
     calls = [f"{site}.{call}" for site in (LOCAL, remote) for call in ("write", "find", "get")]
     calls += [f"{BOOKKEEPING}.{call}" for call in ("erase_person", "acknowledge", "list_journal")]
-    kinds = st.sampled_from((*FAILURES, *CRASHES, Kind.SLOW, Kind.UNRENEWED))
+    kinds = st.sampled_from((*FAILURES, *CRASHES, *OF_THE_LEASE))
     named = st.builds(Incident, call=st.sampled_from(calls), number=st.sampled_from([1, 1, 2]), kind=kinds)
     counted = st.builds(Incident, call=st.just(ANY), number=st.integers(1, POINTS), kind=kinds)
     return st.one_of(st.none(), named, counted)

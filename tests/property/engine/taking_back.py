@@ -7,6 +7,7 @@ nothing had gone wrong.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
+from typing import TypeVar
 
 import attrs
 from pydantic import BaseModel, ConfigDict
@@ -22,6 +23,7 @@ from tests.property.engine.promises import Promise
 from tests.property.engine.sites import REMOTE_NAMES
 from tests.property.engine.stage import Stage
 
+T = TypeVar("T")
 Values = Mapping[str, tuple[object, object]]
 
 
@@ -75,7 +77,7 @@ async def take_back(stage: Stage, undoing: Undoing | None = None) -> None:
         for record in sorted(records & linked):
             those = [effect for effect in effects if (effect.side, effect.record) == (side, record)]
             left = {field for one, field in doubtful if one == record}
-            those = _as_shown(stage, those, changes)
+            those = _as_born(stage, _as_shown(stage, those, changes), changes)
             _judge_record(stage, those, before[site].get(record), now[site].get(record), left=left)
         changed = [r for r in {**before[site], **now[site]} if before[site].get(r) != now[site].get(r)]
         # What was deleted comes back under a new id, once.
@@ -105,15 +107,16 @@ async def _undo(stage: Stage, remote: str, run_id: str, undoing: Undoing, *, sti
     """
     changed: set[str] = set()
 
-    async def noted(sync: Awaitable[object]) -> None:
+    async def noted(sync: Awaitable[T]) -> T:
         left = stage.sites.snapshot()
-        await sync
+        answer = await sync
         now = stage.sites.snapshot()
         changed.update(
             one for site in now for one in {**left[site], **now[site]} if now[site].get(one) != left[site].get(one)
         )
         if still:
             stage.hold(Promise.UNDO, not changed, f"{remote}: the sync after a struck undo changed {sorted(changed)}")
+        return answer
 
     incidents = Incidents(undoing.incident, stall=stage.stall, take_over=lambda: noted(stage.take_over(remote)))
     report = await stage.undo(remote, run_id, incidents)
@@ -163,6 +166,19 @@ def _as_shown(stage: Stage, effects: list[Effect], changes: Sequence[RecordChang
         attrs.evolve(effect, fields={name: (seen.get(name, old), new) for name, (old, new) in effect.fields.items()})
         for effect in effects
     ]
+
+
+def _as_born(stage: Stage, effects: list[Effect], changes: Sequence[RecordChange]) -> list[Effect]:
+    """The effects with what a record has that is created without it, where the run sent that: the history knows."""
+    first = effects[0]
+    sent = {
+        one.field: (None, untagged(one.after))
+        for change in changes
+        if (change.run_id, change.side, change.crm_id) == (first.run_id, Side.REMOTE, first.record)
+        for one in change.fields
+        if first.kind is OperationKind.CREATE and one.field in stage.born
+    }
+    return [attrs.evolve(first, fields={**sent, **first.fields}), *effects[1:]]
 
 
 def _judge_record(

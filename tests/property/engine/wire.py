@@ -6,7 +6,7 @@ People and promises are the same; what goes wrong also goes wrong on the wire.
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
 from functools import partial
@@ -17,8 +17,9 @@ import attrs
 import sqlalchemy as sa
 
 from crmsync import CRMSync, Vault
-from crmsync.errors import CRMError
+from crmsync.errors import CRMError, SafetyStopError
 from crmsync.models.history import RecordChange
+from crmsync.models.integrations import CallLimits
 from crmsync.models.mappings import ConflictPolicy, DeletePolicy, FieldMapping, ObjectMapping, two_way
 from crmsync.models.plans import Plan
 from crmsync.models.records import Side
@@ -30,13 +31,16 @@ from crmsync.storage.sql import open_repository
 from crmsync.storage.sql.records import open_records
 from crmsync.testing.faults import Crash
 from crmsync.testing.salesforce import RunningEmulator, SalesforceOrg, running_emulator
+from tests.property.engine.days import BEGINNING
 from tests.property.engine.incidents import BOOKKEEPING, Incidents
 from tests.property.engine.job_troubles import JobTrouble, Wired
 from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES
 from tests.property.engine.promises import Counts, Promise
 from tests.property.engine.sites import LATE, LOOK_BACK, OBJECT, Conditions
 from tests.property.engine.stage import LEASE_SECONDS, MANY, Stage
+from tests.property.engine.telling import ended
 from tests.property.engine.troubles import Trouble
+from tests.property.engine.wire_days import Calls, WireDays
 from tests.property.engine.wire_jobs import JobsClock, OrgJobs
 from tests.property.engine.wire_sites import BORN, NAMES, OrgPeople, TablePeople, WireSites, shown
 
@@ -58,8 +62,9 @@ class WireStage(Stage):
         table: tuple[TablePeople, RecordStore],
         ways: Mapping[str, str],
     ) -> None:
-        clock = JobsClock()
+        clock = JobsClock() if conditions.day is None else JobsClock(BEGINNING)
         super().__init__(conditions, repository, counts, clock)
+        self.days: WireDays = WireDays(conditions.day, clock, counts)
         self.emulators, self.ways = emulators, ways
         self.trouble: Trouble | JobTrouble = Trouble()
         self.jobs = OrgJobs({name: emulator.org for name, emulator in emulators.items()})
@@ -68,8 +73,9 @@ class WireStage(Stage):
         self.sites: WireSites = WireSites(conditions, self.clock, places)
         self.people.sites = self.sites
         self._table = table[1]
+        self.born = BORN
         self._vault = Vault.from_key(Vault.generate_key())
-        self._registered = (False, -1)
+        self._registered: tuple[object, ...] = ()
         self._hidden_until: dict[int, datetime] = {}
         clock.orgs.extend(self.jobs.orgs.values())
         for name, emulator in emulators.items():
@@ -111,7 +117,7 @@ class WireStage(Stage):
 
     async def _register(self) -> None:
         for name, emulator in self.emulators.items():
-            await self._engine(Incidents()).add_integration(
+            await self._engine(name, Incidents()).add_integration(
                 name,
                 provider="salesforce",
                 settings={
@@ -124,39 +130,65 @@ class WireStage(Stage):
                 },
                 credentials={"access_token": emulator.access_token},
                 mappings={OBJECT: self.mapping()},
+                limits=CallLimits(max_calls_per_day=self.days.limit),
             )
-        self._registered = (self.mapped.narrow, self.mapped.version)
+        self._registered = self._to_register()
+
+    def _to_register(self) -> tuple[object, ...]:
+        return self.mapped.narrow, self.mapped.version, self.days.limit
 
     async def run(self, remote: str, incidents: Incidents | None = None, **options: Any) -> RunReport | None:
         """As the stage's, with trouble on the wire as well."""
         incidents = incidents or Incidents()
-        if self._registered != (self.mapped.narrow, self.mapped.version):
+        if self._registered != self._to_register():
             await self._register()
         if incidents.edit is not None:
             incidents.edit = partial(self._as_person, incidents.edit)
         self.mapped.was_narrow |= self.mapped.narrow
-        met, place, report = self._met(remote), len(self.story), None
+        met, place, report, error = self._met(remote), len(self.story), None, None
         self.look(remote)
         left = len(await self.repository.list_remote_jobs(remote, OBJECT))
         with self._troubled(remote) as trouble:
             try:
-                sync, local = self._engine(incidents, trouble).sync, self._local(remote, incidents)
+                sync, local = self._engine(remote, incidents, trouble).sync, self._local(remote, incidents)
                 report = await sync(remote, OBJECT, local, options=self._options(options))
-            except (Crash, CRMError) as error:
-                ended = f"{type(error).__name__}: {error}"
+            except (Crash, CRMError) as stopped:
+                error = stopped
+                self._judge_refusal(remote, error)
                 self.clock.tick(2 * LEASE_SECONDS)
             else:
-                ended = f"{report.status}, {report.written} written, {report.problem_count} problems"
                 self.clock.tick()
-        self.story.insert(place, f"run {remote} {options or ''} {trouble} {incidents.struck}: {ended}")
-        well = report is not None and report.status is RunStatus.SUCCESS and not report.conflicts_open
+        self.story.insert(place, f"run {remote} {options or ''} {trouble} {incidents.struck}: {ended(report, error)}")
+        finished = report is not None and report.status is RunStatus.SUCCESS and not report.conflicts_open
+        well = finished and remote not in self.cut
+        (self.cut.discard if report is not None else self.cut.add)(remote)
         self.people.knowledge.ran(remote, before=met, well=well)
         if incidents.edited:
             self.look(remote)  # it may have come before the run looked
         self.ledger.settle(remote, well=report is not None)
         self.count(incidents)
         self._count_trouble(trouble, left)
+        await self._judge_lease(remote, incidents, error, by_itself=not trouble.named)
         return report
+
+    async def _judge_lease(
+        self, remote: str, incidents: Incidents, error: BaseException | None, *, by_itself: bool
+    ) -> None:
+        """See `Stage._judge_run`. ``by_itself``: nothing went wrong on the wire."""
+        if incidents.slowed and by_itself:
+            ended = error is None or isinstance(error, SafetyStopError)
+            self.hold(Promise.FENCED, ended, f"{remote}: {incidents.struck}, and the run fails: {error}")
+        if incidents.taken:
+            await self.judge_fence(remote, incidents)
+        if isinstance(error, Crash) or (incidents.struck and not (incidents.edited or incidents.slowed)):
+            self.days.lose(remote)
+
+    async def take_over(self, remote: str, work: Callable[[], Awaitable[object]] | None = None) -> bool:
+        """As the stage's: what has been made so far of jobs is the work of the run that stands still."""
+        self.jobs.made(remote, self.ledger.run_id)
+        begun = await super().take_over(remote, work)
+        self.sites.by_run = True
+        return begun
 
     def _count_trouble(self, trouble: Trouble | JobTrouble, left: int) -> None:
         if trouble.named:
@@ -193,11 +225,10 @@ class WireStage(Stage):
         edit()
         self.sites.by_run = True
 
-    def _engine(self, incidents: Incidents, trouble: Trouble | JobTrouble | None = None) -> CRMSync:
+    def _engine(self, remote: str, incidents: Incidents, trouble: Trouble | JobTrouble | None = None) -> CRMSync:
         repository = incidents.around(self.repository, BOOKKEEPING)
-        return CRMSync(
-            repository, vault=self._vault, clock=self.clock, observers=(self.ledger,), registry=Wired(trouble)
-        )
+        wired = Wired(Calls(remote, incidents, self.days, self.clock.now().date()), trouble)
+        return CRMSync(repository, vault=self._vault, clock=self.clock, observers=(self.ledger,), registry=wired)
 
     def _local(self, remote: str, incidents: Incidents) -> RecordStore:
         people = self.sites[LOCAL].snapshot
@@ -209,7 +240,7 @@ class WireStage(Stage):
         if name == OBJECT and after["LastModifiedById"] == self.emulators[remote].org.user_id:
             old, new = (None if one is None or one["IsDeleted"] else shown(one) for one in (before, after))
             with self.ledger.told_of(self.jobs.maker(remote)):
-                self.ledger.note(remote, Side.REMOTE, after["Id"], old, new, born=BORN)
+                self.ledger.note(remote, Side.REMOTE, after["Id"], old, new, born=self.born)
 
     def _options(self, options: dict[str, Any]) -> RunOptions:
         allowed = MANY if self.guard is None else None
@@ -217,13 +248,13 @@ class WireStage(Stage):
         return RunOptions(**{**usual, **options})
 
     async def plan(self, remote: str) -> Plan:
-        if self._registered != (self.mapped.narrow, self.mapped.version):
+        if self._registered != self._to_register():
             await self._register()
         self.look(remote)
-        return await self._engine(Incidents()).plan(remote, OBJECT, self._table, options=self._options({}))
+        return await self._engine(remote, Incidents()).plan(remote, OBJECT, self._table, options=self._options({}))
 
     async def _undone(self, remote: str, run_id: str, incidents: Incidents) -> RunReport:
-        undo, local = self._engine(incidents).undo, self._local(remote, incidents)
+        undo, local = self._engine(remote, incidents).undo, self._local(remote, incidents)
         try:
             return await undo(remote, OBJECT, local, run_id=run_id, options=self._options({"allow_deletes": MANY}))
         finally:
@@ -270,6 +301,7 @@ def conditions(chance: random.Random) -> Conditions:
         late=chance.random() < 0.3,
         page=chance.choice([None, None, 1, 2]),
         delete=chance.choice([DeletePolicy.IGNORE, DeletePolicy.UNLINK, DeletePolicy.PROPAGATE]),
+        day=chance.choice([*[None] * 6, 60, 25, 10]),
     )
 
 

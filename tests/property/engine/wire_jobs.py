@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import attrs
 
@@ -15,8 +16,8 @@ from crmsync.testing.world import FakeClock
 class JobsClock(FakeClock):
     """A clock by which the jobs of ``orgs`` do what is due as soon as it moves: a history plays alike every time."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *begins: datetime) -> None:
+        super().__init__(*begins)
         self.orgs: list[SalesforceOrg] = []
 
     def tick(self, seconds: float = 60) -> None:
