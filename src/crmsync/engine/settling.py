@@ -65,9 +65,10 @@ async def acknowledgement_of(
             resolved += settled
         ctx.tally.waiting += link.status is not LinkStatus.SYNCED
         removed += work.replaces
-        links += work.left
         if work.fresh or link != work.link:
             links.append(link)
+        # After the link that lets their crm_ids go.
+        links += work.left
         result.gone += [(link, side) for side, o in work.outcomes.items() if o.status is OutcomeStatus.MISSING]
     done = [op.op_id for work in works for op in work.operations.values()]
     return Acknowledgement(
