@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.shell import PEOPLE, Done, Shell, shell
+from tests.integration.shell import FIELDS, PEOPLE, Done, Shell, shell
 
 CAMPAIGNS = """id,name,status,sent
 c1,Spring,Planned,4
@@ -266,3 +266,27 @@ def test_every_stop_of_a_retry_is_told_and_so_is_that_of_a_plan(sh: Shell) -> No
         "Campaign": 1,
         "EmailActivity": 1,
     }
+
+
+def test_who_lets_accounts_be_made_without_a_key_is_warned_wherever_it_shows(sh: Shell) -> None:
+    """By what is to be written, what was, and by the object itself; nobody who leaves accounts alone is."""
+    said = 'warning: accounts = "create" without account_key_field'
+    sh.configure(FIELDS.replace("MarkMail_Company__c", "Account.Name"))
+    file = sh.directory / "crmsync.toml"
+    file.write_text(
+        file.read_text().replace("[integrations.credentials]", 'accounts = "create"\n[integrations.credentials]')
+    )
+    for command in ("fields", "plan", "sync"):
+        done = sh.run(command)
+        assert (done.code, done.out.count(said)) == (0, 1), done
+    told = [
+        sh.run("fields", "--format", "json").json["objects"][0]["warnings"],
+        sh.run("plan", "--format", "json").json["plans"][0]["report"]["warnings"],
+        sh.run("sync", "--format", "json").json["runs"][0]["warnings"],
+    ]
+    assert [[(each["path"], each["code"]) for each in one] for one in told] == [
+        [("account_key_field", "unkeyed_accounts")]
+    ] * 3
+    assert all("name it in account_key_field" in one[0]["remedy"] for one in told)
+    sh.configure()
+    assert sh.run("fields", "--format", "json").json["objects"][0]["warnings"] == []

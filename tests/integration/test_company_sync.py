@@ -175,16 +175,20 @@ async def test_who_lets_accounts_be_made_without_a_key_learns_what_that_means(
                 warning for warning in (await app.test_connection("main")).warnings if "one account twice" in warning
             ]
             plan = await app.plan("main", "Contact", people("Acme"))
+            emulator.org.reset_counters()
+            schema = await app.fields("main", "Contact")
+            calls = emulator.org.api_calls
+            described = await app.describe("main", "Contact")
+            assert (described.schema, emulator.org.api_calls) == (schema, 2 * calls)
             report = await app.sync("main", "Contact", people("Acme"))
         without = ObjectMapping(fields=MAPPING.fields[:2])
         async with emulated.connected(emulator, {"Contact": without}, accounts=accounts, account_key_field=key) as app:
             assert (await app.plan("main", "Contact", people("Acme"))).report.warnings == ()
+            assert (await app.describe("main", "Contact")).warnings == ()
     assert len(said) == warned
     assert all("name it in account_key_field" in warning for warning in said)
-    assert [(each.path, each.code) for each in plan.report.warnings] == [
-        ("account_key_field", "unkeyed_accounts")
-    ] * warned
-    assert report.warnings == (), "a sync would say it every time"
+    for warnings in (plan.report.warnings, report.warnings, described.warnings):
+        assert [(each.path, each.code) for each in warnings] == [("account_key_field", "unkeyed_accounts")] * warned
 
 
 async def test_the_verbs_link_accounts_too_and_warn_of_unclear_names(emulator: RunningEmulator) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from crmsync.engine.tombstones import deleted_in
+from crmsync.models.checks import ObjectDescription
 from crmsync.models.inbox import Reject
 from crmsync.models.plans import Plan
 from crmsync.models.runs import RunReport
@@ -53,6 +54,11 @@ def plan_payload(plan: Plan) -> dict[str, Any]:
         ],
         "report": report_payload(plan.report),
     }
+
+
+def description_payload(found: ObjectDescription) -> dict[str, Any]:
+    """An object of the CRM with its fields, and what its runs may work better with."""
+    return {**found.schema.model_dump(mode="json"), "warnings": [attrs.asdict(each) for each in found.warnings]}
 
 
 def stop_payload(stop: Stop, *, with_digest: bool = False) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from crmsync.cli.options import Selection, login_name
 from crmsync.cli.references import VAULT, from_environment, key_source
 from crmsync.errors import MappingError, NotFoundError, ProviderError
 from crmsync.models.audit import Actor
-from crmsync.models.checks import Severity
+from crmsync.models.checks import ObjectDescription, Severity
 from crmsync.models.integrations import CallLimits
 from crmsync.models.mappings import ObjectMapping
 from crmsync.models.plans import Plan
@@ -122,6 +122,11 @@ class Session:
         if mapping is None:
             return await self.crm.plan(*place, local, options=options)
         return (await self.crm.preview_mapping(*place, mapping, local, options=options)).plan
+
+    async def describe(self, target: Target) -> ObjectDescription:
+        """An object of the CRM, with what its runs under the file's mapping would warn of."""
+        mapping = await self.changed_mapping(target)
+        return await self.crm.describe(target.integration.id, target.object_name, mapping=mapping)
 
     async def known(self, integration_id: str | None) -> list[IntegrationSection]:
         """The sections, or the one of this id, that the bookkeeping has met."""

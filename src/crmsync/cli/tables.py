@@ -15,9 +15,10 @@ from crmsync.cli.fitting import FittingTable
 from crmsync.cli.output import plain
 from crmsync.models.candidates import Candidate
 from crmsync.models.plans import MappingChange, Plan, PlannedRecord
+from crmsync.models.problems import Problem
 from crmsync.models.records import Side
 from crmsync.models.results import ConnectionReport
-from crmsync.models.runs import ObjectStatus, RecordProblem, RunReport, RunStatus
+from crmsync.models.runs import ObjectStatus, RecordProblem, RunReport, RunStatus, RunWarning
 from crmsync.models.schema import FieldSchema, ObjectSchema
 from crmsync.models.state import CallUsage, SyncLog
 
@@ -89,10 +90,15 @@ def report_views(report: RunReport) -> list[RenderableType]:
         views.append(Text(f"a guard would stop this: {plain(report.would_stop)}", style="red"))
     if erased := report.local.erased + report.remote.erased:
         views.append(Text(f"{erased} record(s) of people who were erased were left alone", style="dim"))
-    views += [Text(f"warning: {plain(w.message)}; {plain(w.remedy)}", style="yellow") for w in report.warnings]
+    views += warning_views(report.warnings)
     if report.problems:
         views.append(problems_table(report.problems, report.problem_count))
     return views
+
+
+def warning_views(warnings: Iterable[RunWarning | Problem]) -> list[Text]:
+    """What works less well than one may think, a line each."""
+    return [Text(f"warning: {plain(each.message)}; {plain(each.remedy)}", style="yellow") for each in warnings]
 
 
 def call_views(plan: Plan) -> list[RenderableType]:

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field
 from crmsync.models.mappings import FieldMapping
 from crmsync.models.problems import Problem
 from crmsync.models.records import Side
-from crmsync.models.schema import FieldSchema, FieldType, PublicModel
+from crmsync.models.schema import FieldSchema, FieldType, ObjectSchema, PublicModel
 
 
 class Severity(enum.StrEnum):
@@ -23,6 +23,14 @@ class Severity(enum.StrEnum):
     """It works, and less well than its author may think."""
     INFO = "info"
     """Good to know."""
+
+
+@attrs.frozen(slots=True)
+class ObjectDescription:
+    """One of the CRM's objects, and what of an integration's settings its runs may work better with."""
+
+    schema: ObjectSchema
+    warnings: tuple[Problem, ...] = ()
 
 
 class Fix(PublicModel):

@@ -262,8 +262,8 @@ class SupportsAdvice(Protocol):
     """A `CRMProvider` that knows what of its settings a run may work better with."""
 
     async def advice(self, object_name: str, written: Collection[str]) -> Sequence[Problem]:
-        """What a plan for this object should warn of, if these fields of the CRM are written. The paths name settings.
+        """What a run of this object should warn of, if these fields of the CRM are written. The paths name settings.
 
-        Asked once the object's record store is open; takes no more calls than that did.
+        Asked once a run or description, when the object's record store is open; takes no more calls than that did.
         """
         ...

@@ -13,15 +13,16 @@ from pydantic import SecretStr
 
 from crmsync.engine import RunBudget
 from crmsync.errors import CRMError, NotFoundError
+from crmsync.models.checks import ObjectDescription
 from crmsync.models.integrations import CallLimits, Integration
-from crmsync.models.mappings import ObjectMapping
+from crmsync.models.mappings import Enforcement, ObjectMapping, SyncDirection
 from crmsync.models.results import ConnectionReport, Disconnection
 from crmsync.models.schema import ObjectSchema
 from crmsync.models.state import CallUsage
 from crmsync.protocols.provider import CRMProvider, SupportsRevocation
 from crmsync.security.sealing import Secrets, given, masked, opened, seal, unseal
 from crmsync.service.given import Given, Giving
-from crmsync.service.opening import Opening
+from crmsync.service.opening import Opening, advice_of
 
 _NOTHING_OURS: Final = "there was nothing of ours to revoke"
 
@@ -208,8 +209,21 @@ class IntegrationVerbs(Opening):
 
     async def fields(self, integration_id: str, object_name: str) -> ObjectSchema:
         """The fields of one of the CRM's objects, as the integration's credential sees them."""
+        return (await self.describe(integration_id, object_name)).schema
+
+    async def describe(
+        self, integration_id: str, object_name: str, *, mapping: ObjectMapping | None = None
+    ) -> ObjectDescription:
+        """As `fields`, with what a plan and a sync of the object would warn of in the settings. It takes no more calls.
+
+        That depends on which fields the object's mapping writes to the CRM, or another ``mapping``; without any there
+        is nothing to say.
+        """
+        integration = await self.repository.get_integration(integration_id)
         async with self.provider(integration_id) as provider:
-            return await (await provider.records(object_name)).describe()
+            schema = await (await provider.records(object_name)).describe()
+            written = _written(mapping or integration.field_mappings.get(object_name))
+            return ObjectDescription(schema, tuple(await advice_of(provider, object_name, written)))
 
     async def call_usage(self, integration_id: str) -> CallUsage:
         """The API calls of the present day of UTC: what the integration's processes took, what the CRM said last.
@@ -218,3 +232,12 @@ class IntegrationVerbs(Opening):
         """
         await self.repository.get_integration(integration_id)
         return await self.repository.get_call_usage(integration_id, self._clock.now().astimezone(UTC).date())
+
+
+def _written(mapping: ObjectMapping | None) -> set[str]:
+    """The fields of the CRM that a mapping means to write."""
+    return {
+        field.crm_field
+        for field in (mapping.fields if mapping else ())
+        if field.sync_direction is not SyncDirection.FROM_CRM and field.to_crm is not Enforcement.OFF
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypedDict
 
@@ -183,9 +183,8 @@ class Opening:
             rule = compiled.rule
             if writes:
                 await self._keep(integration, compiled.sides)
-            elif isinstance(provider, SupportsAdvice):
-                # A plan is what people look at; a sync would repeat it each time.
-                rule = attrs.evolve(rule, warnings=(*rule.warnings, *await _advice(provider, object_name, rule)))
+            written = {each.remote for each in rule.rules if each.to_crm is not Enforcement.OFF}
+            rule = attrs.evolve(rule, warnings=(*rule.warnings, *await advice_of(provider, object_name, written)))
             digest_key = (await opened(self._vault, integration)).digest_key
             yield Runner(
                 integration_id=integration_id,
@@ -268,9 +267,9 @@ def schema_memory(integration: Integration, object_name: str) -> SchemaMemory | 
     return SchemaMemory.model_validate(held) if held else None
 
 
-async def _advice(provider: SupportsAdvice, object_name: str, rule: RecordRule) -> Sequence[Problem]:
-    written = {each.remote for each in rule.rules if each.to_crm is not Enforcement.OFF}
-    return await provider.advice(object_name, written)
+async def advice_of(provider: CRMProvider, object_name: str, written: Collection[str]) -> Sequence[Problem]:
+    """What the provider has to say of its settings, if it does, to whoever writes these fields of the CRM."""
+    return await provider.advice(object_name, written) if isinstance(provider, SupportsAdvice) else ()
 
 
 def unmapped(integration: Integration, object_name: str) -> ConfigurationError:

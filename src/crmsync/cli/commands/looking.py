@@ -8,6 +8,7 @@ from typing import Annotated
 import anyio
 import attrs
 import typer
+from rich.console import RenderableType
 from rich.text import Text
 
 from crmsync.cli import payloads, tables
@@ -15,7 +16,7 @@ from crmsync.cli.config import load_config
 from crmsync.cli.exits import ExitCode
 from crmsync.cli.options import OfIntegration, OfObject, Selection, Shown, grouped
 from crmsync.cli.output import Output
-from crmsync.cli.session import open_session
+from crmsync.cli.session import Target, open_session
 from crmsync.models.runs import ObjectStatus
 from crmsync.models.state import CallUsage, SyncLog
 from crmsync.registry import PROVIDERS, RECORDS, STORAGE, Registry
@@ -114,7 +115,9 @@ async def _fields(selection: Selection, output: Output) -> int:
         section = config.integration(selection.integration)
         await session.register(section)
         names = [selection.object_name] if selection.object_name else session.objects(section)
-        schemas = [await session.crm.fields(section.id, name) for name in names]
-    payload = {"objects": [schema.model_dump(mode="json") for schema in schemas]}
-    output.result(payload, *(tables.fields_table(schema) for schema in schemas))
+        found = [await session.describe(Target(section, name)) for name in names]
+    views: list[RenderableType] = []
+    for each in found:
+        views += [tables.fields_table(each.schema), *tables.warning_views(each.warnings)]
+    output.result({"objects": [payloads.description_payload(each) for each in found]}, *views)
     return ExitCode.SUCCESS
