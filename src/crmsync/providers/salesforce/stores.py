@@ -93,12 +93,16 @@ class Stores:
 
     async def _persons(self, contact: SObject) -> Persons | None:
         """None where there are none, or where accounts are hidden from this user."""
-        creates = self._client.settings.person_accounts is PersonMode.CREATE
-        if not creates and IS_PERSON not in contact.fields:
-            return None
-        try:
-            account = await (described_for_persons(contact, self._describe) if creates else self._describe("Account"))
-        except SchemaChangedError:
+        settings = self._client.settings
+        creates = settings.person_accounts is PersonMode.CREATE
+        if creates:
+            account = await described_for_persons(contact, settings.external_id_field, self._describe)
+        elif IS_PERSON in contact.fields:
+            try:
+                account = await self._describe("Account")
+            except SchemaChangedError:
+                return None
+        else:
             return None
         accounts = open_account_writer(self._client, account, self._user_id, self._limiter)
         births = NewPersons(self._client, contact, account, accounts) if creates else None

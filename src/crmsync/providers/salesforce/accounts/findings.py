@@ -51,7 +51,7 @@ async def person_warnings(settings: SalesforceSettings, describe: Describe) -> l
     warnings = [f"{_PERSON_ACCOUNTS}; {born}"] if IS_PERSON in contact.fields else []
     if creates:
         try:
-            await described_for_persons(contact, describe)
+            await described_for_persons(contact, settings.external_id_field, describe)
         except (AccessDeniedError, ConfigurationError) as error:
             warnings.append(error.message)
     return warnings

@@ -15,6 +15,7 @@ import attrs
 from crmsync.errors import (
     AccessDeniedError,
     ConfigurationError,
+    ConflictError,
     CRMError,
     DuplicateError,
     RecordError,
@@ -44,14 +45,17 @@ _SAME: Final = frozenset(
 """Fields that an account shows by the contact's own name for them."""
 
 
-def counterpart(name: str, account: SObject) -> str | None:
-    """The name on Account of a contact's field; None if it shows none."""
-    named = f"{name[:-1]}pc" if name.endswith("__c") else name if name in _SAME else f"Person{name}"
-    return named if named in account.fields else None
+def named_on_account(name: str) -> str:
+    """The name of a contact's field on Account, if that shows it at all."""
+    if name.endswith("__c"):
+        return f"{name[:-1]}pc"
+    return name if name in _SAME else f"Person{name}"
 
 
-async def described_for_persons(contact: SObject, describe: Describe) -> SObject:
+async def described_for_persons(contact: SObject, key_field: str, describe: Describe) -> SObject:
     """The describe of Account, where the setting ``person_accounts = "create"`` can be followed.
+
+    ``key_field`` is the external key of contacts, if they have one.
 
     :raises ConfigurationError: the org has no person accounts.
     :raises AccessDeniedError: this user may not create any.
@@ -66,7 +70,8 @@ async def described_for_persons(contact: SObject, describe: Describe) -> SObject
     except SchemaChangedError:
         hidden = ["Account"]
     else:
-        hidden = [f"Account.{name}" for name in _NEEDED if name not in account.fields]
+        needed = (*_NEEDED, named_on_account(key_field)) if contact.external_key(key_field) else _NEEDED
+        hidden = [f"Account.{name}" for name in needed if name not in account.fields]
         if not hidden and account.createable and account.fields["LastName"].createable:
             return account
     what = f"{hidden[0]} is hidden from this user" if hidden else "this user may not create accounts"
@@ -82,13 +87,12 @@ class NewPersons:
     """
 
     def __init__(self, client: SalesforceClient, contact: SObject, account: SObject, accounts: Sends) -> None:
-        key = client.settings.external_id_field
         self._client = client
         self._contact = contact
         self._account = account
         self._accounts = accounts
-        self._key = counterpart(key, account) if contact.external_key(key) else None
-        self._names = {name: found for name in contact.fields if (found := counterpart(name, account))}
+        self._names = {name: shown for name in contact.fields if (shown := named_on_account(name)) in account.fields}
+        self._key = self._names.get(client.settings.external_id_field)
 
     def take(self, operation: Operation) -> bool:
         """Whether an operation makes a person account: a new person with a last name, and with no company."""
@@ -133,8 +137,8 @@ class NewPersons:
 
     async def _as_contacts(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """The outcomes of accounts as those of their contacts."""
-        asked = [each for outcome in outcomes for each in (outcome.id, _existing(outcome)) if each]
-        accounts = list(dict.fromkeys(each for each in asked if each.startswith(self._account.key_prefix)))
+        told = dict.fromkeys(each for outcome in outcomes for each in (outcome.id, *_existing(outcome.error)) if each)
+        accounts = [each for each in told if each.startswith(self._account.key_prefix)]
         error: CRMError = UnexpectedResponseError("Salesforce created an account, but told of no person in it")
         contacts: Mapping[str, str] = {}
         if accounts:
@@ -154,9 +158,11 @@ class NewPersons:
         failed = outcome.error
         if isinstance(failed, RecordError) and failed.field:
             failed.field = next((name for name, theirs in self._names.items() if theirs == failed.field), failed.field)
-        if isinstance(failed, DuplicateError) and (existing := failed.existing_id):
-            ours = existing.startswith(self._account.key_prefix)
-            failed.existing_id = contacts.get(existing) if ours else existing
+        known = tuple(contacts.get(each, each) for each in _existing(failed))
+        if isinstance(failed, DuplicateError):
+            failed.existing_id = next(iter(known), None)
+        elif isinstance(failed, ConflictError):
+            failed.candidates = known
         return outcome
 
 
@@ -167,8 +173,8 @@ def open_account_writer(
     limiter: anyio.CapacityLimiter,
 ) -> Writer:
     """What writes the accounts that are persons, by the external key that they show of their contacts."""
-    shown = counterpart(client.settings.external_id_field, account)
-    key = shown if shown and account.external_key(shown) else None
+    shown = named_on_account(client.settings.external_id_field)
+    key = shown if account.external_key(shown) else None
     collections = CollectionsChannel(client, "Account", key, limiter, Reconciler(client, account, user_id))
     return Writer(client, account, key, collections, BulkChannel(client, "Account", key))
 
@@ -178,8 +184,11 @@ def _last_name(fields: Fields) -> object:
     return fields.get("LastName") or (name.get("last_name") if isinstance(name, Mapping) else None)
 
 
-def _existing(outcome: Outcome) -> str | None:
-    return outcome.error.existing_id if isinstance(outcome.error, DuplicateError) else None
+def _existing(error: CRMError | None) -> tuple[str, ...]:
+    """The records that an error names."""
+    if isinstance(error, DuplicateError):
+        return (error.existing_id,) if error.existing_id else ()
+    return error.candidates if isinstance(error, ConflictError) else ()
 
 
 def _contact_of(fields: Fields) -> str | None:

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from crmsync.errors import AccessDeniedError, ConfigurationError, DuplicateError, RejectedError, UnavailableError
+from crmsync.errors import (
+    AccessDeniedError,
+    ConfigurationError,
+    ConflictError,
+    DuplicateError,
+    RejectedError,
+    UnavailableError,
+)
 from crmsync.models.calls import StoreUse, StoreVerb
 from crmsync.models.records import Operation, OperationKind, OutcomeStatus
 from crmsync.protocols.records import SupportsCallEstimates
@@ -137,6 +144,18 @@ async def test_a_duplicate_account_is_told_by_its_contact(connect: Connect) -> N
         assert second.error.existing_id == first.id
 
 
+async def test_several_accounts_of_one_key_are_told_by_their_contacts(connect: Connect) -> None:
+    loose = custom_field("MarkMail_Id__c", "Key", length=64, external_id=True)
+    org = {**PERSONS, "external_id_field": False, "custom_fields": {"Contact": [loose]}}
+    async with connect(org=org, **SETTINGS) as it:
+        for number in (1, 2):
+            it.org.create("Account", {"LastName": f"Last {number}", "MarkMail_Id__pc": "k1"})
+        store = await it.provider.records("Contact")
+        [unclear] = await store.write([create(3, key="k1")])
+        assert isinstance(unclear.error, ConflictError)
+        assert set(unclear.error.candidates) == set(persons(it.org).values())
+
+
 async def test_without_a_key_field_a_lost_answer_makes_nobody_twice(connect: Connect) -> None:
     async with connect(org={**PERSONS, "external_id_field": False}, **SETTINGS) as it:
         store = await it.provider.records("Contact")
@@ -174,8 +193,13 @@ async def test_a_person_whose_contact_cannot_be_told_is_found_by_its_key_when_it
             AccessDeniedError,
             "may not create accounts",
         ),
+        (
+            {**PERSONS, "profiles": {API_USER_ID: Profile(hidden=frozenset({"Account.MarkMail_Id__pc"}))}},
+            AccessDeniedError,
+            "Account.MarkMail_Id__pc is hidden",
+        ),
     ],
-    ids=["no person accounts", "no accounts", "no creates"],
+    ids=["no person accounts", "no accounts", "no creates", "no key on accounts"],
 )
 async def test_an_org_that_takes_no_persons_is_told_before_anything_is_written(
     org: dict[str, Any], kind: type[Exception], reason: str, connect: Connect
