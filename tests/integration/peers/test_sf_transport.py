@@ -91,8 +91,11 @@ def run_of(done: Done) -> dict[str, Any]:
     return dict(run)
 
 
-async def _people(emulator: RunningEmulator, met: str) -> tuple[list[Outcome], dict[str, Record]]:
-    """Make a lead and change a contact through ``Person``, then read both; each command takes a second of a core."""
+async def _people_and_away(emulator: RunningEmulator, met: str) -> tuple[list[Outcome], dict[str, Record]]:
+    """Make a lead and change a contact through ``Person``, read both, and end the token that all of it went by.
+
+    Each command takes a second of a core.
+    """
     settings = {
         "instance_url": emulator.url,
         "allow_insecure_loopback": True,
@@ -112,12 +115,14 @@ async def _people(emulator: RunningEmulator, met: str) -> tuple[list[Outcome], d
         ]
         outcomes = list(await store.write(operations))
         ids = [outcome.id or "" for outcome in outcomes]
-        return outcomes, dict(await store.get(ids, fields=("LastName", "Phone", "Company")))
+        found = dict(await store.get(ids, fields=("LastName", "Phone", "Company")))
+        assert await provider.revoke()
+        return outcomes, found
 
 
-def test_contacts_and_leads_go_through_the_cli_as_people(emulator: RunningEmulator) -> None:
+def test_contacts_and_leads_go_through_the_cli_as_people_until_it_disconnects(emulator: RunningEmulator) -> None:
     met = emulator.org.create("Contact", {"LastName": "Ng", "Email": "bo@x.org"})
-    outcomes, records = anyio.run(_people, emulator, met)
+    outcomes, records = anyio.run(_people_and_away, emulator, met)
     assert [outcome.status for outcome in outcomes] == [OutcomeStatus.CREATED, OutcomeStatus.UPDATED]
     [lead] = emulator.org.records("Lead")
     assert (lead["Id"], lead["Company"], lead["MarkMail_Id__c"]) == (outcomes[0].id, "Engines", "1")
@@ -125,6 +130,7 @@ def test_contacts_and_leads_go_through_the_cli_as_people(emulator: RunningEmulat
         lead["Id"]: "Engines",
         met: "2",
     }
+    assert emulator.org.oauth.session(emulator.access_token, emulator.org.now()) is None, "the token lives on"
 
 
 def test_a_dead_token_ends_the_run_as_a_refused_login(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from crmsync.protocols.provider import ProviderContext
 try:
     import httpx2
 
-    from crmsync.providers.salesforce.auth import TokenEndpoint
+    from crmsync.providers.salesforce.auth import AccessToken, TokenEndpoint
     from crmsync.providers.salesforce.authorizing import authorizer
     from crmsync.providers.salesforce.client import SalesforceClient, open_http
     from crmsync.providers.salesforce.credentials import read_connection
@@ -124,7 +124,9 @@ async def _open_by_sf(
 
     async with transport.open_transport(settings, token) as cli, open_http(settings, cli) as http:
         counting = transport.counting(context, token)
-        client = SalesforceClient(settings, transport.CliSession(settings), counting, http)
+        endpoint = TokenEndpoint(http, settings)
+        given = None if token is None else AccessToken(token, settings.instance_url or "", endpoint)
+        client = SalesforceClient(settings, transport.CliSession(settings, given), counting, http)
         async with aclosing(SfProvider(client)) as provider:
             yield provider
 

@@ -42,7 +42,7 @@ class SfLogin:
             return self._present != refused
 
     async def revoke(self) -> bool:
-        """The login is the CLI's and stays: ``sf org logout`` ends it."""
+        """The login is the CLI's and stays. ``sf org logout`` removes it from the machine; it asks the org nothing."""
         return False
 
     async def aclose(self) -> None:

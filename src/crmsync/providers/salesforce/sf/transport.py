@@ -23,6 +23,7 @@ from crmsync.errors import UnavailableError
 from crmsync.models.secrets import Secret
 from crmsync.protocols.provider import ProviderContext
 from crmsync.protocols.runtime import CallBudget
+from crmsync.providers.salesforce.auth import AccessToken
 from crmsync.providers.salesforce.oauth import Access
 from crmsync.providers.salesforce.settings import KNOWN_TO_THE_CLI, SalesforceSettings
 from crmsync.providers.salesforce.sf.process import SfProcess, open_sf
@@ -75,10 +76,11 @@ class SfTransport(httpx2.AsyncBaseTransport):
 
 
 class CliSession:
-    """An `Authorizer` that has no token: the CLI adds its own, and renews it."""
+    """An `Authorizer` that adds no token: the CLI adds its own, and renews it, or the one that it was ``given``."""
 
-    def __init__(self, settings: SalesforceSettings) -> None:
+    def __init__(self, settings: SalesforceSettings, given: AccessToken | None = None) -> None:
         self._access = Access(Secret("held-by-the-cli"), settings.instance_url or KNOWN_TO_THE_CLI)
+        self._given = given
 
     async def access(self) -> Access:
         """See `Authorizer`."""
@@ -89,8 +91,8 @@ class CliSession:
         return False
 
     async def revoke(self) -> bool:
-        """See `Authorizer`."""
-        return False
+        """See `Authorizer`. A login that the CLI has stored is its own, and stays."""
+        return False if self._given is None else await self._given.revoke()
 
     async def aclose(self) -> None:
         """See `Authorizer`."""

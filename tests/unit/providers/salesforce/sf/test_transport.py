@@ -14,8 +14,9 @@ from pydantic import SecretStr
 
 from crmsync.engine.budget import RunBudget
 from crmsync.engine.clock import SystemClock
-from crmsync.errors import AuthenticationError, BudgetExceededError, ConfigurationError
+from crmsync.errors import AuthenticationError, BudgetExceededError, ConfigurationError, ProviderError
 from crmsync.protocols.provider import ProviderContext
+from crmsync.providers.salesforce import SalesforceProviderFactory
 from crmsync.providers.salesforce.credentials import SignIn, read_connection
 from crmsync.providers.salesforce.settings import SalesforceSettings
 from crmsync.providers.salesforce.sf.transport import counting, open_transport
@@ -163,6 +164,50 @@ async def test_the_budget_pays_for_the_clis_own_calls_too(token: SecretStr | Non
     assert context.budget.left == 0
     with pytest.raises(BudgetExceededError):
         await context.budget.spend(1)
+
+
+async def revoked(directory: Path, source: str, credentials: dict[str, SecretStr]) -> bool:
+    """Disconnect by a stand-in for ``sf``, with these credentials or by a login that it has stored."""
+    program = directory / "fake_sf.py"
+    program.write_text(f"import json, os, sys\n{source}", encoding="utf-8")
+    sf = {"command": [sys.executable, str(program)], **({} if credentials else {"org": "mine", "home": str(directory)})}
+    settings = {"instance_url": "https://acme.my.salesforce.com", "transport": "sf", "sf": sf}
+    context = ProviderContext(SystemClock(), RunBudget())
+    async with SalesforceProviderFactory().open(settings, credentials, context) as provider:
+        return await provider.revoke()
+
+
+async def test_disconnecting_revokes_a_given_token_through_the_cli(tmp_path: Path) -> None:
+    noted = tmp_path / "noted"
+    source = f"""
+arguments = sys.argv[1:]
+body = open(arguments[arguments.index("--body") + 1][1:]).read()
+json.dump([arguments, body], open({str(noted)!r}, "w"))
+print(json.dumps({{"status": 0, "result": {{"statusCode": 200, "headers": {{}}, "body": ""}}}}))
+"""
+    assert await revoked(tmp_path, source, {"access_token": SecretStr("00Dsecret!token")})
+    arguments, body = json.loads(noted.read_text())
+    assert body == "token=00Dsecret%21token"
+    assert arguments[:6] == ["api", "request", "rest", "/services/oauth2/revoke", "--method", "POST"]
+    assert "--header=content-type:application/x-www-form-urlencoded" in arguments
+    assert "secret" not in json.dumps(arguments)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 1, "result": {"statusCode": 400, "headers": {}, "body": {"error": "unsupported_token_type"}}},
+        {"status": 1, "name": "INVALID_SESSION_ID", "message": ""},
+    ],
+    ids=["by the org", "before it is asked: whether the token has ended, or is refused from here only, cannot be told"],
+)
+async def test_a_token_that_is_not_revoked_is_told_of_with_what_to_do(tmp_path: Path, answer: dict[str, Any]) -> None:
+    with pytest.raises(ProviderError, match="revoke the app's access there yourself"):
+        await revoked(tmp_path, f"print({json.dumps(answer)!r})", {"access_token": SecretStr("00Dsecret!token")})
+
+
+async def test_disconnecting_leaves_a_stored_login_to_the_cli(tmp_path: Path) -> None:
+    assert not await revoked(tmp_path, "sys.exit('it was run')", {})
 
 
 def test_it_signs_in_by_the_clis_login_or_by_a_token_only() -> None:
