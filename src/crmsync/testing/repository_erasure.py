@@ -72,6 +72,17 @@ class ErasurePromises(RepositorySubject):
         (kept,) = await repository.list_logs(OURS, CONTACT)
         assert kept.error_details == {"problems": [{"markmail_id": "m2", "crm_id": "c2", "candidates": ["c3"]}]}
 
+    async def test_no_link_names_the_person_as_a_candidate_any_more(self, repository: SyncRepository) -> None:
+        """Those of records that were set aside have candidates, too: into whom theirs was merged."""
+        lease = await lease_of(repository)
+        person, other = Candidate(id="c1", side=Side.REMOTE), Candidate(id="c3", side=Side.REMOTE)
+        statuses = [status for status in LinkStatus if status is not LinkStatus.SYNCED]
+        rows = [link(n, status=status, candidates=(person, other)) for n, status in enumerate(statuses, 2)]
+        await repository.acknowledge(lease, Acknowledgement(links=tuple(rows)))
+        await repository.erase_person(lease, ANN, MARKS, now=NOW)
+        kept = {row.status: row.candidates for row in await repository.scan_links(OURS, CONTACT)}
+        assert kept == dict.fromkeys(statuses, (other,))
+
     async def test_a_stopped_plan_without_the_person_stays(self, repository: SyncRepository) -> None:
         await _fill(repository, (OURS, CONTACT))
         stranger = PersonIds(frozenset({"m7"}), frozenset({"c7"}))

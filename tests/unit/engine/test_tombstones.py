@@ -251,6 +251,23 @@ async def test_a_verification_misses_no_counterpart_that_was_taken_away_on_purpo
         assert (await verify(w)).counts == {}
 
 
+@pytest.mark.parametrize("side", list(Side))
+async def test_a_record_that_was_archived_stays_so_when_its_counterpart_comes_back(side: Side) -> None:
+    """Who looks at it may have filed it for good by then. The pair is one again, and nothing else is written."""
+    name = {Side.LOCAL: "delete_in_crm", Side.REMOTE: "delete_in_local"}[side]
+    fields = {"remote_archive_field": "Archived", "local_archive_field": "archived"}
+    async with world(mapped(NAME, **{name: DeletePolicy.ARCHIVE}, **fields)) as w:
+        local, remote = await linked(w)
+        w.remote.remove(remote) if side is Side.REMOTE else w.local.remove(local)
+        await w.sync()
+        other, one, field = (w.local, local, "archived") if side is Side.REMOTE else (w.remote, remote, "Archived")
+        assert other.snapshot()[one][field] is True
+        restore(w, side, local, remote)
+        assert (await w.sync()).written == 0
+        assert other.snapshot()[one][field] is True
+        await settled(w, local)
+
+
 async def test_of_two_records_that_are_gone_nothing_is_kept() -> None:
     async with world(PLAIN) as w:
         local, remote = await linked(w)

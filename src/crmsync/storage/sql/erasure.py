@@ -30,7 +30,7 @@ from crmsync.storage.sql.tables import (
     stops,
 )
 
-_WAITING: Final = (LinkStatus.QUARANTINED, LinkStatus.REJECTED, LinkStatus.CONFLICT, LinkStatus.IGNORED)
+_WITH_CANDIDATES: Final = tuple(status for status in LinkStatus if status is not LinkStatus.SYNCED)
 _ROWS: Final = {Kept.LINKS: links, Kept.CONFLICTS: conflicts, Kept.CHANGES: changes, Kept.JOURNAL: journal}
 
 
@@ -92,11 +92,11 @@ def _drop(connection: Connection, table: sa.Table, lease: Lease, ids: PersonIds)
 
 
 def _clean_candidates(connection: Connection, lease: Lease, ids: Collection[str]) -> None:
-    """Take the ids from the candidates of records that wait for a decision; only those have candidates."""
+    """Take the ids from the candidates of records that wait for a decision, or were set aside; only those have any."""
     ours = of_object(links, lease.integration_id, lease.entity_type)
-    waiting = links.c.sync_status.in_([status.value for status in _WAITING])
+    unsettled = links.c.sync_status.in_([status.value for status in _WITH_CANDIDATES])
     columns = (links.c.markmail_id, links.c.candidates)
-    query = sa.select(*columns).where(ours, UNSYNCED, waiting, links.c.candidates.is_not(None))
+    query = sa.select(*columns).where(ours, UNSYNCED, unsettled, links.c.candidates.is_not(None))
     for markmail_id, candidates in connection.execute(query).all():
         left = without_ids(candidates or (), ids)
         if left != candidates:
