@@ -101,7 +101,7 @@ def _causes(side: Side, merge: Merge | None) -> Causes:
     if merge is None:
         return {}
     usual = "synced" if merge.known else "first_meeting"
-    if merge.local is None or merge.remote is None:
+    if (merge.local if side is Side.LOCAL else merge.remote) is None:
         usual = "created"
     decisions = merge.decisions.values()
     named = ((d.rule.local if side is Side.LOCAL else d.rule.remote, d.conflict) for d in decisions)

@@ -10,6 +10,7 @@ from crmsync.models.state import Acknowledgement, Lease, LinkStatus
 from crmsync.storage.memory import MemoryRepository
 from crmsync.testing.world import world
 from tests.unit.engine.histories import MAPPING, changes, pair
+from tests.unit.engine.people import NAME, OPT_OUT, mapped
 
 pytestmark = pytest.mark.anyio
 
@@ -31,6 +32,18 @@ async def test_what_a_run_wrote_is_kept_field_by_field_with_its_cause() -> None:
         assert (created.kind, created.side, created.markmail_id) == (OperationKind.CREATE, Side.REMOTE, ours)
         assert {f.field: untagged(f.after) for f in created.fields}["Tags__c"] == ("a",)
         assert {f.cause for f in created.fields} == {"created"}
+
+
+async def test_what_is_written_to_the_record_that_another_one_is_created_for_is_no_creation() -> None:
+    """A contact is opted out, as the lead was that became it, while its local record is made."""
+    async with world(mapped(NAME, OPT_OUT, history_days=30)) as w:
+        lead = w.remote.add(Email="ada@example.org", Name="Ada", OptedOut=True)
+        contact = w.remote.add(Email="ada@example.org", Name="Ada", OptedOut=False)
+        w.remote.remove(lead, merged_into=contact)
+        report = await w.sync()
+        told = {one.side: {field.field: field.cause for field in one.fields} for one in await changes(w, report.run_id)}
+        assert told[Side.REMOTE]["OptedOut"] == "first_meeting"
+        assert set(told[Side.LOCAL].values()) == {"created"}
 
 
 async def test_without_days_to_keep_it_nothing_is_kept() -> None:
