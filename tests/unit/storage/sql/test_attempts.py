@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -119,6 +120,24 @@ async def test_work_whose_connection_is_lost_before_the_end_is_done_again_once(d
     await database.write(work)
     assert await numbers(database) == [1, 1]
     assert len(set(calls)) == 2
+
+
+async def test_work_that_postgresql_ended_since_it_stood_still_is_done_again(database: Database) -> None:
+    """Whoever lost the lease meanwhile finds that out there; whoever did not goes on."""
+    calls = []
+
+    def work(connection: Connection) -> None:
+        add(connection, 1)
+        calls.append(1)
+        if len(calls) == 1:
+            time.sleep(0.3)
+        add(connection, 2)
+
+    limited = database.url.update_query_dict({"stall_timeout": "0.1"})
+    async with open_database(limited.render_as_string(hide_password=False)) as slow:
+        await slow.write(work)
+    assert await numbers(database) == [1, 1]
+    assert len(calls) == 2
 
 
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
