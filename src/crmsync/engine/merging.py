@@ -46,7 +46,8 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
         linked = placeholder is not None and bool(shadow_of(placeholder, Side.LOCAL))
         linked = linked or trail.bound.get(survivor, loser) != loser
         if linked or survivor in intake.remote_ids():
-            separated.append(_separated(ctx, link, survivor))
+            holder = placeholder or next((work.link for work in intake.works if work.link.crm_id == survivor), None)
+            separated.append(_separated(ctx, link, survivor, holder))
             parted.append(link)
             continue
         _leave(ctx, trail, link, survivor)
@@ -104,16 +105,21 @@ def _set_aside(
             yield loser, attrs.evolve(link, remote_shadow=b"")
 
 
-def _separated(ctx: RunContext, link: Link, survivor: str) -> Link:
+def _separated(ctx: RunContext, link: Link, survivor: str, holder: Link | None) -> Link:
     """The link of a record that was merged into one of another pair, and a problem that says so.
 
-    The survivor stays with it as a candidate: what was written to the merged record is part of its history.
+    The survivor and its local record stay with it as candidates: what was written to the merged record is part of their
+    history, also when the survivor is merged into another one.
     """
     problem = Problem("", "merged", "its record was merged into one that is linked already", "merge the local ones")
     ctx.tally.add_problem(link, problem)
     problems = (problem, *waiting_words(link))
-    candidates = (Candidate(id=survivor, side=Side.REMOTE),)
-    return attrs.evolve(link, status=LinkStatus.UNLINKED, remote_shadow=b"", problems=problems, candidates=candidates)
+    candidates = [Candidate(id=survivor, side=Side.REMOTE)]
+    if holder is not None and holder.local_shadow:
+        candidates.append(Candidate(id=holder.markmail_id, side=Side.LOCAL))
+    return attrs.evolve(
+        link, status=LinkStatus.UNLINKED, remote_shadow=b"", problems=problems, candidates=tuple(candidates)
+    )
 
 
 def _followed(link: Link, survivor: str) -> Link:

@@ -37,11 +37,11 @@ class HistoryVerbs(Opening):
 
         A record of the CRM comes with its whole past: also what was written of its local record while that was linked
         to one that was folded into it since, and what was written to folded records that had local records of their
-        own. ``before_id`` is the ``id`` of the last one of the page before.
+        own, through as many merges as there were. ``before_id`` is the ``id`` of the last one of the page before.
         """
         known = await self._local_ids(integration_id, object_name, record_ids)
-        folded = await self._folded(integration_id, object_name, known)
-        ids = list(dict.fromkeys([*record_ids, *known.values(), *folded]))
+        folded = await self._folded(integration_id, object_name, {*known, *known.values()})
+        ids = list(dict.fromkeys([*record_ids, *known.values(), *sorted(folded)]))
         return await self.repository.list_changes(
             integration_id, object_name, run_id=run_id, record_ids=ids, before_id=before_id, limit=limit
         )
@@ -111,13 +111,26 @@ class HistoryVerbs(Opening):
         links = await self.repository.links_by_remote(integration_id, object_name, crm_ids)
         return {crm_id: link.markmail_id for crm_id, link in links.items()}
 
-    async def _folded(self, integration_id: str, object_name: str, crm_ids: Collection[str]) -> list[str]:
-        """The local records whose counterparts were folded into these records, which had local records already."""
-        found: list[str] = []
+    async def _folded(self, integration_id: str, object_name: str, ids: Collection[str]) -> set[str]:
+        """Both ids of the pairs whose records were folded into these, which had local records already.
+
+        And of those that had been folded into such a one before. All links are looked through until none is new.
+        """
+        found: set[str] = set()
+        new = set(ids)
+        while new:
+            known = {*ids, *found}
+            found |= await self._folded_into(integration_id, object_name, new)
+            new = found - known
+        return found
+
+    async def _folded_into(self, integration_id: str, object_name: str, ids: Collection[str]) -> set[str]:
+        found: set[str] = set()
         after = ""
-        while crm_ids and (links := await self._separated(integration_id, object_name, after)):
+        while links := await self._separated(integration_id, object_name, after):
             after = links[-1].markmail_id
-            found += [link.markmail_id for link in links if any(one.id in crm_ids for one in link.candidates)]
+            theirs = [link for link in links if any(one.id in ids for one in link.candidates)]
+            found.update(each for link in theirs for each in (link.markmail_id, link.crm_id) if each is not None)
         return found
 
     async def _separated(self, integration_id: str, object_name: str, after: str) -> list[Link]:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+from datetime import timedelta
+from typing import Any
+
+import attrs
 import pytest
 
+from crmsync.models.candidates import Candidate
 from crmsync.models.mappings import ObjectMapping, two_way
+from crmsync.models.records import Side
 from crmsync.models.schema import FieldType
+from crmsync.models.state import Acknowledgement, Link, LinkStatus
 from crmsync.security.vault import Vault
 from crmsync.service import CRMSync
 from crmsync.testing.world import World, world
@@ -19,6 +27,11 @@ MAPPING = ObjectMapping(
 
 def facade(w: World) -> CRMSync:
     return CRMSync(w.repository, vault=Vault.from_key(Vault.generate_key()), clock=w.clock)
+
+
+async def acknowledged(w: World, link: Link) -> None:
+    lease = await w.repository.acquire_lease("acme", "Contact", "somebody", now=w.clock.now(), ttl=timedelta(minutes=1))
+    await w.repository.acknowledge(lease, Acknowledgement(links=(link,)))
 
 
 async def asked(w: World, record_id: str) -> list[tuple[str, str | None]]:
@@ -42,6 +55,50 @@ async def test_the_survivor_of_a_merge_has_the_past_of_the_record_that_was_folde
         assert {crm_id for _, crm_id in found} == {loser, survivor}
         assert await facade(w).erase_history("acme", "Contact", [survivor]) == len(found)
         assert await asked(w, ours) == []
+
+
+async def test_a_survivor_that_was_merged_on_has_the_past_of_all_that_was_folded_into_it() -> None:
+    """Ann into Bob, he into Cem, and he into Dan: each time both had local records."""
+    async with world(MAPPING) as w:
+        people = [w.local.add(email=f"{name}@example.org", name=name) for name in ("ann", "bob", "cem", "dan", "eve")]
+        await w.sync()
+        keys = w.remote.keys()
+        for loser, survivor in itertools.pairwise(people[:4]):
+            w.remote.remove(keys[loser], merged_into=keys[survivor])
+            await w.sync()
+        for place, each in enumerate(people):
+            past = [each] if each == people[4] else people[: place + 1]
+            assert set(await asked(w, keys[each])) == {(one, keys[one]) for one in past}
+
+
+async def test_so_has_one_whose_pair_went_on_to_a_record_that_nobody_had() -> None:
+    """Ann into Bob; and Bob into a contact that no run had seen: what is told of Ann names a record that is gone."""
+    async with world(MAPPING) as w:
+        ann, bob = (w.local.add(email=f"{name}@example.org", name=name) for name in ("ann", "bob"))
+        await w.sync()
+        keys = w.remote.keys()
+        w.remote.remove(keys[ann], merged_into=keys[bob])
+        await w.sync()
+        contact = w.remote.add(Email="bob@example.org", Name="bob")
+        w.remote.remove(keys[bob], merged_into=contact)
+        await w.sync()
+        assert set(await asked(w, contact)) == {(ann, keys[ann]), (bob, keys[bob])}
+
+
+async def test_records_that_were_folded_into_each_other_have_one_past() -> None:
+    """A merge that was taken back, and made the other way round."""
+    async with world(MAPPING) as w:
+        ann, bob = (w.local.add(email=f"{name}@example.org", name=name) for name in ("ann", "bob"))
+        await w.sync()
+        keys = w.remote.keys()
+        rows = await w.repository.links_by_local("acme", "Contact", [ann, bob])
+        for one, other in ((ann, bob), (bob, ann)):
+            folded: dict[str, Any] = {
+                "status": LinkStatus.UNLINKED,
+                "candidates": (Candidate(id=keys[other], side=Side.REMOTE),),
+            }
+            await acknowledged(w, attrs.evolve(rows[one], **folded))
+        assert set(await asked(w, keys[ann])) == set(await asked(w, keys[bob])) == {(ann, keys[ann]), (bob, keys[bob])}
 
 
 async def test_the_survivor_has_also_what_was_written_to_a_folded_record_of_another_pair() -> None:
