@@ -117,6 +117,30 @@ async def test_statuses_are_read(emulator: RunningEmulator) -> None:
     }
 
 
+async def test_statuses_can_be_written_by_a_mapping_of_ones_own(emulator: RunningEmulator) -> None:
+    """One that is added here is added to the campaign, and what is changed there comes here."""
+    campaign = emulator.org.create("Campaign", {"Name": "Spring"})
+    local = MemoryRecordStore("list_member_statuses")
+    ours = local.add(crm_campaign_id=campaign, label="Opened", responded=True)
+    fields = (
+        two_way("crm_campaign_id", "CampaignId", field_type=FieldType.REFERENCE, required=True),
+        two_way("label", "Label", required=True),
+        two_way("responded", "HasResponded", field_type=FieldType.BOOLEAN),
+    )
+    mapping = ObjectMapping(
+        local_object="list_member_statuses", fields=fields, match=MatchKeys(local_email="", remote_email="")
+    )
+    async with connected(emulator, {"CampaignMemberStatus": mapping}) as app:
+        assert (await app.sync("main", "CampaignMemberStatus", local)).status is RunStatus.SUCCESS
+        statuses = {row["Label"]: row for row in emulator.org.records("CampaignMemberStatus")}
+        assert sorted(statuses) == ["Opened", "Responded", "Sent"]
+        assert statuses["Opened"]["HasResponded"] is True
+        emulator.org.update("CampaignMemberStatus", statuses["Opened"]["Id"], {"HasResponded": False})
+        await app.sync("main", "CampaignMemberStatus", local)
+        assert local.snapshot()[ours]["responded"] is False
+        assert (await app.sync("main", "CampaignMemberStatus", local)).written == 0
+
+
 async def test_members_name_their_list_and_person_by_our_own_ids(emulator: RunningEmulator) -> None:
     """The bookkeeping knows which of the CRM's records these are."""
     org: SalesforceOrg = emulator.org

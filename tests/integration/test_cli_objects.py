@@ -276,17 +276,37 @@ def test_who_lets_accounts_be_made_without_a_key_is_warned_wherever_it_shows(sh:
     file.write_text(
         file.read_text().replace("[integrations.credentials]", 'accounts = "create"\n[integrations.credentials]')
     )
-    for command in ("fields", "plan", "sync"):
+    for command in ("fields", "sync"):
         done = sh.run(command)
         assert (done.code, done.out.count(said)) == (0, 1), done
     told = [
         sh.run("fields", "--format", "json").json["objects"][0]["warnings"],
-        sh.run("plan", "--format", "json").json["plans"][0]["report"]["warnings"],
         sh.run("sync", "--format", "json").json["runs"][0]["warnings"],
     ]
     assert [[(each["path"], each["code"]) for each in one] for one in told] == [
         [("account_key_field", "unkeyed_accounts")]
-    ] * 3
+    ] * 2
     assert all("name it in account_key_field" in one[0]["remedy"] for one in told)
     sh.configure()
     assert sh.run("fields", "--format", "json").json["objects"][0]["warnings"] == []
+
+
+def test_statuses_that_campaigns_lack_are_told_and_then_made(sh: Shell) -> None:
+    org = sh.emulator.org
+    campaign, ada = org.create("Campaign", {"Name": "Spring"}), org.create("Contact", {"LastName": "Ada"})
+    rows = f"id,crm_campaign_id,crm_contact_id,status\nm1,{campaign},{ada},Clicked\n"
+    (sh.directory / "members.csv").write_text(rows, encoding="utf-8")
+    sh.configure()
+    file = sh.directory / "crmsync.toml"
+    bare = file.read_text(encoding="utf-8") + '[locals.list_members]\ntype = "csv"\npath = "members.csv"\n'
+    making = bare.replace(
+        "[integrations.credentials]", "campaigns.create_member_statuses = true\n[integrations.credentials]"
+    )
+    file.write_text(bare, encoding="utf-8")
+    told = sh.run("plan", "--object", "CampaignMember", "--format", "json").json["plans"][0]["report"]["warnings"][-1]
+    assert (told["path"], told["code"]) == ("campaigns.create_member_statuses", "lacks_member_statuses")
+    file.write_text(making, encoding="utf-8")
+    said = "warning: member statuses are created that campaigns lack: 'Clicked' in 1 campaign(s)"
+    assert said in sh.run("plan", "--object", "CampaignMember").out
+    sh.run("sync", "--object", "CampaignMember")
+    assert [row["Status"] for row in org.records("CampaignMember")] == ["Clicked"]

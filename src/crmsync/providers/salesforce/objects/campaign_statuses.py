@@ -7,6 +7,7 @@ was faster: a label is a campaign's once, so that what is read tells what became
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Final, TypeAlias
 
@@ -86,7 +87,9 @@ class CampaignStatuses:
         A campaign that shows no status at all, or statuses that are hidden from this user, tell nothing.
         """
         asked = list(wanted)
-        await self.look_up(campaign for campaign, status in asked if not self.has(campaign, status))
+        # What cannot be read tells nothing.
+        with suppress(AccessDeniedError, SchemaChangedError):
+            await self.read(campaign for campaign, status in asked if not self.has(campaign, status))
         return frozenset(pair for pair in asked if self._known.get(pair[0]) and not self.has(*pair))
 
     async def impossible(self, lacking: frozenset[Wanted]) -> dict[Wanted, RecordError]:
@@ -120,18 +123,18 @@ class CampaignStatuses:
         """Whether the campaign is known to have the status; letter case does not count."""
         return status.strip().casefold() in self._known.get(campaign, ())
 
-    async def look_up(self, campaigns: Iterable[str]) -> None:
-        """Read what these campaigns have."""
+    async def read(self, campaigns: Iterable[str]) -> None:
+        """Read what these campaigns have.
+
+        :raises AccessDeniedError: :raises SchemaChangedError: it is hidden from this user.
+        """
         found: dict[str, set[str]] = {}
-        columns = (CAMPAIGN, "Label", "SortOrder")
-        try:
-            for statement in soql.select_in(columns, MEMBER_STATUS, CAMPAIGN, dict.fromkeys(campaigns)):
-                for row in await retrieving.query_all(self.client, statement):
-                    campaign = full_id(str(row.get(CAMPAIGN))) or ""
-                    found.setdefault(campaign, set()).add(str(row.get("Label") or "").strip().casefold())
-                    self._last[campaign] = max(self._last.get(campaign, 0), int(row.get("SortOrder") or 0))
-        except (AccessDeniedError, SchemaChangedError):
-            return
+        columns = (CAMPAIGN, "Label", *(("SortOrder",) if self.creates else ()))
+        for statement in soql.select_in(columns, MEMBER_STATUS, CAMPAIGN, dict.fromkeys(campaigns)):
+            for row in await retrieving.query_all(self.client, statement):
+                campaign = full_id(str(row.get(CAMPAIGN))) or ""
+                found.setdefault(campaign, set()).add(str(row.get("Label") or "").strip().casefold())
+                self._last[campaign] = max(self._last.get(campaign, 0), int(row.get("SortOrder") or 0))
         self._known.update((campaign, frozenset(labels)) for campaign, labels in found.items())
 
     async def _create(self, lacking: Iterable[Wanted]) -> Mapping[Wanted, RecordError]:
@@ -146,7 +149,7 @@ class CampaignStatuses:
             self._note((campaign, label) for campaign, label in due if (campaign, label) not in refused)
             errors |= {pair: _refusal(error) for key, error in refused.items() for pair in due[key]}
             again = [key for key, error in refused.items() if isinstance(error, DuplicateError)]
-            await self.look_up(campaign for campaign, _ in again)
+            await self.read(campaign for campaign, _ in again)
             due = {key: due[key] for key in again if not self.has(*key)}
             if not due:
                 break
@@ -160,7 +163,8 @@ class CampaignStatuses:
 
     async def _write(self, pairs: Sequence[Wanted]) -> list[Outcome]:
         """Create a status for each, after those that its campaign has."""
-        sobject = await self._described()
+        sobject = await self._describe(MEMBER_STATUS)
+        writable = {name for name, field in sobject.fields.items() if field.createable}
         operations = []
         for place, (campaign, status) in enumerate(pairs):
             self._last[campaign] = self._last.get(campaign, 0) + 1
@@ -170,7 +174,7 @@ class CampaignStatuses:
                 "SortOrder": self._last[campaign],
                 "HasResponded": status.strip().casefold() in self._responses,
             }
-            given = {name: value for name, value in fields.items() if sobject.fields[name].createable}
+            given = {name: value for name, value in fields.items() if name in writable}
             operations.append(Operation(str(place), OperationKind.CREATE, None, fields=given))
         plan = plan_writes(operations, sobject, None)
         outcomes = dict(plan.outcomes)
@@ -185,9 +189,6 @@ class CampaignStatuses:
     def _responses(self) -> frozenset[str]:
         return frozenset(label.strip().casefold() for label in self.client.settings.campaigns.responded_statuses)
 
-    async def _described(self) -> SObject:
-        return await self._describe(MEMBER_STATUS)
-
 
 class _ByLabel:
     """Settles creates whose answer was lost: what the campaign has now was created, the rest may be sent once more."""
@@ -199,7 +200,7 @@ class _ByLabel:
         """See `Settler`."""
         try:
             await self._statuses.client.clock.sleep(SETTLE_SECONDS)
-            await self._statuses.look_up(str(row.values[CAMPAIGN]) for row in rows)
+            await self._statuses.read(str(row.values[CAMPAIGN]) for row in rows)
         except CRMError:
             sent.fail(rows, answer_lost())
             return

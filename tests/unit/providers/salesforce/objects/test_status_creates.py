@@ -119,6 +119,19 @@ async def test_a_create_whose_answer_was_lost_is_told_by_what_the_campaign_has(
         assert len(creates(desk)) == (2 if after_commit else 4)
 
 
+async def test_a_lost_create_is_not_sent_again_where_the_campaign_cannot_be_read(open_desk: OpenDesk) -> None:
+    async with open_desk(object_name="CampaignMember", **MAKING) as desk:
+        operation = joining(desk, "Opened")
+        desk.org.faults.drop_next(method="POST", path="/composite/sobjects")
+
+        def afterwards(method: str, path: str) -> bool:
+            return (method, bool(creates(desk))) == ("GET", True) and "/query" in path
+
+        desk.org.faults.fail_next(1, **{**refusal("INSUFFICIENT_ACCESS"), "method": None, "path": afterwards})
+        [made] = await desk.store.write([operation])
+        assert (told(made), len(creates(desk))) == ([("answer_lost", "Status")], 1)
+
+
 async def test_a_create_of_which_nobody_knows_is_the_members_reject_and_tried_by_the_next_write(
     open_desk: OpenDesk,
 ) -> None:
@@ -137,6 +150,16 @@ async def test_who_may_not_make_statuses_learns_what_to_grant(open_desk: OpenDes
         [made] = await desk.store.write([joining(desk, "Opened")])
         assert (told(made), held(desk), creates(desk)) == (TOLD, ["Sent"], [])
         assert "Marketing User" in made.unwritten[0].message
+
+
+async def test_a_status_is_made_without_what_this_user_may_not_write(open_desk: OpenDesk) -> None:
+    """Salesforce puts it at the end by itself."""
+    async with open_desk(object_name="CampaignMember", **MAKING) as desk:
+        read_only = [f"{STATUSES}.{name}" for name in ("SortOrder", "HasResponded")]
+        desk.org.set_profile(API_USER_ID, Profile(read_only=read_only))
+        [made] = await desk.store.write([joining(desk, "Opened")])
+        assert (told(made), held(desk)) == ([], ["Opened"])
+        assert [row.keys() for row in creates(desk)] == [{"attributes", "CampaignId", "Label"}]
 
 
 @pytest.mark.parametrize("code", ["FIELD_CUSTOM_VALIDATION_EXCEPTION", "STORAGE_LIMIT_EXCEEDED"])
