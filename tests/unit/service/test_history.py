@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from datetime import timedelta
-from typing import Any
 
 import attrs
 import pytest
@@ -93,11 +92,8 @@ async def test_records_that_were_folded_into_each_other_have_one_past() -> None:
         keys = w.remote.keys()
         rows = await w.repository.links_by_local("acme", "Contact", [ann, bob])
         for one, other in ((ann, bob), (bob, ann)):
-            folded: dict[str, Any] = {
-                "status": LinkStatus.UNLINKED,
-                "candidates": (Candidate(id=keys[other], side=Side.REMOTE),),
-            }
-            await acknowledged(w, attrs.evolve(rows[one], **folded))
+            survivor = Candidate(id=keys[other], side=Side.REMOTE)
+            await acknowledged(w, attrs.evolve(rows[one], status=LinkStatus.UNLINKED, candidates=(survivor,)))
         assert set(await asked(w, keys[ann])) == set(await asked(w, keys[bob])) == {(ann, keys[ann]), (bob, keys[bob])}
 
 
