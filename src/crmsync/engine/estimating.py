@@ -32,7 +32,9 @@ def estimate_apply(ctx: RunContext, planned: Sequence[PlannedRecord], opening: i
     total = CallEstimate(opening + 1, opening)
     try:
         for start in range(0, len(planned), BATCH):
-            total += _Batch(ctx, store, planned[start : start + BATCH]).calls()
+            page = [record for record in planned[start : start + BATCH] if not _meets_late(ctx, record)]
+            total += _Batch(ctx, store, page).calls()
+        total += _Batch(ctx, store, [record for record in planned if _meets_late(ctx, record)]).calls()
         return total + _farewells(ctx, store, planned)
     except _UnknownError:
         return None
@@ -118,6 +120,11 @@ def _opts_out(record: PlannedRecord, rule: FieldRule) -> bool:
     writes = [write.fields for write in record.writes if write.side is Side.LOCAL]
     values = [fields[rule.local] for fields in writes if rule.local in fields]
     return any(rule.sensitive or is_restrictive(rule, Side.LOCAL, rule.normal_local(value)) for value in values)
+
+
+def _meets_late(ctx: RunContext, record: PlannedRecord) -> bool:
+    """Whether its pair is set aside by a merge: it meets somebody new once that is known, after all the others."""
+    return not record.linked and record.crm_id is not None and record.markmail_id in ctx.moved
 
 
 def _writes_remote(record: PlannedRecord) -> int:

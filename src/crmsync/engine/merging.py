@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import attrs
 
-from crmsync.engine.batch import Gate, carry_out
+from crmsync.engine.batch import Gate, carry_out, fingerprint
 from crmsync.engine.conflicts import attach_conflicts, parting
 from crmsync.engine.context import ASIDE, LIVE, RunContext, shadow_of
 from crmsync.engine.deletes import DeleteQueue
@@ -15,6 +15,7 @@ from crmsync.engine.last_words import last_words, overhear, unheard_pairs, waiti
 from crmsync.engine.trail import MergeTrail
 from crmsync.engine.work import Work
 from crmsync.models.candidates import Candidate
+from crmsync.models.plans import PlannedRecord
 from crmsync.models.problems import Problem
 from crmsync.models.records import Record, Side
 from crmsync.models.state import Link, LinkStatus
@@ -113,6 +114,9 @@ def _separated(ctx: RunContext, link: Link, survivor: str, holder: Link | None) 
     """
     problem = Problem("", "merged", "its record was merged into one that is linked already", "merge the local ones")
     ctx.tally.add_problem(link, problem)
+    if ctx.dry_run:
+        # Nothing is written, but nothing tells of the merge again either, once the plan is carried out.
+        ctx.planned.append(PlannedRecord(link.markmail_id, link.crm_id, (), fingerprint(ctx, Work(link, None, None))))
     problems = (problem, *waiting_words(link))
     candidates = [Candidate(id=survivor, side=Side.REMOTE)]
     if holder is not None and holder.local_shadow:

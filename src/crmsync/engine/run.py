@@ -78,6 +78,7 @@ async def apply(ctx: RunContext, page_of: PlanPages, cursors: Cursors) -> None:
         return digest in allowed
 
     queue = DeleteQueue()
+    moved: list[PlannedRecord] = []
     page = 0
     while batch := await page_of(page):
         page += 1
@@ -85,7 +86,8 @@ async def apply(ctx: RunContext, page_of: PlanPages, cursors: Cursors) -> None:
         links = await ctx.links(Side.LOCAL, [record.markmail_id for record in batch if record.markmail_id])
         pairs = [link for link in links.values() if all(shadow_of(link, side) for side in Side)]
         await carry(ctx, await pairs_of(ctx, pairs, queue), Side.LOCAL, queue, gate)
-        linked = {link.markmail_id for link in pairs}
+        linked: dict[str | None, str | None] = {link.markmail_id: link.crm_id for link in pairs}
+        moved += [each for each in batch if each.crm_id != linked.get(each.markmail_id, each.crm_id)]
         back = {link.markmail_id for link in links.values() if came_back(link, Side.LOCAL)}
         lone = [record for record in batch if record.markmail_id not in linked]
         there = [record.crm_id for record in lone if record.crm_id and record.markmail_id not in back]
@@ -93,6 +95,7 @@ async def apply(ctx: RunContext, page_of: PlanPages, cursors: Cursors) -> None:
         await carry(ctx, await _met(ctx, matcher, Side.REMOTE, there), Side.REMOTE, queue, gate)
         await carry(ctx, await _met(ctx, matcher, Side.LOCAL, here), Side.LOCAL, queue, gate)
     await follow_absent(ctx, queue, gate=gate)
+    await carry(ctx, await _met(ctx, matcher, Side.REMOTE, await _not_followed(ctx, moved)), Side.REMOTE, queue, gate)
     if queue:
         await carry_out_deletes(ctx, queue, gate=gate)
     await ctx.acknowledge(Acknowledgement(cursors=with_keys_lacking(ctx, cursors)))
@@ -105,6 +108,16 @@ def pages_of(planned: Sequence[PlannedRecord]) -> PlanPages:
         return planned[page * BATCH : (page + 1) * BATCH]
 
     return page_of
+
+
+async def _not_followed(ctx: RunContext, moved: Sequence[PlannedRecord]) -> list[str]:
+    """Of records that were planned with another one of the CRM than they were linked to, the CRM's ids of the others.
+
+    Their links did not follow to it: a merge set the pair aside, and the local record meets somebody new.
+    """
+    links = await ctx.links(Side.REMOTE, [each.crm_id for each in moved if each.crm_id])
+    known = {(link.markmail_id, crm_id) for crm_id, link in links.items()}
+    return [each.crm_id for each in moved if each.crm_id and (each.markmail_id, each.crm_id) not in known]
 
 
 async def _met(ctx: RunContext, matcher: Matcher, side: Side, ids: Sequence[str]) -> list[Work]:

@@ -280,6 +280,16 @@ MUTANTS = (
         ("engine/context.py", "if self.moved else found", "if False else found"),
     ),
     _mutant(
+        "plan-meets-nobody-after-a-merge",
+        "an approved plan leaves out the new contact of who was separated by a merge, and its position is behind it",
+        ("engine/run.py", "await _not_followed(ctx, moved)", "[]"),
+    ),
+    _mutant(
+        "plan-without-who-was-separated",
+        "an approved plan leaves the link at a contact that was merged away: a new one is refused until all is read",
+        ("engine/merging.py", "    if ctx.dry_run:\n        # Nothing", "    if False:\n        # Nothing"),
+    ),
+    _mutant(
         "tombstone-stays-behind",
         "who was deleted locally comes back when the CRM converts the lead, for the tombstone names the lead alone",
         ("engine/merging.py", "link is not None and survivor in free and survivor not in followed", "False"),

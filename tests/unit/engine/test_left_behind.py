@@ -110,3 +110,46 @@ async def test_an_erasure_forgets_the_old_contact_too() -> None:
         w.remote.restore(old)
         await w.sync()
         assert [record["name"] for record in w.local.snapshot().values()] == ["Bob"]
+
+
+async def of_two(w: World) -> tuple[str, str]:
+    """Ann, whose contact was merged into Bob's; her local id, and his contact."""
+    ann, loser = await linked(w)
+    bob = w.local.add(email="bob@example.org", name="Bob", opted_out=False)
+    await w.sync()
+    survivor = (await w.repository.links_by_local("acme", "Contact", [bob]))[bob].crm_id or ""
+    w.remote.remove(loser, merged_into=survivor)
+    return ann, survivor
+
+
+@pytest.mark.parametrize("page", [1, 50])
+async def test_a_plan_that_separates_a_person_and_meets_their_new_contact_is_carried_out_whole(page: int) -> None:
+    """Nothing reads the new contact again: the position of the plan is behind it."""
+    async with world(mapped(NAME, OPT_OUT), remote={"limits": StoreLimits(external_key=True, read_page=page)}) as w:
+        ann, survivor = await of_two(w)
+        w.clock.tick()
+        contact = w.remote.add(Email="ann@example.org", Name="Ann")
+        plan = await w.plan()
+        assert [(each.markmail_id, each.crm_id) for each in plan.records if each.writes] == [(ann, contact)]
+        assert (await w.apply(plan)).written == 1
+        links = await w.repository.links_by_remote("acme", "Contact", [contact, survivor])
+        assert {key: link.status for key, link in links.items()} == dict.fromkeys(
+            (contact, survivor), LinkStatus.SYNCED
+        )
+        assert links[contact].markmail_id == ann
+        assert (await w.sync(full=True)).written == 0
+
+
+async def test_a_plan_holds_who_is_separated_though_nothing_is_written() -> None:
+    """Else the link stayed at the contact that is gone, and the new one were refused."""
+    async with world(mapped(NAME, OPT_OUT)) as w:
+        ann, _ = await of_two(w)
+        w.clock.tick()
+        plan = await w.plan()
+        assert [(each.markmail_id, each.writes) for each in plan.records] == [(ann, ())]
+        assert [problem.code for problem in (await w.apply(plan)).problems] == ["merged"]
+        w.clock.tick(3600)
+        contact = w.remote.add(Email="ann@example.org", Name="Ann")
+        await w.sync()
+        link = (await w.repository.links_by_local("acme", "Contact", [ann]))[ann]
+        assert (link.crm_id, link.status) == (contact, LinkStatus.SYNCED)
