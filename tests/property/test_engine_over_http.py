@@ -90,8 +90,11 @@ async def _play(seed: int, directory: Path, counts: Counts) -> None:
             await judge(stage)
             await stage.judge_jobs()
             await take_back(stage, _undoing(chance))
-        except AssertionError as error:
-            raise AssertionError("\n  ".join([f"CRMSYNC_SEED={seed}: {error}", *stage.story])) from None
+        except Exception as error:  # noqa: BLE001  (whatever it is, it is a fault, and is told with its story)
+            known = isinstance(error, AssertionError)
+            what = f"{error}" if known else f"an error that nobody foresaw: {type(error).__name__}: {error}"
+            story = "\n  ".join([f"CRMSYNC_SEED={seed}: {what}", *stage.story])
+            raise AssertionError(story) from (None if known else error)
     counts.histories += 1
 
 

@@ -315,6 +315,30 @@ def test_the_daily_limit_refuses_it(peer: Peer, org: Any) -> None:
     assert caught.value.kind == "SalesforceRefusedRequest"
 
 
+def test_too_many_long_transactions_refuse_it(peer: Peer, org: Any) -> None:
+    org.faults.long_transactions_exceeded_next()
+    with pytest.raises(PeerError, match="ConcurrentPerOrgLongTxn Limit exceeded") as caught:
+        peer.run("sf.query('SELECT Id FROM Contact')")
+    assert caught.value.kind == "SalesforceRefusedRequest"
+
+
+def test_it_sees_which_part_of_its_call_met_a_limit(peer: Peer, org: Any) -> None:
+    limit = "ConcurrentPerOrgLongTxn Limit exceeded."
+    org.faults.parts.fail_next(within="composite", method="POST", status=403, message=limit)
+    org.faults.parts.fail_next(within="collections", status=403, message=limit)
+    code = """
+    record = {"attributes": {"type": "Contact"}, "LastName": "Ng"}
+    url = "/services/data/v64.0/composite/sobjects"
+    parts = [{"method": "POST", "url": url, "referenceId": f"r{n}", "body": {"records": [record]}} for n in range(2)]
+    return sf.restful("composite", method="POST", json={"compositeRequest": parts})["compositeResponse"]
+    """
+    first, second = peer.run(code)
+    assert (first["httpStatusCode"], second["httpStatusCode"]) == (403, 200)
+    assert first["body"] == [{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": limit}]
+    assert second["body"][0]["errors"][0]["statusCode"] == "REQUEST_LIMIT_EXCEEDED"
+    assert names(org) == []
+
+
 def test_a_dropped_connection_is_not_tried_again(peer: Peer, org: Any) -> None:
     org.faults.drop_next(after_commit=True, method="POST")
     with pytest.raises(PeerError) as caught:

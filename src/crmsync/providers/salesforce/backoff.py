@@ -7,7 +7,7 @@ time alone, so no fake clock could drive it.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, TypeVar
@@ -42,6 +42,7 @@ class BackOff:
         self._used_up: CRMError | None = None
         self._since = clock.now()
         self._attempts = attempts
+        self._first = first
         self._longest = longest
         self._doubling = tenacity.wait_exponential(multiplier=first, max=longest) + tenacity.wait_random(0, first)
 
@@ -69,6 +70,14 @@ class BackOff:
         """Take notice of what went wrong inside a call that was a success."""
         if is_used_up(error) and self._passed >= _REMEMBERED:
             self._used_up, self._since = error, self._clock.now()
+
+    async def heed_parts(self, errors: Iterable[CRMError | None]) -> None:
+        """Take notice of what went wrong with parts of a call that was a success; wait before they are sent again."""
+        passing = [error for error in errors if isinstance(error, TransientError)]
+        for error in passing:
+            self.heed(error)
+        if passing and not any(map(is_used_up, passing)):
+            await self._clock.sleep(min(self._first, self._longest))
 
     @property
     def _passed(self) -> float:

@@ -58,3 +58,14 @@ def not_found() -> CallError:
 def unknown_object() -> CallError:
     """The answer for an object that the org has not."""
     return not_found()
+
+
+def default_error(status: int) -> tuple[str, str]:
+    """The code and the message that belong to a status, where no resource has its own."""
+    return {
+        401: ("INVALID_SESSION_ID", "Session expired or invalid"),
+        403: ("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."),
+        429: ("REQUEST_LIMIT_EXCEEDED", "Too many requests."),
+        500: ("UNKNOWN_EXCEPTION", "An unexpected error occurred. Please include this ErrorId if you contact support."),
+        503: ("SERVER_UNAVAILABLE", "Server unavailable. Please try again later."),
+    }.get(status, ("UNKNOWN_EXCEPTION", "An unexpected error occurred."))

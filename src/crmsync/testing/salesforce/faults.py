@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from attrs import define, field, frozen
 
 from crmsync.testing.salesforce.bulk.faults import BulkFaults
-from crmsync.testing.salesforce.errors import RowError
+from crmsync.testing.salesforce.errors import RowError, default_error
 from crmsync.testing.salesforce.latency import Lognormal
+from crmsync.testing.salesforce.part_faults import PartFaults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +25,10 @@ LateRule: TypeAlias = Callable[[str, "Mapping[str, Any]"], bool]
 CallRule: TypeAlias = Callable[[str, str], bool]
 
 _REASONS = {429: "Too Many Requests", 500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable"}
-_CONCURRENT = "ConcurrentRequests (Concurrent API Requests) Limit exceeded."
+#: "Concurrent API errors" (help 000389067): too many calls of 20 seconds and longer.
+_CONCURRENT: Final = "ConcurrentRequests (Concurrent API Requests) Limit exceeded."
+#: Too many transactions of the org, whoever began them, that take long ("Concurrent Long Running Transactions").
+LONG_TRANSACTIONS: Final = "ConcurrentPerOrgLongTxn Limit exceeded."
 
 
 class ConnectionDroppedError(ConnectionResetError):
@@ -66,7 +70,8 @@ class Faults:
     may be in flight: a further one gets 403 REQUEST_LIMIT_EXCEEDED. ``covered_lag`` is how
     many seconds ago somebody else's transaction on the instance began, whenever it is asked: `latestDateCovered` stays
     behind it. ``replicated_ids`` is how many ids an answer of `getUpdated` or `getDeleted` may hold. ``bulk`` holds the
-    faults of bulk jobs. ``releases`` counts how often held answers were sent before their time.
+    faults of bulk jobs, ``parts`` those of subrequests and of a collection's records. ``releases`` counts how often
+    held answers were sent before their time.
     """
 
     latency: float | Lognormal = 0.0
@@ -74,6 +79,7 @@ class Faults:
     covered_lag: float = 0.0
     replicated_ids: int = REPLICATED_IDS
     bulk: BulkFaults = field(factory=BulkFaults)
+    parts: PartFaults = field(factory=PartFaults)
     releases: int = field(default=0, init=False)
     _pending: list[CallFault] = field(factory=list)
     _rejects: list[RejectRule] = field(factory=list)
@@ -86,9 +92,15 @@ class Faults:
         self.replicated_ids = REPLICATED_IDS
         self.release()
         self.bulk.clear()
+        self.parts.clear()
         self._pending.clear()
         self._rejects.clear()
         self._late.clear()
+
+    @property
+    def waiting(self) -> int:
+        """How many faults have met no call yet, and no part of one."""
+        return len(self._pending) + self.parts.waiting
 
     def next_latency(self) -> float:
         """Return how many seconds the next call takes."""
@@ -156,6 +168,10 @@ class Faults:
         """Answer the next calls as if too many long ones were in flight."""
         self.fail_next(times, status=403, body=concurrency_exceeded())
 
+    def long_transactions_exceeded_next(self, times: int = 1, *, path: str | CallRule | None = None) -> None:
+        """Answer the next calls as if too many transactions of the org took long."""
+        self.fail_next(times, status=403, body=_limit_exceeded(LONG_TRANSACTIONS), path=path)
+
     def reject(self, rule: RejectRule) -> None:
         """Refuse the records for which the rule returns an error, until :meth:`clear`."""
         self._rejects.append(rule)
@@ -186,7 +202,11 @@ class Faults:
 
 def concurrency_exceeded() -> list[dict[str, str]]:
     """Return the answer to a call that is one too many at a time."""
-    return [{"message": _CONCURRENT, "errorCode": "REQUEST_LIMIT_EXCEEDED"}]
+    return _limit_exceeded(_CONCURRENT)
+
+
+def _limit_exceeded(message: str) -> list[dict[str, str]]:
+    return [{"message": message, "errorCode": "REQUEST_LIMIT_EXCEEDED"}]
 
 
 def _html(status: int) -> str:
@@ -195,13 +215,7 @@ def _html(status: int) -> str:
 
 
 def _default_body(status: int) -> Any:
-    code, message = {
-        401: ("INVALID_SESSION_ID", "Session expired or invalid"),
-        403: ("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."),
-        429: ("REQUEST_LIMIT_EXCEEDED", "Too many requests."),
-        500: ("UNKNOWN_EXCEPTION", "An unexpected error occurred. Please include this ErrorId if you contact support."),
-        503: ("SERVER_UNAVAILABLE", "Server unavailable. Please try again later."),
-    }.get(status, ("UNKNOWN_EXCEPTION", "An unexpected error occurred."))
+    code, message = default_error(status)
     return [{"message": message, "errorCode": code}]
 
 

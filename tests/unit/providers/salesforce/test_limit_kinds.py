@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from http import HTTPStatus
 
-import httpx2
 import pytest
 
 from crmsync.errors import RateLimitedError
 from crmsync.models.records import Operation, Outcome
-from crmsync.providers.salesforce import composite
 from crmsync.providers.salesforce.backoff import BackOff
 from crmsync.providers.salesforce.errors import call_error, is_used_up
 from crmsync.testing.salesforce import SalesforceOrg, custom_field, row_fault
@@ -23,6 +20,7 @@ pytestmark = pytest.mark.anyio
 
 DAY = "TotalRequests Limit exceeded."
 BUSY = ("ConcurrentRequests (Concurrent API Requests) Limit exceeded.", "ConcurrentPerOrgLongTxn Limit exceeded.")
+COLLECTION = "/composite/sobjects"
 BULK = ("/jobs/ingest", "/batches", "/jobs/ingest/750", "/successfulResults")
 """What a job is created, filled, closed and followed, and collected by."""
 
@@ -90,51 +88,28 @@ async def test_what_took_effect_before_the_calls_were_used_up_is_told(open_desk:
         assert all(outcome.ok or is_used_up(outcome.error) for outcome in outcomes)
 
 
-class Subrequests(httpx2.AsyncBaseTransport):
-    """Answers subrequests of the next composite calls as an org may that has reached a limit on the way."""
-
-    def __init__(self, inner: httpx2.AsyncBaseTransport, clock: FakeClock) -> None:
-        self._inner = inner
-        self._clock = clock
-        self.times = 0
-        self.message = ""
-        self.after: list[float] = []
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        self.after.append(self._clock.now().timestamp())
-        if self.times == 0 or not request.url.path.endswith(composite.PATH):
-            return await self._inner.handle_async_request(request)
-        self.times -= 1
-        asked = httpx2.Response(200, content=await request.aread()).json()["compositeRequest"]
-        answers = [
-            {"body": refusal(self.message), "httpStatusCode": 403, "referenceId": one["referenceId"], "httpHeaders": {}}
-            for one in asked
-        ]
-        return httpx2.Response(HTTPStatus.OK, json={"compositeResponse": answers})
-
-
-def meddle(desk: Desk, message: str, times: int = 1) -> Subrequests:
-    between = Subrequests(desk.sent._inner, desk.clock)
-    between.times, between.message = times, message
-    desk.sent._inner = between
-    return between
+def refuse_parts(desk: Desk, message: str, path: str, times: int) -> None:
+    """Subrequests of the next composite calls meet a limit that the org has reached on the way."""
+    desk.org.faults.parts.fail_next(times, within="composite", status=403, message=message, path=path)
 
 
 @pytest.mark.parametrize("message", BUSY)
 async def test_busy_subrequests_are_sent_again_after_a_while(message: str, open_desk: OpenDesk) -> None:
     async with open_desk(channel="collections", read_back=False, retry_wait=1.0, call_seconds=0.5) as desk:
         await written(desk, keyed(range(600, 1400)))
-        between = meddle(desk, message)
+        refuse_parts(desk, message, COLLECTION, 3)
+        before, calls = desk.clock.now(), len(desk.sent.calls)
         outcomes = await written(desk, keyed(range(600)))
         assert all(outcome.ok for outcome in outcomes)
-        assert between.times == 0
-        assert between.after[1] - between.after[0] >= 1
+        assert desk.org.faults.waiting == 0
+        taken = (desk.clock.now() - before).total_seconds()
+        assert taken - 0.5 * (len(desk.sent.calls) - calls) >= 1
 
 
 async def test_subrequests_for_which_no_calls_are_left_are_not_sent_again(open_desk: OpenDesk) -> None:
     async with open_desk(channel="collections", read_back=False, call_seconds=0.5) as desk:
         await written(desk, keyed(range(600, 1400)))
-        meddle(desk, DAY)
+        refuse_parts(desk, DAY, COLLECTION, 3)
         before = len(desk.sent.calls)
         with pytest.raises(RateLimitedError, match="24 hours are used up"):
             await written(desk, keyed(range(600)))
@@ -148,7 +123,7 @@ async def test_a_long_query_in_a_composite_request_meets_them_like_any_call(mess
     fields = {"Contact": [custom_field(name, "A", "string") for name in names]}
     async with open_desk(org=SalesforceOrg(clock=clock.now, custom_fields=fields), clock=clock) as desk:
         desk.org.create("Contact", {"LastName": "Ada", "Email": "p@example.com"})
-        meddle(desk, message)
+        refuse_parts(desk, message, "/query", 1)
         asked = desk.store.find("Email", ["p@example.com"], fields=names)
         if message == DAY:
             with pytest.raises(RateLimitedError, match="24 hours are used up"):

@@ -15,11 +15,12 @@ from urllib.parse import quote
 
 import attrs
 
-from crmsync.errors import RecordError
+from crmsync.errors import CRMError, RecordError
 from crmsync.models.records import Outcome
 from crmsync.providers.salesforce.accounts.directory import Accounts
 from crmsync.providers.salesforce.accounts.names import collapsed, key_of
 from crmsync.providers.salesforce.client import SalesforceClient
+from crmsync.providers.salesforce.errors import row_error
 from crmsync.providers.salesforce.ids import full_id
 from crmsync.providers.salesforce.values import encode_object
 from crmsync.providers.salesforce.writing.outcomes import refused, saved
@@ -138,6 +139,7 @@ class GraphChannel:
                 repeatable=self._accounts.key_field is not None,
             )
             self._read(answer.body, call, made)
+            await self._client.back_off.heed_parts(_refusals(answer.body))
         self._accounts.note(made.accounts)
         return made
 
@@ -173,8 +175,7 @@ class GraphChannel:
         return f'{json.dumps(head)[:-1]},"body":{encode_object(values)}}}'
 
     def _read(self, body: Any, companies: Sequence[Company], made: Made) -> None:
-        graphs = body.get("graphs") if isinstance(body, Mapping) else None
-        answers = {graph.get("graphId"): graph for graph in graphs or () if isinstance(graph, Mapping)}
+        answers = {graph.get("graphId"): graph for graph in _graphs(body)}
         for number, company in enumerate(companies):
             graph = answers.get(f"g{number}", {})
             results = _results(graph)
@@ -210,6 +211,17 @@ def _errors(result: Any) -> list[Any]:
     body = result.get("body") if isinstance(result, Mapping) else None
     errors = [each for each in body if isinstance(each, Mapping)] if isinstance(body, list) else []
     return [each for each in errors if each.get("errorCode", _HALTED) != _HALTED]
+
+
+def _refusals(body: Any) -> Iterator[CRMError]:
+    """What was wrong with nodes, in all graphs of an answer."""
+    for graph in _graphs(body):
+        yield from (row_error(errors) for result in _results(graph).values() if (errors := _errors(result)))
+
+
+def _graphs(body: Any) -> Sequence[Mapping[str, Any]]:
+    graphs = body.get("graphs") if isinstance(body, Mapping) else None
+    return [graph for graph in graphs or () if isinstance(graph, Mapping)]
 
 
 def _results(graph: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any, Final
 import anyio
 import attrs
 
-from crmsync.errors import CRMError, RateLimitedError, SchemaChangedError
+from crmsync.errors import CRMError, SchemaChangedError
 from crmsync.providers.salesforce import composite
 from crmsync.providers.salesforce.backoff import LostAnswerError
 from crmsync.providers.salesforce.client import SalesforceClient
@@ -165,10 +165,9 @@ class CollectionsChannel:
 
     async def _again(self, verb: Verb, failed: Sequence[tuple[Page, Told]], began: datetime, sent: Sent) -> list[Row]:
         """Send pages by themselves that failed in company; of what may have taken effect find that out before."""
-        for _, one in failed:
-            self._client.back_off.heed(one.error)
-        if any(isinstance(one.error, RateLimitedError) for _, one in failed):
-            await self._back_off(0)
+        await self._client.back_off.heed_parts(
+            one.error for _, one in failed if not isinstance(one.error, LostAnswerError)
+        )
         safe = [page for page, one in failed if verb.repeatable or one.refused]
         unsure = [row for page, one in failed if not (verb.repeatable or one.refused) for row in page]
         if unsure:

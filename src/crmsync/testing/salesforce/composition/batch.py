@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from crmsync.testing.salesforce.composition.subrequests import perform, target_of
 from crmsync.testing.salesforce.errors import CallError
+from crmsync.testing.salesforce.part_faults import BATCH
 from crmsync.testing.salesforce.routes.call import Call, Reply, truth
 
 MAX_SUBREQUESTS: Final = 25
@@ -49,7 +50,7 @@ def _performed(call: Call, request: dict[str, Any], *, is_first: bool) -> Reply:
         return Reply(body, status=403)
     path = request["url"].lstrip("/")
     url = f"/{path}" if path.startswith(_DATA[1:]) else f"{_DATA}{path}"
-    return perform(call, target_of(url), request["method"], request.get("richInput"), {})
+    return perform(call, target_of(url), request["method"], request.get("richInput"), {}, within=BATCH)
 
 
 _HALTED: Final = Reply(

@@ -14,6 +14,7 @@ from attrs import field, frozen
 from crmsync.testing.salesforce.composition.references import FIRST_STRICT_VERSION, UnresolvedError, resolved
 from crmsync.testing.salesforce.composition.subrequests import is_failure, perform, target_of
 from crmsync.testing.salesforce.errors import CallError
+from crmsync.testing.salesforce.part_faults import COMPOSITE
 from crmsync.testing.salesforce.routes.call import Call, Reply, truth
 
 if TYPE_CHECKING:
@@ -114,14 +115,16 @@ def _is_costly(request: Subrequest) -> bool:
     return template.startswith(("/query", "/queryAll", "/composite/sobjects"))
 
 
-def run(call: Call, requests: Sequence[Subrequest], *, all_or_none: bool) -> tuple[list[dict[str, Any]], bool]:
-    """Return the results of subrequests, and whether all of them succeeded."""
+def run(
+    call: Call, requests: Sequence[Subrequest], *, all_or_none: bool, within: str = COMPOSITE
+) -> tuple[list[dict[str, Any]], bool]:
+    """Return the results of subrequests, and whether all of them succeeded. ``within``: see `perform`."""
     replies: list[Reply] = []
     answers: dict[str, Any] = {}
     try:
         with call.org.transaction() if all_or_none else nullcontext():
             for place, request in enumerate(requests):
-                reply = _performed(call, request, answers)
+                reply = _performed(call, request, answers, within)
                 replies.append(reply)
                 if all_or_none and is_failure(reply):
                     raise _HaltedError(place, reply)
@@ -136,13 +139,13 @@ def run(call: Call, requests: Sequence[Subrequest], *, all_or_none: bool) -> tup
     return results, not any(is_failure(reply) for reply in replies)
 
 
-def _performed(call: Call, request: Subrequest, answers: Mapping[str, Any]) -> Reply:
+def _performed(call: Call, request: Subrequest, answers: Mapping[str, Any], within: str) -> Reply:
     try:
         url = resolved(request.url, answers, call.version)
         body = resolved(request.body, answers, call.version)
     except UnresolvedError as error:
         return _error("PROCESSING_HALTED", error.message)
-    return perform(call, target_of(str(url)), request.method, body, request.headers)
+    return perform(call, target_of(str(url)), request.method, body, request.headers, within=within)
 
 
 def result(reply: Reply, reference_id: str | None) -> dict[str, Any]:

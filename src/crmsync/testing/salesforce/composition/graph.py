@@ -21,6 +21,7 @@ from crmsync.testing.salesforce.composition.composite import (
 from crmsync.testing.salesforce.composition.references import names_in
 from crmsync.testing.salesforce.composition.subrequests import target_of
 from crmsync.testing.salesforce.errors import CallError, not_found
+from crmsync.testing.salesforce.part_faults import GRAPH
 from crmsync.testing.salesforce.routes.call import Call, Reply
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def graph(call: Call) -> Reply:
             message = f"Processing was halted since more than {MAX_FAILURES} graphs failed."
             responses, successful = halted_results(entry.nodes, message), False
         else:
-            responses, successful = run(call, entry.nodes, all_or_none=True)
+            responses, successful = run(call, entry.nodes, all_or_none=True, within=GRAPH)
             failures += not successful
         response = {"compositeResponse": responses}
         results.append({"graphId": entry.id, "graphResponse": response, "isSuccessful": successful})

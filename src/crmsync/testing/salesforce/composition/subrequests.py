@@ -39,6 +39,7 @@ _INHERITED: Final = ("accept", "authorization", "content-type")
 class Target:
     """What a URL asks for. ``template`` names the resource as in the route tables, ``None`` if there is none such."""
 
+    path: str
     version: str
     template: str | None
     params: Mapping[str, str]
@@ -49,18 +50,28 @@ class Target:
 def target_of(url: str) -> Target:
     """Return what a URL, path and query, asks for."""
     parts = urlsplit(url)
-    match = _DATA.fullmatch(normal_path(unquote(parts.path)))
+    path = normal_path(unquote(parts.path))
+    match = _DATA.fullmatch(path)
     params = dict(parse_qsl(parts.query, keep_blank_values=True))
     version, rest = (match[1], match[2]) if match else ("", "")
     for template, pattern, handlers in _ROUTES:
         found = pattern.fullmatch(rest) if match else None
         if found is not None:
-            return Target(version, template, found.groupdict(), params, handlers)
-    return Target(version, None, {}, params, {})
+            return Target(path, version, template, found.groupdict(), params, handlers)
+    return Target(path, version, None, {}, params, {})
 
 
-def perform(call: Call, target: Target, method: str, body: Any, headers: Mapping[str, str]) -> Reply:
-    """Return the answer to a subrequest of a call, by the call's user."""
+def perform(call: Call, target: Target, method: str, body: Any, headers: Mapping[str, str], *, within: str) -> Reply:
+    """Return the answer to a subrequest of a call, by the call's user. ``within`` is its kind, as faults name it."""
+    fault = call.org.faults.parts.take(within, method, target.path)
+    if fault is None:
+        return _performed(call, target, method, body, headers)
+    if fault.after_effect:
+        _performed(call, target, method, body, headers)
+    return Reply(fault.body, status=fault.status)
+
+
+def _performed(call: Call, target: Target, method: str, body: Any, headers: Mapping[str, str]) -> Reply:
     inherited = {name: call.headers[name] for name in _INHERITED if name in call.headers}
     try:
         if target.template is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from crmsync.testing.salesforce.errors import CallError, RowError, not_found
 from crmsync.testing.salesforce.ids import canonical_id
 from crmsync.testing.salesforce.org import MultipleMatchesError
+from crmsync.testing.salesforce.part_faults import COLLECTIONS
 from crmsync.testing.salesforce.rendering import attributes, render
 from crmsync.testing.salesforce.routes.call import Call, Reply, RouteTable, truth
 from crmsync.testing.salesforce.routes.rows import chosen_fields, external_key
@@ -215,6 +216,7 @@ def _run(call: Call, items: Sequence[Any], save: Callable[[Any], dict[str, Any]]
         with call.org.transaction():
             for item in items:
                 try:
+                    _meet_fault(call, item)
                     outcomes.append(save(item))
                 except RowError as error:
                     outcomes.append(_failure(error))
@@ -225,6 +227,14 @@ def _run(call: Call, items: Sequence[Any], save: Callable[[Any], dict[str, Any]]
         undone = _failure(RowError("ALL_OR_NONE_OPERATION_ROLLED_BACK", message))
         outcomes = [undone if outcome["success"] else outcome for outcome in outcomes]
     return Reply(outcomes, pretty=True)
+
+
+def _meet_fault(call: Call, item: Any) -> None:
+    """Fail in the place of a record, if a fault waits for it."""
+    part = _type_of(item) if isinstance(item, dict) else item
+    fault = call.org.faults.parts.take(COLLECTIONS, call.method, f"{call.data_root}/sobjects/{part}")
+    if fault is not None:
+        raise fault.row_error
 
 
 def _require_success(outcomes: list[dict[str, Any]]) -> None:

@@ -88,6 +88,14 @@ def _concurrency_exceeded(org: SalesforceOrg, value: Any) -> None:
     org.faults.concurrency_exceeded_next(int(value))
 
 
+def _long_transactions_exceeded(org: SalesforceOrg, value: Any) -> None:
+    org.faults.long_transactions_exceeded_next(int(value))
+
+
+def _fail_part(org: SalesforceOrg, value: Mapping[str, Any]) -> None:
+    org.faults.parts.fail_next(**value)
+
+
 def _lock(org: SalesforceOrg, value: Mapping[str, Any]) -> None:
     org.locks.hold(value["ids"], float(value["seconds"]))
 
@@ -112,11 +120,13 @@ def _bulk(org: SalesforceOrg, value: Mapping[str, Any]) -> None:
 _FAULTS: Final[Mapping[str, Callable[[SalesforceOrg, Any], None]]] = {
     "latency": _latency,
     "fail": _fail,
+    "fail_part": _fail_part,
     "drop": _drop,
     "hold": _hold,
     "expire_sessions": _expire_sessions,
     "api_limit_reached": _api_limit_reached,
     "concurrency_exceeded": _concurrency_exceeded,
+    "long_transactions_exceeded": _long_transactions_exceeded,
     "concurrent_limit": _concurrent_limit,
     "lock": _lock,
     "contention": _contention,
