@@ -251,16 +251,26 @@ def _judge_value(stage: Stage, person: int, field: str, recorded: set[tuple[str,
 
 
 def _judge_tags(stage: Stage, person: int) -> None:
+    """All have what somebody added, and nobody took away.
+
+    A set is written as a whole, so where a CRM shows edits late, one that did not show yet may be written over by what
+    somebody else did to the same set.
+    """
     edits = stage.people.knowledge.of(person, "tags")
     added = {str(e.value)[1:] for e in edits if str(e.value).startswith("+")}
     removed = {str(e.value)[1:]: e for e in edits if str(e.value).startswith("-")}
     wanted = added - removed.keys()
-    unsure = {tag for tag, edit in removed.items() if edit.anew}
+    hidden = {str(e.value)[1:] for e in edits if stage.conditions.late and e.site in CRMS and _has_rival(e, edits)}
+    unsure = {tag for tag, edit in removed.items() if edit.anew} | hidden
     for site in SITES:
         value = _held(stage, site, person, "tags")
         held = set(value) if isinstance(value, tuple) else set()
         told = f"p{person} at {site} has tags {sorted(held)}, not {sorted(wanted)}"
-        stage.hold(Promise.NO_LOST_UPDATE, wanted <= held <= wanted | unsure, told)
+        stage.hold(Promise.NO_LOST_UPDATE, wanted - hidden <= held <= wanted | unsure, told)
+
+
+def _has_rival(edit: Edit, others: Sequence[Edit]) -> bool:
+    return any(other.site != edit.site and other.number not in edit.saw_surely for other in others)
 
 
 def _judge_consent(stage: Stage, person: int) -> None:
