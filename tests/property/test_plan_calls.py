@@ -37,7 +37,10 @@ FIELDS = (
 
 @attrs.frozen
 class Case:
-    """What changed between two runs, in numbers of people, and the kind of connection."""
+    """What changed between two runs, in numbers of people, and the kind of connection.
+
+    ``parted`` are those whose contact was merged into that of the person after them, and who have a new one.
+    """
 
     linked: int
     from_local: int
@@ -49,6 +52,7 @@ class Case:
     external_key: bool
     channel: str
     name: str
+    parted: int = 0
 
 
 counts = st.integers(0, 12)
@@ -64,6 +68,7 @@ cases = st.builds(
     external_key=st.booleans(),
     channel=st.sampled_from(["auto", "collections", "bulk"]),
     name=st.sampled_from(["p", "ä" * 20, "o'" * 10]),
+    parted=st.integers(0, 3),
 )
 
 
@@ -122,7 +127,15 @@ class Scene:
             self._create(2000 + number)
         for number in range(case.from_crm):
             self._create(3000 + number)
+        self._part()
         self.clock.tick(3600)
+
+    def _part(self) -> None:
+        contacts = {row["Email"]: row["Id"] for row in self.org.records("Contact")}
+        for loser in range(0, min(2 * self.case.parted, self.case.linked - 1), 2):
+            lost, kept = (contacts[self.person(number)["email"]] for number in (loser, loser + 1))
+            self.org.merge("Contact", kept, [lost])
+            self._create(loser)
 
     def _create(self, number: int) -> None:
         known = self.person(number)
