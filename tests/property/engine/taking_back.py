@@ -65,6 +65,9 @@ async def take_back(stage: Stage, undoing: Undoing | None = None) -> None:
     run_id, remote = list(wrote.items())[: undoing.back + 1][-1]
     effects = [effect for effect in stage.ledger.effects if effect.run_id == run_id]
     links = await stage.links(remote)
+    # A record that another pair's was merged into may be that one's now: then the undo leaves it, and says so.
+    pairs = {(change.markmail_id, change.crm_id) for change in changes if change.run_id == run_id}
+    whose = {link.crm_id for link in links if (link.markmail_id, link.crm_id) in pairs}
     before = stage.sites.snapshot()
     deleted = any(effect.kind is OperationKind.DELETE for effect in effects)
     doubtful = await _doubtful(stage, remote, run_id, changes)
@@ -72,7 +75,7 @@ async def take_back(stage: Stage, undoing: Undoing | None = None) -> None:
     doubtful &= undone.spared()
     now = stage.sites.snapshot()
     for side, site in stage.sides(remote):
-        linked = {link.markmail_id if side is Side.LOCAL else link.crm_id for link in links}
+        linked = {link.markmail_id for link in links} if side is Side.LOCAL else whose
         records = {effect.record for effect in effects if effect.side is side}
         for record in sorted(records & linked):
             those = [effect for effect in effects if (effect.side, effect.record) == (side, record)]
