@@ -21,7 +21,7 @@ from crmsync.diff.sets import merges_elements
 from crmsync.engine.context import LIVE, RunContext, count_links, id_of, note_positions, shadow_of
 from crmsync.engine.effects import effect
 from crmsync.engine.history import fields_of
-from crmsync.engine.last_words import left_behind
+from crmsync.engine.last_words import left_behind, waiting_words
 from crmsync.engine.undone import after_crash
 from crmsync.models.history import RecordChange
 from crmsync.models.records import MISSING, OperationKind, Record, Side
@@ -69,6 +69,7 @@ async def recover(ctx: RunContext) -> None:
             settled.put(entry.markmail_id, after_crash(ctx, entry, link, record, done))
         if done is not None and ctx.mapping.history_days:
             settled.changes.append(done)
+    await _release(ctx, settled)
     await ctx.repository.acknowledge(ctx.lease.current, settled.acknowledgement(entries))
 
 
@@ -99,6 +100,24 @@ class _Settled:
             done=tuple(entry.op_id for entry in entries),
             changes=tuple(self.changes),
         )
+
+
+async def _release(ctx: RunContext, settled: _Settled) -> None:
+    """Forget who else has a record of a pair that was made: a tombstone, or who waited, as `Work.replaces` says.
+
+    A living pair keeps it.
+    """
+    made = {link.crm_id: link for link in settled.moved.values() if link is not None and link.crm_id is not None}
+    for crm_id, row in (await ctx.links(Side.REMOTE, list(made))).items():
+        link = made[crm_id]
+        if row.markmail_id == link.markmail_id or row.markmail_id in settled.moved:
+            continue
+        if row.status in LIVE and row.local_shadow and row.remote_shadow:
+            del settled.moved[link.markmail_id]
+            continue
+        settled.moved[row.markmail_id] = None
+        if words := waiting_words(row):
+            settled.moved[link.markmail_id] = attrs.evolve(link, status=LinkStatus.REJECTED, problems=words)
 
 
 def _settle(ctx: RunContext, entry: JournalEntry, records: Mapping[Side, Record | None], settled: _Settled) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import attrs
 import pytest
 
+from crmsync.diff import BLANK_SHADOW
 from crmsync.models.integrations import Integration
 from crmsync.models.mappings import ConflictPolicy, DeletePolicy, ObjectMapping, two_way
 from crmsync.models.records import Side
 from crmsync.models.schema import FieldType
+from crmsync.models.state import Acknowledgement, Link, LinkStatus
 from crmsync.testing.faults import Crash, Fault, FaultyStore, When
 from crmsync.testing.memory_records import MemoryRecordStore
 from crmsync.testing.world import REMOTE_LIMITS, World, world
@@ -107,3 +111,63 @@ async def test_a_record_deleted_after_a_crash_kept_its_first_link_from_being_sto
             await w.sync()
         assert source.snapshot() == {}
         assert len(target.snapshot()) == (1 if policy is DeletePolicy.IGNORE else 0)
+
+
+@pytest.mark.parametrize("keyed", [True, False], ids=["with a key", "without a key"])
+@pytest.mark.parametrize("side", list(Side))
+async def test_who_takes_the_place_of_a_deleted_one_is_linked_after_a_crash(side: Side, keyed: bool) -> None:
+    """The tombstone holds the other record until the pair is acknowledged: the journal's word takes it over."""
+    limits = attrs.evolve(REMOTE_LIMITS, external_key=keyed)
+    policy = ConflictPolicy.REMOTE_WINS if side is Side.LOCAL else ConflictPolicy.LOCAL_WINS
+    mapping = ObjectMapping(
+        fields=(two_way("email", "Email", field_type=FieldType.EMAIL), two_way("name", "Name", policy=policy))
+    )
+    async with world(mapping, remote={"limits": limits}) as w:
+        first = w.local.add(email="ada@example.org", name="Ada")
+        await w.sync()
+        w.local.remove(first)
+        await w.sync()
+        again = w.local.add(email="ada@example.org", name="Ada King")
+        w.through[side] = FaultyStore(w.local if side is Side.LOCAL else w.remote, [Fault(Crash(), method="write")])
+        with pytest.raises(Crash):
+            await w.sync()
+        w.through.clear()
+        w.clock.tick(120)
+        await w.sync()
+        [theirs] = w.remote.snapshot()
+        [link] = await w.repository.scan_links(w.integration_id, w.entity_type)
+        assert (link.markmail_id, link.crm_id, link.status) == (again, theirs, LinkStatus.SYNCED)
+        assert (await w.sync()).written == 0
+
+
+async def test_who_waited_for_a_counterpart_is_linked_after_a_crash() -> None:
+    """Two local records with one e-mail kept the CRM's waiting, until one of them went."""
+    async with world(MAPPING) as w:
+        one, other = (w.local.add(email="ada@example.org", name=name) for name in ("Ada", "Ada King"))
+        theirs = w.remote.add(Email="ada@example.org", Name="Ada Lovelace")
+        await w.sync()
+        assert LinkStatus.QUARANTINED in {link.status for link in await w.repository.scan_links("acme", "Contact")}
+        w.local.remove(other)
+        await crash_before_writing(w)
+        await w.sync()
+        [link] = await w.repository.scan_links("acme", "Contact", statuses=[LinkStatus.SYNCED])
+        assert (link.markmail_id, link.crm_id) == (one, theirs)
+        assert w.local.snapshot()[one]["name"] == "Ada Lovelace"
+        assert (await w.sync()).written == 0
+
+
+async def test_a_record_that_is_a_living_pairs_by_now_is_left_to_it() -> None:
+    """Whatever an old journal says: a run must not end over it for ever."""
+    async with world(MAPPING) as w:
+        theirs = w.remote.add(Email="ada@example.org", Name="Ada Lovelace")
+        ours = w.local.add(email="ada@example.org", name="Ada")
+        await crash_before_writing(w)
+        other = w.local.add(email="ada.lovelace@example.org", name="Ada Lovelace")
+        lease = await w.repository.acquire_lease("acme", "Contact", "x", now=w.clock.now(), ttl=timedelta(seconds=1))
+        pair = Link("acme", "Contact", other, theirs, local_shadow=BLANK_SHADOW, remote_shadow=BLANK_SHADOW)
+        await w.repository.acknowledge(lease, Acknowledgement(links=(pair,)))
+        await w.repository.release_lease(lease)
+        await w.sync()
+        links = {link.markmail_id: link for link in await w.repository.scan_links("acme", "Contact")}
+        assert links[other].crm_id == theirs
+        assert links[ours].crm_id != theirs
