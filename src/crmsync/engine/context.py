@@ -59,7 +59,7 @@ class RunContext:
     guard counts it; ``approval`` is what was carried out like that. ``selected``: the run looks at some records only,
     and reports on them alone. ``heard`` is what records said last, by their ids, that were folded into this
     record of the CRM; ``told_of`` are those of whom this is carried out. ``left`` are the records that links leave for
-    the one they were merged into, by its id, with their local ids, while no feed has told so. ``asks_of_merges`` False:
+    the one they were merged into, by the local id and that one's, while no feed has told so. ``asks_of_merges`` False:
     this run reads all that was folded away; ``asked_of`` are the records of the CRM that it was asked of just now.
     ``foresight`` answers and keeps what is looked up for a page while the page before is written; in ``foresights`` is
     noted what is written.
@@ -103,7 +103,7 @@ class RunContext:
     tried: set[str] = attrs.field(factory=set)
     heard: dict[str, Mapping[str, Fields]] = attrs.field(factory=dict)
     told_of: set[str] = attrs.field(factory=set)
-    left: dict[str, dict[str, str]] = attrs.field(factory=dict)
+    left: dict[tuple[str, str | None], list[str]] = attrs.field(factory=dict)
     asks_of_merges: bool = True
     asked_of: set[str] = attrs.field(factory=set)
     planned: list[PlannedRecord] = attrs.field(factory=list)
@@ -257,8 +257,11 @@ class RunContext:
             self.cursors = acknowledgement.cursors
 
     def _with_left(self, acknowledgement: Acknowledgement) -> Acknowledgement:
-        left = {k: v for link in acknowledgement.links for k, v in self.left.pop(link.crm_id or "", {}).items()}
-        rows = [self.kept_of(crm_id, markmail_id) for crm_id, markmail_id in left.items()]
+        rows = [
+            self.kept_of(crm_id, link.markmail_id)
+            for link in acknowledgement.links
+            for crm_id in self.left.pop((link.markmail_id, link.crm_id), ())
+        ]
         return attrs.evolve(acknowledgement, links=(*acknowledgement.links, *rows))
 
     def kept_of(self, crm_id: str, markmail_id: str) -> Link:

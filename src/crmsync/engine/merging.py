@@ -83,7 +83,7 @@ async def repoint_merged(ctx: RunContext, merged: Sequence[Record], trail: Merge
 def _leave(ctx: RunContext, trail: MergeTrail, link: Link, survivor: str) -> None:
     """Note that a link leaves a loser for the survivor, if the feed may show the loser as living after that."""
     if link.crm_id is not None and link.crm_id not in trail.shown:
-        ctx.left.setdefault(survivor, {})[link.crm_id] = link.markmail_id
+        ctx.left.setdefault((link.markmail_id, survivor), []).append(link.crm_id)
 
 
 def _stays_so(link: Link, local: Record | None) -> bool:

@@ -95,7 +95,8 @@ async def apply(ctx: RunContext, page_of: PlanPages, cursors: Cursors) -> None:
         await carry(ctx, await _met(ctx, matcher, Side.REMOTE, there), Side.REMOTE, queue, gate)
         await carry(ctx, await _met(ctx, matcher, Side.LOCAL, here), Side.LOCAL, queue, gate)
     await follow_absent(ctx, queue, gate=gate)
-    await carry(ctx, await _met(ctx, matcher, Side.REMOTE, await _not_followed(ctx, moved)), Side.REMOTE, queue, gate)
+    there = await _not_followed(ctx, moved, queue)
+    await carry(ctx, await _met(ctx, matcher, Side.REMOTE, there), Side.REMOTE, queue, gate)
     if queue:
         await carry_out_deletes(ctx, queue, gate=gate)
     await ctx.acknowledge(Acknowledgement(cursors=with_keys_lacking(ctx, cursors)))
@@ -110,13 +111,15 @@ def pages_of(planned: Sequence[PlannedRecord]) -> PlanPages:
     return page_of
 
 
-async def _not_followed(ctx: RunContext, moved: Sequence[PlannedRecord]) -> list[str]:
+async def _not_followed(ctx: RunContext, moved: Sequence[PlannedRecord], queue: DeleteQueue) -> list[str]:
     """Of records that were planned with another one of the CRM than they were linked to, the CRM's ids of the others.
 
-    Their links did not follow to it: a merge set the pair aside, and the local record meets somebody new.
+    Their links did not follow to it: a merge set the pair aside, and the local record meets somebody new. Those of
+    the deleted follow when they are.
     """
     links = await ctx.links(Side.REMOTE, [each.crm_id for each in moved if each.crm_id])
-    known = {(link.markmail_id, crm_id) for crm_id, link in links.items()}
+    following = [link for link, _ in queue.pairs.values()]
+    known = {(link.markmail_id, link.crm_id) for link in (*links.values(), *following)}
     return [each.crm_id for each in moved if each.crm_id and (each.markmail_id, each.crm_id) not in known]
 
 

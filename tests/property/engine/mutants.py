@@ -282,7 +282,7 @@ MUTANTS = (
     _mutant(
         "plan-meets-nobody-after-a-merge",
         "an approved plan leaves out the new contact of who was separated by a merge, and its position is behind it",
-        ("engine/run.py", "await _not_followed(ctx, moved)", "[]"),
+        ("engine/run.py", "await _not_followed(ctx, moved, queue)", "[]"),
     ),
     _mutant(
         "plan-without-who-was-separated",

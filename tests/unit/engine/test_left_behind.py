@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from crmsync.models.erasure import Person
+from crmsync.models.mappings import DeletePolicy
 from crmsync.models.records import Side, StoreLimits
 from crmsync.models.state import LinkStatus
 from crmsync.testing.faults import Crash, Fault, FaultyStore, When
@@ -153,3 +154,18 @@ async def test_a_plan_holds_who_is_separated_though_nothing_is_written() -> None
         await w.sync()
         link = (await w.repository.links_by_local("acme", "Contact", [ann]))[ann]
         assert (link.crm_id, link.status) == (contact, LinkStatus.SYNCED)
+
+
+@pytest.mark.parametrize("delete", [DeletePolicy.IGNORE, DeletePolicy.PROPAGATE])
+async def test_a_plan_brings_nobody_back_whose_lead_was_converted_when_they_were_deleted(delete: DeletePolicy) -> None:
+    mapping = mapped(NAME, OPT_OUT).model_copy(update={"delete_in_crm": delete})
+    async with world(mapping) as w:
+        ann, lead = await linked(w)
+        contact = w.remote.add(Email="ann@example.org", Name="Ann")
+        w.remote.remove(lead, merged_into=contact)
+        w.local.remove(ann)
+        w.clock.tick()
+        await w.apply(await w.plan())
+        assert not w.local.snapshot()
+        assert len(w.remote.snapshot()) == (delete is DeletePolicy.IGNORE)
+        assert (await w.sync(full=True)).written == 0
