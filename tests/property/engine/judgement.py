@@ -135,14 +135,16 @@ def _loss_at(stage: Stage, remote: str, side: Side) -> Callable[[str, object], o
 def _judge_count(stage: Stage, person: int) -> None:
     """As many records of a person at a site as were entered there, or one that was brought.
 
-    Whoever is merged into a person brings their own records along, that have this one's e-mail from then on.
+    Whoever is merged into a person brings their own records along, that have this one's e-mail from then on. From the
+    recycle bin may come one for each that was entered elsewhere.
     """
     joined = {person} | (stage.people.merged if person in stage.people.merged else set())
     entered = [edit for one in joined for edit in stage.people.knowledge.of(one, "")]
     made = {site: sum(e.site == site for e in entered) for site in SITES}
     for site in SITES:
         count = len(stage.sites.records_of(site, person))
-        brought = len(joined) * any(number for other, number in made.items() if other != site)
+        elsewhere = sum(number for other, number in made.items() if other != site)
+        brought = elsewhere if person in stage.people.returned else len(joined) * min(elsewhere, 1)
         stage.hold(Promise.CRASH_SAFE, count <= made[site] + brought, f"p{person} is {count} times at {site}")
         if person not in stage.people.odd and any(made.values()):
             stage.hold(Promise.DELETES, count == 1, f"p{person} is missing at {site}, and nobody deleted anything")
