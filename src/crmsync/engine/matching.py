@@ -233,7 +233,8 @@ def _quarantined(
 
 
 def _candidates(side: Side, records: Sequence[Record]) -> tuple[Candidate, ...]:
-    return tuple(Candidate(id=record_id, side=side) for record_id in dict.fromkeys(record.id for record in records))
+    """In an order of their own: a side finds them in that of their last edit, say, and no link is to change by that."""
+    return tuple(Candidate(id=record_id, side=side) for record_id in sorted({record.id for record in records}))
 
 
 def _available(link: Link, side: Side, stranger_id: str) -> bool:
