@@ -165,8 +165,10 @@ def judge_returned(stage: Stage) -> None:
     for deletion in stage.people.deletions:
         site, person = deletion.site, deletion.person
         again = any(edit.number >= deletion.number for edit in stage.people.knowledge.of(person, ""))
-        # Without a key nobody can tell that a record of the CRM was made for one that is gone, if the link was lost.
-        lost = stage.disturbed and site == LOCAL and not stage.conditions.external_key
+        # If the link was lost, nobody can tell that a record of the CRM was made for one that is gone: without a key,
+        # or where that was gone, too, when the crash was settled.
+        unknown = not stage.conditions.external_key or person in stage.people.returned
+        lost = stage.disturbed and site == LOCAL and unknown
         excused = again or lost or deletion.back or person in stage.people.merged
         if deletion.entered and not excused:
             gone = not stage.sites.records_of(site, person)
