@@ -65,6 +65,8 @@ async def recover(ctx: RunContext) -> None:
         done = effect(ctx, entry, record)
         if entry.purpose is JournalPurpose.SYNC:
             _settle(ctx, entry, records, settled)
+            if record is not None and None in records.values():
+                settled.conflicts |= _overwritten(ctx, entry, record)
         elif entry.purpose is JournalPurpose.UNDO and (link := settled.link(entry.markmail_id)) is not None:
             settled.put(entry.markmail_id, after_crash(ctx, entry, link, record, done))
         if done is not None and ctx.mapping.history_days:
@@ -100,6 +102,22 @@ class _Settled:
             done=tuple(entry.op_id for entry in entries),
             changes=tuple(self.changes),
         )
+
+
+def _overwritten(ctx: RunContext, entry: JournalEntry, record: Record) -> dict[str, Conflict]:
+    """What a write to a record overwrote that has no counterpart any more: it was deleted since, or became another."""
+    ours = entry.target is Side.REMOTE and record.modified_by_self
+    written: set[str] = set()
+    for rule in ctx.rule.rules:
+        name = rule.remote if entry.target is Side.REMOTE else rule.local
+        sent, held = entry.sent.get(name), record.fields.get(name, MISSING)
+        if sent is None or held is MISSING:
+            continue
+        normal = rule.normal_remote if entry.target is Side.REMOTE else rule.normal_local
+        now = ctx.merger.digester.scalar(normal(held))
+        if now == sent or (ours and now != entry.before.get(name)):
+            written.add(rule.local)
+    return {each.id: each for each in entry.conflicts if each.field in written}
 
 
 async def _release(ctx: RunContext, settled: _Settled) -> None:

@@ -58,3 +58,22 @@ async def test_a_value_that_a_crashed_run_overwrote_has_one_conflict_record(
     assert (record.local_value, record.remote_value) == ("Anna", "Anne")
     assert (record.winner, record.status, record.policy) == (winner, ConflictStatus.RESOLVED, f"{winner}_wins")
     assert ours["name"] == theirs["Name"] == ("Anna" if winner is Side.LOCAL else "Anne")
+
+
+@pytest.mark.parametrize("winner", Side)
+async def test_what_a_crashed_run_overwrote_is_told_though_the_contact_was_converted_meanwhile(winner: Side) -> None:
+    """No pair is left to be looked at: the local record meets the new contact, and has the same value."""
+    async with world(mapping(winner)) as w:
+        await disagree(w, linked=False)
+        loser = winner.other
+        store = w.local if loser is Side.LOCAL else w.remote
+        w.through[loser] = FaultyStore(store, [Fault(Crash(), method="write", when=When.AFTER)])
+        with pytest.raises(Crash):
+            await w.sync()
+        w.through.clear()
+        ((lead, held),) = w.remote.snapshot().items()
+        w.remote.remove(lead, merged_into=w.remote.add(Email=held["Email"], Name=held["Name"]))
+        w.clock.tick(120)
+        await w.sync()
+        told = [(one.local_value, one.remote_value, one.winner) for one in await w.repository.list_conflicts("acme")]
+        assert told == ([("Anna", "Anne", winner)] if loser is Side.LOCAL else [])
