@@ -54,7 +54,7 @@ def test_the_vault_opens_with_a_key_from_a_file_or_the_environment(tmp_path: Pat
 
 
 def test_an_absent_key_file_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="crmsync init"):
+    with pytest.raises(ConfigurationError, match="crmsync keys generate"):
         vault_of(f"file:{tmp_path / 'none.key'}")
 
 

@@ -26,7 +26,10 @@ class FileKeys(TextKeys):
                 status, content = os.fstat(stream.fileno()), stream.read()
             text = content.decode("ascii")
         except FileNotFoundError:
-            msg = f"the vault's key file {file} does not exist: `crmsync init` makes one; or restore yours"
+            msg = (
+                f"the vault's key file {file} does not exist: restore yours, or make one by `crmsync keys generate` if"
+                " nothing was stored under it"
+            )
             raise ConfigurationError(msg) from None
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not a text file"
