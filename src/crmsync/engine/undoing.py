@@ -11,6 +11,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from enum import IntEnum
 from functools import partial
 
 import attrs
@@ -57,6 +58,14 @@ class _Step:
     link: Link | None
     record: Record | None
     operation: Operation
+
+
+class _Likeness(IntEnum):
+    """How much what a field holds is like what the history has: not at all, what a side could make of it, the same."""
+
+    NONE = 0
+    IMAGE = 1
+    SAME = 2
 
 
 async def undo(ctx: RunContext, run_id: str) -> None:
@@ -152,13 +161,13 @@ def _step(ctx: RunContext, change: RecordChange, link: Link, record: Record | No
         ctx.tally.add_problem(link, _CHANGED, side=side)
         return None
     fields = change.fields if created else _kept(change)
-    as_left = {one.field: untagged(one.before) for one in fields if _holds(ctx, side, one, one.after, record)}
+    as_left = {one.field: untagged(one.before) for one in fields if _is_as_left(ctx, side, one, record)}
     if not any(one.field in record.fields for one in fields):
         # An activity, say: what it became part of shows none of it.
         ctx.tally.add_problem(link, _UNREADABLE, side=side)
         return None
     for one in fields:
-        if one.field not in as_left and (created or not _holds(ctx, side, one, one.before, record)):
+        if one.field not in as_left and (created or not _likeness(ctx, side, one.field, one.before, record)):
             problem = _CHANGED if one.field in record.fields else _UNREADABLE
             ctx.tally.add_problem(link, attrs.evolve(problem, path=one.field), side=side)
     if not as_left or (created and len(as_left) < len(change.fields)):
@@ -176,22 +185,31 @@ def _kept(change: RecordChange) -> tuple[FieldChange, ...]:
     return tuple(one for one in change.fields if not is_masked(one.before))
 
 
-def _holds(ctx: RunContext, side: Side, one: FieldChange, kept: object, record: Record) -> bool:
+def _is_as_left(ctx: RunContext, side: Side, one: FieldChange, record: Record) -> bool:
+    """Whether a field is as the run left it, and not rather as it was before, which may resemble that."""
+    after = _likeness(ctx, side, one.field, one.after, record)
+    return after is not _Likeness.NONE and after >= _likeness(ctx, side, one.field, one.before, record)
+
+
+def _likeness(ctx: RunContext, side: Side, name: str, kept: object, record: Record) -> _Likeness:
     """Whether a field holds what the history has of it, before or after the run, or what the side made of that."""
-    if one.field not in record.fields:
-        return False
+    if name not in record.fields:
+        return _Likeness.NONE
     if is_masked(kept):
         assert isinstance(kept, dict)
-        normal = ctx.sensitive(side).get(one.field)
-        return normal is not None and ctx.digest_of(normal, record.fields[one.field]) == kept["value"]
-    held, left = record.fields[one.field], untagged(kept)
+        normal = ctx.sensitive(side).get(name)
+        same = normal is not None and ctx.digest_of(normal, record.fields[name]) == kept["value"]
+        return _Likeness.SAME if same else _Likeness.NONE
+    held, left = record.fields[name], untagged(kept)
     for rule in ctx.rule.rules:
-        if one.field == (rule.local if side is Side.LOCAL else rule.remote):
+        if name == (rule.local if side is Side.LOCAL else rule.remote):
             normal = rule.normal_local if side is Side.LOCAL else rule.normal_remote
             held, left = normal(held), normal(left)
+    if held == left:
+        return _Likeness.SAME
     # A CRM that does not answer what it stored: the run knew only what it sent.
     ours = side is Side.REMOTE and record.modified_by_self
-    return bool(held == left) or bool(ours and is_lossy_image(left, held))
+    return _Likeness.IMAGE if ours and is_lossy_image(left, held) else _Likeness.NONE
 
 
 def _plan(ctx: RunContext, side: Side, steps: Sequence[_Step]) -> None:
