@@ -116,20 +116,6 @@ async def test_case_07_a_one_way_field_is_never_wiped_on_its_source_side() -> No
         assert value(w, Side.REMOTE, remote, "Owner") == "Bob"
 
 
-async def test_who_waits_with_candidates_keeps_them_in_one_order_whoever_of_them_was_edited_last() -> None:
-    """A CRM finds them in that of their last edit, say."""
-    async with world(mapped(NAME)) as w:
-        _, remote = await linked(w)
-        doubles = [w.remote.add(Email="ann@example.org", Name=name) for name in ("Ann", "Anne")]
-        await w.sync()
-        before = await w.repository.links_by_remote("acme", "Contact", doubles)
-        w.clock.tick()
-        w.remote.edit(remote, Name="Ann W.")
-        await w.sync()
-        after = await w.repository.links_by_remote("acme", "Contact", doubles)
-        assert [before[each].candidates for each in doubles] == [after[each].candidates for each in doubles]
-
-
 async def test_case_08_the_same_person_twice_in_one_batch_makes_no_second_remote_record() -> None:
     """Both are quarantined, each with the other as the candidate; nothing is created until someone decides."""
     async with world(mapped(NAME)) as w:

@@ -2,69 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
 import attrs
 import pytest
 
-from crmsync.errors import (
-    ConcurrentUpdateError,
-    ConfigurationError,
-    NotFoundError,
-    RecordError,
-    RejectedError,
-)
+from crmsync.errors import ConcurrentUpdateError, ConfigurationError, NotFoundError
 from crmsync.models.inbox import Reject
 from crmsync.models.mappings import ConflictPolicy, DeletePolicy, ObjectMapping, two_way
-from crmsync.models.records import Operation, OperationKind, Side, StoreLimits
+from crmsync.models.records import Side
 from crmsync.models.runs import RunReport, RunStatus
 from crmsync.models.schema import FieldType
 from crmsync.models.state import Decision, LinkStatus
-from crmsync.security.vault import Vault
 from crmsync.service import CRMSync
-from crmsync.testing.faults import Crash, Fault, FaultyStore, When
 from crmsync.testing.world import LOCAL_LIMITS, World, world
+from tests.unit.engine.rules import MAPPING, Refusing, ruled
 
 pytestmark = pytest.mark.anyio
 
-MAPPING = ObjectMapping(
-    fields=(
-        two_way("email", "Email", field_type=FieldType.EMAIL),
-        two_way("name", "Name"),
-        two_way("city", "City", policy=ConflictPolicy.MANUAL),
-    )
-)
 REJECTS = (LinkStatus.REJECTED, LinkStatus.QUARANTINED, LinkStatus.IGNORED)
-
-
-class Rule:
-    """A rule of the CRM's, while it is ``on``: no name may be "bad"."""
-
-    on = True
-
-    def __call__(self, operation: Operation) -> RejectedError | None:
-        bad = self.on and operation.fields.get("Name") == "bad"
-        return RejectedError("refused by a rule", code="rule", field="Name") if bad else None
-
-
-class Refusing:
-    """A CRM that deletes nothing, while it is ``on``."""
-
-    on = True
-
-    def __call__(self, operation: Operation) -> RejectedError | None:
-        kept = self.on and operation.kind is OperationKind.DELETE
-        return RejectedError("nothing is deleted", code="kept") if kept else None
-
-
-@asynccontextmanager
-async def ruled(
-    mapping: ObjectMapping = MAPPING, limits: StoreLimits = LOCAL_LIMITS
-) -> AsyncIterator[tuple[World, Rule, CRMSync]]:
-    rule = Rule()
-    async with world(mapping, remote={"reject": rule}, local={"limits": limits}) as w:
-        yield w, rule, CRMSync(w.repository, vault=Vault.from_key(Vault.generate_key()), clock=w.clock)
 
 
 async def retry(w: World, ids: Sequence[str] | None = None) -> RunReport:
@@ -254,70 +210,6 @@ async def test_nothing_is_ignored_while_a_run_is_at_work() -> None:
             await crm.ignore_rejects("acme", "Contact", [local])
         await w.repository.release_lease(runner.lease.current)
         assert await crm.ignore_rejects("acme", "Contact", [local])
-
-
-async def quarantined(w: World) -> tuple[str, list[str]]:
-    """A local record with the e-mail of two of the CRM's."""
-    local = w.local.add(email="ann@example.org", name="Ann")
-    remotes = [w.remote.add(Email="ann@example.org", Name=name) for name in ("Anne", "Anna")]
-    await w.sync()
-    return local, remotes
-
-
-async def test_a_record_that_belongs_to_none_of_its_candidates_gets_a_counterpart_of_its_own() -> None:
-    async with ruled() as (w, _, crm):
-        local, remotes = await quarantined(w)
-        found = await crm.reject("acme", "Contact", local)
-        assert (found.status, {one.id for one in found.candidates}) == (LinkStatus.QUARANTINED, set(remotes))
-        assert {one.side for one in found.candidates} == {Side.REMOTE}
-        report = await (await w.runner()).create_anew(local)
-        assert (report.status, report.remote.created) == (RunStatus.SUCCESS, 1)
-        (new,) = set(w.remote.snapshot()) - set(remotes)
-        assert w.remote.snapshot()[new]["Name"] == "Ann"
-        w.local.edit(local, name="Ann B.")
-        await w.sync()
-        assert w.remote.snapshot()[new]["Name"] == "Ann B."
-
-
-async def test_a_record_of_the_crm_that_belongs_to_nobody_gets_a_local_one() -> None:
-    async with ruled() as (w, _, crm):
-        _, (first, _) = await quarantined(w)
-        found = await crm.reject("acme", "Contact", first)
-        assert (found.born, found.linked) == (Side.REMOTE, False)
-        await (await w.runner()).create_anew(found.markmail_id)
-        assert sorted(str(r["name"]) for r in w.local.snapshot().values()) == ["Ann", "Anne"]
-        assert (await crm.find_link("acme", "Contact", first)).status is LinkStatus.SYNCED
-
-
-async def test_a_crash_while_a_counterpart_is_created_makes_no_second_one() -> None:
-    async with ruled() as (w, _, crm):
-        local, remotes = await quarantined(w)
-        w.through[Side.REMOTE] = FaultyStore(w.remote, [Fault(Crash(), method="write", when=When.AFTER)])
-        with pytest.raises(Crash):
-            await (await w.runner()).create_anew(local)
-        w.through.clear()
-        w.clock.tick(1000)
-        await w.sync()
-        await w.sync()
-        assert len(w.remote.snapshot()) == len(remotes) + 1
-        assert (await crm.find_link("acme", "Contact", local)).status is LinkStatus.SYNCED
-
-
-async def test_only_what_waits_for_a_counterpart_gets_one() -> None:
-    async with ruled() as (w, _, _crm):
-        local, _ = await quarantined(w)
-        linked = w.local.add(email="fine@example.org", name="fine")
-        await w.sync()
-        for wrong in (linked, "nobody"):
-            with pytest.raises(NotFoundError):
-                await (await w.runner()).create_anew(wrong)
-        w.mapping = MAPPING.model_copy(update={"create_in_crm": False})
-        with pytest.raises(ConfigurationError):
-            await (await w.runner()).create_anew(local)
-        w.mapping = MAPPING
-        w.local.remove(local)
-        with pytest.raises(RecordError):
-            await (await w.runner()).create_anew(local)
 
 
 async def test_a_decision_that_frees_a_counterpart_makes_a_run_write_no_more_than_its_plan() -> None:

@@ -17,7 +17,7 @@ from crmsync.providers.salesforce.loading.cutting import Share, divided, joined,
 from crmsync.testing.record_subject import read_pass
 from crmsync.testing.salesforce.ids import make_id
 from tests.unit.providers.salesforce.conftest import Connect, answer
-from tests.unit.providers.salesforce.loading.test_by_job import FIELDS, everybody, filled, names
+from tests.unit.providers.salesforce.loading.filled import FIELDS, everybody, filled, names
 from tests.unit.providers.salesforce.writing.conftest import OpenDesk
 
 IDS = st.builds(

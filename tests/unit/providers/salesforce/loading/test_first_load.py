@@ -11,7 +11,7 @@ import pytest
 from crmsync.models.records import ChangePage, Record
 from crmsync.providers.salesforce.cursor import Cursor, IdRange, JobPlace
 from crmsync.testing.record_subject import first_page, read_pass
-from tests.unit.providers.salesforce.loading.test_by_job import FIELDS, everybody, filled, names
+from tests.unit.providers.salesforce.loading.filled import FIELDS, everybody, filled, names
 from tests.unit.providers.salesforce.writing.conftest import Desk, OpenDesk, delete
 
 pytestmark = pytest.mark.anyio
