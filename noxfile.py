@@ -113,8 +113,8 @@ def wheel(session: nox.Session) -> None:
     session.install(f"{build_wheel(session)}[all]", *group("test"))
     away = Path(session.create_tmp()) / "away"
     shutil.rmtree(away, ignore_errors=True)
-    for folder in ("tests", "examples"):
-        shutil.copytree(ROOT / folder, away / folder)
+    for folder in ("tests", "examples", "docs"):
+        shutil.copytree(ROOT / folder, away / folder, ignore=shutil.ignore_patterns("_build"))
     shutil.copy(ROOT / "pyproject.toml", away)
     with session.chdir(away):
         session.run("pytest", "-n", "2", *(session.posargs or EVERYTHING))
