@@ -110,16 +110,25 @@ class Ledger:
             if effect.remote == remote and well:
                 effect.certain = True
 
-    def look(self, remote: str, held: Mapping[Side, Held], hidden: Mapping[Side, set[str]], *, keyed: bool) -> None:
+    def look(
+        self,
+        remote: str,
+        held: Mapping[Side, Held],
+        hidden: Mapping[Side, set[str]],
+        *,
+        keyed: bool,
+        undeleted: Collection[str] = (),
+    ) -> None:
         """A run with a CRM is about to begin: of what an earlier one left uncertain it can know what still shows.
 
         Without keys (``keyed`` False) a record that was created there is found by its e-mail, if that is nobody else's,
-        and if the local record that has it is still there.
+        and if the local record that has it is still there; and by its last writer, who is another one of the
+        ``undeleted``.
         """
         for effect in self.effects:
             if effect.remote == remote and not effect.certain and effect.known:
                 there = held[effect.side]
-                found = keyed or effect.side is Side.LOCAL or _is_found(effect, there, held[Side.LOCAL])
+                found = keyed or effect.side is Side.LOCAL or _is_found(effect, there, held[Side.LOCAL], undeleted)
                 now = there.get(effect.record)
                 effect.known = found and _shows(effect, now, hidden[effect.side])
                 if effect.kind is OperationKind.UPDATE and now is not None:
@@ -142,9 +151,11 @@ def _effect(remote: str, run_id: str, side: Side, record: str, old: Fields | Non
     return Effect(remote, run_id, side, kind, record, changed, dict(new or {}))
 
 
-def _is_found(effect: Effect, there: Held, ours: Held) -> bool:
+def _is_found(effect: Effect, there: Held, ours: Held, undeleted: Collection[str]) -> bool:
     if effect.kind is not OperationKind.CREATE:
         return True
+    if effect.record in undeleted:
+        return False
     email = effect.left.get("Email")
     known = any(fields.get("email") == email for fields in ours.values())
     return known and not any(

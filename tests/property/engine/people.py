@@ -32,7 +32,8 @@ class Deletion:
 
 
 class People:
-    """The users of the three sites. ``gone`` are the records in a recycle bin, by site and person.
+    """The users of the three sites. ``gone`` are the records in a recycle bin, by site and person; ``undeleted`` the
+    ids of those that somebody took out of it.
 
     ``converted`` are the new records of conversions, with their persons and sites. ``erased`` are the persons who were
     erased, with the number of the next edit then; ``erasing`` those of whom an erasure did not end. ``named`` has
@@ -44,6 +45,7 @@ class People:
         self.knowledge = Knowledge()
         self.story: list[str] = []
         self.gone: dict[tuple[str, int], list[str]] = {}
+        self.undeleted: set[str] = set()
         self.merged: set[int] = set()
         self.deletions: list[Deletion] = []
         self.converted: list[tuple[int, str, str]] = []
@@ -151,6 +153,7 @@ class People:
         records = self.gone.pop((site, person))
         for record in records:
             self.sites[site].restore(record)
+        self.undeleted.update(records)
         if len(records) > 1:
             self.set_apart(person)
         self._back[site, person] = self.sites.clock.now()

@@ -157,7 +157,8 @@ class Stage:
         snapshot = self.sites.snapshot()
         held = {side: snapshot[name] for side, name in self.sides(remote)}
         hidden = {side: self._hidden_names(name) for side, name in self.sides(remote)}
-        self.ledger.look(remote, held, hidden, keyed=self.conditions.external_key)
+        keyed, undeleted = self.conditions.external_key, self.people.undeleted
+        self.ledger.look(remote, held, hidden, keyed=keyed, undeleted=undeleted)
 
     async def run(self, remote: str, incidents: Incidents | None = None, **options: Any) -> RunReport | None:
         """One run, and what goes wrong in it; None if it did not end."""
