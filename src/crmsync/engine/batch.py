@@ -25,7 +25,7 @@ from crmsync.engine.work import Work
 from crmsync.engine.writing import batched, entries_of, journal, send
 from crmsync.models.events import PageAcknowledged
 from crmsync.models.plans import PlannedRecord, PlannedWrite
-from crmsync.models.records import SIDES, Outcome, OutcomeStatus, Side
+from crmsync.models.records import SIDES, Operation, OperationKind, Outcome, OutcomeStatus, Side
 from crmsync.models.state import Acknowledgement, Cursors, JournalEntry, LinkStatus
 
 Gate = Callable[[Work, str], bool]
@@ -230,8 +230,17 @@ def plan_record(ctx: RunContext, work: Work) -> None:
         existing = work.record(side)
         status = OutcomeStatus.UPDATED if existing else OutcomeStatus.CREATED
         ctx.tally.sides[side].count_outcome(Outcome(op.op_id, status))
+        _readdress(ctx, side, op)
     for problem in (*((work.quarantine,) if work.quarantine else ()), *(work.merge.problems if work.merge else ())):
         ctx.tally.add_problem(work.link, problem)
+
+
+def _readdress(ctx: RunContext, side: Side, op: Operation) -> None:
+    """Note the e-mail that a planned write gives a record: who meets others by it meets them as they are then."""
+    match = ctx.rule.match
+    name = match.local_email if side is Side.LOCAL else match.remote_email
+    if op.kind is OperationKind.UPDATE and op.id is not None and name in op.fields:
+        ctx.readdressed[side][op.id] = str(op.fields[name] or "").strip().casefold()
 
 
 def _lost(work: Work, side: Side) -> tuple[str, ...]:

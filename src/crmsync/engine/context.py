@@ -65,7 +65,7 @@ class RunContext:
     noted what is written.
     In a dry run nothing is written or acknowledged: ``planned`` collects what would be, ``moved`` the links that would
     be stored by now though nothing is written (None: removed), ``going`` the records that would be deleted by now,
-    ``would_stop`` what a guard would say.
+    ``readdressed`` those of a side that would have another e-mail by now, ``would_stop`` what a guard would say.
     """
 
     run_id: str
@@ -110,15 +110,21 @@ class RunContext:
     planned_ids: set[str] = attrs.field(factory=set)
     moved: dict[str, Link | None] = attrs.field(factory=dict)
     going: set[tuple[Side, str]] = attrs.field(factory=set)
+    readdressed: dict[Side, dict[str, str]] = attrs.field(factory=lambda: {side: {} for side in Side})
+
+    @property
+    def takes_apart(self) -> bool:
+        """Whether a page's first records are written before its others are planned; a dry run plans what a run does.
+
+        Of few calls none is spent on what may have to be asked again. References are read by links of other records
+        than those that are looked at.
+        """
+        return self.budget.left is None and not any(rule.references for rule in self.rule.rules)
 
     @property
     def looks_ahead(self) -> bool:
-        """Whether records are planned while others are written.
-
-        Of few calls none is spent on what may have to be asked again, and a dry run writes nothing. References are read
-        by links of other records than those that are looked at.
-        """
-        return not self.dry_run and self.budget.left is None and not any(rule.references for rule in self.rule.rules)
+        """Whether records are planned while others are written. A dry run writes nothing."""
+        return self.takes_apart and not self.dry_run
 
     def store(self, side: Side) -> MeteredStore:
         """One side's record store."""

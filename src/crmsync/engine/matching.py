@@ -144,9 +144,14 @@ class Matcher:
             wanted = [email for email in wanted if self._index.emails.count(email) >= at_least]
         asked = set(wanted)
         wanted = sorted(asked.union(value for value in spelled if value.casefold() in asked))
+        records = list(await ctx.store(side).find(name, wanted, fields=ctx.fields(side)))
+        planned = ctx.readdressed[side]
+        if others := {each for each, email in planned.items() if email in asked}.difference(r.id for r in records):
+            records += (await ctx.store(side).get(sorted(others), fields=ctx.fields(side))).values()
         found: dict[str, list[Record]] = {}
-        for record in await ctx.store(side).find(name, wanted, fields=ctx.fields(side)):
-            if (side, record.id) not in ctx.going and (email := ctx.email(side, record)):
+        for record in records:
+            email = planned.get(record.id, ctx.email(side, record))
+            if email and (side, record.id) not in ctx.going:
                 found.setdefault(email, []).append(record)
         return {email: list(ctx.store(side).foremost(records)) for email, records in found.items()}
 

@@ -213,7 +213,7 @@ class Reading:
         crm = self.ctx.remote.limits
         full_calls = math.ceil(LEAST / crm.write_batch) * crm.write_batch
         size = max(full_calls, crm.write_batch * crm.concurrent_writes, crm.find_batch)
-        if self.written is None or not self.ctx.looks_ahead:
+        if self.written is None or not self.ctx.takes_apart:
             size = len(records)
         start = 0
         while len(records) - start > size:

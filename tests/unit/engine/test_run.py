@@ -137,6 +137,28 @@ async def test_a_plan_writes_nothing_and_applying_it_writes_exactly_it() -> None
         assert late in w.local.snapshot()
 
 
+@pytest.mark.parametrize("page, others", [(1, 0), (None, 1100)], ids=["of the next page", "of the same page"])
+async def test_a_plan_tells_who_has_an_address_once_another_record_is_given_a_new_one(
+    page: int | None, others: int
+) -> None:
+    """Ann has moved on; whoever is entered with the address that was hers until then is somebody else."""
+    async with world(CONTACT) as w:
+        ours = w.local.add(email="info@example.org", name="Ann")
+        await w.sync()
+        (theirs,) = w.remote.snapshot()
+        w.clock.tick(3600)
+        w.remote.edit(theirs, Email="ann@example.org")
+        for number in range(others):
+            w.remote.add(Email=f"p{number}@example.org", Name="P")
+        w.remote.add(Email="info@example.org", Name="Bob")
+        plan = await w.plan(page_size=page)
+        assert plan.writes == 3 + 2 * others
+        assert (await w.sync(page_size=page)).written == plan.writes
+        people = {held["email"]: held["name"] for held in w.local.snapshot().values()}
+        assert (people["ann@example.org"], people["info@example.org"]) == ("Ann", "Bob")
+        assert w.local.snapshot()[ours]["email"] == "ann@example.org"
+
+
 async def test_a_record_that_changed_after_the_plan_is_left_for_the_next_run() -> None:
     async with world(CONTACT) as w:
         local, remote = await linked(w)
