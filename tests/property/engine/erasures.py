@@ -13,12 +13,13 @@ from functools import partial
 import attrs
 
 from crmsync.errors import CRMError
-from crmsync.models.erasure import ObjectErasure, Person
+from crmsync.models.erasure import Person
 from crmsync.models.records import OperationKind, Side
 from crmsync.testing.faults import Crash
 from tests.property.engine.incidents import Incident, Incidents
 from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES
 from tests.property.engine.promises import Promise
+from tests.property.engine.run_judgement import judge_fence
 from tests.property.engine.sites import OBJECT, address
 from tests.property.engine.stage import LEASE_SECONDS, Stage
 from tests.property.engine.telling import failed
@@ -88,28 +89,29 @@ class _Erasing:
         ids = _ids(stage, person)
         whole = Person(frozenset({address(person)}), ids[LOCAL], ids[remote])
         self.before, told = stage.sites.snapshot(), await stage.changes(remote)
-        erasure: ObjectErasure | None = None
+        erased: tuple[bool, set[str]] | None = None
         error: BaseException | None = None
         stage.look(remote)
         try:
-            erasure = await (await stage.world(remote, incidents).runner()).erase_person(whole, tuple(Side))
+            erased = await stage.erased(remote, whole, incidents)
         except (Crash, CRMError) as stopped:
             error = stopped
+        spent = error is not None and stage.refused(remote, error)
         stage.clock.tick(2 * LEASE_SECONDS)
-        struck = f", {incidents.struck}" if incidents.struck else ""
-        end = failed(error) if erasure is None else f"{len(erasure.records)} records"
-        stage.story.append(f"{remote}: p{person} is erased{struck}: {end}")
+        end = failed(error) if erased is None else f"{len(erased[1])} records"
+        stage.story.append(f"{remote}: p{person} is erased{incidents.what_struck}: {end}")
         stage.count(incidents)
         by_itself = f"{remote}: the erasure of p{person} failed by itself: {end}"
-        well = erasure is not None and erasure.complete
-        stage.hold(Promise.ERASED, well or bool(incidents.struck and not incidents.slowed), by_itself)
-        stage.ledger.settle(remote, well=erasure is not None)
+        well = erased is not None and erased[0]
+        excused = spent or bool(incidents.trouble or (incidents.struck and not incidents.slowed))
+        stage.hold(Promise.ERASED, well or excused, by_itself)
+        stage.ledger.settle(remote, well=erased is not None)
         self._judge_others()
         if incidents.taken:
             stage.counts.events["erasures taken over"] += 1
-            await stage.judge_fence(remote, incidents)
-        if erasure is not None:
-            gone = {record.id for record in erasure.records} | ids[LOCAL] | ids[remote]
+            await judge_fence(stage, remote, incidents)
+        if erased is not None:
+            gone = erased[1] | ids[LOCAL] | ids[remote]
             rows = [row for row in told if not gone.isdisjoint({row.markmail_id, row.crm_id})]
             keys = {(remote, row.run_id, row.side, _record_of(row.side, row.markmail_id, row.crm_id)) for row in rows}
             stage.ledger.forget(remote, gone, keys)
@@ -177,6 +179,7 @@ async def _bookkept(stage: Stage, remote: str) -> dict[str, Collection[object]]:
         "conflicts": await repository.list_conflicts(remote, OBJECT),
         "changes": await repository.list_changes(remote, OBJECT, limit=_EVERY),
         "journal": await repository.list_journal(remote, OBJECT),
+        "jobs": await repository.list_remote_jobs(remote, OBJECT),
         "logs": await repository.list_logs(remote, limit=_EVERY),
         "stops": await repository.stopped_records(remote, OBJECT, 0),
     }

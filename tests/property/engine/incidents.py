@@ -77,6 +77,7 @@ class Incidents:
     ``edit`` is what somebody does for `Kind.EDIT`, ``stall`` lets the time of `Kind.SLOW` pass, and ``take_over`` is
     what another process does for `Kind.TAKEN`, and whether it had the lease. ``deletes`` counts the records that the
     run told a side to delete, ``late`` the writes that it sent after another process had ``taken`` its lease.
+    ``trouble`` is what else went wrong, at no point of the run.
     """
 
     planned: Incident | None = None
@@ -85,6 +86,7 @@ class Incidents:
     take_over: Callable[[], Awaitable[bool]] | None = None
     reached: Counter[str] = attrs.field(factory=Counter)
     struck: str = ""
+    trouble: str = ""
     deletes: int = 0
     late: int = 0
     taken: bool = False
@@ -108,6 +110,11 @@ class Incidents:
     def failed(self) -> bool:
         """Whether a call has failed, and the run lived to see it."""
         return bool(self.struck) and self.planned is not None and self.planned.kind in FAILURES
+
+    @property
+    def what_struck(self) -> str:
+        """All that went wrong, as a story goes on with it."""
+        return "".join(f", {what}" for what in (self.trouble, self.struck) if what)
 
     @property
     def slowed(self) -> bool:

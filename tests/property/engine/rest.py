@@ -26,8 +26,8 @@ async def come_to_rest(stage: Stage) -> None:
     Promises 1, 2, 3, 10, 11, 15 and 16; `judge` looks at what the sites hold then.
     """
     await _lift_limits(stage)
-    await finish_erasures(stage)
     await _days_pass(stage)
+    await finish_erasures(stage)
     await _refusals(stage)
     stage.sites.strict = False
     if stage.sites.were_hidden:
@@ -88,7 +88,7 @@ async def _refusals(stage: Stage) -> None:
         person
         for person in {edit.person for edit in stage.people.knowledge.edits} - stage.people.odd
         for fields in stage.sites.records_of(LOCAL, person).values()
-        if "bad" in str(fields.get("name"))
+        if stage.sites.refused in str(fields.get("name"))
     }
     # What waits for a person's decision is not sent, and so not refused.
     if not bad or stage.conditions.policy is ConflictPolicy.MANUAL:
@@ -107,10 +107,10 @@ def _judge_refusal(stage: Stage, remote: str, person: int, report: RunReport | N
     ours, theirs = (stage.sites.records_of(site, person) for site in (LOCAL, remote))
     (local_id,) = ours
     wanted = ours[local_id].get("name")
-    if "bad" not in str(wanted) or [record.get("Name") for record in theirs.values()] == [wanted]:
+    if stage.sites.refused not in str(wanted) or [record.get("Name") for record in theirs.values()] == [wanted]:
         return
     reasons = [(p.field, p.code) for p in report.problems if p.markmail_id == local_id] if report else []
-    told = ("Name", "rule") in reasons
+    told = stage.sites.refusal in reasons
     stage.hold(Promise.REJECTS, told, f"{remote} refuses p{person}.name {wanted!r}, and the run reports {reasons}")
 
 

@@ -83,7 +83,13 @@ class Conditions(BaseModel):
 
 
 class Sites:
-    """The stores, with who is in them. ``strict``: the CRMs refuse names with "bad" in them."""
+    """The stores, with who is in them. ``strict``: the CRMs refuse names with what is ``refused`` in them.
+
+    ``refusal`` is the field and the code that a run then reports.
+    """
+
+    refused = "bad"
+    refusal = "Name", "rule"
 
     def __init__(self, conditions: Conditions, clock: FakeClock) -> None:
         self.conditions = conditions
@@ -117,7 +123,7 @@ class Sites:
         )
 
     def _refusal(self, operation: Operation) -> CRMError | None:
-        bad = self.strict and "bad" in str(operation.fields.get("Name"))
+        bad = self.strict and self.refused in str(operation.fields.get("Name"))
         return RejectedError("refused by a rule", code="rule", field="Name") if bad else None
 
     def __getitem__(self, site: str) -> MemoryRecordStore:

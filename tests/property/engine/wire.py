@@ -17,13 +17,14 @@ import attrs
 import sqlalchemy as sa
 
 from crmsync import CRMSync, Vault
-from crmsync.errors import CRMError, SafetyStopError
+from crmsync.errors import CRMError
+from crmsync.models.erasure import Person
 from crmsync.models.history import RecordChange
 from crmsync.models.integrations import CallLimits
 from crmsync.models.mappings import ConflictPolicy, DeletePolicy, FieldMapping, ObjectMapping, two_way
 from crmsync.models.plans import Plan
-from crmsync.models.records import Side
-from crmsync.models.runs import RunOptions, RunReport, RunStatus
+from crmsync.models.records import OperationKind, Side
+from crmsync.models.runs import RunOptions, RunReport
 from crmsync.models.schema import FieldType
 from crmsync.protocols.records import RecordStore
 from crmsync.protocols.repository import SyncRepository
@@ -36,9 +37,9 @@ from tests.property.engine.incidents import BOOKKEEPING, Incidents
 from tests.property.engine.job_troubles import JobTrouble, Wired
 from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES
 from tests.property.engine.promises import Counts, Promise
+from tests.property.engine.run_judgement import Before
 from tests.property.engine.sites import LATE, LOOK_BACK, OBJECT, Conditions
 from tests.property.engine.stage import LEASE_SECONDS, MANY, Stage
-from tests.property.engine.telling import ended
 from tests.property.engine.troubles import Trouble
 from tests.property.engine.wire_days import Calls, WireDays
 from tests.property.engine.wire_jobs import JobsClock, OrgJobs
@@ -52,6 +53,8 @@ class WireStage(Stage):
     """A history over the wire. ``ways`` are the provider's settings of how it reads and writes; ``trouble`` is for the
     next run.
     """
+
+    paid_ahead = True
 
     def __init__(
         self,
@@ -92,7 +95,7 @@ class WireStage(Stage):
         The commit is late only of one whom nobody else has, and nobody else enters them before it shows: no search
         finds them until then, so any client would make a second one.
         """
-        if self._hidden_until.get(person, self.clock.now()) > self.clock.now():
+        if self.is_hidden(person):
             return
         alone = not any(self.sites.records_of(other, person) for other in SITES)
         self.sites.late = self.conditions.late and alone and site != LOCAL
@@ -100,6 +103,10 @@ class WireStage(Stage):
             self._hidden_until[person] = self.clock.now() + 2 * LATE
         self.people.enter(site, person, word)
         self.sites.late = False
+
+    def is_hidden(self, person: int) -> bool:
+        """Whether somebody has entered the person, and nobody else can see it yet."""
+        return self._hidden_until.get(person, self.clock.now()) > self.clock.now()
 
     def mapping(self) -> ObjectMapping:
         texts = {"name": "FirstName", "city": "MailingCity", "note": "Description", "surname": "LastName"}
@@ -137,51 +144,43 @@ class WireStage(Stage):
     def _to_register(self) -> tuple[object, ...]:
         return self.mapped.narrow, self.mapped.version, self.days.limit
 
-    async def run(self, remote: str, incidents: Incidents | None = None, **options: Any) -> RunReport | None:
+    async def _outcome(
+        self, remote: str, incidents: Incidents, options: dict[str, Any]
+    ) -> tuple[RunReport | None, BaseException | None]:
         """As the stage's, with trouble on the wire as well."""
-        incidents = incidents or Incidents()
-        if self._registered != self._to_register():
-            await self._register()
+        await self._as_now()
         if incidents.edit is not None:
             incidents.edit = partial(self._as_person, incidents.edit)
-        self.mapped.was_narrow |= self.mapped.narrow
-        met, place, report, error = self._met(remote), len(self.story), None, None
-        self.look(remote)
-        left = len(await self.repository.list_remote_jobs(remote, OBJECT))
-        with self._troubled(remote) as trouble:
+        report: RunReport | None = None
+        error: BaseException | None = None
+        self.counts.events["jobs left to the next run"] += len(await self.repository.list_remote_jobs(remote, OBJECT))
+        with self._troubled(remote, incidents) as trouble:
             try:
                 sync, local = self._engine(remote, incidents, trouble).sync, self._local(remote, incidents)
                 report = await sync(remote, OBJECT, local, options=self._options(options))
+                self.clock.tick()
             except (Crash, CRMError) as stopped:
                 error = stopped
-                self._judge_refusal(remote, error)
+                self.refused(remote, error)
                 self.clock.tick(2 * LEASE_SECONDS)
-            else:
-                self.clock.tick()
-        self.story.insert(place, f"run {remote} {options or ''} {trouble} {incidents.struck}: {ended(report, error)}")
-        finished = report is not None and report.status is RunStatus.SUCCESS and not report.conflicts_open
-        well = finished and remote not in self.cut
-        (self.cut.discard if report is not None else self.cut.add)(remote)
-        self.people.knowledge.ran(remote, before=met, well=well)
-        if incidents.edited:
-            self.look(remote)  # it may have come before the run looked
-        self.ledger.settle(remote, well=report is not None)
-        self.count(incidents)
-        self._count_trouble(trouble, left)
-        await self._judge_lease(remote, incidents, error, by_itself=not trouble.named)
-        return report
+        self._lost(remote, incidents, error)
+        return report, error
 
-    async def _judge_lease(
-        self, remote: str, incidents: Incidents, error: BaseException | None, *, by_itself: bool
-    ) -> None:
-        """See `Stage._judge_run`. ``by_itself``: nothing went wrong on the wire."""
-        if incidents.slowed and by_itself:
-            ended = error is None or isinstance(error, SafetyStopError)
-            self.hold(Promise.FENCED, ended, f"{remote}: {incidents.struck}, and the run fails: {error}")
-        if incidents.taken:
-            await self.judge_fence(remote, incidents)
+    def _lost(self, remote: str, incidents: Incidents, error: BaseException | None) -> None:
+        """What a process took of the day is lost where it could not give it back."""
         if isinstance(error, Crash) or (incidents.struck and not (incidents.edited or incidents.slowed)):
             self.days.lose(remote)
+
+    def _deletes(self, incidents: Incidents, before: Before) -> int:
+        """Those that took effect: calls to a CRM do not say how many they are."""
+        run_id = self.ledger.run_id
+        made = [one for one in self.ledger.effects if (one.run_id, one.kind) == (run_id, OperationKind.DELETE)]
+        return len(made) if run_id != before.run_id else 0
+
+    async def _judge_echo(self, remote: str) -> None:
+        """As the stage's, but where the calls of the plan would be missed on the day."""
+        if self.days.limit is None:
+            await super()._judge_echo(remote)
 
     async def take_over(self, remote: str, work: Callable[[], Awaitable[object]] | None = None) -> bool:
         """As the stage's: what has been made so far of jobs is the work of the run that stands still."""
@@ -189,14 +188,6 @@ class WireStage(Stage):
         begun = await super().take_over(remote, work)
         self.sites.by_run = True
         return begun
-
-    def _count_trouble(self, trouble: Trouble | JobTrouble, left: int) -> None:
-        if trouble.named:
-            self.counts.incidents[trouble.named] += 1
-            if isinstance(trouble, JobTrouble):
-                self.counts.events[f"jobs struck at {trouble.call}"] += 1
-        if left:
-            self.counts.events["jobs left to the next run"] += left
 
     async def judge_jobs(self) -> None:
         """At rest no job is at work, none has rows that nobody will release, and none is remembered."""
@@ -208,7 +199,8 @@ class WireStage(Stage):
             self.hold(Promise.CRASH_SAFE, not noted, f"{remote}: at rest these jobs are not known to be over: {noted}")
 
     @contextmanager
-    def _troubled(self, remote: str) -> Iterator[Trouble | JobTrouble]:
+    def _troubled(self, remote: str, incidents: Incidents) -> Iterator[Trouble | JobTrouble]:
+        """A process at work, and what it meets on the wire."""
         org, trouble = self.emulators[remote].org, self.trouble
         self.trouble = Trouble()
         self.sites.by_run = True
@@ -219,6 +211,11 @@ class WireStage(Stage):
             self.sites.by_run = False
             self.sites.settle(org)
             self.jobs.made(remote, self.ledger.run_id)
+            if trouble.named:
+                incidents.trouble = str(trouble)
+                self.counts.incidents[trouble.named] += 1
+                if isinstance(trouble, JobTrouble):
+                    self.counts.events[f"jobs struck at {trouble.call}"] += 1
 
     def _as_person(self, edit: Callable[[], None]) -> None:
         self.sites.by_run = False
@@ -247,11 +244,29 @@ class WireStage(Stage):
         usual = {"page_size": self.conditions.page, "allow_deletes": allowed, "lease_seconds": LEASE_SECONDS}
         return RunOptions(**{**usual, **options})
 
-    async def plan(self, remote: str) -> Plan:
+    async def _as_now(self) -> None:
+        """Have the integrations as they are to be by now."""
         if self._registered != self._to_register():
             await self._register()
+
+    async def plan(self, remote: str) -> Plan:
+        await self._as_now()
         self.look(remote)
         return await self._engine(remote, Incidents()).plan(remote, OBJECT, self._table, options=self._options({}))
+
+    async def erased(self, remote: str, person: Person, incidents: Incidents) -> tuple[bool, set[str]]:
+        await self._as_now()
+        error: BaseException | None = None
+        with self._troubled(remote, incidents) as trouble:
+            try:
+                erase, local = self._engine(remote, incidents, trouble).erase_person, self._local(remote, incidents)
+                report = await erase(remote, {OBJECT: local}, person)
+            except (Crash, CRMError) as stopped:
+                error = stopped
+                raise
+            finally:
+                self._lost(remote, incidents, error)
+        return report.complete, {record.id for each in report.objects for record in each.records}
 
     async def _undone(self, remote: str, run_id: str, incidents: Incidents) -> RunReport:
         undo, local = self._engine(remote, incidents).undo, self._local(remote, incidents)
