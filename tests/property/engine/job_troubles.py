@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import random
-import ssl
 from collections.abc import Callable
 from typing import Any
 
 import attrs
-import httpx2
 
-from crmsync.protocols.provider import ProviderFactory
-from crmsync.providers.salesforce import SalesforceProviderFactory
-from crmsync.registry import Registry
-from crmsync.testing.faults import Crash
 from crmsync.testing.salesforce import BulkOptions, SalesforceOrg, row_lock
 from tests.property.engine.sites import OBJECT
-from tests.property.engine.wire_days import Calls
 
 CALLS = ("create", "upload", "close", "poll", "successful", "failed", "unprocessed")
 CRASH_BEFORE = "the process ends before the call"
@@ -33,8 +26,6 @@ SPEEDS = (BulkOptions(), BulkOptions(seconds=8, seconds_per_record=4), BulkOptio
 """Jobs that are over at once, those that a crash outlives, and those that outlive it."""
 
 _RESULTS = {"successfulResults": "successful", "failedResults": "failed", "unprocessedrecords": "unprocessed"}
-_CERTIFICATES = ssl.create_default_context()
-"""They take longer to read than a run: all share them."""
 _METHODS = {"POST": "create", "PUT": "upload", "PATCH": "close"}
 
 
@@ -89,40 +80,6 @@ class JobTrouble:
             return False
         self.struck += 1
         return True
-
-
-class _Network(httpx2.AsyncBaseTransport):
-    """The real one, with the incidents of a process, which may end at a call of a job."""
-
-    def __init__(self, calls: Calls, trouble: object) -> None:
-        self._calls = calls
-        self._trouble = trouble if isinstance(trouble, JobTrouble) else None
-        self._inner = httpx2.AsyncHTTPTransport(verify=_CERTIFICATES)
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        call = request.method, request.url.path
-        if self._trouble and self._trouble.ends(CRASH_BEFORE, *call):
-            raise Crash
-        answer = await self._calls.send(request, self._inner.handle_async_request)
-        if self._trouble and self._trouble.ends(CRASH_AFTER, *call):
-            await answer.aclose()
-            raise Crash
-        return answer
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
-class Wired(Registry):
-    """All that is installed, but the provider over a network with ``calls`` and the ``trouble`` of jobs."""
-
-    def __init__(self, calls: Calls, trouble: object = None) -> None:
-        super().__init__()
-        self._network = _Network(calls, trouble)
-
-    def provider(self, name: str) -> ProviderFactory:
-        assert name == SalesforceProviderFactory.name
-        return SalesforceProviderFactory(self._network)
 
 
 def job_trouble(chance: random.Random) -> JobTrouble:

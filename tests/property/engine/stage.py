@@ -199,8 +199,12 @@ class Stage(Setting):
         await self.repository.save_stopped_plan(remote, OBJECT, StoppedPlan.of(plan), records)
         await self.repository.approve_stop(remote, OBJECT, plan.digest, by="ann", now=self.clock.now())
         writes = [write.kind for record in plan.records for write in record.writes]
-        self.approved[remote] = writes.count(OperationKind.DELETE)
-        self.story.append(f"{remote}: what a guard stopped is approved, {self.approved[remote]} deletes")
+        self._approved(remote, writes.count(OperationKind.DELETE))
+
+    def _approved(self, remote: str, deletes: int) -> None:
+        self.approved[remote] = deletes
+        self.counts.events["stops approved"] += 1
+        self.story.append(f"{remote}: what a guard stopped is approved, {deletes} deletes")
 
     async def undo(self, remote: str, run_id: str, incidents: Incidents | None = None) -> RunReport | None:
         """Somebody takes a run back, and what goes wrong in it; None if it did not end."""

@@ -5,7 +5,6 @@ People and promises are the same; what goes wrong also goes wrong on the wire.
 
 from __future__ import annotations
 
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
@@ -17,11 +16,11 @@ import attrs
 import sqlalchemy as sa
 
 from crmsync import CRMSync, Vault
-from crmsync.errors import CRMError
+from crmsync.errors import BudgetExceededError, CRMError
 from crmsync.models.erasure import Person
 from crmsync.models.history import RecordChange
 from crmsync.models.integrations import CallLimits
-from crmsync.models.mappings import ConflictPolicy, DeletePolicy, FieldMapping, ObjectMapping, two_way
+from crmsync.models.mappings import ConflictPolicy, FieldMapping, ObjectMapping, two_way
 from crmsync.models.plans import Plan
 from crmsync.models.records import OperationKind, Side
 from crmsync.models.runs import RunOptions, RunReport
@@ -33,8 +32,9 @@ from crmsync.storage.sql.records import open_records
 from crmsync.testing.faults import Crash
 from crmsync.testing.salesforce import RunningEmulator, SalesforceOrg, running_emulator
 from tests.property.engine.days import BEGINNING
+from tests.property.engine.feed import Feed
 from tests.property.engine.incidents import BOOKKEEPING, Incidents
-from tests.property.engine.job_troubles import JobTrouble, Wired
+from tests.property.engine.job_troubles import JobTrouble
 from tests.property.engine.knowledge import ACME, BETA, LOCAL, SITES
 from tests.property.engine.promises import Counts, Promise
 from tests.property.engine.run_judgement import Before
@@ -43,6 +43,7 @@ from tests.property.engine.stage import LEASE_SECONDS, MANY, Stage
 from tests.property.engine.troubles import Trouble
 from tests.property.engine.wire_days import Calls, WireDays
 from tests.property.engine.wire_jobs import JobsClock, OrgJobs
+from tests.property.engine.wire_network import Wired
 from tests.property.engine.wire_sites import BORN, NAMES, OrgPeople, TablePeople, WireSites, shown
 
 TRIGGERS = {"cut": ("truncate", 6), "upper": ("upper", None), "trim": ("trim", None)}
@@ -70,6 +71,7 @@ class WireStage(Stage):
         self.days: WireDays = WireDays(conditions.day, clock, counts)
         self.emulators, self.ways = emulators, ways
         self.trouble: Trouble | JobTrouble = Trouble()
+        self._met: list[Trouble | JobTrouble] = []
         self.jobs = OrgJobs({name: emulator.org for name, emulator in emulators.items()})
         self.story.append(", ".join(f"{name} {way}" for name, way in ways.items()))
         places = {LOCAL: table[0], **{name: OrgPeople(emulator.org) for name, emulator in emulators.items()}}
@@ -200,19 +202,21 @@ class WireStage(Stage):
 
     @contextmanager
     def _troubled(self, remote: str, incidents: Incidents) -> Iterator[Trouble | JobTrouble]:
-        """A process at work, and what it meets on the wire."""
+        """A process at work, and what it meets on the wire: who takes over from it meets the same."""
         org, trouble = self.emulators[remote].org, self.trouble
         self.trouble = Trouble()
         self.sites.by_run = True
         trouble.strike(org, lambda: self.sites.by_run)
+        self._met.append(trouble)
         try:
             yield trouble
         finally:
+            incidents.trouble = ", ".join(str(each) for each in self._met if each.named)
+            self._met.pop()
             self.sites.by_run = False
             self.sites.settle(org)
             self.jobs.made(remote, self.ledger.run_id)
             if trouble.named:
-                incidents.trouble = str(trouble)
                 self.counts.incidents[trouble.named] += 1
                 if isinstance(trouble, JobTrouble):
                     self.counts.events[f"jobs struck at {trouble.call}"] += 1
@@ -224,12 +228,14 @@ class WireStage(Stage):
 
     def _engine(self, remote: str, incidents: Incidents, trouble: Trouble | JobTrouble | None = None) -> CRMSync:
         repository = incidents.around(self.repository, BOOKKEEPING)
-        wired = Wired(Calls(remote, incidents, self.days, self.clock.now().date()), trouble)
+        calls = Calls(remote, incidents, self.days, self.clock.now().date())
+        wired = Wired(self.conditions, calls, trouble)
         return CRMSync(repository, vault=self._vault, clock=self.clock, observers=(self.ledger,), registry=wired)
 
     def _local(self, remote: str, incidents: Incidents) -> RecordStore:
         people = self.sites[LOCAL].snapshot
-        noted: RecordStore = incidents.around(self.ledger.watch(self._table, people, remote, Side.LOCAL), LOCAL)
+        watched = self.ledger.watch(self._table, people, remote, Side.LOCAL)
+        noted: RecordStore = incidents.around(watched, LOCAL, show=Feed(self.conditions).shown)
         return noted
 
     def _saved(self, remote: str, name: str, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
@@ -243,6 +249,40 @@ class WireStage(Stage):
         allowed = MANY if self.guard is None else None
         usual = {"page_size": self.conditions.page, "allow_deletes": allowed, "lease_seconds": LEASE_SECONDS}
         return RunOptions(**{**usual, **options})
+
+    def _facade(self, remote: str) -> CRMSync:
+        return self._engine(remote, Incidents())
+
+    async def _retried(self, remote: str) -> RunReport:
+        await self._as_now()
+        retry = self._facade(remote).retry_rejects
+        with self._troubled(remote, Incidents()):
+            return await retry(remote, OBJECT, self._local(remote, Incidents()), options=self._options({}))
+
+    async def approve(self, remote: str) -> None:
+        crm = self._facade(remote)
+        if not await crm.stops(remote, OBJECT):
+            return
+        await self._as_now()
+        self.look(remote)
+        try:
+            stop = await crm.stopped_plan(remote, OBJECT, self._table, anew=True, options=self._options({}))
+        except BudgetExceededError as spent:
+            self.refused(remote, spent)
+            return
+        assert stop.plan is not None
+        await crm.approve_stop(remote, OBJECT, stop.plan.digest[:8], by="ann")
+        deletes = (number for write, number in stop.plan.writes.items() if write.endswith(OperationKind.DELETE))
+        self._approved(remote, sum(deletes))
+
+    async def drop(self, remote: str) -> None:
+        """Somebody forgets what a guard stopped."""
+        crm = self._facade(remote)
+        if await crm.stops(remote, OBJECT):
+            await crm.drop_stop(remote, OBJECT)
+            del self.approved[remote]
+            self.counts.events["stops dropped"] += 1
+            self.story.append(f"{remote}: what a guard stopped is dropped")
 
     async def _as_now(self) -> None:
         """Have the integrations as they are to be by now."""
@@ -303,26 +343,3 @@ async def wire_stage(
             open_records(**people.options()) as local,
         ):
             yield WireStage(given, repository, counts, emulators, (people, local), ways)
-
-
-def conditions(chance: random.Random) -> Conditions:
-    """What the sides are like in one history."""
-    policies = [policy for policy in ConflictPolicy if policy not in _SPECIAL]
-    return Conditions(
-        policy=chance.choice(policies),
-        loss=chance.choice(["none", *TRIGGERS]),
-        external_key=chance.random() < 0.7,
-        scanned=chance.random() < 0.4,
-        late=chance.random() < 0.3,
-        page=chance.choice([None, None, 1, 2]),
-        delete=chance.choice([DeletePolicy.IGNORE, DeletePolicy.UNLINK, DeletePolicy.PROPAGATE]),
-        day=chance.choice([*[None] * 6, 60, 25, 10]),
-    )
-
-
-_SPECIAL = (
-    ConflictPolicy.CUSTOM,
-    ConflictPolicy.SET_MERGE,
-    ConflictPolicy.MOST_RESTRICTIVE,
-    ConflictPolicy.MIN,
-)

@@ -6,8 +6,10 @@ What is drawn does not depend on what the sites hold, so that another play draws
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from functools import partial
 
+from crmsync.models.mappings import DeletePolicy
 from crmsync.models.records import Side
 from tests.property.engine.erasures import erase
 from tests.property.engine.incidents import (
@@ -49,13 +51,14 @@ RUN = 25
 """How many points a run has, about."""
 
 
-async def step(stage: WireStage, chance: random.Random) -> None:
-    """Somebody does something, or a run does its work as well as it can."""
+async def step(stage: WireStage, chance: random.Random, *, calm: bool = False) -> None:
+    """Somebody does something, or a run does its work as well as it can. ``calm``: nothing goes wrong then."""
     site, person, word = chance.choice(SITES), chance.randrange(PEOPLE), chance.choice(WORDS)
-    remote, field = chance.choice([ACME, ACME, BETA]), chance.choice(list(TEXTS))
+    remote, field, again = chance.choice([ACME, ACME, BETA]), chance.choice(list(TEXTS)), chance.random() < 0.08
     people = stage.people
-    match chance.choices(range(10), [20, 20, 6, 6, 2, 2, 8, 2, 30, 2])[0]:
-        case 0 if not stage.sites.records_of(site, person):
+    guarded = stage.conditions.delete is DeletePolicy.PROPAGATE and stage.conditions.guard <= 1
+    match chance.choices(range(11), [20, 20, 6, 6, 8 if guarded else 2, 2, 8, 2, 30, 2, 1])[0]:
+        case 0 if again or not stage.sites.records_of(site, person):
             stage.enter(site, person, word)
         case 1 | 0:
             people.edit(site, person, field, word)
@@ -64,11 +67,8 @@ async def step(stage: WireStage, chance: random.Random) -> None:
         case 3:
             (people.tag if chance.random() < 0.7 else people.untag)(site, person)
         case 4:
-            people.delete(site, person)
-            if site != LOCAL and chance.random() < 0.5:
-                await stage.run(site)
-                people.edit(LOCAL, person, field, word)
-                people.restore(site, person)
+            back = chance.random() < 0.5 and site != LOCAL
+            await _delete(stage, site, person, partial(people.edit, LOCAL, person, field, word) if back else None)
         case 5:
             people.merge(remote, person, chance.randrange(PEOPLE))
         case 6:
@@ -76,18 +76,38 @@ async def step(stage: WireStage, chance: random.Random) -> None:
         case 7:
             stage.change_mapping()
         case 8:
-            planned = _incident(chance, remote) if chance.random() < 0.5 else None
-            stage.trouble = _trouble(stage, chance)
-            incidents = Incidents(
-                planned,
-                edit=partial(people.edit, site, person, field, "meanwhile"),
-                stall=stage.stall,
-                take_over=partial(stage.take_over, remote),
-            )
-            await stage.run(remote, incidents)
-            await stage.decide(remote, chance.choice(list(Side)))
+            await _run(stage, chance, remote, partial(people.edit, site, person, field, "meanwhile"), calm=calm)
         case 9:
-            await _erase(stage, chance, remote, person)
+            await _erase(stage, chance, remote, person, calm=calm)
+        case 10:
+            people.convert(remote, person)
+
+
+async def _delete(stage: WireStage, site: str, person: int, back: Callable[[], None] | None) -> None:
+    """Somebody is deleted; or brought ``back``, after a run saw that and somebody edited them elsewhere."""
+    stage.people.delete(site, person)
+    if back is not None:
+        await stage.run(site)
+        back()
+        stage.people.restore(site, person)
+
+
+async def _run(stage: WireStage, chance: random.Random, remote: str, edit: Callable[[], None], *, calm: bool) -> None:
+    """A run, and what somebody does who looks at what it left."""
+    planned, met = _incident(chance, remote) if chance.random() < 0.5 else None, _trouble(stage, chance)
+    winner, looks = chance.choice(list(Side)), chance.random()
+    stage.trouble = Trouble() if calm else met
+    take_over = partial(stage.take_over, remote)
+    await stage.run(remote, Incidents(None if calm else planned, edit=edit, stall=stage.stall, take_over=take_over))
+    await stage.decide(remote, winner)
+    if looks < 0.4:
+        await stage.approve(remote)
+    elif looks < 0.6:
+        await stage.drop(remote)
+    elif looks < 0.7:
+        await stage.retry(remote)
+    elif looks < 0.8:
+        await stage.ignore(remote, ignored=looks < 0.75)
 
 
 def _trouble(stage: WireStage, chance: random.Random) -> Trouble | JobTrouble:
@@ -103,14 +123,14 @@ def _incident(chance: random.Random, remote: str) -> Incident:
     return Incident(call=sent, number=number, kind=chance.choice((*OF_THE_LEASE, Kind.TAKEN)))
 
 
-async def _erase(stage: WireStage, chance: random.Random, remote: str, person: int) -> None:
+async def _erase(stage: WireStage, chance: random.Random, remote: str, person: int, *, calm: bool) -> None:
     """Somebody who asks for it is erased, and perhaps once more, but nobody whom nobody else can see yet."""
     incident = _of_an_erasure(chance, remote) if chance.random() < 0.5 else None
     met, by_both = _trouble(stage, chance), chance.random() < 0.5
     others = {*stage.people.erased, *stage.people.erasing} - {person}
     if not others and not stage.is_hidden(person):
-        stage.trouble = met if incident is None else Trouble()
-        await erase(stage, remote, person, incident, by_both=by_both)
+        stage.trouble = met if incident is None and not calm else Trouble()
+        await erase(stage, remote, person, None if calm else incident, by_both=by_both)
 
 
 def _of_an_erasure(chance: random.Random, remote: str) -> Incident:
