@@ -50,8 +50,11 @@ def _meets_anew(stage: Stage, person: int, field: str) -> bool:
     """Whether a field may have met the others for the first time after all had held it.
 
     What of a converted person came back later may be none that a tombstone names, and a conversion may leave out what
-    is hidden. And without a key nobody can tell after a crash that a record was made by us, once somebody edited it.
+    is hidden, as a crash leaves unsaid what it was when it is settled. And without a key nobody can tell after a crash
+    that a record was made by us, once somebody edited it.
     """
+    if stage.disturbed and any(hidden == field for _, hidden in stage.sites.were_hidden):
+        return True
     if not stage.people.knowledge.of(person, CONVERSION):
         return stage.disturbed and not stage.conditions.external_key and _wrote_what_we_made(stage, person)
     return person in stage.people.returned or any(hidden == field for _, hidden in stage.sites.were_hidden)
