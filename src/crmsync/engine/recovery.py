@@ -242,7 +242,8 @@ def _bereft(
     """The link of a record that we created and whose source was deleted since; None if this is no such case.
 
     Without it the created record would look new, and bring back what was deleted. The deletion is met later, as of any
-    linked pair. What was sent stands in the survivor's shadow, so that an edit of it still beats the delete.
+    linked pair. What was sent stands in the survivor's shadow, so that an edit of it still beats the delete, as does
+    one of what was not sent: the shadow is that of a pair which is not settled.
     """
     written = remote if entry.target is Side.REMOTE else local
     linked = known is not None and (known.local_shadow or known.remote_shadow)
@@ -255,7 +256,7 @@ def _bereft(
         for rule in ctx.rule.rules
         if (digest := entry.sent.get(rule.remote if entry.target is Side.REMOTE else rule.local)) is not None
     }
-    shadows = {entry.target: Shadow(fields=sent).encode(), entry.target.other: Shadow().encode()}
+    shadows = {entry.target: Shadow(fields=sent, settled=False).encode(), entry.target.other: Shadow().encode()}
     link = ctx.new_link(entry.markmail_id, crm_id, entry.target.other)
     # Tried again in this run, although the side that deleted it may have told so long ago.
     return attrs.evolve(

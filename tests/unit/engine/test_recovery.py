@@ -113,6 +113,30 @@ async def test_a_record_deleted_after_a_crash_kept_its_first_link_from_being_sto
         assert len(target.snapshot()) == (1 if policy is DeletePolicy.IGNORE else 0)
 
 
+@pytest.mark.parametrize("born", list(Side))
+async def test_what_somebody_added_to_a_copy_whose_source_was_deleted_before_the_crash_was_settled_is_kept(
+    born: Side,
+) -> None:
+    """Nothing was sent of that field: it was blank, and is no part of the copy."""
+    delete = DeletePolicy.PROPAGATE
+    mapping = CONTACT.model_copy(update={"delete_in_crm": delete, "delete_in_local": delete})
+    async with world(mapping) as w:
+        source, target = (w.local, w.remote) if born is Side.LOCAL else (w.remote, w.local)
+        name = "Name" if born is Side.LOCAL else "name"
+        entered = source.add({"email" if born is Side.LOCAL else "Email": "ann@example.org"})
+        w.through[born.other] = FaultyStore(target, [Fault(Crash(), method="write", when=When.AFTER)])
+        with pytest.raises(Crash):
+            await w.sync()
+        w.through.clear()
+        w.clock.tick(120)
+        source.remove(entered)
+        target.edit(next(iter(target.snapshot())), {name: "Ann"})
+        w.clock.tick(1200)
+        for _ in range(2):
+            await w.sync()
+        assert [held[name] for held in target.snapshot().values()] == ["Ann"]
+
+
 @pytest.mark.parametrize("keyed", [True, False], ids=["with a key", "without a key"])
 @pytest.mark.parametrize("side", list(Side))
 async def test_who_takes_the_place_of_a_deleted_one_is_linked_after_a_crash(side: Side, keyed: bool) -> None:
