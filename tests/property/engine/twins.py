@@ -35,16 +35,22 @@ _PROMISES = {
 def compare(twin: Twin, first: Stage, second: Stage) -> None:
     """Both stages hold the same of every person of whom nobody merged, doubled or deleted a record.
 
-    Left out is whose values may come back in the first CRM's own form, as somebody's edit: whom it meets is chance.
+    Left out is whose values may come back in the first CRM's own form, as somebody's edit: whom it meets is chance. So
+    is of whom people wrote something else: what is there already (an opt-out that has come over, say) nobody enters.
     """
     everybody = {edit.person for edit in first.people.knowledge.edits}
     for person in sorted(everybody - first.people.odd - second.people.odd):
-        if tells_nothing_of_ours(first, person):
+        if tells_nothing_of_ours(first, person) or _deeds(first, person) != _deeds(second, person):
             continue
         one, other = (_held(stage, person) for stage in (first, second))
         told = f"p{person} ends as {one}; the {twin} history ends with {other}"
         for promise in _PROMISES[twin]:
             first.hold(promise, one == other, told)
+
+
+def _deeds(stage: Stage, person: int) -> list[tuple[str, str, object]]:
+    edits = stage.people.knowledge.edits
+    return [(edit.site, edit.field, edit.value) for edit in edits if edit.person == person]
 
 
 def _held(stage: Stage, person: int) -> dict[str, list[dict[str, object]]]:
