@@ -26,7 +26,7 @@ from tests.property.engine.sites import Conditions
 from tests.property.engine.stage import Stage
 from tests.property.engine.storages import open_storage
 from tests.property.engine.taking_back import Undoing, take_back
-from tests.property.engine.twins import Twin, compare
+from tests.property.engine.twins import Twin, compare, delivered_as
 
 Value = str | bool | int | None
 REPLAY = "CRMSYNC_REPLAY"
@@ -188,12 +188,7 @@ def _first(history: History) -> History:
 
 def _second(history: History) -> History:
     first = _first(history)
-    given: dict[str, object] = {}
-    if history.twin in (Twin.REORDERED, Twin.BOTH):
-        given |= {"page": 1 if first.given.page is None else None, "backwards": not first.given.backwards}
-    if history.twin in (Twin.DOUBLED, Twin.BOTH):
-        given |= {"doubled": not first.given.doubled}
-    conditions = first.given.model_copy(update=given)
+    conditions = first.given if history.twin is None else delivered_as(history.twin, first.given)
     return first.model_copy(update={"given": conditions, "steps": _without_incidents(first.steps)})
 
 

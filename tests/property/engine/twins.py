@@ -7,7 +7,7 @@ import enum
 from tests.property.engine.judgement import tells_nothing_of_ours
 from tests.property.engine.knowledge import SITES
 from tests.property.engine.promises import Promise
-from tests.property.engine.sites import address, name_at
+from tests.property.engine.sites import Conditions, address, name_at
 from tests.property.engine.stage import Stage
 
 
@@ -30,6 +30,16 @@ _PROMISES = {
     Twin.DOUBLED: (Promise.DELIVERY_FREE,),
     Twin.BOTH: (Promise.ORDER_FREE, Promise.DELIVERY_FREE),
 }
+
+
+def delivered_as(twin: Twin, given: Conditions) -> Conditions:
+    """What the sites are like in the second play."""
+    changed: dict[str, object] = {}
+    if twin in (Twin.REORDERED, Twin.BOTH):
+        changed |= {"page": 1 if given.page is None else None, "backwards": not given.backwards}
+    if twin in (Twin.DOUBLED, Twin.BOTH):
+        changed |= {"doubled": not given.doubled}
+    return given.model_copy(update=changed)
 
 
 def compare(twin: Twin, first: Stage, second: Stage) -> None:
