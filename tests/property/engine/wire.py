@@ -40,6 +40,7 @@ from tests.property.engine.promises import Counts, Promise
 from tests.property.engine.run_judgement import Before
 from tests.property.engine.sites import LATE, LOOK_BACK, OBJECT, Conditions
 from tests.property.engine.stage import LEASE_SECONDS, MANY, Stage
+from tests.property.engine.telling import told
 from tests.property.engine.troubles import Trouble
 from tests.property.engine.wire_days import Calls, WireDays
 from tests.property.engine.wire_jobs import JobsClock, OrgJobs
@@ -99,6 +100,8 @@ class WireStage(Stage):
         """
         if self.is_hidden(person):
             return
+        if site != LOCAL and self.jobs.unfinished(site):
+            self.people.set_apart(person)  # a job that nobody waits for may be about to make them
         alone = not any(self.sites.records_of(other, person) for other in SITES)
         self.sites.late = self.conditions.late and alone and site != LOCAL
         if self.sites.late:
@@ -180,9 +183,21 @@ class WireStage(Stage):
         return len(made) if run_id != before.run_id else 0
 
     async def _judge_echo(self, remote: str) -> None:
-        """As the stage's, but where the calls of the plan would be missed on the day."""
-        if self.days.limit is None:
-            await super()._judge_echo(remote)
+        """As the stage's, but where the calls of the plan would be missed on the day.
+
+        By `get_updated` an org may tell a delete later: there only what the run has written may not be written again.
+        """
+        if self.days.limit is not None or self.conditions.late:
+            return
+        plan = await self.plan(remote)
+        written = {effect.record for effect in self.ledger.effects if effect.run_id == self.ledger.run_id}
+        all_told = self.ways["changes"] == "query"
+        again = [
+            record.writes
+            for record in plan.records
+            if record.writes and (all_told or not written.isdisjoint({record.markmail_id, record.crm_id}))
+        ]
+        self.hold(Promise.NO_ECHO, not again, f"{remote}: right after a run, {told(plan)}")
 
     async def take_over(self, remote: str, work: Callable[[], Awaitable[object]] | None = None) -> bool:
         """As the stage's: what has been made so far of jobs is the work of the run that stands still."""

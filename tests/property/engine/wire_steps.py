@@ -33,6 +33,8 @@ from tests.property.engine.wire import WireStage
 from tests.property.engine.wire_sites import REFUSED
 
 PEOPLE = 3
+NEWCOMER = PEOPLE
+"""A person to whom nothing else happens."""
 WORDS = [None, "alpha", "beta", "Gamma", "O'Brien", REFUSED]
 BY_LEASE = 0.6
 """How many of the incidents are about the lease."""
@@ -57,7 +59,7 @@ async def step(stage: WireStage, chance: random.Random, *, calm: bool = False) -
     remote, field, again = chance.choice([ACME, ACME, BETA]), chance.choice(list(TEXTS)), chance.random() < 0.08
     people = stage.people
     guarded = stage.conditions.delete is DeletePolicy.PROPAGATE and stage.conditions.guard <= 1
-    match chance.choices(range(11), [20, 20, 6, 6, 8 if guarded else 2, 2, 8, 2, 30, 2, 1])[0]:
+    match chance.choices(range(11), [20, 20, 6, 6, 8 if guarded else 2, 2, 8, 2, 30, 2, 3])[0]:
         case 0 if again or not stage.sites.records_of(site, person):
             stage.enter(site, person, word)
         case 1 | 0:
@@ -80,7 +82,19 @@ async def step(stage: WireStage, chance: random.Random, *, calm: bool = False) -
         case 9:
             await _erase(stage, chance, remote, person, calm=calm)
         case 10:
-            people.convert(remote, person)
+            (_double if chance.random() < 0.6 else _convert)(stage, remote, person, word)
+
+
+def _convert(stage: WireStage, remote: str, person: int, _word: str | None) -> None:
+    """A lead becomes a contact."""
+    stage.people.convert(remote, person)
+
+
+def _double(stage: WireStage, remote: str, _person: int, word: str | None) -> None:
+    """Somebody whom nobody has yet is entered twice in a CRM and once here: nobody knows whose counterpart that is."""
+    if not any(stage.sites.records_of(site, NEWCOMER) for site in SITES):
+        for site in (remote, remote, LOCAL):
+            stage.people.enter(site, NEWCOMER, word)
 
 
 async def _delete(stage: WireStage, site: str, person: int, back: Callable[[], None] | None) -> None:
