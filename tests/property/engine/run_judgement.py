@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from crmsync.errors import SafetyStopError
+from crmsync.errors import DeleteGuardError, SafetyStopError
 from crmsync.models.runs import RunReport
 from crmsync.testing.faults import Crash
 from tests.property.engine.incidents import Incidents
@@ -73,6 +73,7 @@ async def judge_run(stage: Setting, ran: Ran, before: Before) -> None:
 
 def _judge_limits(stage: Setting, ran: Ran, before: Before) -> None:
     remote, calls = ran.remote, ran.incidents.calls_to(ran.remote)
+    stage.counts.events["stops by the delete guard"] += isinstance(ran.error, DeleteGuardError)
     if stage.guard is not None and not isinstance(ran.error, Crash):
         told = f"{remote}: the guard let {ran.deletes} deletes pass"
         stage.hold(Promise.DELETES, ran.deletes <= stage.guard + before.approved, told)

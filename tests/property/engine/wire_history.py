@@ -19,19 +19,20 @@ from crmsync.testing.salesforce import BulkOptions
 from tests.property.engine.erasures import judge_erased
 from tests.property.engine.job_troubles import SPEEDS
 from tests.property.engine.judgement import judge, judge_returned
+from tests.property.engine.knowledge import SITES
 from tests.property.engine.promises import Counts
 from tests.property.engine.rest import come_to_rest
 from tests.property.engine.sites import Conditions
 from tests.property.engine.taking_back import take_back
 from tests.property.engine.twins import Twin, compare, delivered_as
 from tests.property.engine.wire import TRIGGERS, WireStage, wire_stage
-from tests.property.engine.wire_steps import step, undoing
+from tests.property.engine.wire_steps import open_with, step, undoing
 
-STEPS = 30
+STEPS = 22
 CHANNELS = ("collections", "bulk", "bulk", "auto")
 WAYS = ("query", "get_updated")
-TWINS = (*(None,) * 12, Twin.BOTH, Twin.BOTH, Twin.REORDERED, Twin.DOUBLED)
-"""How a history is played a second time, if it is: a quarter are."""
+TWINS = (*(None,) * 14, Twin.BOTH, Twin.REORDERED, Twin.DOUBLED)
+"""How a history is played a second time, if it is."""
 _SPECIAL = (
     ConflictPolicy.CUSTOM,
     ConflictPolicy.SET_MERGE,
@@ -42,13 +43,17 @@ _SPECIAL = (
 
 @attrs.frozen
 class WireHistory:
-    """All that a play depends on. ``steps`` is the seed of what happens; ``calm``: nothing goes wrong meanwhile."""
+    """All that a play depends on. ``steps`` is the seed of what happens; ``calm``: nothing goes wrong meanwhile.
+
+    ``opening`` is the site at which everybody is entered, and brought to the others, before all begins.
+    """
 
     given: Conditions
     channel: str
     changes: str
     speed: BulkOptions
     steps: int
+    opening: str | None
     calm: bool = False
 
     def other(self, twin: Twin) -> WireHistory:
@@ -90,6 +95,7 @@ async def _play(history: WireHistory, directory: Path, counts: Counts, stories: 
         stories.append(stage.story)
         stage.jobs.take(history.speed)
         await stage.begin()
+        await open_with(stage, history.opening)
         for _ in range(STEPS):
             await step(stage, chance, calm=history.calm)
             judge_returned(stage)
@@ -119,7 +125,8 @@ def _history(chance: random.Random, changes: str) -> WireHistory:
     )
     channel = chance.choice(CHANNELS)
     speed = chance.choice(SPEEDS) if channel == "bulk" else SPEEDS[0]
-    return WireHistory(given, channel, changes, speed, chance.getrandbits(32))
+    opening = chance.choice([None, *SITES])
+    return WireHistory(given, channel, changes, speed, chance.getrandbits(32), opening)
 
 
 def _comparable(history: WireHistory) -> WireHistory:

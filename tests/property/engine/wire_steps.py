@@ -33,6 +33,7 @@ from tests.property.engine.wire import WireStage
 from tests.property.engine.wire_sites import REFUSED
 
 PEOPLE = 3
+CRMS = (ACME, BETA)
 NEWCOMER = PEOPLE
 """A person to whom nothing else happens."""
 WORDS = [None, "alpha", "beta", "Gamma", "O'Brien", REFUSED]
@@ -53,13 +54,21 @@ RUN = 25
 """How many points a run has, about."""
 
 
+async def open_with(stage: WireStage, site: str | None) -> None:
+    """Everybody is entered at a site, if one is given, and brought to the others."""
+    if site is not None:
+        for person in range(PEOPLE):
+            stage.people.enter(site, person, "alpha")
+        for remote in CRMS if site != BETA else CRMS[::-1]:
+            await stage.run(remote)
+
+
 async def step(stage: WireStage, chance: random.Random, *, calm: bool = False) -> None:
     """Somebody does something, or a run does its work as well as it can. ``calm``: nothing goes wrong then."""
     site, person, word = chance.choice(SITES), chance.randrange(PEOPLE), chance.choice(WORDS)
     remote, field, again = chance.choice([ACME, ACME, BETA]), chance.choice(list(TEXTS)), chance.random() < 0.08
     people = stage.people
-    guarded = stage.conditions.delete is DeletePolicy.PROPAGATE and stage.conditions.guard <= 1
-    match chance.choices(range(11), [20, 20, 6, 6, 8 if guarded else 2, 2, 8, 2, 30, 2, 3])[0]:
+    match chance.choices(range(11), [20, 20, 6, 6, 4, 2, 8, 2, 30, 2, 3])[0]:
         case 0 if again or not stage.sites.records_of(site, person):
             stage.enter(site, person, word)
         case 1 | 0:
@@ -69,8 +78,7 @@ async def step(stage: WireStage, chance: random.Random, *, calm: bool = False) -
         case 3:
             (people.tag if chance.random() < 0.7 else people.untag)(site, person)
         case 4:
-            back = chance.random() < 0.5 and site != LOCAL
-            await _delete(stage, site, person, partial(people.edit, LOCAL, person, field, word) if back else None)
+            await _delete(stage, chance, site, remote, person, partial(people.edit, LOCAL, person, field, word))
         case 5:
             people.merge(remote, person, chance.randrange(PEOPLE))
         case 6:
@@ -97,12 +105,26 @@ def _double(stage: WireStage, remote: str, _person: int, word: str | None) -> No
             stage.people.enter(site, NEWCOMER, word)
 
 
-async def _delete(stage: WireStage, site: str, person: int, back: Callable[[], None] | None) -> None:
-    """Somebody is deleted; or brought ``back``, after a run saw that and somebody edited them elsewhere."""
+async def _delete(
+    stage: WireStage, chance: random.Random, site: str, remote: str, person: int, edit: Callable[[], None]
+) -> None:
+    """Somebody is deleted; or brought back, after a run saw that and somebody edited them elsewhere.
+
+    Where a guard watches over deletes, all are brought into step, and so many are deleted that it stops the next run.
+    """
+    back, looks, remote = chance.random() < 0.5, chance.random(), remote if site == LOCAL else site
+    guard = stage.conditions.guard
+    if guard < PEOPLE and stage.conditions.delete is DeletePolicy.PROPAGATE:
+        await stage.run(remote)
+        for each in range(person, person + guard + 1):
+            stage.people.delete(site, each % PEOPLE)
+        await stage.run(remote)
+        await _look(stage, remote, looks)
+        return
     stage.people.delete(site, person)
-    if back is not None:
+    if back and site != LOCAL:
         await stage.run(site)
-        back()
+        edit()
         stage.people.restore(site, person)
 
 
@@ -114,14 +136,19 @@ async def _run(stage: WireStage, chance: random.Random, remote: str, edit: Calla
     take_over = partial(stage.take_over, remote)
     await stage.run(remote, Incidents(None if calm else planned, edit=edit, stall=stage.stall, take_over=take_over))
     await stage.decide(remote, winner)
-    if looks < 0.4:
+    await _look(stage, remote, looks)
+
+
+async def _look(stage: WireStage, remote: str, looks: float) -> None:
+    """Somebody looks at what a run left, and does something about it."""
+    if looks < 0.5:
         await stage.approve(remote)
-    elif looks < 0.6:
-        await stage.drop(remote)
     elif looks < 0.7:
-        await stage.retry(remote)
+        await stage.drop(remote)
     elif looks < 0.8:
-        await stage.ignore(remote, ignored=looks < 0.75)
+        await stage.retry(remote)
+    elif looks < 0.9:
+        await stage.ignore(remote, ignored=looks < 0.85)
 
 
 def _trouble(stage: WireStage, chance: random.Random) -> Trouble | JobTrouble:
