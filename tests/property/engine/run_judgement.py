@@ -146,6 +146,6 @@ async def _pairs(stage: Setting, remote: str) -> Pairs:
 def _judge_guesses(stage: Setting, remote: str, several: set[int], new: Pairs) -> None:
     """No two records that people entered are a new pair where there were several all the time, but by their key."""
     for person in several:
-        entered = {edit.value for edit in stage.people.knowledge.of(person, "")}
+        entered = {edit.value for edit in stage.people.knowledge.of(person, "") if edit.site in (LOCAL, remote)}
         guessed = {(ours, theirs) for ours, theirs in new if {ours, theirs} <= entered}
         stage.hold(Promise.NO_GUESS, not guessed, f"{remote}: p{person} was linked as {sorted(map(str, guessed))}")
