@@ -81,7 +81,7 @@ def _judge_limits(stage: Setting, ran: Ran, before: Before) -> None:
         stage.hold(Promise.BUDGET, calls <= stage.calls, f"{remote}: {calls} calls were made of {stage.calls}")
     if ran.report is not None:
         reported = ran.report.remote.api_calls
-        told_right = reported == calls or (reported > calls and stage.paid_ahead and bool(ran.incidents.struck))
+        told_right = reported == calls or (reported > calls and stage.paid_ahead and bool(ran.incidents.what_struck))
         stage.hold(Promise.BUDGET, told_right, f"{remote}: {calls} calls were made, {reported} are reported")
 
 

@@ -38,8 +38,8 @@ class Setting:
 
     ``cut`` are the CRMs whose last run did not end: the next one goes on there, and does not look again at what that
     had read. ``born`` is what a CRM's record has that is created without it. ``left`` is the bookkeeping as the last
-    process left it that took over from another one. ``paid_ahead``: a call is paid for, and then the lease is asked
-    for before it is made.
+    process left it that took over from another one. ``paid_ahead``: a call is paid for, a job's three
+    together, and may then not be made after all.
     """
 
     paid_ahead = False

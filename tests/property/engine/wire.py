@@ -249,7 +249,7 @@ class WireStage(Stage):
 
     def _local(self, remote: str, incidents: Incidents) -> RecordStore:
         people = self.sites[LOCAL].snapshot
-        watched = self.ledger.watch(self._table, people, remote, Side.LOCAL)
+        watched = self.ledger.watch(self._table, people, remote, Side.LOCAL, partial(self._hidden_names, LOCAL))
         noted: RecordStore = incidents.around(watched, LOCAL, show=Feed(self.conditions).shown)
         return noted
 
@@ -257,6 +257,8 @@ class WireStage(Stage):
         """An org tells of a change: if a run made it, it is an effect."""
         if name == OBJECT and after["LastModifiedById"] == self.emulators[remote].org.user_id:
             old, new = (None if one is None or one["IsDeleted"] else shown(one) for one in (before, after))
+            if old is not None and new is None:
+                old = {field: value for field, value in old.items() if field not in self._hidden_names(remote)}
             with self.ledger.told_of(self.jobs.maker(remote)):
                 self.ledger.note(remote, Side.REMOTE, after["Id"], old, new, born=self.born)
 
