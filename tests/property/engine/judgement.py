@@ -242,7 +242,7 @@ def _judge_origin(stage: Stage, person: int, field: str) -> None:
 def _judge_value(stage: Stage, person: int, field: str, recorded: set[tuple[str, str]]) -> None:
     """All hold an edit that nobody who saw it replaced; what lost against another has a record."""
     held = {site: _stripped(_held(stage, site, person, field)) for site in SITES}
-    standing = stage.people.knowledge.may_stand(person, field)
+    standing = stage.people.knowledge.may_stand(person, field, late=stage.conditions.late)
     allowed = [_forms(stage, edit) for edit in standing] or [dict.fromkeys(SITES)]
     if tells_nothing_of_ours(stage, person):
         # It meets what was edited since as somebody else's would.

@@ -25,7 +25,7 @@ class Edit:
     """Somebody's write of one field of one person; ``value`` is as the site stored it.
 
     ``field`` "" is the creation, and `CONVERSION` that of a record that took another one's place. ``anew``: the record
-    was made so, and no run had seen it.
+    was made so, and no run had seen it; ``met_surely`` and ``met_perhaps`` are then those that the local side had.
     """
 
     number: int
@@ -37,6 +37,13 @@ class Edit:
     saw_surely: frozenset[int]
     saw_perhaps: frozenset[int]
     anew: bool = False
+    met_surely: frozenset[int] = frozenset()
+    met_perhaps: frozenset[int] = frozenset()
+
+    def meets(self, edit: Edit, later: Iterable[Edit]) -> bool:
+        """Whether a record that no run had seen may meet another edit on the local side, that of none of the later."""
+        replaced = any(edit.number in other.saw_surely and other.number in self.met_surely for other in later)
+        return self.anew and edit.number in self.met_perhaps and not replaced
 
 
 @attrs.define
@@ -51,8 +58,11 @@ class Knowledge:
         """Somebody wrote."""
         number, converted = len(self.edits), self._unseen_conversion(site, person)
         surely = {seen for seen in self.sure[site] if converted is None or seen > converted}
-        saw = frozenset(surely), frozenset(self.maybe[site])
-        self.edits.append(Edit(number, site, person, field, value, at, *saw, anew=converted is not None))
+        edit = Edit(number, site, person, field, value, at, frozenset(surely), frozenset(self.maybe[site]))
+        if converted is not None:
+            met = frozenset(self.sure[LOCAL]), frozenset(self.maybe[LOCAL])
+            edit = attrs.evolve(edit, anew=True, met_surely=met[0], met_perhaps=met[1])
+        self.edits.append(edit)
         self.sure[site].add(number)
         self.maybe[site].add(number)
 
@@ -78,10 +88,19 @@ class Knowledge:
         """The edits of one field of one person, oldest first."""
         return [edit for edit in self.edits if (edit.person, edit.field) == (person, field)]
 
-    def may_stand(self, person: int, field: str) -> list[Edit]:
-        """The edits that no author of a later one surely saw: one of them is what everybody has to hold in the end."""
+    def may_stand(self, person: int, field: str, *, late: bool = False) -> list[Edit]:
+        """The edits that no author of a later one surely saw: one of them is what everybody has to hold in the end.
+
+        Where edits show ``late``, also what the local side had when somebody wrote a record that a conversion had just
+        made: the record that was there before did not show the last ones.
+        """
         all_ = self.of(person, field)
-        return [edit for edit in all_ if not any(edit.number in other.saw_surely for other in all_)]
+        return [
+            edit
+            for edit in all_
+            if not any(edit.number in other.saw_surely for other in all_)
+            or (late and any(other.meets(edit, all_) for other in all_))
+        ]
 
     def in_conflict(self, person: int, field: str) -> list[Edit]:
         """The edits that no author of another one can have seen; two of them were a conflict, whatever was decided."""
