@@ -36,8 +36,9 @@ async def come_to_rest(stage: Stage) -> None:
         for remote in (ACME, BETA):
             await stage.run(remote, full=True)
     # What a store made of the last round's values, if it does not answer it, is known once they were read back. And
-    # who is there twice waits until a delete that comes from the other CRM has left one of them.
-    for _ in range(ROUNDS + (not stage.conditions.returns_stored) + bool(stage.people.deletions)):
+    # who is there twice waits until a delete that comes from the other CRM, or a merge, has left one of them.
+    thinned = bool(stage.people.deletions or stage.people.merged)
+    for _ in range(ROUNDS + (not stage.conditions.returns_stored) + thinned):
         for remote in (ACME, BETA):
             await _planned_run(stage, remote)
             await stage.decide(remote, CHOSEN)
