@@ -195,7 +195,7 @@ def _judge_spared(stage: Stage) -> None:
         for edit in stage.people.knowledge.edits:
             unseen = edit.number in deletion.unseen or edit.number >= deletion.number
             # Nobody can tell that a field was edited which was hidden, or not mapped when the pair was last in step.
-            unseen_field = (edit.site, edit.field) in stage.sites.were_hidden
+            unseen_field = any((place, edit.field) in stage.sites.were_hidden for place in (edit.site, LOCAL))
             unseen_field |= converted and (site, edit.field) in stage.sites.were_hidden
             unknown = edit.anew or unseen_field or (edit.field == "city" and stage.mapped.was_narrow)
             replaced = any(edit.number in other.saw_surely for other in stage.people.knowledge.of(person, edit.field))
