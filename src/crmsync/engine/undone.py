@@ -43,8 +43,11 @@ def after_crash(
         if not shadow_of(link, entry.target.other):
             # Its counterpart was gone before: it is set aside as it was, and nobody comes back.
             return with_returned(link, entry.target)
-        # The tombstone came first, and the record was spared: the two meet again in this run.
-        return attrs.evolve(link, status=LinkStatus.REJECTED, local_shadow=b"", remote_shadow=b"", last_sync_hash="")
+        # The tombstone came first, and the record was spared: the two are looked at again in this run, as what they were.
+        back = with_returned(link, entry.target)
+        if not (back.local_shadow and back.remote_shadow):
+            back = attrs.evolve(back, local_shadow=b"", remote_shadow=b"", last_sync_hash="")
+        return attrs.evolve(back, status=LinkStatus.REJECTED)
     restored = {one.field for one in done.fields} if done else set()
     left = {name: value for name, value in untouched(ctx, entry, record).items() if name not in restored}
     return shifted(ctx, link, entry.target, left) if left else link

@@ -131,6 +131,23 @@ async def test_a_crash_in_an_undo_loses_nothing(when: When) -> None:
         assert (await w.sync()).written == 0
 
 
+async def test_who_was_spared_by_a_crash_of_the_undo_is_no_stranger() -> None:
+    """What the CRM made of the name is not somebody's edit, as it would be of two who meet for the first time."""
+    async with world(MAPPING, remote={"lossy": {"Name": lambda name: str(name).upper()}}) as w:
+        ours = w.local.add(email="ada@example.org", name="Ada")
+        run = await w.sync()
+        w.through[Side.REMOTE] = FaultyStore(w.remote, [Fault(Crash(), method="write", when=When.BEFORE)])
+        with pytest.raises(Crash):
+            await undo(w, run.run_id)
+        w.through.clear()
+        w.clock.tick(120)
+        assert (await w.sync()).written == 0
+        assert [held["Name"] for held in w.remote.snapshot().values()] == ["ADA"]
+        assert w.local.snapshot()[ours]["name"] == "Ada"
+        await undo(w, run.run_id)
+        assert w.remote.snapshot() == {}
+
+
 async def test_a_crash_while_a_create_is_undone_brings_nobody_back_who_was_deleted_here() -> None:
     """The tombstone of the pair is as it was, and the undo goes on with it."""
     async with world(MAPPING.model_copy(update={"delete_in_crm": DeletePolicy.IGNORE})) as w:
