@@ -291,9 +291,10 @@ def _plan(ctx: RunContext, farewell: _Farewell) -> None:
     work, digest = _as_work(ctx, farewell)
     op = farewell.operation
     writes = (PlannedWrite(farewell.survivor_side, op.kind, op.fields),) if op else ()
-    ctx.planned_ids.add(work.link.markmail_id)
     ctx.planned.append(PlannedRecord(work.link.markmail_id, work.link.crm_id, writes, digest))
     if op is not None:
+        # Who only stays alone may meet another one in this run.
+        ctx.planned_ids.add(work.link.markmail_id)
         status = OutcomeStatus.UPDATED
         if op.kind is OperationKind.DELETE:
             status = OutcomeStatus.DELETED

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 
 import anyio
 
-from crmsync.engine.context import RunContext, shadow_of, with_keys_lacking
+from crmsync.engine.context import RunContext, id_of, shadow_of, with_keys_lacking
 from crmsync.engine.deletes import DeleteQueue, carry_out_deletes
 from crmsync.engine.intake import take_in
 from crmsync.engine.matching import Matcher
@@ -22,8 +22,8 @@ from crmsync.engine.unkeyed import give_keys
 from crmsync.engine.work import Work
 from crmsync.errors import CursorExpiredError
 from crmsync.models.plans import PlannedRecord
-from crmsync.models.records import Side
-from crmsync.models.state import Acknowledgement, Cursors
+from crmsync.models.records import Record, Side
+from crmsync.models.state import Acknowledgement, Cursors, Link
 
 
 async def run(ctx: RunContext) -> None:
@@ -92,11 +92,17 @@ async def apply(ctx: RunContext, page_of: PlanPages, cursors: Cursors) -> None:
         lone = [record for record in batch if record.markmail_id not in linked]
         there = [record.crm_id for record in lone if record.crm_id and record.markmail_id not in back]
         here = [key for record in lone if (key := record.markmail_id) and (not record.crm_id or key in back)]
-        await carry(ctx, await _met(ctx, matcher, Side.REMOTE, there), Side.REMOTE, queue, gate)
-        await carry(ctx, await _met(ctx, matcher, Side.LOCAL, here), Side.LOCAL, queue, gate)
+        await carry(ctx, await _met(ctx, matcher, Side.REMOTE, there, queue), Side.REMOTE, queue, gate)
+        await carry(ctx, await _met(ctx, matcher, Side.LOCAL, here, queue), Side.LOCAL, queue, gate)
+        tombstones = [links[key] for record in lone if not record.writes and (key := record.markmail_id) in back]
+        await _queue_gone(ctx, tombstones, queue)
     await follow_absent(ctx, queue, gate=gate)
     there = await _not_followed(ctx, moved, queue)
-    await carry(ctx, await _met(ctx, matcher, Side.REMOTE, there), Side.REMOTE, queue, gate)
+    if queue:
+        await carry_out_deletes(ctx, queue, gate=gate)
+    # Somebody who was left alone by these may meet another one.
+    queue = DeleteQueue()
+    await carry(ctx, await _met(ctx, matcher, Side.REMOTE, there, queue), Side.REMOTE, queue, gate)
     if queue:
         await carry_out_deletes(ctx, queue, gate=gate)
     await ctx.acknowledge(Acknowledgement(cursors=with_keys_lacking(ctx, cursors)))
@@ -123,9 +129,27 @@ async def _not_followed(ctx: RunContext, moved: Sequence[PlannedRecord], queue: 
     return [each.crm_id for each in moved if each.crm_id and (each.markmail_id, each.crm_id) not in known]
 
 
-async def _met(ctx: RunContext, matcher: Matcher, side: Side, ids: Sequence[str]) -> list[Work]:
-    """The planned meetings that start from these records of a side."""
+async def _met(ctx: RunContext, matcher: Matcher, side: Side, ids: Sequence[str], queue: DeleteQueue) -> list[Work]:
+    """The planned meetings that start from these records of a side. Of who is gone, what links keep is queued."""
     records = await ctx.store(side).get(ids, fields=ctx.fields(side))
+    links = await ctx.links(side, [each for each in ids if each not in records])
+    _queue_absent(ctx, side, records, links.values(), queue)
     if not records:
         return []
     return (await take_in(ctx, matcher, side, list(records.values()))).works
+
+
+async def _queue_gone(ctx: RunContext, tombstones: Sequence[Link], queue: DeleteQueue) -> None:
+    """Queue those whose record in the CRM is gone like the local one was."""
+    ids = [link.crm_id for link in tombstones if link.crm_id]
+    _queue_absent(ctx, Side.REMOTE, await ctx.remote.get(ids, fields=ctx.fields(Side.REMOTE)), tombstones, queue)
+
+
+def _queue_absent(
+    ctx: RunContext, side: Side, records: Mapping[str, Record], links: Iterable[Link], queue: DeleteQueue
+) -> None:
+    """Queue the pairs whose last record is not there; of a pair that has both, the next run takes note."""
+    for link in links:
+        last = shadow_of(link, side) and not shadow_of(link, side.other)
+        if last and id_of(link, side) not in records and not ctx.left_waiting(link):
+            queue.add(link, side)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from crmsync.errors import DeleteGuardError, UnavailableError
+from crmsync.engine.context import shadow_of
+from crmsync.errors import DeleteGuardError, RejectedError, UnavailableError
 from crmsync.models.mappings import ConflictPolicy, DeletePolicy, two_way
 from crmsync.models.records import Side, StoreLimits
 from crmsync.models.runs import RunStatus
@@ -157,6 +158,40 @@ async def test_a_plan_tells_who_has_an_address_once_another_record_is_given_a_ne
         people = {held["email"]: held["name"] for held in w.local.snapshot().values()}
         assert (people["ann@example.org"], people["info@example.org"]) == ("Ann", "Bob")
         assert w.local.snapshot()[ours]["email"] == "ann@example.org"
+
+
+@pytest.mark.parametrize("policy", [DeletePolicy.IGNORE, DeletePolicy.UNLINK, DeletePolicy.PROPAGATE])
+async def test_a_plan_tells_whom_a_reject_meets_whose_record_is_another_one_by_now(policy: DeletePolicy) -> None:
+    """What was refused is not in the CRM, so the delete does not go to it."""
+    bad: set[object] = {"bad"}
+    refuse = {"reject": lambda op: RejectedError("no", code="rule") if op.fields.get("Name") in bad else None}
+    mapping = mapped(NAME, delete_in_local=policy, policy=ConflictPolicy.LOCAL_WINS)
+    for way in ("sync", "apply"):
+        async with world(mapping, remote=refuse) as w:
+            local, remote = await linked(w)
+            w.local.edit(local, name="bad")
+            assert (await w.sync()).problem_count == 1
+            w.remote.remove(remote)
+            w.remote.add(Email="ann@example.org", Name="Anne")
+            bad.clear()
+            plan = await w.plan()
+            report = await w.apply(plan) if way == "apply" else await w.sync()
+            assert report.written == plan.writes > 0, way
+            assert {held["Name"] for held in w.remote.snapshot().values()} == {w.local.snapshot()[local]["name"]}
+            assert (await w.sync()).written == 0
+            bad.add("bad")
+
+
+async def test_a_plan_that_is_applied_takes_the_last_record_of_a_pair_for_gone() -> None:
+    async with world(mapped(NAME)) as w:
+        local, remote = await linked(w)
+        w.local.remove(local)
+        await w.sync()
+        w.remote.remove(remote)
+        w.local.add(email="bob@example.org", name="Bob")
+        assert (await w.apply(await w.plan())).written == 1
+        link = (await w.repository.links_by_local("acme", "Contact", [local]))[local]
+        assert [shadow_of(link, side) for side in Side] == [b"", b""]
 
 
 async def test_a_record_that_changed_after_the_plan_is_left_for_the_next_run() -> None:
