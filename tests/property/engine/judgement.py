@@ -50,20 +50,21 @@ def _meets_anew(stage: Stage, person: int, field: str) -> bool:
     """Whether a field may have met the others for the first time after all had held it.
 
     What of a converted person came back later may be none that a tombstone names, and a conversion may leave out what
-    is hidden, as a crash leaves unsaid what it was when it is settled. And without a key nobody can tell after a crash
-    that a record was made by us, once somebody edited it.
+    is hidden, as a crash leaves unsaid what it was when it is settled. And nobody can tell after a crash that a record
+    was made by us, once somebody made another one of it, or, without a key, edited it.
     """
-    if stage.disturbed and any(hidden == field for _, hidden in stage.sites.were_hidden):
+    hidden = any(hidden == field for _, hidden in stage.sites.were_hidden)
+    ours = [edit.field for edit in _edits_of_what_we_made(stage, person)]
+    if stage.disturbed and (hidden or CONVERSION in ours or (ours and not stage.conditions.external_key)):
         return True
-    if not stage.people.knowledge.of(person, CONVERSION):
-        return stage.disturbed and not stage.conditions.external_key and _wrote_what_we_made(stage, person)
-    return person in stage.people.returned or any(hidden == field for _, hidden in stage.sites.were_hidden)
+    converted = bool(stage.people.knowledge.of(person, CONVERSION))
+    return converted and (hidden or person in stage.people.returned)
 
 
-def _wrote_what_we_made(stage: Stage, person: int) -> bool:
+def _edits_of_what_we_made(stage: Stage, person: int) -> list[Edit]:
     entered = {edit.site for edit in stage.people.knowledge.of(person, "")}
     edits = (edit for edit in stage.people.knowledge.edits if edit.person == person)
-    return any(edit.site in CRMS and edit.site not in entered for edit in edits)
+    return [edit for edit in edits if edit.site in CRMS and edit.site not in entered]
 
 
 async def _judge_links(stage: Stage, remote: str) -> None:
