@@ -124,7 +124,7 @@ def _written_by_somebody(stage: Stage, changes: Sequence[RecordChange]) -> bool:
             name_at(edit.site, edit.field) == one.field and (edit.field == "tags" or edit.value == untagged(one.after))
             for site in (LOCAL if change.side is Side.LOCAL else change.integration_id,)
             for edit in stage.people.knowledge.edits
-            if edit.site == site and edit.field
+            if edit.site == site and edit.field in REMOTE_NAMES
             if {change.markmail_id, change.crm_id} & stage.sites.records_of(site, edit.person).keys()
         )
         for change in changes
