@@ -43,7 +43,7 @@ def after_crash(
         if not shadow_of(link, entry.target.other):
             # Its counterpart was gone before: it is set aside as it was, and nobody comes back.
             return with_returned(link, entry.target)
-        # The tombstone came first, and the record was spared: the two are looked at again in this run, as what they were.
+        # The tombstone came first, and the record was spared: this run looks at the two again, as the pair they were.
         back = with_returned(link, entry.target)
         if not (back.local_shadow and back.remote_shadow):
             back = attrs.evolve(back, local_shadow=b"", remote_shadow=b"", last_sync_hash="")
