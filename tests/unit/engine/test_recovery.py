@@ -90,22 +90,31 @@ async def test_a_value_that_another_integration_wrote_after_the_crash_reaches_th
         assert [c.field for c in await acme.repository.list_conflicts("acme")] == ["name"]
 
 
+async def crashed_copy(w: World, born: Side) -> tuple[MemoryRecordStore, MemoryRecordStore]:
+    """Somebody was entered on a side, and deleted after a crash kept the copy's link from being stored; both sides."""
+    source, target = (w.local, w.remote) if born is Side.LOCAL else (w.remote, w.local)
+    entered = source.add({"email" if born is Side.LOCAL else "Email": "ann@example.org"})
+    w.through[born.other] = FaultyStore(target, [Fault(Crash(), method="write", when=When.AFTER)])
+    with pytest.raises(Crash):
+        await w.sync()
+    w.through.clear()
+    w.clock.tick(120)
+    source.remove(entered)
+    return source, target
+
+
+def deleting(policy: DeletePolicy) -> ObjectMapping:
+    return CONTACT.model_copy(update={"delete_in_crm": policy, "delete_in_local": policy})
+
+
 @pytest.mark.parametrize("born", list(Side))
 @pytest.mark.parametrize("policy", [DeletePolicy.IGNORE, DeletePolicy.PROPAGATE])
 async def test_a_record_deleted_after_a_crash_kept_its_first_link_from_being_stored_stays_deleted(
     born: Side, policy: DeletePolicy
 ) -> None:
     """Its copy on the other side is ours: it must not look like somebody's new record."""
-    mapping = CONTACT.model_copy(update={"delete_in_crm": policy, "delete_in_local": policy})
-    async with world(mapping) as w:
-        source, target = (w.local, w.remote) if born is Side.LOCAL else (w.remote, w.local)
-        entered = source.add({"email" if born is Side.LOCAL else "Email": "ann@example.org"})
-        w.through[born.other] = FaultyStore(target, [Fault(Crash(), method="write", when=When.AFTER)])
-        with pytest.raises(Crash):
-            await w.sync()
-        w.through.clear()
-        w.clock.tick(120)
-        source.remove(entered)
+    async with world(deleting(policy)) as w:
+        source, target = await crashed_copy(w, born)
         w.clock.tick(1200)
         for _ in range(2):
             await w.sync()
@@ -118,18 +127,9 @@ async def test_what_somebody_added_to_a_copy_whose_source_was_deleted_before_the
     born: Side,
 ) -> None:
     """Nothing was sent of that field: it was blank, and is no part of the copy."""
-    delete = DeletePolicy.PROPAGATE
-    mapping = CONTACT.model_copy(update={"delete_in_crm": delete, "delete_in_local": delete})
-    async with world(mapping) as w:
-        source, target = (w.local, w.remote) if born is Side.LOCAL else (w.remote, w.local)
-        name = "Name" if born is Side.LOCAL else "name"
-        entered = source.add({"email" if born is Side.LOCAL else "Email": "ann@example.org"})
-        w.through[born.other] = FaultyStore(target, [Fault(Crash(), method="write", when=When.AFTER)])
-        with pytest.raises(Crash):
-            await w.sync()
-        w.through.clear()
-        w.clock.tick(120)
-        source.remove(entered)
+    name = "Name" if born is Side.LOCAL else "name"
+    async with world(deleting(DeletePolicy.PROPAGATE)) as w:
+        _, target = await crashed_copy(w, born)
         target.edit(next(iter(target.snapshot())), {name: "Ann"})
         w.clock.tick(1200)
         for _ in range(2):

@@ -182,8 +182,9 @@ async def test_a_plan_tells_whom_a_reject_meets_whose_record_is_another_one_by_n
             bad.add("bad")
 
 
-async def test_a_plan_that_is_applied_takes_the_last_record_of_a_pair_for_gone() -> None:
-    async with world(mapped(NAME)) as w:
+@pytest.mark.parametrize("policy", [DeletePolicy.IGNORE, DeletePolicy.UNLINK])
+async def test_a_plan_that_is_applied_takes_the_last_record_of_a_pair_for_gone(policy: DeletePolicy) -> None:
+    async with world(mapped(NAME, delete_in_crm=policy)) as w:
         local, remote = await linked(w)
         w.local.remove(local)
         await w.sync()
@@ -192,6 +193,26 @@ async def test_a_plan_that_is_applied_takes_the_last_record_of_a_pair_for_gone()
         assert (await w.apply(await w.plan())).written == 1
         link = (await w.repository.links_by_local("acme", "Contact", [local]))[local]
         assert [shadow_of(link, side) for side in Side] == [b"", b""]
+
+
+async def test_a_plan_tells_why_who_has_the_address_that_another_record_is_given_waits() -> None:
+    async with world(CONTACT) as w:
+        w.local.add(email="info@example.org", name="Ann")
+        await w.sync()
+        w.remote.edit(next(iter(w.remote.snapshot())), Email="ann@example.org")
+        w.local.add(email="ann@example.org", name="Other Ann")
+        plan = await w.plan(page_size=1)
+        run = await w.sync(page_size=1)
+        assert [one.code for one in plan.report.problems] == [one.code for one in run.problems] == ["duplicate"]
+
+
+async def test_a_plan_that_is_applied_deletes_each_record_once() -> None:
+    async with world(mapped(NAME, delete_in_crm=DeletePolicy.PROPAGATE)) as w:
+        local, _ = await linked(w)
+        w.local.remove(local)
+        plan = await w.plan()
+        report = await w.apply(plan)
+        assert (report.remote.deleted, report.problem_count, w.remote.snapshot()) == (1, 0, {})
 
 
 async def test_a_record_that_changed_after_the_plan_is_left_for_the_next_run() -> None:
